@@ -1,0 +1,43 @@
+//! Bytes to elements and back: restricted XML (RFC 6120 §11). Knows nothing of XMPP but that a stream is one long
+//! element. `frame` finds where a top-level element ends while bytes trickle in, `parse` turns it into an `Element`
+//! or refuses it, `write` makes text.
+
+mod element;
+mod frame;
+mod parse;
+mod write;
+
+pub use element::{Attribute, Element, ElementRef};
+pub use frame::{Frame, Framer};
+pub use parse::{Context, parse, parse_header};
+pub use write::{Escaped, Writer};
+
+/// What a peer may send in one top-level element; every one is enforced while bytes trickle in.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of one top-level element, its tags included.
+    pub bytes: usize,
+    /// Elements inside one another, the top-level element counted as 1.
+    pub depth: usize,
+    /// Attributes of one tag.
+    pub attributes: usize,
+    /// Elements in one top-level element, at whatever depth.
+    pub elements: usize,
+}
+
+/// Why XML was refused. The stream layer maps each to its stream error (RFC 6120 §4.9.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum XmlError {
+    /// Not well-formed XML: `not-well-formed`.
+    NotWellFormed,
+    /// DTD, processing instruction, comment, external or undeclared entity (§11.1): `restricted-xml`.
+    Restricted,
+    /// Bytes that are no UTF-8 (§11.6): `unsupported-encoding` for a declared other encoding, here `not-well-formed`.
+    NotUtf8,
+    /// The XML declaration names an encoding other than UTF-8: `unsupported-encoding`.
+    UnsupportedEncoding,
+    /// A prefix nobody declared, or two attributes of one name after namespaces (§11.2, Namespaces in XML): `not-well-formed`.
+    BadNamespace,
+    /// A limit of `Limits` was reached: `policy-violation`.
+    TooLarge,
+}
