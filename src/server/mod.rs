@@ -1,1 +1,5 @@
-//! Placeholder until its first piece lands.
+//! The order of things: one step per input, no waiting.
+
+mod input;
+
+pub use input::{Command, Input, Moment};

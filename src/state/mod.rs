@@ -1,1 +1,7 @@
-//! Placeholder until its first piece lands.
+//! What the running server knows, and what handlers are handed: settings, the outbox, later sessions and `Cx`.
+
+mod outbox;
+mod settings;
+
+pub use outbox::{ConnectionId, HashJob, Hashed, JobId, Output, Outbox};
+pub use settings::Settings;

@@ -1,1 +1,16 @@
-//! Placeholder until its first piece lands.
+//! Vocabulary of XMPP: values only, no state.
+
+mod error;
+mod form;
+mod jid;
+pub mod ns;
+mod rsm;
+mod stanza;
+mod timestamp;
+
+pub use error::{Condition, ErrorType, SaslCondition, StanzaError, StreamCondition, StreamError};
+pub use form::{DataForm, FormKind};
+pub use jid::{BareJid, FullJid, Jid, JidError, domainpart, localpart, resourcepart};
+pub use rsm::{Rsm, RsmStart};
+pub use stanza::{Envelope, Iq, IqKind, Message, MessageKind, Presence, PresenceKind, Stanza, StanzaParseError, write_error, write_open};
+pub use timestamp::Timestamp;

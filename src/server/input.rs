@@ -1,0 +1,44 @@
+//! What the shell hands to a step.
+use std::net::IpAddr;
+
+use crate::state::{ConnectionId, Hashed, JobId};
+use crate::stream::TlsFacts;
+use crate::xmpp::Timestamp;
+
+/// The time of a step, read once by the shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Milliseconds since the process started; never goes back.
+    pub monotonic_ms: u64,
+    pub wall: Timestamp,
+}
+
+pub enum Input<'a> {
+    /// A connection was accepted. `direct_tls`: the TLS handshake runs already, `Secured` follows.
+    Opened { connection: ConnectionId, address: IpAddr, direct_tls: bool },
+    /// The TLS handshake is complete.
+    Secured { connection: ConnectionId, facts: TlsFacts },
+    /// Bytes as they came, in plain text.
+    Bytes { connection: ConnectionId, bytes: &'a [u8] },
+    /// The connection is gone (end of file, reset, TLS failure, send queue over its limit).
+    Closed { connection: ConnectionId },
+    Hashed { job: JobId, result: Hashed },
+    Command { job: JobId, command: Command },
+    /// Free and total bytes of the disk, sampled now and then.
+    Disk { free_bytes: u64, total_bytes: u64 },
+    /// The time asked for by `Server::next_wake_ms` has come.
+    Tick,
+    /// Close all streams with `system-shutdown`, then `Output::Exit`.
+    Shutdown,
+}
+
+/// An operator's command, from the control socket or, when no server runs, from the command line itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    UserAdd { name: String, password: String },
+    UserPassword { name: String, password: String },
+    UserDelete { name: String },
+    UserDisable { name: String, disabled: bool },
+    UserList,
+    Status,
+}

@@ -1,0 +1,84 @@
+//! What one step wants done: bytes to connections and other effects, in order. Performed only after the step's batch
+//! is committed.
+use std::ops::Range;
+
+use crate::stream::Credentials;
+
+/// A connection, for the life of the process; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// Work that takes long, done on a worker thread; its result comes back as `Input::Hashed` with the same id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(pub u64);
+
+/// PBKDF2 work (RFC 5802 §2.2).
+#[derive(Clone, Debug)]
+pub enum HashJob {
+    /// Keys of one hash for comparison (PLAIN): SHA-256.
+    Compare { password: Box<str>, salt: [u8; 16], iterations: u32 },
+    /// All three hashes of a new password.
+    New { password: Box<str>, salt: [u8; 16], iterations: u32 },
+}
+
+#[derive(Debug)]
+pub enum Output {
+    /// Send these bytes of the outbox's buffer.
+    Send { connection: ConnectionId, bytes: Range<usize> },
+    /// Start the TLS handshake as server after what was sent before.
+    StartTls { connection: ConnectionId },
+    /// Close after everything sent before is out (bounded in time by the shell).
+    Close { connection: ConnectionId },
+    Hash { job: JobId, work: HashJob },
+    /// Answer to an operator's command: exit code and text.
+    CommandDone { job: JobId, code: u8, text: String },
+    /// Nothing more will come: end the process once all is sent.
+    Exit,
+}
+
+/// Collects outputs; bytes of a whole batch lie in one buffer so that a fan-out shares its payload.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    pub bytes: Vec<u8>,
+    pub outputs: Vec<Output>,
+}
+
+impl Outbox {
+    /// Writes with `write` and sends what it wrote.
+    pub fn send(&mut self, connection: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        self.send_range(connection, start..self.bytes.len());
+    }
+
+    /// Sends bytes that are in the buffer already; a second send right behind the first is joined with it.
+    pub fn send_range(&mut self, connection: ConnectionId, range: Range<usize>) {
+        if range.is_empty() {
+            return;
+        }
+        if let Some(Output::Send { connection: last, bytes }) = self.outputs.last_mut()
+            && *last == connection
+            && bytes.end == range.start
+        {
+            bytes.end = range.end;
+            return;
+        }
+        self.outputs.push(Output::Send { connection, bytes: range });
+    }
+
+    pub fn push(&mut self, output: Output) {
+        self.outputs.push(output);
+    }
+
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.outputs.clear();
+    }
+}
+
+/// The result of a `HashJob`.
+#[derive(Clone, Debug)]
+pub enum Hashed {
+    Compare(crate::stream::ScramKeys),
+    New(Credentials),
+}

@@ -1,0 +1,70 @@
+//! The settings the core reads; `config.rs` fills them from defaults, file and command line.
+use crate::xml::Limits;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The one domain served, prepared (RFC 7622 §3.2).
+    pub domain: String,
+    pub limits_before_authentication: Limits,
+    pub limits: Limits,
+    pub connections_max: usize,
+    pub connections_per_address_max: usize,
+    pub sessions_per_account_max: usize,
+    /// Seconds from connect to authenticated.
+    pub negotiation_seconds_max: u32,
+    /// Seconds without a byte before authenticated.
+    pub negotiation_idle_seconds_max: u32,
+    /// Seconds without a byte after which a bound stream is probed, then closed.
+    pub idle_seconds_max: u32,
+    pub authentication_failures_max: u8,
+    pub scram_iterations: u32,
+    pub roster_contacts_max: usize,
+    pub roster_groups_max: usize,
+    pub blocked_jids_max: usize,
+    /// Bytes of one item of private XML storage or a vCard.
+    pub private_bytes_max: usize,
+    /// Private XML items of one account.
+    pub private_items_max: usize,
+    /// Bytes of undelivered output one connection may have waiting.
+    pub send_queue_bytes_max: usize,
+    /// XEP-0157 addresses: field (`admin-addresses` …) and URIs.
+    pub contact_addresses: Vec<(String, Vec<String>)>,
+    /// XEP-0313: messages on one page at most.
+    pub archive_page_max: usize,
+    /// Days kept; `None`: for ever.
+    pub archive_days_max: Option<u32>,
+    /// Bytes of database file at which the oldest are pruned; `None`: only the free space of the disk counts.
+    pub archive_bytes_max: Option<u64>,
+    /// Percent of the disk that must stay free before new archive work is refused and pruning starts.
+    pub disk_free_percent_min: u8,
+}
+
+impl Settings {
+    /// The defaults for a domain.
+    pub fn new(domain: &str) -> Settings {
+        Settings {
+            domain: domain.to_string(),
+            limits_before_authentication: Limits { bytes: 16 << 10, depth: 8, attributes: 32, elements: 64 },
+            limits: Limits { bytes: 512 << 10, depth: 64, attributes: 64, elements: 8192 },
+            connections_max: 10_000,
+            connections_per_address_max: 10_000,
+            sessions_per_account_max: 16,
+            negotiation_seconds_max: 60,
+            negotiation_idle_seconds_max: 30,
+            idle_seconds_max: 900,
+            authentication_failures_max: 5,
+            scram_iterations: 10_000,
+            roster_contacts_max: 2_000,
+            roster_groups_max: 50,
+            blocked_jids_max: 2_000,
+            private_bytes_max: 128 << 10,
+            private_items_max: 100,
+            send_queue_bytes_max: 4 << 20,
+            contact_addresses: Vec::new(),
+            archive_page_max: 250,
+            archive_days_max: None,
+            archive_bytes_max: None,
+            disk_free_percent_min: 10,
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Namespaces that more than one file needs; a feature's own namespace stands in its file.
+
+pub const CLIENT: &str = "jabber:client";
+pub const SERVER: &str = "jabber:server";
+pub const STREAM: &str = "http://etherx.jabber.org/streams";
+pub const STREAMS_ERROR: &str = "urn:ietf:params:xml:ns:xmpp-streams";
+pub const STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+pub const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
+pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+pub const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
+pub const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
+pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
+pub const ROSTER: &str = "jabber:iq:roster";
+pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
+pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
+pub const CAPS: &str = "http://jabber.org/protocol/caps";
+pub const DATA_FORM: &str = "jabber:x:data";
+pub const RSM: &str = "http://jabber.org/protocol/rsm";
+pub const DELAY: &str = "urn:xmpp:delay";
+pub const FORWARD: &str = "urn:xmpp:forward:0";
+pub const HINTS: &str = "urn:xmpp:hints";
+pub const STANZA_ID: &str = "urn:xmpp:sid:0";
+pub const BLOCKING: &str = "urn:xmpp:blocking";
+pub const MAM: &str = "urn:xmpp:mam:2";
+pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
