@@ -1,7 +1,15 @@
 //! Stonechat: a home's own XMPP server. The binary is `main.rs`; everything else lives here so that tests reach it.
 //! Folders know only those to their right: `net, cli > server > feature > state > stream, store > xmpp > xml`.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::as_conversions, clippy::panic))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::panic
+    )
+)]
 
 pub mod cli;
 pub mod config;

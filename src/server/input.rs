@@ -15,17 +15,38 @@ pub struct Moment {
 
 pub enum Input<'a> {
     /// A connection was accepted. `direct_tls`: the TLS handshake runs already, `Secured` follows.
-    Opened { connection: ConnectionId, address: IpAddr, direct_tls: bool },
+    Opened {
+        connection: ConnectionId,
+        address: IpAddr,
+        direct_tls: bool,
+    },
     /// The TLS handshake is complete.
-    Secured { connection: ConnectionId, facts: TlsFacts },
+    Secured {
+        connection: ConnectionId,
+        facts: TlsFacts,
+    },
     /// Bytes as they came, in plain text.
-    Bytes { connection: ConnectionId, bytes: &'a [u8] },
+    Bytes {
+        connection: ConnectionId,
+        bytes: &'a [u8],
+    },
     /// The connection is gone (end of file, reset, TLS failure, send queue over its limit).
-    Closed { connection: ConnectionId },
-    Hashed { job: JobId, result: Hashed },
-    Command { job: JobId, command: Command },
+    Closed {
+        connection: ConnectionId,
+    },
+    Hashed {
+        job: JobId,
+        result: Hashed,
+    },
+    Command {
+        job: JobId,
+        command: Command,
+    },
     /// Free and total bytes of the disk, sampled now and then.
-    Disk { free_bytes: u64, total_bytes: u64 },
+    Disk {
+        free_bytes: u64,
+        total_bytes: u64,
+    },
     /// The time asked for by `Server::next_wake_ms` has come.
     Tick,
     /// Close all streams with `system-shutdown`, then `Output::Exit`.

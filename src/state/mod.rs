@@ -3,5 +3,5 @@
 mod outbox;
 mod settings;
 
-pub use outbox::{ConnectionId, HashJob, Hashed, JobId, Output, Outbox};
+pub use outbox::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
 pub use settings::Settings;

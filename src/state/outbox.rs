@@ -16,22 +16,44 @@ pub struct JobId(pub u64);
 #[derive(Clone, Debug)]
 pub enum HashJob {
     /// Keys of one hash for comparison (PLAIN): SHA-256.
-    Compare { password: Box<str>, salt: [u8; 16], iterations: u32 },
+    Compare {
+        password: Box<str>,
+        salt: [u8; 16],
+        iterations: u32,
+    },
     /// All three hashes of a new password.
-    New { password: Box<str>, salt: [u8; 16], iterations: u32 },
+    New {
+        password: Box<str>,
+        salt: [u8; 16],
+        iterations: u32,
+    },
 }
 
 #[derive(Debug)]
 pub enum Output {
     /// Send these bytes of the outbox's buffer.
-    Send { connection: ConnectionId, bytes: Range<usize> },
+    Send {
+        connection: ConnectionId,
+        bytes: Range<usize>,
+    },
     /// Start the TLS handshake as server after what was sent before.
-    StartTls { connection: ConnectionId },
+    StartTls {
+        connection: ConnectionId,
+    },
     /// Close after everything sent before is out (bounded in time by the shell).
-    Close { connection: ConnectionId },
-    Hash { job: JobId, work: HashJob },
+    Close {
+        connection: ConnectionId,
+    },
+    Hash {
+        job: JobId,
+        work: HashJob,
+    },
     /// Answer to an operator's command: exit code and text.
-    CommandDone { job: JobId, code: u8, text: String },
+    CommandDone {
+        job: JobId,
+        code: u8,
+        text: String,
+    },
     /// Nothing more will come: end the process once all is sent.
     Exit,
 }
@@ -56,14 +78,20 @@ impl Outbox {
         if range.is_empty() {
             return;
         }
-        if let Some(Output::Send { connection: last, bytes }) = self.outputs.last_mut()
+        if let Some(Output::Send {
+            connection: last,
+            bytes,
+        }) = self.outputs.last_mut()
             && *last == connection
             && bytes.end == range.start
         {
             bytes.end = range.end;
             return;
         }
-        self.outputs.push(Output::Send { connection, bytes: range });
+        self.outputs.push(Output::Send {
+            connection,
+            bytes: range,
+        });
     }
 
     pub fn push(&mut self, output: Output) {

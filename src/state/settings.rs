@@ -44,8 +44,18 @@ impl Settings {
     pub fn new(domain: &str) -> Settings {
         Settings {
             domain: domain.to_string(),
-            limits_before_authentication: Limits { bytes: 16 << 10, depth: 8, attributes: 32, elements: 64 },
-            limits: Limits { bytes: 512 << 10, depth: 64, attributes: 64, elements: 8192 },
+            limits_before_authentication: Limits {
+                bytes: 16 << 10,
+                depth: 8,
+                attributes: 32,
+                elements: 64,
+            },
+            limits: Limits {
+                bytes: 512 << 10,
+                depth: 64,
+                attributes: 64,
+                elements: 8192,
+            },
             connections_max: 10_000,
             connections_per_address_max: 10_000,
             sessions_per_account_max: 16,

@@ -91,26 +91,77 @@ pub struct ArchivePreferences {
 
 impl Tx {
     /// Appends. The time stored is never earlier than that of the record before it. Returns the id and the time stored.
-    pub fn append(&mut self, _record: &Record<'_>) -> Result<(ArchiveId, Timestamp), StoreError> { todo!() }
-    pub fn page(&self, _account: AccountId, _query: &ArchiveQuery) -> Result<ArchivePage, StoreError> { todo!() }
+    pub fn append(&mut self, _record: &Record<'_>) -> Result<(ArchiveId, Timestamp), StoreError> {
+        todo!()
+    }
+    pub fn page(
+        &self,
+        _account: AccountId,
+        _query: &ArchiveQuery,
+    ) -> Result<ArchivePage, StoreError> {
+        todo!()
+    }
     /// True if this archive holds the id (RSM and extended queries: `item-not-found` otherwise).
-    pub fn archived(&self, _account: AccountId, _id: ArchiveId) -> Result<bool, StoreError> { todo!() }
+    pub fn archived(&self, _account: AccountId, _id: ArchiveId) -> Result<bool, StoreError> {
+        todo!()
+    }
     /// Stanzas of these ids, in order of arrival; `None` if one is not in this archive.
-    pub fn archived_ids(&self, _account: AccountId, _ids: &[ArchiveId]) -> Result<Option<Vec<Stored>>, StoreError> { todo!() }
+    pub fn archived_ids(
+        &self,
+        _account: AccountId,
+        _ids: &[ArchiveId],
+    ) -> Result<Option<Vec<Stored>>, StoreError> {
+        todo!()
+    }
     /// Oldest and newest: id and time (XEP-0313 §4.3 metadata).
-    pub fn archive_ends(&self, _account: AccountId) -> Result<Option<[(ArchiveId, Timestamp); 2]>, StoreError> { todo!() }
-    pub fn archive_preferences(&self, _account: AccountId) -> Result<ArchivePreferences, StoreError> { todo!() }
-    pub fn set_archive_preferences(&mut self, _account: AccountId, _preferences: &ArchivePreferences) -> Result<(), StoreError> { todo!() }
+    pub fn archive_ends(
+        &self,
+        _account: AccountId,
+    ) -> Result<Option<[(ArchiveId, Timestamp); 2]>, StoreError> {
+        todo!()
+    }
+    pub fn archive_preferences(
+        &self,
+        _account: AccountId,
+    ) -> Result<ArchivePreferences, StoreError> {
+        todo!()
+    }
+    pub fn set_archive_preferences(
+        &mut self,
+        _account: AccountId,
+        _preferences: &ArchivePreferences,
+    ) -> Result<(), StoreError> {
+        todo!()
+    }
     /// Up to `max` unseen stanzas of an account after `after`, oldest first. Costs nothing for an account that has none.
-    pub fn unseen(&self, _account: AccountId, _after: Option<ArchiveId>, _max: usize) -> Result<Vec<Stored>, StoreError> { todo!() }
-    pub fn unseen_count(&self, _account: AccountId) -> Result<usize, StoreError> { todo!() }
+    pub fn unseen(
+        &self,
+        _account: AccountId,
+        _after: Option<ArchiveId>,
+        _max: usize,
+    ) -> Result<Vec<Stored>, StoreError> {
+        todo!()
+    }
+    pub fn unseen_count(&self, _account: AccountId) -> Result<usize, StoreError> {
+        todo!()
+    }
     /// All unseen up to and including this id have been delivered.
-    pub fn mark_seen(&mut self, _account: AccountId, _up_to: ArchiveId) -> Result<(), StoreError> { todo!() }
+    pub fn mark_seen(&mut self, _account: AccountId, _up_to: ArchiveId) -> Result<(), StoreError> {
+        todo!()
+    }
     /// Moves the in-memory index rows to the tables if there are enough of them; called once per batch.
-    pub fn checkpoint_if_due(&mut self) -> Result<(), StoreError> { todo!() }
+    pub fn checkpoint_if_due(&mut self) -> Result<(), StoreError> {
+        todo!()
+    }
     /// Removes up to `rows_max` of the oldest stanzas of the whole store that are older than `before` (or, with `None`,
     /// whatever is oldest), with all their index rows. Returns how many. Ids are never reused.
-    pub fn prune_oldest(&mut self, _before: Option<Timestamp>, _rows_max: usize) -> Result<usize, StoreError> { todo!() }
+    pub fn prune_oldest(
+        &mut self,
+        _before: Option<Timestamp>,
+        _rows_max: usize,
+    ) -> Result<usize, StoreError> {
+        todo!()
+    }
 }
 
 #[allow(unused)]

@@ -9,7 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use accounts::{Account, AccountId};
-pub use archive::{ArchiveId, ArchiveQuery, ArchivePage, ArchivePreferences, DefaultPolicy, Direction, Owner, Record, Stored};
+pub use archive::{
+    ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, DefaultPolicy, Direction, Owner,
+    Record, Stored,
+};
 pub use personal::LastActivity;
 pub use roster::{Contact, RosterChange, Subscription};
 
@@ -41,34 +44,65 @@ pub struct Commit {}
 
 impl Store {
     /// Opens or creates. `cache_bytes`: redb's page cache.
-    pub fn open(_path: &Path, _cache_bytes: usize) -> Result<Store, StoreError> { todo!() }
+    pub fn open(_path: &Path, _cache_bytes: usize) -> Result<Store, StoreError> {
+        todo!()
+    }
     /// The same over a given backend (tests: failing writes, memory).
-    pub fn open_backend(_backend: impl redb::StorageBackend, _cache_bytes: usize) -> Result<Store, StoreError> { todo!() }
-    pub fn begin(&self) -> Tx { todo!() }
+    pub fn open_backend(
+        _backend: impl redb::StorageBackend,
+        _cache_bytes: usize,
+    ) -> Result<Store, StoreError> {
+        todo!()
+    }
+    pub fn begin(&self) -> Tx {
+        todo!()
+    }
     /// Bytes of the database file.
-    pub fn file_bytes(&self) -> u64 { todo!() }
+    pub fn file_bytes(&self) -> u64 {
+        todo!()
+    }
 }
 
 impl Tx {
     /// True once something was written.
-    pub fn has_written(&self) -> bool { todo!() }
+    pub fn has_written(&self) -> bool {
+        todo!()
+    }
     /// Ends the batch. `None`: nothing was written. The commit is not durable until `Commit::run` returned.
-    pub fn finish(self) -> Option<Commit> { todo!() }
+    pub fn finish(self) -> Option<Commit> {
+        todo!()
+    }
     /// A secret of the server that is made with `make` at first use and stays (fake salts, later key derivations).
-    pub fn secret(&mut self, _name: &'static str, _make: &mut dyn FnMut(&mut [u8; 32])) -> Result<[u8; 32], StoreError> { todo!() }
+    pub fn secret(
+        &mut self,
+        _name: &'static str,
+        _make: &mut dyn FnMut(&mut [u8; 32]),
+    ) -> Result<[u8; 32], StoreError> {
+        todo!()
+    }
 }
 
 impl Commit {
     /// Blocks until durable.
-    pub fn run(self) -> Result<(), StoreError> { todo!() }
+    pub fn run(self) -> Result<(), StoreError> {
+        todo!()
+    }
 }
 
 /// Runs commits on the storage thread: `start` hands one over, `done` is called there with the result.
 pub struct StorageThread {}
 
 impl StorageThread {
-    pub fn start() -> StorageThread { todo!() }
-    pub fn run(&self, _commit: Commit, _done: impl FnOnce(Result<(), StoreError>) + Send + 'static) { todo!() }
+    pub fn start() -> StorageThread {
+        todo!()
+    }
+    pub fn run(
+        &self,
+        _commit: Commit,
+        _done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
+    ) {
+        todo!()
+    }
 }
 
 #[allow(unused)]

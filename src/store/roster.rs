@@ -38,19 +38,54 @@ pub struct RosterChange {
 
 impl Tx {
     /// All rows, unlisted ones too, in order of JID.
-    pub fn contacts(&self, _account: AccountId) -> Result<Vec<(BareJid, Contact)>, StoreError> { todo!() }
-    pub fn contact(&self, _account: AccountId, _jid: &BareJid) -> Result<Option<Contact>, StoreError> { todo!() }
+    pub fn contacts(&self, _account: AccountId) -> Result<Vec<(BareJid, Contact)>, StoreError> {
+        todo!()
+    }
+    pub fn contact(
+        &self,
+        _account: AccountId,
+        _jid: &BareJid,
+    ) -> Result<Option<Contact>, StoreError> {
+        todo!()
+    }
     /// Writes a row. Returns the roster's new version, which never repeats; the version moves only if what is visible
     /// in the roster (listed, name, groups, subscription, ask, approved) changed.
-    pub fn set_contact(&mut self, _account: AccountId, _jid: &BareJid, _contact: &Contact) -> Result<u64, StoreError> { todo!() }
-    pub fn remove_contact(&mut self, _account: AccountId, _jid: &BareJid) -> Result<u64, StoreError> { todo!() }
-    pub fn roster_version(&self, _account: AccountId) -> Result<u64, StoreError> { todo!() }
+    pub fn set_contact(
+        &mut self,
+        _account: AccountId,
+        _jid: &BareJid,
+        _contact: &Contact,
+    ) -> Result<u64, StoreError> {
+        todo!()
+    }
+    pub fn remove_contact(
+        &mut self,
+        _account: AccountId,
+        _jid: &BareJid,
+    ) -> Result<u64, StoreError> {
+        todo!()
+    }
+    pub fn roster_version(&self, _account: AccountId) -> Result<u64, StoreError> {
+        todo!()
+    }
     /// Listed changes since a version in order of version; `None`: cannot be told (too old or never existed), send all.
     /// Removals are remembered for the newest 100 changes.
-    pub fn roster_changes(&self, _account: AccountId, _since: u64) -> Result<Option<Vec<(u64, RosterChange)>>, StoreError> { todo!() }
+    pub fn roster_changes(
+        &self,
+        _account: AccountId,
+        _since: u64,
+    ) -> Result<Option<Vec<(u64, RosterChange)>>, StoreError> {
+        todo!()
+    }
 
     /// Blocked JIDs as written (`user@domain/resource`, `user@domain`, `domain/resource`, `domain`), in order.
-    pub fn blocked(&self, _account: AccountId) -> Result<Vec<String>, StoreError> { todo!() }
-    pub fn block(&mut self, _account: AccountId, _jid: &str) -> Result<(), StoreError> { todo!() }
-    pub fn unblock(&mut self, _account: AccountId, _jid: &str) -> Result<(), StoreError> { todo!() }
+    pub fn blocked(&self, _account: AccountId) -> Result<Vec<String>, StoreError> {
+        todo!()
+    }
+    pub fn block(&mut self, _account: AccountId, _jid: &str) -> Result<(), StoreError> {
+        todo!()
+    }
+    pub fn unblock(&mut self, _account: AccountId, _jid: &str) -> Result<(), StoreError> {
+        todo!()
+    }
 }

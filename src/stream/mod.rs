@@ -69,7 +69,10 @@ pub struct Credentials {
 /// What the server answers to `Event::Credentials`.
 pub enum AccountAnswer {
     /// Exists; `disabled` is told only after the password proved right.
-    Known { credentials: Credentials, disabled: bool },
+    Known {
+        credentials: Credentials,
+        disabled: bool,
+    },
     Unknown,
 }
 
@@ -80,13 +83,26 @@ pub enum Event {
     /// Look the account up; answer with `credentials`.
     Credentials { account: BareJid },
     /// PLAIN: derive the SHA-256 keys of this (prepared) password with these parameters off the reactor thread; answer with `derived`.
-    Derive { password: Box<str>, salt: [u8; 16], iterations: u32 },
+    Derive {
+        password: Box<str>,
+        salt: [u8; 16],
+        iterations: u32,
+    },
     /// A login failed. Answer with `release_failure` when the delay for this address and account is over.
-    Failed { account: Option<BareJid>, condition: SaslCondition },
+    Failed {
+        account: Option<BareJid>,
+        condition: SaslCondition,
+    },
     /// A login succeeded and `<success/>` is written; nothing to answer.
-    Authenticated { account: BareJid, mechanism: &'static str },
+    Authenticated {
+        account: BareJid,
+        mechanism: &'static str,
+    },
     /// The peer asks for a resource (prepared; `None`: the server makes one). Answer with `bound` or `bind_refused`.
-    Bind { account: BareJid, resource: Option<Box<str>> },
+    Bind {
+        account: BareJid,
+        resource: Option<Box<str>>,
+    },
     /// One message, presence or iq after binding, not yet checked beyond its name and namespace.
     Stanza(Element),
     /// Only white space came (a keep-alive).
@@ -100,23 +116,52 @@ pub struct Stream {}
 
 impl Stream {
     /// A stream on a new connection; `direct_tls`: TLS was there before the first byte (XEP-0368), `secured` follows.
-    pub fn new(_settings: Rc<StreamSettings>, _direct_tls: bool) -> Stream { todo!() }
+    pub fn new(_settings: Rc<StreamSettings>, _direct_tls: bool) -> Stream {
+        todo!()
+    }
     /// TLS is up; a new stream header is expected.
-    pub fn secured(&mut self, _facts: TlsFacts) { todo!() }
+    pub fn secured(&mut self, _facts: TlsFacts) {
+        todo!()
+    }
     /// Goes on with `input` (and what it still holds) until there is an event or nothing to do; what it writes is
     /// appended to `out`. Call again until `None`; then `input` is empty.
-    pub fn poll(&mut self, _input: &mut &[u8], _entropy: &mut dyn Entropy, _out: &mut Vec<u8>) -> Option<Event> { todo!() }
-    pub fn credentials(&mut self, _answer: AccountAnswer) { todo!() }
-    pub fn derived(&mut self, _keys: ScramKeys) { todo!() }
-    pub fn release_failure(&mut self) { todo!() }
-    pub fn bound(&mut self, _jid: &FullJid) { todo!() }
+    pub fn poll(
+        &mut self,
+        _input: &mut &[u8],
+        _entropy: &mut dyn Entropy,
+        _out: &mut Vec<u8>,
+    ) -> Option<Event> {
+        todo!()
+    }
+    pub fn credentials(&mut self, _answer: AccountAnswer) {
+        todo!()
+    }
+    pub fn derived(&mut self, _keys: ScramKeys) {
+        todo!()
+    }
+    pub fn release_failure(&mut self) {
+        todo!()
+    }
+    pub fn bound(&mut self, _jid: &FullJid) {
+        todo!()
+    }
     /// Stanza error for the bind request (RFC 6120 §7.6.2, §7.7.2); the stream goes on and may ask again.
-    pub fn bind_refused(&mut self, _error: crate::xmpp::StanzaError) { todo!() }
+    pub fn bind_refused(&mut self, _error: crate::xmpp::StanzaError) {
+        todo!()
+    }
     /// Ends the stream with an error; header first if none was sent (RFC 6120 §4.9.1.1), then the closing tag.
-    pub fn fail(&mut self, _error: StreamError, _entropy: &mut dyn Entropy, _out: &mut Vec<u8>) { todo!() }
+    pub fn fail(&mut self, _error: StreamError, _entropy: &mut dyn Entropy, _out: &mut Vec<u8>) {
+        todo!()
+    }
     /// Ends the stream regularly from our side (`</stream:stream>`), keeps reading for the peer's.
-    pub fn close(&mut self, _out: &mut Vec<u8>) { todo!() }
-    pub fn is_bound(&self) -> bool { todo!() }
+    pub fn close(&mut self, _out: &mut Vec<u8>) {
+        todo!()
+    }
+    pub fn is_bound(&self) -> bool {
+        todo!()
+    }
     /// Bytes this stream holds for unfinished input.
-    pub fn held_bytes(&self) -> usize { todo!() }
+    pub fn held_bytes(&self) -> usize {
+        todo!()
+    }
 }

@@ -19,14 +19,24 @@ pub enum Frame<'a> {
 pub struct Framer {}
 
 impl Framer {
-    pub fn new(_limits: Limits) -> Framer { todo!() }
+    pub fn new(_limits: Limits) -> Framer {
+        todo!()
+    }
     /// The next frame of `input`; what was looked at is cut off its front. `None`: all of `input` was taken (an
     /// unfinished frame is kept, at most `limits.bytes`). Call again until `None`.
-    pub fn next<'a>(&'a mut self, _input: &mut &'a [u8]) -> Result<Option<Frame<'a>>, XmlError> { todo!() }
+    pub fn next<'a>(&'a mut self, _input: &mut &'a [u8]) -> Result<Option<Frame<'a>>, XmlError> {
+        todo!()
+    }
     /// Changes the limits for what comes next (after authentication).
-    pub fn set_limits(&mut self, _limits: Limits) { todo!() }
+    pub fn set_limits(&mut self, _limits: Limits) {
+        todo!()
+    }
     /// Expects a stream header again (RFC 6120 §4.3.3); forgets the old header, keeps nothing unread.
-    pub fn restart(&mut self) { todo!() }
+    pub fn restart(&mut self) {
+        todo!()
+    }
     /// Bytes held for an unfinished frame.
-    pub fn held_bytes(&self) -> usize { todo!() }
+    pub fn held_bytes(&self) -> usize {
+        todo!()
+    }
 }

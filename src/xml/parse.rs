@@ -12,8 +12,12 @@ pub struct Context {
 }
 
 /// Parses one whole element, which must be all of `frame` (no text before or after).
-pub fn parse(_frame: &[u8], _context: &Context) -> Result<Element, XmlError> { todo!() }
+pub fn parse(_frame: &[u8], _context: &Context) -> Result<Element, XmlError> {
+    todo!()
+}
 
 /// Parses a stream header (an open tag with an optional XML declaration before it): the element without children and
 /// what it declares for its children.
-pub fn parse_header(_frame: &[u8]) -> Result<(Element, Context), XmlError> { todo!() }
+pub fn parse_header(_frame: &[u8]) -> Result<(Element, Context), XmlError> {
+    todo!()
+}

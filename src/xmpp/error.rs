@@ -97,19 +97,39 @@ pub struct StanzaError {
 
 impl StanzaError {
     pub const fn new(condition: Condition) -> StanzaError {
-        StanzaError { condition, kind: default_type(condition), text: None, application: None }
+        StanzaError {
+            condition,
+            kind: default_type(condition),
+            text: None,
+            application: None,
+        }
     }
 
     pub const fn text(self, text: &'static str) -> StanzaError {
-        StanzaError { condition: self.condition, kind: self.kind, text: Some(text), application: self.application }
+        StanzaError {
+            condition: self.condition,
+            kind: self.kind,
+            text: Some(text),
+            application: self.application,
+        }
     }
 
     pub const fn kind(self, kind: ErrorType) -> StanzaError {
-        StanzaError { condition: self.condition, kind, text: self.text, application: self.application }
+        StanzaError {
+            condition: self.condition,
+            kind,
+            text: self.text,
+            application: self.application,
+        }
     }
 
     pub const fn application(self, name: &'static str, namespace: &'static str) -> StanzaError {
-        StanzaError { condition: self.condition, kind: self.kind, text: self.text, application: Some((name, namespace)) }
+        StanzaError {
+            condition: self.condition,
+            kind: self.kind,
+            text: self.text,
+            application: Some((name, namespace)),
+        }
     }
 
     /// Writes the `<error/>` child.
@@ -117,7 +137,10 @@ impl StanzaError {
         w.open("error").attr("type", self.kind.as_str());
         w.open_ns(self.condition.as_str(), ns::STANZAS).close();
         if let Some(text) = self.text {
-            w.open_ns("text", ns::STANZAS).attr("xml:lang", "en").text(text).close();
+            w.open_ns("text", ns::STANZAS)
+                .attr("xml:lang", "en")
+                .text(text)
+                .close();
         }
         if let Some((name, namespace)) = self.application {
             w.open_ns(name, namespace).close();
@@ -163,19 +186,31 @@ pub struct StreamError {
 
 impl StreamError {
     pub const fn new(condition: StreamCondition) -> StreamError {
-        StreamError { condition, text: None, application: None }
+        StreamError {
+            condition,
+            text: None,
+            application: None,
+        }
     }
 
     pub const fn text(self, text: &'static str) -> StreamError {
-        StreamError { condition: self.condition, text: Some(text), application: self.application }
+        StreamError {
+            condition: self.condition,
+            text: Some(text),
+            application: self.application,
+        }
     }
 
     /// Writes `<stream:error/>`.
     pub fn write(&self, w: &mut Writer<'_>) {
         w.open("stream:error");
-        w.open_ns(self.condition.as_str(), ns::STREAMS_ERROR).close();
+        w.open_ns(self.condition.as_str(), ns::STREAMS_ERROR)
+            .close();
         if let Some(text) = self.text {
-            w.open_ns("text", ns::STREAMS_ERROR).attr("xml:lang", "en").text(text).close();
+            w.open_ns("text", ns::STREAMS_ERROR)
+                .attr("xml:lang", "en")
+                .text(text)
+                .close();
         }
         if let Some((name, namespace)) = self.application {
             w.open_ns(name, namespace).close();

@@ -40,16 +40,33 @@ pub struct Field {
 impl DataForm {
     /// An empty form of this `FORM_TYPE`.
     pub fn new(kind: FormKind, form_type: &str) -> DataForm {
-        DataForm { kind, fields: Vec::new() }.hidden("FORM_TYPE", form_type)
+        DataForm {
+            kind,
+            fields: Vec::new(),
+        }
+        .hidden("FORM_TYPE", form_type)
     }
 
     fn hidden(mut self, var: &str, value: &str) -> DataForm {
-        self.fields.push(Field { var: var.into(), kind: "hidden", values: vec![value.into()] });
+        self.fields.push(Field {
+            var: var.into(),
+            kind: "hidden",
+            values: vec![value.into()],
+        });
         self
     }
 
-    pub fn field(mut self, var: &str, kind: &'static str, values: impl IntoIterator<Item = String>) -> DataForm {
-        self.fields.push(Field { var: var.into(), kind, values: values.into_iter().collect() });
+    pub fn field(
+        mut self,
+        var: &str,
+        kind: &'static str,
+        values: impl IntoIterator<Item = String>,
+    ) -> DataForm {
+        self.fields.push(Field {
+            var: var.into(),
+            kind,
+            values: values.into_iter().collect(),
+        });
         self
     }
 
@@ -65,11 +82,24 @@ impl DataForm {
             Some("result") => FormKind::Result,
             _ => return None,
         };
-        let fields = x.children().filter(|c| c.is("field", ns::DATA_FORM)).filter_map(|field| {
-            let values = field.children().filter(|c| c.is("value", ns::DATA_FORM)).map(|v| v.text().into_owned());
-            Some(Field { var: field.attribute("var")?.into_owned(), kind: "", values: values.collect() })
-        });
-        Some(DataForm { kind, fields: fields.collect() })
+        let fields = x
+            .children()
+            .filter(|c| c.is("field", ns::DATA_FORM))
+            .filter_map(|field| {
+                let values = field
+                    .children()
+                    .filter(|c| c.is("value", ns::DATA_FORM))
+                    .map(|v| v.text().into_owned());
+                Some(Field {
+                    var: field.attribute("var")?.into_owned(),
+                    kind: "",
+                    values: values.collect(),
+                })
+            });
+        Some(DataForm {
+            kind,
+            fields: fields.collect(),
+        })
     }
 
     pub fn form_type(&self) -> Option<&str> {
@@ -78,15 +108,21 @@ impl DataForm {
 
     /// First value of a field.
     pub fn value(&self, var: &str) -> Option<&str> {
-        self.values(var).and_then(|values| values.first()).map(String::as_str)
+        self.values(var)
+            .and_then(|values| values.first())
+            .map(String::as_str)
     }
 
     pub fn values(&self, var: &str) -> Option<&[String]> {
-        self.fields.iter().find(|field| field.var == var).map(|field| field.values.as_slice())
+        self.fields
+            .iter()
+            .find(|field| field.var == var)
+            .map(|field| field.values.as_slice())
     }
 
     pub fn write(&self, w: &mut Writer<'_>) {
-        w.open_ns("x", ns::DATA_FORM).attr("type", self.kind.as_str());
+        w.open_ns("x", ns::DATA_FORM)
+            .attr("type", self.kind.as_str());
         for field in &self.fields {
             w.open("field").attr("var", &field.var);
             w.attr_opt("type", Some(field.kind).filter(|kind| !kind.is_empty()));

@@ -67,7 +67,11 @@ impl Jid {
             text.push('/');
             text.push_str(resource);
         }
-        Jid { text: text.into(), at, slash }
+        Jid {
+            text: text.into(),
+            at,
+            slash,
+        }
     }
 
     pub fn as_str(&self) -> &str {
@@ -101,7 +105,11 @@ impl Jid {
     pub fn to_bare(&self) -> BareJid {
         match self.slash {
             None => BareJid(self.clone()),
-            Some(_) => BareJid(Jid { text: self.bare_str().into(), at: self.at, slash: None }),
+            Some(_) => BareJid(Jid {
+                text: self.bare_str().into(),
+                at: self.at,
+                slash: None,
+            }),
         }
     }
 
@@ -114,19 +122,31 @@ impl BareJid {
     /// Parses a JID that must have no resource.
     pub fn parse(text: &str) -> Result<BareJid, JidError> {
         let jid = Jid::parse(text)?;
-        if jid.is_bare() { Ok(BareJid(jid)) } else { Err(JidError) }
+        if jid.is_bare() {
+            Ok(BareJid(jid))
+        } else {
+            Err(JidError)
+        }
     }
 
     /// `localpart@domain` from parts, each prepared here.
     pub fn from_parts(local: Option<&str>, domain: &str) -> Result<BareJid, JidError> {
         let local = local.map(localpart).transpose()?;
-        Ok(BareJid(Jid::join(local.as_deref(), &domainpart(domain)?, None)))
+        Ok(BareJid(Jid::join(
+            local.as_deref(),
+            &domainpart(domain)?,
+            None,
+        )))
     }
 
     /// This JID with a resource, which is prepared here.
     pub fn with_resource(&self, resource: &str) -> Result<FullJid, JidError> {
         let resource = resourcepart(resource)?;
-        Ok(FullJid(Jid::join(self.0.local(), self.0.domain(), Some(&resource))))
+        Ok(FullJid(Jid::join(
+            self.0.local(),
+            self.0.domain(),
+            Some(&resource),
+        )))
     }
 
     pub fn as_jid(&self) -> &Jid {
@@ -176,10 +196,14 @@ impl From<FullJid> for Jid {
 
 /// RFC 7622 §3.3: UsernameCaseMapped, and without the characters that would make quoting necessary.
 pub fn localpart(text: &str) -> Result<Cow<'_, str>, JidError> {
-    if is_plain(text, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_')) {
+    if is_plain(text, |b| {
+        b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_')
+    }) {
         return Ok(Cow::Borrowed(text));
     }
-    let prepared = UsernameCaseMapped::new().enforce(text).map_err(|_| JidError)?;
+    let prepared = UsernameCaseMapped::new()
+        .enforce(text)
+        .map_err(|_| JidError)?;
     let forbidden = |c: char| matches!(c, '"' | '&' | '\'' | '/' | ':' | '<' | '>' | '@');
     if prepared.contains(forbidden) {
         return Err(JidError);
@@ -206,21 +230,30 @@ pub fn domainpart(text: &str) -> Result<Cow<'_, str>, JidError> {
     }
     let text = text.strip_suffix('.').unwrap_or(text);
     let ascii = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-');
-    let prepared = if is_plain(text, ascii) && !text.split('.').any(|label| label.starts_with("xn--")) {
-        Cow::Borrowed(text)
-    } else {
-        let (unicode, checked) = idna::domain_to_unicode(text);
-        checked.map_err(|_| JidError)?;
-        Cow::Owned(unicode)
-    };
+    let prepared =
+        if is_plain(text, ascii) && !text.split('.').any(|label| label.starts_with("xn--")) {
+            Cow::Borrowed(text)
+        } else {
+            let (unicode, checked) = idna::domain_to_unicode(text);
+            checked.map_err(|_| JidError)?;
+            Cow::Owned(unicode)
+        };
     let well_formed = |label: &str| {
-        let ascii_ok = |c: char| !c.is_ascii() || c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
-        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.chars().all(ascii_ok)
+        let ascii_ok = |c: char| {
+            !c.is_ascii() || c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_')
+        };
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(ascii_ok)
     };
     if !prepared.split('.').all(well_formed) {
         return Err(JidError);
     }
-    if prepared.split('.').any(|label| label.is_ascii() && label.len() > 63) {
+    if prepared
+        .split('.')
+        .any(|label| label.is_ascii() && label.len() > 63)
+    {
         return Err(JidError);
     }
     within_limits(prepared)
@@ -232,7 +265,11 @@ fn is_plain(text: &str, byte: impl Fn(u8) -> bool) -> bool {
 }
 
 fn within_limits(text: Cow<'_, str>) -> Result<Cow<'_, str>, JidError> {
-    if text.is_empty() || text.len() > PART_BYTES_MAX { Err(JidError) } else { Ok(text) }
+    if text.is_empty() || text.len() > PART_BYTES_MAX {
+        Err(JidError)
+    } else {
+        Ok(text)
+    }
 }
 
 macro_rules! text_of {
@@ -262,7 +299,10 @@ mod tests {
             ("JULIET@Example.COM/Balcony", "juliet@example.com/Balcony"),
             ("juliet@example.com.", "juliet@example.com"),
             ("juliet@example.com/foo bar", "juliet@example.com/foo bar"),
-            ("juliet@example.com/foo@bar/baz", "juliet@example.com/foo@bar/baz"),
+            (
+                "juliet@example.com/foo@bar/baz",
+                "juliet@example.com/foo@bar/baz",
+            ),
             ("fußball@example.com", "fußball@example.com"),
             ("π@example.com", "π@example.com"),
             ("Σ@example.com/foo", "σ@example.com/foo"),
@@ -274,7 +314,11 @@ mod tests {
             ("a@[0:0:0:0:0:0:0:1]/r", "a@[::1]/r"),
             ("foo\\20bar@example.com", "foo\\20bar@example.com"),
         ] {
-            assert_eq!(Jid::parse(given).map(|j| j.to_string()), Ok(prepared.to_string()), "{given}");
+            assert_eq!(
+                Jid::parse(given).map(|j| j.to_string()),
+                Ok(prepared.to_string()),
+                "{given}"
+            );
         }
     }
 
@@ -282,9 +326,23 @@ mod tests {
     fn refuses_what_is_no_jid() {
         let long = "a".repeat(1024);
         for text in [
-            "", "@example.com", "juliet@", "/r", "juliet@example.com/", "\"juliet\"@example.com", "foo bar@example.com",
-            "henry\u{2163}@example.com", "♚@example.com", "a@ex ample.com", "a@b@c", "a@.example", "a@-x.example", "a@[::zz]",
-            "a@exa<mple", &format!("{long}@example.com"), &format!("a@example.com/{long}"),
+            "",
+            "@example.com",
+            "juliet@",
+            "/r",
+            "juliet@example.com/",
+            "\"juliet\"@example.com",
+            "foo bar@example.com",
+            "henry\u{2163}@example.com",
+            "♚@example.com",
+            "a@ex ample.com",
+            "a@b@c",
+            "a@.example",
+            "a@-x.example",
+            "a@[::zz]",
+            "a@exa<mple",
+            &format!("{long}@example.com"),
+            &format!("a@example.com/{long}"),
         ] {
             assert_eq!(Jid::parse(text), Err(JidError), "{text}");
         }
@@ -293,7 +351,10 @@ mod tests {
     #[test]
     fn parts_of_a_full_jid() {
         let jid = Jid::parse("a@b/c/d").unwrap();
-        assert_eq!((jid.local(), jid.domain(), jid.resource()), (Some("a"), "b", Some("c/d")));
+        assert_eq!(
+            (jid.local(), jid.domain(), jid.resource()),
+            (Some("a"), "b", Some("c/d"))
+        );
         assert_eq!(jid.to_bare().as_str(), "a@b");
     }
 }

@@ -12,5 +12,8 @@ pub use error::{Condition, ErrorType, SaslCondition, StanzaError, StreamConditio
 pub use form::{DataForm, FormKind};
 pub use jid::{BareJid, FullJid, Jid, JidError, domainpart, localpart, resourcepart};
 pub use rsm::{Rsm, RsmStart};
-pub use stanza::{Envelope, Iq, IqKind, Message, MessageKind, Presence, PresenceKind, Stanza, StanzaParseError, write_error, write_open};
+pub use stanza::{
+    Envelope, Iq, IqKind, Message, MessageKind, Presence, PresenceKind, Stanza, StanzaParseError,
+    write_error, write_open,
+};
 pub use timestamp::Timestamp;

@@ -26,14 +26,25 @@ impl Rsm {
     /// Reads the `<set/>` of a request's payload; none means everything from the start.
     pub fn parse(payload: ElementRef<'_>) -> Result<Rsm, Condition> {
         let Some(set) = payload.child("set", ns::RSM) else {
-            return Ok(Rsm { max: None, start: RsmStart::First });
+            return Ok(Rsm {
+                max: None,
+                start: RsmStart::First,
+            });
         };
-        let text = |name| set.child(name, ns::RSM).map(|c| c.text().trim().to_string());
-        let max = text("max").map(|t| t.parse()).transpose().map_err(|_| Condition::BadRequest)?;
+        let text = |name| {
+            set.child(name, ns::RSM)
+                .map(|c| c.text().trim().to_string())
+        };
+        let max = text("max")
+            .map(|t| t.parse())
+            .transpose()
+            .map_err(|_| Condition::BadRequest)?;
         let start = match (text("after"), text("before"), text("index")) {
             (Some(id), None, None) => RsmStart::After(id),
             (None, Some(id), None) => RsmStart::Before(Some(id).filter(|id| !id.is_empty())),
-            (None, None, Some(index)) => RsmStart::Index(index.parse().map_err(|_| Condition::BadRequest)?),
+            (None, None, Some(index)) => {
+                RsmStart::Index(index.parse().map_err(|_| Condition::BadRequest)?)
+            }
             (None, None, None) => RsmStart::First,
             _ => return Err(Condition::BadRequest),
         };
@@ -41,10 +52,18 @@ impl Rsm {
     }
 
     /// Writes the `<set/>` of an answer. `first_last`: ids of the page's ends, none when it is empty.
-    pub fn write_answer(w: &mut Writer<'_>, first_last: Option<(&str, &str)>, index: Option<u64>, count: Option<u64>) {
+    pub fn write_answer(
+        w: &mut Writer<'_>,
+        first_last: Option<(&str, &str)>,
+        index: Option<u64>,
+        count: Option<u64>,
+    ) {
         w.open_ns("set", ns::RSM);
         if let Some((first, last)) = first_last {
-            w.open("first").attr_opt("index", index.map(|i| i.to_string()).as_deref()).text(first).close();
+            w.open("first")
+                .attr_opt("index", index.map(|i| i.to_string()).as_deref())
+                .text(first)
+                .close();
             w.leaf("last", last);
         }
         if let Some(count) = count {

@@ -130,7 +130,11 @@ impl Stanza {
 impl Iq {
     /// The one child of a get or set.
     pub fn payload(&self) -> ElementRef<'_> {
-        self.element.root().children().next().unwrap_or(self.element.root())
+        self.element
+            .root()
+            .children()
+            .next()
+            .unwrap_or(self.element.root())
     }
 }
 
@@ -140,14 +144,19 @@ impl Message {
     }
 
     pub fn has_body(&self) -> bool {
-        self.child("body", self.element.root().namespace()).is_some()
+        self.child("body", self.element.root().namespace())
+            .is_some()
     }
 }
 
 impl Presence {
     /// RFC 6121 §4.7.2.3: -128 to 127, 0 when absent; `None` when it is no such number.
     pub fn priority(&self) -> Option<i8> {
-        match self.element.root().child("priority", self.element.root().namespace()) {
+        match self
+            .element
+            .root()
+            .child("priority", self.element.root().namespace())
+        {
             None => Some(0),
             Some(priority) => priority.text().trim().parse().ok(),
         }
@@ -155,18 +164,40 @@ impl Presence {
 }
 
 fn envelope(root: ElementRef<'_>) -> Result<Envelope, StanzaParseError> {
-    let to = root.attribute("to").map(|to| Jid::parse(&to)).transpose().map_err(|_| StanzaParseError::ToMalformed)?;
-    let from =
-        root.attribute("from").map(|from| Jid::parse(&from)).transpose().map_err(|_| StanzaParseError::FromMalformed)?;
-    let lang = root.attributes().find(|a| a.name == "lang" && a.namespace == ns::XML).map(|a| a.value.into());
-    Ok(Envelope { from, to, id: root.attribute("id").map(|id| id.into()), lang })
+    let to = root
+        .attribute("to")
+        .map(|to| Jid::parse(&to))
+        .transpose()
+        .map_err(|_| StanzaParseError::ToMalformed)?;
+    let from = root
+        .attribute("from")
+        .map(|from| Jid::parse(&from))
+        .transpose()
+        .map_err(|_| StanzaParseError::FromMalformed)?;
+    let lang = root
+        .attributes()
+        .find(|a| a.name == "lang" && a.namespace == ns::XML)
+        .map(|a| a.value.into());
+    Ok(Envelope {
+        from,
+        to,
+        id: root.attribute("id").map(|id| id.into()),
+        lang,
+    })
 }
 
 fn message(element: &Element) -> Result<Message, StanzaParseError> {
     let root = element.root();
     // RFC 6121 §5.2.2: a type not understood is treated as normal.
-    let kind = root.attribute("type").and_then(|t| MessageKind::parse(&t)).unwrap_or(MessageKind::Normal);
-    Ok(Message { envelope: envelope(root)?, kind, element: element.clone() })
+    let kind = root
+        .attribute("type")
+        .and_then(|t| MessageKind::parse(&t))
+        .unwrap_or(MessageKind::Normal);
+    Ok(Message {
+        envelope: envelope(root)?,
+        kind,
+        element: element.clone(),
+    })
 }
 
 fn presence(element: &Element) -> Result<Presence, StanzaParseError> {
@@ -176,13 +207,20 @@ fn presence(element: &Element) -> Result<Presence, StanzaParseError> {
         Some(text) if text.is_empty() => return Err(StanzaParseError::BadRequest),
         Some(text) => PresenceKind::parse(&text).ok_or(StanzaParseError::BadRequest)?,
     };
-    Ok(Presence { envelope: envelope(root)?, kind, element: element.clone() })
+    Ok(Presence {
+        envelope: envelope(root)?,
+        kind,
+        element: element.clone(),
+    })
 }
 
 fn iq(element: &Element) -> Result<Iq, StanzaParseError> {
     let root = element.root();
     let envelope = envelope(root)?;
-    let kind = root.attribute("type").and_then(|t| IqKind::parse(&t)).ok_or(StanzaParseError::BadRequest)?;
+    let kind = root
+        .attribute("type")
+        .and_then(|t| IqKind::parse(&t))
+        .ok_or(StanzaParseError::BadRequest)?;
     // RFC 6120 §8.2.3: get and set have exactly one child; a result at most one; every iq an id.
     let children = root.children().take(2).count();
     let well_formed = match kind {
@@ -193,7 +231,11 @@ fn iq(element: &Element) -> Result<Iq, StanzaParseError> {
     if !well_formed || envelope.id.is_none() {
         return Err(StanzaParseError::BadRequest);
     }
-    Ok(Iq { envelope, kind, element: element.clone() })
+    Ok(Iq {
+        envelope,
+        kind,
+        element: element.clone(),
+    })
 }
 
 /// Writes the open tag of a stanza, without `>`: `<message from='…' to='…' id='…' type='…' xml:lang='…'`.
@@ -217,7 +259,12 @@ pub fn write_open(out: &mut Vec<u8>, name: &'static str, kind: &str, envelope: &
 }
 
 /// Writes the error answer to a stanza (RFC 6120 §8.3.1): same kind and id, addresses swapped.
-pub fn write_error(out: &mut Vec<u8>, name: &'static str, answered: &Envelope, error: &StanzaError) {
+pub fn write_error(
+    out: &mut Vec<u8>,
+    name: &'static str,
+    answered: &Envelope,
+    error: &StanzaError,
+) {
     let mut w = Writer::new(out);
     w.open(name).attr("type", "error");
     w.attr_opt("from", answered.to.as_ref().map(Jid::as_str));

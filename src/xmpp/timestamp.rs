@@ -35,7 +35,10 @@ impl fmt::Display for Timestamp {
         let (year, month, day) = civil(self.0.div_euclid(DAY_MS));
         let ms = self.0.rem_euclid(DAY_MS);
         let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+        )?;
         match ms % 1000 {
             0 => f.write_str("Z"),
             fraction => write!(f, ".{fraction:03}Z"),
@@ -52,7 +55,11 @@ fn split_fraction(rest: &str) -> Option<(i64, &str)> {
     if digits.is_empty() {
         return None;
     }
-    let ms = digits.chars().chain("00".chars()).take(3).fold(0, |ms, c| ms * 10 + i64::from(c.to_digit(10).unwrap_or(0)));
+    let ms = digits
+        .chars()
+        .chain("00".chars())
+        .take(3)
+        .fold(0, |ms, c| ms * 10 + i64::from(c.to_digit(10).unwrap_or(0)));
     Some((ms, zone))
 }
 
@@ -99,10 +106,15 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     (year, month, day_of_year - (153 * shifted + 2) / 5 + 1)
 }
@@ -123,13 +135,27 @@ mod tests {
             assert_eq!(Timestamp::parse(text), Some(Timestamp(ms)), "{text}");
             assert_eq!(Timestamp(ms).to_string(), text);
         }
-        assert_eq!(Timestamp::parse("1969-07-20T21:56:15-05:00"), Timestamp::parse("1969-07-21T02:56:15Z"));
-        assert_eq!(Timestamp::parse("2020-01-01T00:00:00.1234567Z"), Some(Timestamp(1_577_836_800_123)));
+        assert_eq!(
+            Timestamp::parse("1969-07-20T21:56:15-05:00"),
+            Timestamp::parse("1969-07-21T02:56:15Z")
+        );
+        assert_eq!(
+            Timestamp::parse("2020-01-01T00:00:00.1234567Z"),
+            Some(Timestamp(1_577_836_800_123))
+        );
     }
 
     #[test]
     fn refuses_other_shapes() {
-        for text in ["", "2020", "2020-13-01T00:00:00Z", "2021-02-29T00:00:00Z", "2020-01-01 00:00:00Z", "2020-01-01T00:00:00", "2020-01-01T00:00:00.Z"] {
+        for text in [
+            "",
+            "2020",
+            "2020-13-01T00:00:00Z",
+            "2021-02-29T00:00:00Z",
+            "2020-01-01 00:00:00Z",
+            "2020-01-01T00:00:00",
+            "2020-01-01T00:00:00.Z",
+        ] {
             assert_eq!(Timestamp::parse(text), None, "{text}");
         }
     }
