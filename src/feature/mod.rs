@@ -1,1 +1,206 @@
-//! Placeholder until its first piece lands.
+//! One specification, one file: each tells what it answers as rows of a table. `server` looks handlers up here; disco,
+//! the README's table of specifications and entity capabilities are read off the same rows.
+
+mod archive;
+mod blocking;
+mod capabilities;
+mod contact_addresses;
+mod core;
+mod disco;
+mod last_activity;
+mod no_reply;
+mod ping;
+mod private_xml;
+mod roster;
+mod session;
+mod software_version;
+mod spec;
+mod time;
+mod vcard;
+
+pub use blocking::blocked_error;
+pub use capabilities::{own_caps, presence_caps, verify};
+pub use roster::push as push_roster;
+pub use spec::{Spec, Support, specification_table};
+
+use crate::state::{Cx, Fault, SessionId};
+use crate::store::AccountId;
+use crate::xml::{ElementRef, Writer};
+use crate::xmpp::{BareJid, Iq, IqKind, Jid};
+
+/// Every feature, in the order of their first specification.
+pub const FEATURES: &[&Feature] = &[
+    &core::FEATURE,
+    &session::FEATURE,
+    &roster::FEATURE,
+    &last_activity::FEATURE,
+    &disco::FEATURE,
+    &private_xml::FEATURE,
+    &vcard::FEATURE,
+    &software_version::FEATURE,
+    &capabilities::FEATURE,
+    &contact_addresses::FEATURE,
+    &blocking::FEATURE,
+    &ping::FEATURE,
+    &time::FEATURE,
+    &archive::FEATURE,
+    &no_reply::FEATURE,
+];
+
+/// Whom a request addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// The server's domain.
+    Server,
+    /// The sender's own account: its bare JID, or no `to`.
+    OwnAccount,
+    /// The bare JID of any local account, one's own too unless it has an `OwnAccount` row.
+    Account,
+}
+
+/// A request as a handler gets it.
+pub struct Request<'a> {
+    pub iq: &'a Iq,
+    /// The one child of the iq.
+    pub payload: ElementRef<'a>,
+    pub from: &'a Jid,
+    /// The session it came from, if it is one of ours.
+    pub session: Option<SessionId>,
+    /// The account addressed (`To::OwnAccount`, `To::Account`).
+    pub account: Option<(&'a BareJid, AccountId)>,
+}
+
+impl<'a> Request<'a> {
+    /// The account addressed; rows of `To::Server` have none.
+    pub fn account_id(&self) -> AccountId {
+        self.account
+            .expect("rows for accounts are called with one")
+            .1
+    }
+
+    pub fn account_jid(&self) -> &'a BareJid {
+        self.account
+            .expect("rows for accounts are called with one")
+            .0
+    }
+
+    /// The session asking; rows of `To::OwnAccount` always have one.
+    pub fn own_session(&self) -> SessionId {
+        self.session
+            .expect("own accounts are asked by local sessions")
+    }
+
+    pub fn is_own(&self) -> bool {
+        self.account
+            .is_some_and(|(jid, _)| jid.as_str() == self.from.bare_str())
+    }
+}
+
+/// What a handler answers.
+pub enum Reply {
+    /// An empty result.
+    Empty,
+    /// A result with this child.
+    Payload(Vec<u8>),
+}
+
+impl Reply {
+    pub fn payload(write: impl FnOnce(&mut Writer<'_>)) -> Reply {
+        let mut xml = Vec::new();
+        write(&mut Writer::new(&mut xml));
+        Reply::Payload(xml)
+    }
+}
+
+pub type Handler = fn(&mut Cx<'_>, &Request<'_>) -> Result<Reply, Fault>;
+
+/// One kind of request: whom it addresses, its child, who answers it.
+pub struct IqRoute {
+    pub to: To,
+    pub kind: IqKind,
+    pub namespace: &'static str,
+    pub name: &'static str,
+    pub handler: Handler,
+}
+
+impl IqRoute {
+    pub const fn get(
+        to: To,
+        namespace: &'static str,
+        name: &'static str,
+        handler: Handler,
+    ) -> IqRoute {
+        IqRoute {
+            to,
+            kind: IqKind::Get,
+            namespace,
+            name,
+            handler,
+        }
+    }
+
+    pub const fn set(
+        to: To,
+        namespace: &'static str,
+        name: &'static str,
+        handler: Handler,
+    ) -> IqRoute {
+        IqRoute {
+            to,
+            kind: IqKind::Set,
+            namespace,
+            name,
+            handler,
+        }
+    }
+}
+
+/// One feature: its specifications, what it adds to service discovery, the requests it answers.
+pub struct Feature {
+    /// Name for logs and messages to operators.
+    pub name: &'static str,
+    pub specs: &'static [Spec],
+    /// Features of XEP-0030.
+    pub disco: &'static [(To, &'static str)],
+    pub iq: &'static [IqRoute],
+}
+
+impl Feature {
+    pub const fn new(name: &'static str) -> Feature {
+        Feature {
+            name,
+            specs: &[],
+            disco: &[],
+            iq: &[],
+        }
+    }
+}
+
+/// The row that answers a request.
+pub fn route(to: To, kind: IqKind, payload: ElementRef<'_>) -> Option<&'static IqRoute> {
+    let find = |to| {
+        FEATURES.iter().flat_map(|feature| feature.iq).find(|row| {
+            row.to == to
+                && row.kind == kind
+                && row.name == payload.name()
+                && row.namespace == payload.namespace()
+        })
+    };
+    match to {
+        To::OwnAccount => find(To::OwnAccount).or_else(|| find(To::Account)),
+        to => find(to),
+    }
+}
+
+/// Features that disco shows for an address, sorted, each once.
+pub fn disco_features(to: To) -> Vec<&'static str> {
+    let rows = FEATURES.iter().flat_map(|feature| feature.disco);
+    let shown = |row: &To| *row == to || (to == To::OwnAccount && *row == To::Account);
+    let mut features: Vec<_> = rows
+        .filter(|(row, _)| shown(row))
+        .map(|(_, feature)| *feature)
+        .collect();
+    features.sort_unstable();
+    features.dedup();
+    features
+}

@@ -3,15 +3,6 @@ use std::net::IpAddr;
 
 use crate::state::{ConnectionId, Hashed, JobId};
 use crate::stream::TlsFacts;
-use crate::xmpp::Timestamp;
-
-/// The time of a step, read once by the shell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
-    /// Milliseconds since the process started; never goes back.
-    pub monotonic_ms: u64,
-    pub wall: Timestamp,
-}
 
 pub enum Input<'a> {
     /// A connection was accepted. `direct_tls`: the TLS handshake runs already, `Secured` follows.

@@ -1,7 +1,39 @@
-//! What the running server knows, and what handlers are handed: settings, the outbox, later sessions and `Cx`.
+//! What the running server knows, and what handlers are handed.
 
+mod block_list;
+mod capabilities;
+mod cx;
+mod moment;
 mod outbox;
+mod sessions;
 mod settings;
+mod throttle;
 
+pub use block_list::BlockList;
+pub use capabilities::{Capabilities, CapsId};
+pub use cx::{Cx, Fault};
+pub use moment::Moment;
 pub use outbox::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
+pub use sessions::{AvailablePresence, Online, Session, SessionId, Sessions};
 pub use settings::Settings;
+pub use throttle::Throttle;
+
+use std::rc::Rc;
+
+use crate::xmpp::{BareJid, StreamError};
+
+/// Everything that lives in memory and outlasts a step, but the streams themselves.
+pub struct State {
+    pub settings: Settings,
+    /// The server's own address.
+    pub domain: BareJid,
+    pub started: Moment,
+    pub sessions: Sessions,
+    pub capabilities: Capabilities,
+    /// `ver` of the server's own capabilities (XEP-0115) and the `<c/>` that carries it.
+    pub own_caps: Rc<str>,
+    /// The disk is nearly full: nothing that must be stored is accepted.
+    pub disk_low: bool,
+    /// Streams that the step's handlers want ended, with the reason for their peers.
+    pub ending: Vec<(ConnectionId, StreamError)>,
+}

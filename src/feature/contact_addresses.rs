@@ -1,0 +1,3 @@
+//! Being written.
+use super::Feature;
+pub const FEATURE: Feature = Feature::new("contact_addresses");

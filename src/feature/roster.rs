@@ -1,0 +1,4 @@
+//! Being written.
+use super::Feature;
+pub const FEATURE: Feature = Feature::new("roster");
+pub fn push() {}

@@ -1,0 +1,164 @@
+//! Sessions: bound resources and what is known of each; accounts that have any.
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::store::{AccountId, ArchivePreferences};
+use crate::xmpp::{BareJid, FullJid, Jid};
+
+use super::{BlockList, CapsId, ConnectionId};
+
+/// A session, for the life of the process; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+/// What a session last said of itself to all (RFC 6121 §4.2, §4.4).
+#[derive(Clone, Debug)]
+pub struct AvailablePresence {
+    pub priority: i8,
+    /// The children of the `<presence/>`, checked.
+    pub payload: Rc<str>,
+    pub id: Option<Rc<str>>,
+    pub lang: Option<Rc<str>>,
+}
+
+/// One bound resource.
+#[derive(Debug)]
+pub struct Session {
+    pub id: SessionId,
+    pub jid: FullJid,
+    pub account: AccountId,
+    pub connection: ConnectionId,
+    /// `None`: not available.
+    pub presence: Option<AvailablePresence>,
+    /// Asked for the roster, so it gets pushes (RFC 6121 §2.1.6).
+    pub wants_roster: bool,
+    /// Asked for the block list, so it gets pushes (XEP-0191 §3.2).
+    pub wants_blocking: bool,
+    /// Entities that got directed presence and hear when it ends (RFC 6121 §4.6).
+    pub directed: Vec<Jid>,
+    /// Capabilities announced in presence, once known (XEP-0115).
+    pub caps: Option<CapsId>,
+}
+
+impl Session {
+    /// Available with a priority that gets messages to the bare JID (RFC 6121 §8.5.2.1.1).
+    pub fn takes_messages(&self) -> bool {
+        self.presence
+            .as_ref()
+            .is_some_and(|presence| presence.priority >= 0)
+    }
+}
+
+/// An account with at least one session, and what is kept in memory meanwhile.
+#[derive(Debug)]
+pub struct Online {
+    pub account: AccountId,
+    pub sessions: Vec<SessionId>,
+    pub blocked: BlockList,
+    pub archive_preferences: Rc<ArchivePreferences>,
+}
+
+/// All sessions, by id and by account.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    by_id: HashMap<SessionId, Session>,
+    online: HashMap<BareJid, Online>,
+    last_id: u64,
+}
+
+impl Sessions {
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    pub fn get(&self, id: SessionId) -> Option<&Session> {
+        self.by_id.get(&id)
+    }
+
+    pub fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.by_id.get_mut(&id)
+    }
+
+    pub fn online(&self, account: &BareJid) -> Option<&Online> {
+        self.online.get(account)
+    }
+
+    pub fn online_mut(&mut self, account: &BareJid) -> Option<&mut Online> {
+        self.online.get_mut(account)
+    }
+
+    /// Sessions of an account, oldest first.
+    pub fn of(&self, account: &BareJid) -> impl Iterator<Item = &Session> {
+        let ids = self
+            .online
+            .get(account)
+            .map(|online| online.sessions.as_slice())
+            .unwrap_or_default();
+        ids.iter().filter_map(|id| self.by_id.get(id))
+    }
+
+    /// Ids of an account's sessions that fulfil a condition, oldest first.
+    pub fn ids_where(
+        &self,
+        account: &BareJid,
+        condition: impl Fn(&Session) -> bool,
+    ) -> Vec<SessionId> {
+        self.of(account)
+            .filter(|session| condition(session))
+            .map(|session| session.id)
+            .collect()
+    }
+
+    /// The session with exactly this full JID.
+    pub fn find(&self, jid: &Jid) -> Option<&Session> {
+        let resource = jid.resource()?;
+        self.of(&jid.to_bare())
+            .find(|session| session.jid.resource() == resource)
+    }
+
+    /// Adds a session; `load` is asked for what is kept for the account when it is the account's first.
+    pub fn add(
+        &mut self,
+        jid: FullJid,
+        account: AccountId,
+        connection: ConnectionId,
+        loaded: impl FnOnce() -> Online,
+    ) -> SessionId {
+        self.last_id += 1;
+        let id = SessionId(self.last_id);
+        self.online
+            .entry(jid.to_bare())
+            .or_insert_with(loaded)
+            .sessions
+            .push(id);
+        let session = Session {
+            id,
+            jid,
+            account,
+            connection,
+            presence: None,
+            wants_roster: false,
+            wants_blocking: false,
+            directed: Vec::new(),
+            caps: None,
+        };
+        self.by_id.insert(id, session);
+        id
+    }
+
+    pub fn remove(&mut self, id: SessionId) -> Option<Session> {
+        let session = self.by_id.remove(&id)?;
+        let bare = session.jid.to_bare();
+        if let Some(online) = self.online.get_mut(&bare) {
+            online.sessions.retain(|other| *other != id);
+            if online.sessions.is_empty() {
+                self.online.remove(&bare);
+            }
+        }
+        Some(session)
+    }
+}
