@@ -2,4 +2,5 @@
 
 mod input;
 
-pub use input::{Command, Input, Moment};
+pub use crate::state::Moment;
+pub use input::{Command, Input};
