@@ -1,16 +1,23 @@
 //! Bytes to elements and back: restricted XML (RFC 6120 §11). Knows nothing of XMPP but that a stream is one long
 //! element. `frame` finds where a top-level element ends while bytes trickle in, `parse` turns it into an `Element`
-//! or refuses it, `write` makes text.
+//! or refuses it, `write` makes text; `chars`, `tag` and `namespace` hold the grammar's parts.
 
+mod chars;
 mod element;
 mod frame;
+mod namespace;
 mod parse;
+mod parser;
+mod tag;
 mod write;
 
 pub use element::{Attribute, Element, ElementRef};
 pub use frame::{Frame, Framer};
-pub use parse::{Context, parse, parse_header};
+pub use parse::{Context, parse, parse_header, parse_stored};
 pub use write::{Escaped, Writer};
+
+/// The namespace of `xml:lang`; its prefix needs no declaration (Namespaces in XML §3).
+pub const XML_NAMESPACE: &str = "http://www.w3.org/XML/1998/namespace";
 
 /// What a peer may send in one top-level element; every one is enforced while bytes trickle in.
 #[derive(Clone, Copy, Debug)]
