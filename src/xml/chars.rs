@@ -55,12 +55,14 @@ pub(super) fn qualified_name(name: &str) -> Result<(&str, &str), XmlError> {
 
 /// Splits at the colon, for names that have been checked.
 pub(super) fn split_name(name: &str) -> (&str, &str) {
-    name.split_once(':').unwrap_or(("", name))
+    let colon = memchr(b':', name.as_bytes());
+    let parts = colon.and_then(|at| Some((name.get(..at)?, name.get(at + 1..)?)));
+    parts.unwrap_or(("", name))
 }
 
 fn is_nc_name(name: &str) -> bool {
-    let mut chars = name.chars();
-    chars.next().is_some_and(is_name_start) && chars.all(is_name_char)
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    name.starts_with(is_name_start) && (name.bytes().all(plain) || name.chars().all(is_name_char))
 }
 
 /// §2.3 NameStartChar without the colon.

@@ -327,7 +327,7 @@ impl<'a> ElementRef<'a> {
     }
 
     fn raw_attributes(self) -> impl Iterator<Item = RawAttribute<'a>> {
-        // `<a b='c'/>` has its inner text at its end, so this reaches past the tag's end in both cases.
+        // Up to the inner text is up to behind the `>`, also for `<a/>`, whose inner text is at its end.
         let tag = Span {
             start: self.node.name.end,
             end: self.node.inner.start,

@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use super::XmlError;
-use super::chars::{WHITE, is_white};
+use super::chars::is_white;
 
 /// One attribute as it stands. Offsets count from where the scan began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl<'a> Iterator for Attributes<'a> {
 }
 
 fn white_len(text: &str) -> usize {
-    text.len() - text.trim_start_matches(WHITE).len()
+    text.bytes().take_while(|&byte| is_white(byte)).count()
 }
 
 /// Stands for the header's name, which the end tag must repeat. Kept in place of the name, which would need memory: two
