@@ -15,13 +15,15 @@ mod roster;
 mod session;
 mod software_version;
 mod spec;
+mod stubs;
 mod time;
 mod vcard;
 
 pub use blocking::blocked_error;
-pub use capabilities::{own_caps, presence_caps, verify};
+
 pub use roster::push as push_roster;
 pub use spec::{Spec, Support, specification_table};
+pub use stubs::*;
 
 use crate::state::{Cx, Fault, SessionId};
 use crate::store::AccountId;

@@ -1,4 +1,259 @@
-//! Being written.
-use super::Feature;
-pub const FEATURE: Feature = Feature::new("roster");
-pub fn push() {}
+//! RFC 6121 §2: the roster as its owner reads and writes it, with pushes (§2.1.6) and versions (§2.6).
+use crate::state::{Cx, Fault, QueuedPresence};
+use crate::store::{AccountId, Contact, RosterChange, Subscription};
+use crate::xml::{ElementRef, Writer};
+use crate::xmpp::{BareJid, Condition, Jid, PresenceKind, StanzaError, ns};
+
+use super::{Feature, IqRoute, Reply, Request, To};
+
+/// Bytes of a contact's name or of one group's (RFC 6121 §2.3.3 leaves the limit to the server).
+const NAME_BYTES_MAX: usize = 1023;
+
+pub const FEATURE: Feature = Feature {
+    disco: &[(To::OwnAccount, ns::ROSTER)],
+    iq: &[
+        IqRoute::get(To::OwnAccount, ns::ROSTER, "query", get),
+        IqRoute::set(To::OwnAccount, ns::ROSTER, "query", set),
+    ],
+    ..Feature::new("roster")
+};
+
+/// §2.1.4, §2.6.3: the whole roster, or what changed since the version the client has.
+fn get(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
+    let account = request.account_id();
+    if let Some(session) = cx.state.sessions.get_mut(request.own_session()) {
+        session.wants_roster = true;
+    }
+    let version = cx.tx.roster_version(account)?;
+    let known = request.payload.attribute("ver");
+    if let Some(since) = known.as_deref().and_then(|text| text.parse().ok())
+        && let Some(changes) = cx.tx.roster_changes(account, since)?
+    {
+        return Ok(send_changes(cx, request, &changes));
+    }
+    let contacts = cx.tx.contacts(account)?;
+    Ok(Reply::payload(|w| {
+        w.open_ns("query", ns::ROSTER);
+        w.attr_opt("ver", known.map(|_| version.to_string()).as_deref());
+        for (jid, contact) in contacts.iter().filter(|(_, contact)| contact.listed) {
+            write_item(w, jid, Some(contact));
+        }
+        w.close();
+    }))
+}
+
+/// §2.6.3: an empty result first, then each change as a push. The result is queued by hand so that it comes first.
+fn send_changes(cx: &mut Cx<'_>, request: &Request<'_>, changes: &[(u64, RosterChange)]) -> Reply {
+    let session = request.own_session();
+    for (version, change) in changes {
+        let id = cx.new_id();
+        let stanza = write_push(
+            cx,
+            &id,
+            request.from,
+            &change.jid,
+            change.contact.as_ref(),
+            *version,
+        );
+        cx.state.after_reply.push((session, stanza));
+    }
+    Reply::Empty
+}
+
+/// §2.3, §2.4, §2.5: adds, updates or removes one item.
+fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
+    let mut items = request
+        .payload
+        .children()
+        .filter(|child| child.is("item", ns::ROSTER));
+    let (Some(item), None) = (items.next(), items.next()) else {
+        return Err(Condition::BadRequest.into());
+    };
+    let jid = item.attribute("jid").ok_or(Condition::BadRequest)?;
+    // §2.1.2.3: the item's JID should be bare; a client's resource is not kept.
+    let jid = Jid::parse(&jid)
+        .map_err(|_| Condition::JidMalformed)?
+        .to_bare();
+    let account = request.account_id();
+    cx.require_disk_space()?;
+    if item.attribute("subscription").as_deref() == Some("remove") {
+        remove(cx, request.account_jid(), account, &jid)?;
+    } else {
+        update(cx, request.account_jid(), account, &jid, item)?;
+    }
+    Ok(Reply::Empty)
+}
+
+fn update(
+    cx: &mut Cx<'_>,
+    owner: &BareJid,
+    account: AccountId,
+    jid: &BareJid,
+    item: ElementRef<'_>,
+) -> Result<(), Fault> {
+    let name = item.attribute("name").unwrap_or_default().into_owned();
+    let groups = groups(cx, item)?;
+    if name.len() > NAME_BYTES_MAX {
+        return Err(StanzaError::new(Condition::NotAcceptable)
+            .text("The name is too long.")
+            .into());
+    }
+    let before = cx.tx.contact(account, jid)?;
+    let is_new = !before.as_ref().is_some_and(|contact| contact.listed);
+    if is_new && listed_count(cx, account)? >= cx.state.settings.roster_contacts_max {
+        return Err(StanzaError::new(Condition::ResourceConstraint)
+            .text("The roster is full.")
+            .into());
+    }
+    let contact = Contact {
+        name,
+        groups,
+        listed: true,
+        ..before.unwrap_or_default()
+    };
+    let version = cx.tx.set_contact(account, jid, &contact)?;
+    push(cx, owner, jid, Some(&contact), version);
+    Ok(())
+}
+
+/// §2.3.3: groups are not empty, not too long, each once.
+fn groups(cx: &Cx<'_>, item: ElementRef<'_>) -> Result<Vec<String>, Fault> {
+    let mut groups: Vec<String> = Vec::new();
+    for group in item
+        .children()
+        .filter(|child| child.is("group", ns::ROSTER))
+    {
+        let name = group.text().into_owned();
+        if name.is_empty()
+            || name.len() > NAME_BYTES_MAX
+            || groups.len() >= cx.state.settings.roster_groups_max
+        {
+            return Err(Condition::NotAcceptable.into());
+        }
+        if groups.contains(&name) {
+            return Err(Condition::BadRequest.into());
+        }
+        groups.push(name);
+    }
+    Ok(groups)
+}
+
+fn listed_count(cx: &Cx<'_>, account: AccountId) -> Result<usize, Fault> {
+    Ok(cx
+        .tx
+        .contacts(account)?
+        .iter()
+        .filter(|(_, contact)| contact.listed)
+        .count())
+}
+
+/// §2.5.2: removal also ends both subscriptions.
+fn remove(
+    cx: &mut Cx<'_>,
+    owner: &BareJid,
+    account: AccountId,
+    jid: &BareJid,
+) -> Result<(), Fault> {
+    let contact = cx
+        .tx
+        .contact(account, jid)?
+        .filter(|contact| contact.listed)
+        .ok_or(Condition::ItemNotFound)?;
+    let subscribed_to =
+        matches!(contact.subscription, Subscription::To | Subscription::Both) || contact.ask;
+    let subscribed_from = matches!(
+        contact.subscription,
+        Subscription::From | Subscription::Both
+    ) || contact.request.is_some();
+    for (needed, kind) in [
+        (subscribed_to, PresenceKind::Unsubscribe),
+        (subscribed_from, PresenceKind::Unsubscribed),
+    ] {
+        if needed {
+            cx.state.queued_presence.push(QueuedPresence {
+                from: owner.clone(),
+                to: jid.clone(),
+                kind,
+            });
+        }
+    }
+    let version = cx.tx.remove_contact(account, jid)?;
+    push(cx, owner, jid, None, version);
+    Ok(())
+}
+
+/// §2.1.6: tells every session that asked for the roster. `None`: the item is gone.
+pub fn push(
+    cx: &mut Cx<'_>,
+    owner: &BareJid,
+    jid: &BareJid,
+    contact: Option<&Contact>,
+    version: u64,
+) {
+    for session in cx
+        .state
+        .sessions
+        .ids_where(owner, |session| session.wants_roster)
+    {
+        let Some(to) = cx
+            .state
+            .sessions
+            .get(session)
+            .map(|session| Jid::from(session.jid.clone()))
+        else {
+            continue;
+        };
+        let id = cx.new_id();
+        let stanza = write_push(cx, &id, &to, jid, contact, version);
+        cx.deliver(session, stanza);
+    }
+}
+
+fn write_push(
+    cx: &mut Cx<'_>,
+    id: &str,
+    to: &Jid,
+    jid: &BareJid,
+    contact: Option<&Contact>,
+    version: u64,
+) -> std::ops::Range<usize> {
+    cx.write(|w| {
+        w.open("iq")
+            .attr("type", "set")
+            .attr("id", id)
+            .attr("to", to.as_str());
+        w.open_ns("query", ns::ROSTER)
+            .attr("ver", &version.to_string());
+        write_item(w, jid, contact);
+        w.close().close();
+    })
+}
+
+/// §2.1.2: one item; a removed one has only its JID.
+fn write_item(w: &mut Writer<'_>, jid: &BareJid, contact: Option<&Contact>) {
+    w.open("item").attr("jid", jid.as_str());
+    let Some(contact) = contact.filter(|contact| contact.listed) else {
+        w.attr("subscription", "remove").close();
+        return;
+    };
+    w.attr_opt(
+        "name",
+        Some(contact.name.as_str()).filter(|name| !name.is_empty()),
+    );
+    w.attr("subscription", subscription_text(contact.subscription));
+    w.attr_opt("ask", contact.ask.then_some("subscribe"));
+    w.attr_opt("approved", contact.approved.then_some("true"));
+    for group in &contact.groups {
+        w.leaf("group", group);
+    }
+    w.close();
+}
+
+fn subscription_text(subscription: Subscription) -> &'static str {
+    match subscription {
+        Subscription::None => "none",
+        Subscription::To => "to",
+        Subscription::From => "from",
+        Subscription::Both => "both",
+    }
+}

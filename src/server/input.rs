@@ -21,6 +21,10 @@ pub enum Input<'a> {
         connection: ConnectionId,
         bytes: &'a [u8],
     },
+    /// The answer to `Output::ReportDrained`.
+    Drained {
+        connection: ConnectionId,
+    },
     /// The connection is gone (end of file, reset, TLS failure, send queue over its limit).
     Closed {
         connection: ConnectionId,

@@ -1,6 +1,165 @@
-//! The order of things: one step per input, no waiting.
+//! The order of things: one step per input, no waiting. `step` dispatches; each way of a stanza is a function of its own
+//! file that reads from top to bottom.
 
+mod connection;
 mod input;
+mod iq;
+mod message;
+mod operator;
+mod presence;
+mod session;
+mod subscription;
+mod timers;
+mod unseen;
+mod upkeep;
+
+use std::collections::HashMap;
+use std::rc::Rc;
 
 pub use crate::state::Moment;
 pub use input::{Command, Input};
+
+use crate::feature;
+use crate::state::{Capabilities, ConnectionId, Cx, Outbox, Sessions, Settings, State, Throttle};
+use crate::store::{StoreError, Tx};
+use crate::stream::{Entropy, StreamSettings};
+use crate::xmpp::{BareJid, StreamCondition, StreamError};
+use connection::Connection;
+use operator::Jobs;
+use timers::{Timer, Timers};
+
+/// The whole server but its sockets, clock, threads and files.
+pub struct Server {
+    state: State,
+    entropy: Box<dyn Entropy>,
+    stream_settings: Rc<StreamSettings>,
+    connections: HashMap<ConnectionId, Connection>,
+    timers: Timers,
+    jobs: Jobs,
+    throttle: Throttle,
+    /// The archive is larger than it may be, or the disk nearly full: prune.
+    over_size: bool,
+    shutting_down: bool,
+}
+
+impl Server {
+    /// `settings.domain` must be prepared. `start`: the moment the process started.
+    pub fn new(
+        settings: Settings,
+        mut entropy: Box<dyn Entropy>,
+        tx: &mut Tx,
+        start: Moment,
+    ) -> Result<Server, StoreError> {
+        let fake_salt_key = tx.secret("fake-salt", &mut |bytes| entropy.fill(bytes))?;
+        let own_caps = feature::own_caps(&settings);
+        let domain = BareJid::parse(&settings.domain)
+            .expect("the domain was prepared when it was configured");
+        let stream_settings = Rc::new(StreamSettings {
+            domain: domain.as_str().into(),
+            lang: "en",
+            limits_before_authentication: settings.limits_before_authentication,
+            limits: settings.limits,
+            idle_seconds_max: settings.idle_seconds_max,
+            failures_max: settings.authentication_failures_max,
+            scram_iterations: settings.scram_iterations,
+            fake_salt_key,
+            caps: Rc::clone(&own_caps),
+        });
+        let mut server = Server {
+            state: State {
+                settings,
+                domain,
+                started: start,
+                sessions: Sessions::default(),
+                capabilities: Capabilities::default(),
+                own_caps,
+                disk_low: false,
+                queued_presence: Vec::new(),
+                after_reply: Vec::new(),
+                ending: Vec::new(),
+            },
+            entropy,
+            stream_settings,
+            connections: HashMap::new(),
+            timers: Timers::default(),
+            jobs: Jobs::default(),
+            throttle: Throttle::default(),
+            over_size: false,
+            shutting_down: false,
+        };
+        server.timers.set(start.monotonic_ms, Timer::Upkeep);
+        Ok(server)
+    }
+
+    /// Takes one input. An error is of the store: nothing of the batch may be promised to anybody.
+    pub fn step(
+        &mut self,
+        now: Moment,
+        input: Input<'_>,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        match input {
+            Input::Opened {
+                connection,
+                address,
+                direct_tls,
+            } => {
+                self.opened(now, connection, address, direct_tls, out);
+            }
+            Input::Secured { connection, facts } => self.secured(connection, facts),
+            Input::Bytes { connection, bytes } => self.bytes(now, connection, bytes, tx, out)?,
+            Input::Drained { connection } => self.drained(now, connection, tx, out)?,
+            Input::Closed { connection } => self.closed(now, connection, tx, out)?,
+            Input::Hashed { job, result } => self.hashed(now, job, result, tx, out)?,
+            Input::Command { job, command } => self.command(now, job, command, tx, out)?,
+            Input::Disk {
+                free_bytes,
+                total_bytes,
+            } => {
+                self.disk(free_bytes, total_bytes, tx.stored_bytes()?);
+            }
+            Input::Tick => self.tick(now, tx, out)?,
+            Input::Shutdown => self.shutdown(out),
+        }
+        self.end_streams(now, tx, out)
+    }
+
+    /// `Moment::monotonic_ms` at which `Input::Tick` is wanted.
+    pub fn next_wake_ms(&self) -> Option<u64> {
+        self.timers.next_ms()
+    }
+
+    /// What the tests and `status` may look at.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Connections whose stream has not ended.
+    pub fn connection_count(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Splits the borrow: a step's view for handlers, beside the connections.
+    fn cx<'a>(&'a mut self, now: Moment, tx: &'a mut Tx, out: &'a mut Outbox) -> Cx<'a> {
+        Cx {
+            now,
+            state: &mut self.state,
+            tx,
+            out,
+            entropy: self.entropy.as_mut(),
+        }
+    }
+
+    fn shutdown(&mut self, out: &mut Outbox) {
+        self.shutting_down = true;
+        for (id, connection) in &mut self.connections {
+            let error = StreamError::new(StreamCondition::SystemShutdown);
+            out.send(*id, |bytes| {
+                connection.stream.fail(error, self.entropy.as_mut(), bytes)
+            });
+            out.push(crate::state::Output::Close { connection: *id });
+        }
+        out.push(crate::state::Output::Exit);
+    }
+}

@@ -18,9 +18,10 @@ pub use sessions::{AvailablePresence, Online, Session, SessionId, Sessions};
 pub use settings::Settings;
 pub use throttle::Throttle;
 
+use std::ops::Range;
 use std::rc::Rc;
 
-use crate::xmpp::{BareJid, StreamError};
+use crate::xmpp::{BareJid, PresenceKind, StreamError};
 
 /// Everything that lives in memory and outlasts a step, but the streams themselves.
 pub struct State {
@@ -34,6 +35,18 @@ pub struct State {
     pub own_caps: Rc<str>,
     /// The disk is nearly full: nothing that must be stored is accepted.
     pub disk_low: bool,
+    /// Presence that a handler wants sent on behalf of an account; the server sends it when the handler is done.
+    pub queued_presence: Vec<QueuedPresence>,
+    /// Stanzas that follow the reply of the request being handled.
+    pub after_reply: Vec<(SessionId, Range<usize>)>,
     /// Streams that the step's handlers want ended, with the reason for their peers.
     pub ending: Vec<(ConnectionId, StreamError)>,
+}
+
+/// A subscription stanza to be sent as if the account had sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedPresence {
+    pub from: BareJid,
+    pub to: BareJid,
+    pub kind: PresenceKind,
 }

@@ -40,6 +40,10 @@ pub enum Output {
     StartTls {
         connection: ConnectionId,
     },
+    /// Report `Input::Drained` once everything sent so far is handed to the operating system.
+    ReportDrained {
+        connection: ConnectionId,
+    },
     /// Close after everything sent before is out (bounded in time by the shell).
     Close {
         connection: ConnectionId,

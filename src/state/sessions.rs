@@ -56,6 +56,8 @@ pub struct Online {
     pub sessions: Vec<SessionId>,
     pub blocked: BlockList,
     pub archive_preferences: Rc<ArchivePreferences>,
+    /// What waited for the account is being delivered in pages; what arrives meanwhile waits behind it.
+    pub catching_up: bool,
 }
 
 /// All sessions, by id and by account.

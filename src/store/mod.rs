@@ -107,3 +107,8 @@ impl StorageThread {
 
 #[allow(unused)]
 type Shared = Arc<()>;
+impl Tx {
+    pub fn stored_bytes(&self) -> Result<u64, StoreError> {
+        todo!()
+    }
+}

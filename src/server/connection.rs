@@ -1,0 +1,392 @@
+//! One connection's stream: its events, its deadlines, its end.
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use crate::state::{ConnectionId, HashJob, Moment, Outbox, Output, SessionId};
+use crate::store::{StoreError, Tx};
+use crate::stream::{AccountAnswer, Event, Stream, TlsFacts};
+use crate::xml::Element;
+use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError};
+
+use super::operator::Job;
+use super::timers::Timer;
+use super::{Server, iq};
+
+/// How long a silent peer has to answer a probe.
+const PROBE_MS_MAX: u64 = 60_000;
+
+/// A connection and what is known of it.
+pub struct Connection {
+    pub stream: Stream,
+    address: IpAddr,
+    pub session: Option<SessionId>,
+    opened_ms: u64,
+    last_input_ms: u64,
+    /// A probe was sent and nothing came since.
+    probed: bool,
+}
+
+impl Server {
+    pub(super) fn opened(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        address: IpAddr,
+        direct_tls: bool,
+        out: &mut Outbox,
+    ) {
+        if self.shutting_down {
+            out.push(Output::Close { connection: id });
+            return;
+        }
+        let connection = Connection {
+            stream: Stream::new(Rc::clone(&self.stream_settings), direct_tls),
+            address,
+            session: None,
+            opened_ms: now.monotonic_ms,
+            last_input_ms: now.monotonic_ms,
+            probed: false,
+        };
+        self.connections.insert(id, connection);
+        self.timers.set(
+            self.negotiation_deadline(now.monotonic_ms, now.monotonic_ms),
+            Timer::Negotiation(id),
+        );
+    }
+
+    pub(super) fn secured(&mut self, id: ConnectionId, facts: TlsFacts) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.stream.secured(facts);
+        }
+    }
+
+    pub(super) fn bytes(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        bytes: &[u8],
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.last_input_ms = now.monotonic_ms;
+            connection.probed = false;
+        }
+        self.poll(now, id, bytes, tx, out)
+    }
+
+    /// Lets the stream go on until it has nothing more to say.
+    fn poll(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        mut input: &[u8],
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        while let Some(connection) = self.connections.get_mut(&id) {
+            let start = out.bytes.len();
+            let event = connection
+                .stream
+                .poll(&mut input, self.entropy.as_mut(), &mut out.bytes);
+            out.send_range(id, start..out.bytes.len());
+            match event {
+                Some(event) => self.event(now, id, event, tx, out)?,
+                None => break,
+            }
+            self.end_streams(now, tx, out)?;
+        }
+        Ok(())
+    }
+
+    fn event(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        event: Event,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        match event {
+            Event::StartTls => out.push(Output::StartTls { connection: id }),
+            Event::Credentials { account } => self.answer_credentials(id, &account, tx)?,
+            Event::Derive {
+                password,
+                salt,
+                iterations,
+            } => {
+                let job = self.jobs.add(Job::Login { connection: id });
+                out.push(Output::Hash {
+                    job,
+                    work: HashJob::Compare {
+                        password,
+                        salt,
+                        iterations,
+                    },
+                });
+            }
+            Event::Failed { account, condition } => self.login_failed(now, id, account, condition),
+            Event::Authenticated { account, mechanism } => {
+                self.throttle.succeeded(&account);
+                log::info!("login.ok account={account} mechanism={mechanism}");
+            }
+            Event::Bind { account, resource } => {
+                self.bind(now, id, &account, resource.as_deref(), tx, out)?
+            }
+            Event::Stanza(element) => self.stanza(now, id, element, tx, out)?,
+            Event::Whitespace => {}
+            Event::Closed(error) => self.stream_closed(now, id, error, tx, out)?,
+        }
+        Ok(())
+    }
+
+    fn answer_credentials(
+        &mut self,
+        id: ConnectionId,
+        account: &BareJid,
+        tx: &mut Tx,
+    ) -> Result<(), StoreError> {
+        let known = match account.local() {
+            Some(name) => tx.account(name)?,
+            None => None,
+        };
+        let answer = match known {
+            Some(account) => match tx.credentials(account.id)? {
+                Some(credentials) => AccountAnswer::Known {
+                    credentials,
+                    disabled: account.disabled,
+                },
+                None => AccountAnswer::Unknown,
+            },
+            None => AccountAnswer::Unknown,
+        };
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.stream.credentials(answer);
+        }
+        Ok(())
+    }
+
+    /// The answer to a failed login waits, longer with every failure of the address or the account.
+    fn login_failed(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        account: Option<BareJid>,
+        condition: SaslCondition,
+    ) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let address = connection.address;
+        let name = account.as_ref().map_or("", |account| account.as_str());
+        log::info!(
+            "login.failed account={name} address={address} condition={}",
+            condition.as_str()
+        );
+        // Only a wrong password or an unknown account is a guess; other failures tell an attacker nothing.
+        if !matches!(
+            condition,
+            SaslCondition::NotAuthorized | SaslCondition::AccountDisabled
+        ) {
+            connection.stream.release_failure();
+            return;
+        }
+        let delay_ms = self
+            .throttle
+            .failed(now.monotonic_ms, address, account.as_ref());
+        self.timers
+            .set(now.monotonic_ms + delay_ms, Timer::ReleaseFailure(id));
+    }
+
+    /// The keys of a PLAIN login were derived.
+    pub(super) fn login_derived(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        keys: crate::stream::ScramKeys,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.stream.derived(keys);
+        }
+        self.poll(now, id, &[], tx, out)
+    }
+
+    fn stanza(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        element: Element,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        let Some(session) = self
+            .connections
+            .get(&id)
+            .and_then(|connection| connection.session)
+        else {
+            return Ok(());
+        };
+        let mut cx = self.cx(now, tx, out);
+        if let Err(error) = super::session::stanza(&mut cx, session, element) {
+            self.state.ending.push((id, error));
+        }
+        Ok(())
+    }
+
+    /// The stream is over; the connection closes when its last bytes are out.
+    fn stream_closed(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        error: Option<StreamError>,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        if let Some(error) = error {
+            log::info!(
+                "stream.error connection={} condition={}",
+                id.0,
+                error.condition.as_str()
+            );
+        }
+        out.push(Output::Close { connection: id });
+        self.closed(now, id, tx, out)
+    }
+
+    /// The connection is gone, or as good as gone: its session ends.
+    pub(super) fn closed(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        let Some(connection) = self.connections.remove(&id) else {
+            return Ok(());
+        };
+        match connection.session {
+            Some(session) => super::session::end(&mut self.cx(now, tx, out), session),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the streams that handlers, timers or operators asked to end.
+    pub(super) fn end_streams(
+        &mut self,
+        now: Moment,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        while let Some((id, error)) = self.state.ending.pop() {
+            let Some(connection) = self.connections.get_mut(&id) else {
+                continue;
+            };
+            log::info!(
+                "stream.ended connection={} condition={}",
+                id.0,
+                error.condition.as_str()
+            );
+            let entropy = self.entropy.as_mut();
+            out.send(id, |bytes| connection.stream.fail(error, entropy, bytes));
+            out.push(Output::Close { connection: id });
+            self.closed(now, id, tx, out)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn tick(
+        &mut self,
+        now: Moment,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        while let Some(timer) = self.timers.take_due(now.monotonic_ms) {
+            match timer {
+                Timer::Negotiation(id) => self.check_negotiation(now, id),
+                Timer::Idle(id) => self.check_idle(now, id, out),
+                Timer::ReleaseFailure(id) => {
+                    if let Some(connection) = self.connections.get_mut(&id) {
+                        connection.stream.release_failure();
+                    }
+                    self.poll(now, id, &[], tx, out)?;
+                }
+                Timer::Upkeep => self.upkeep(now, tx)?,
+            }
+            self.end_streams(now, tx, out)?;
+        }
+        Ok(())
+    }
+
+    /// Total and idle time before a resource is bound.
+    fn negotiation_deadline(&self, opened_ms: u64, last_input_ms: u64) -> u64 {
+        let total = opened_ms + u64::from(self.state.settings.negotiation_seconds_max) * 1000;
+        let idle =
+            last_input_ms + u64::from(self.state.settings.negotiation_idle_seconds_max) * 1000;
+        total.min(idle)
+    }
+
+    fn check_negotiation(&mut self, now: Moment, id: ConnectionId) {
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
+        if connection.session.is_some() {
+            return;
+        }
+        let deadline = self.negotiation_deadline(connection.opened_ms, connection.last_input_ms);
+        if deadline > now.monotonic_ms {
+            self.timers.set(deadline, Timer::Negotiation(id));
+            return;
+        }
+        let error = StreamError::new(StreamCondition::ConnectionTimeout)
+            .text("Not logged in within the time allowed.");
+        self.state.ending.push((id, error));
+    }
+
+    /// A resource was bound: from now on silence is what is watched.
+    pub(super) fn watch_idle(&mut self, now: Moment, id: ConnectionId) {
+        self.timers.set(
+            now.monotonic_ms + u64::from(self.state.settings.idle_seconds_max) * 1000,
+            Timer::Idle(id),
+        );
+    }
+
+    /// RFC 6120 §4.6: a peer silent for long is asked for a sign of life (XEP-0199), then given up.
+    fn check_idle(&mut self, now: Moment, id: ConnectionId, out: &mut Outbox) {
+        let idle_ms = u64::from(self.state.settings.idle_seconds_max) * 1000;
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let quiet_since = connection.last_input_ms;
+        if connection.probed {
+            let error =
+                StreamError::new(StreamCondition::ConnectionTimeout).text("No answer to a ping.");
+            self.state.ending.push((id, error));
+        } else if quiet_since + idle_ms > now.monotonic_ms {
+            self.timers.set(quiet_since + idle_ms, Timer::Idle(id));
+        } else if let Some(session) = connection.session {
+            connection.probed = true;
+            self.timers
+                .set(now.monotonic_ms + PROBE_MS_MAX, Timer::Idle(id));
+            iq::ping(&mut self.state, session, out);
+        }
+    }
+
+    pub(super) fn drained(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        match self
+            .connections
+            .get(&id)
+            .and_then(|connection| connection.session)
+        {
+            Some(session) => super::unseen::next_page(&mut self.cx(now, tx, out), session),
+            None => Ok(()),
+        }
+    }
+}

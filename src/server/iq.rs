@@ -1,0 +1,180 @@
+//! The way of an iq (RFC 6120 §8.2.3, RFC 6121 §8.5): to the server, to an account, to a session; every request gets
+//! exactly one answer.
+use crate::feature::{self, Reply, Request, To};
+use crate::state::{Cx, Fault, Outbox, SessionId, State};
+use crate::xml::Writer;
+use crate::xmpp::{BareJid, Condition, Envelope, Iq, IqKind, Jid};
+
+use super::session::send_error;
+
+/// An iq of one of our sessions, `from` stamped.
+pub fn from_session(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) {
+    match iq.kind {
+        IqKind::Result | IqKind::Error => answer(cx, session, iq),
+        IqKind::Get | IqKind::Set => {
+            if let Err(fault) = request(cx, session, iq) {
+                let error = fault.into_stanza_error();
+                send_error(cx, session, "iq", &iq.envelope, &error);
+            }
+            for (session, stanza) in std::mem::take(&mut cx.state.after_reply) {
+                cx.deliver(session, stanza);
+            }
+        }
+    }
+}
+
+/// A get or set. What is not answered here was passed on to a session, which answers.
+fn request(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) -> Result<(), Fault> {
+    let from = iq
+        .envelope
+        .from
+        .as_ref()
+        .expect("requests of sessions are stamped");
+    let own = from.to_bare();
+    let to = iq.envelope.to.as_ref().unwrap_or(&own);
+    if to.domain() != cx.state.domain.domain() {
+        return Err(Condition::RemoteServerNotFound.into());
+    }
+    if to.local().is_none() {
+        return match to.resource() {
+            None => handle(cx, session, iq, To::Server, None),
+            Some(_) => Err(Condition::ServiceUnavailable.into()),
+        };
+    }
+    let account_jid = to.to_bare();
+    require_not_blocked_by_sender(cx, &own, to)?;
+    // RFC 6121 §8.5.1: an unknown user.
+    let account = cx
+        .account(&account_jid)?
+        .ok_or(Condition::ServiceUnavailable)?;
+    if account_jid != own && cx.block_list(&account_jid, account)?.matches(from) {
+        return Err(Condition::ServiceUnavailable.into());
+    }
+    if to.is_bare() {
+        let whom = if account_jid == own {
+            To::OwnAccount
+        } else {
+            To::Account
+        };
+        return handle(cx, session, iq, whom, Some((&account_jid, account)));
+    }
+    // §8.5.3.2.3: no such resource.
+    let target = cx
+        .state
+        .sessions
+        .find(to)
+        .map(|session| session.id)
+        .ok_or(Condition::ServiceUnavailable)?;
+    relay(cx, target, iq);
+    Ok(())
+}
+
+/// XEP-0191 §3.2: whom I block I cannot write to either.
+pub fn require_not_blocked_by_sender(cx: &Cx<'_>, own: &BareJid, to: &Jid) -> Result<(), Fault> {
+    let blocked = cx
+        .state
+        .sessions
+        .online(own)
+        .is_some_and(|online| online.blocked.matches(to));
+    if blocked && to.bare_str() != own.as_str() {
+        return Err(feature::blocked_error().into());
+    }
+    Ok(())
+}
+
+fn handle(
+    cx: &mut Cx<'_>,
+    session: SessionId,
+    iq: &Iq,
+    to: To,
+    account: Option<(&BareJid, crate::store::AccountId)>,
+) -> Result<(), Fault> {
+    let payload = iq.payload();
+    let route = feature::route(to, iq.kind, payload).ok_or(Condition::ServiceUnavailable)?;
+    let from = iq
+        .envelope
+        .from
+        .as_ref()
+        .expect("requests of sessions are stamped");
+    let request = Request {
+        iq,
+        payload,
+        from,
+        session: Some(session),
+        account,
+    };
+    let reply = (route.handler)(cx, &request)?;
+    cx.send(session, |w| write_result(w, &iq.envelope, &reply));
+    Ok(())
+}
+
+fn write_result(w: &mut Writer<'_>, request: &Envelope, reply: &Reply) {
+    w.open("iq").attr("type", "result");
+    w.attr_opt("id", request.id.as_deref());
+    w.attr_opt("from", request.to.as_ref().map(Jid::as_str));
+    w.attr_opt("to", request.from.as_ref().map(Jid::as_str));
+    if let Reply::Payload(xml) = reply {
+        w.raw(std::str::from_utf8(xml).expect("the writer writes UTF-8"));
+    }
+    w.close();
+}
+
+/// A result or error: to the session that asked, or to us, who asked for capabilities.
+fn answer(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) {
+    let from = iq
+        .envelope
+        .from
+        .as_ref()
+        .expect("stanzas of sessions are stamped");
+    let Some(to) = &iq.envelope.to else { return };
+    if to == cx.state.domain.as_jid() {
+        feature::capabilities_answered(cx, session, iq);
+        return;
+    }
+    let target = cx
+        .state
+        .sessions
+        .find(to)
+        .map(|session| (session.id, session.account, session.jid.to_bare()));
+    let Some((target, account, account_jid)) = target else {
+        return;
+    };
+    let blocked = cx
+        .block_list(&account_jid, account)
+        .is_ok_and(|list| list.matches(from));
+    if !blocked || account_jid.as_str() == from.bare_str() {
+        relay(cx, target, iq);
+    }
+}
+
+/// Passes an iq on as it is, with its stamped envelope.
+fn relay(cx: &mut Cx<'_>, target: SessionId, iq: &Iq) {
+    let start = cx.out.bytes.len();
+    super::message::write_stanza(
+        &mut cx.out.bytes,
+        "iq",
+        iq.kind.as_str(),
+        &iq.envelope,
+        &iq.element,
+        &[],
+    );
+    let range = start..cx.out.bytes.len();
+    cx.deliver(target, range);
+}
+
+/// Asks a silent client for a sign of life (XEP-0199 §4.1).
+pub fn ping(state: &mut State, session: SessionId, out: &mut Outbox) {
+    let Some(session) = state.sessions.get(session) else {
+        return;
+    };
+    let connection = session.connection;
+    out.send(connection, |bytes| {
+        let mut w = Writer::new(bytes);
+        w.open("iq")
+            .attr("type", "get")
+            .attr("id", "alive")
+            .attr("from", state.domain.as_str());
+        w.attr("to", session.jid.as_str());
+        w.open_ns("ping", "urn:xmpp:ping").close().close();
+    });
+}

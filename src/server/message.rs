@@ -1,0 +1,295 @@
+//! The way of a message (RFC 6121 §8.5): block, decide who gets it, archive, deliver.
+use std::ops::Range;
+
+use crate::feature::{self, Storable};
+use crate::state::{Cx, Fault, SessionId};
+use crate::store::{AccountId, ArchiveId, Direction, Owner, Record};
+use crate::xml::{Element, ElementRef, Escaped};
+use crate::xmpp::{BareJid, Condition, Envelope, Jid, Message, MessageKind, ns, write_open};
+
+use super::iq::require_not_blocked_by_sender;
+
+/// What becomes of a message at its addressee.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    /// These sessions get it now.
+    Deliver(Vec<SessionId>),
+    /// Nobody is there; it waits in the archive (XEP-0160).
+    Wait,
+    /// It is dropped without a word.
+    Ignore,
+}
+
+/// A local account that is addressed.
+struct Addressee {
+    jid: BareJid,
+    account: AccountId,
+}
+
+/// A message of one of our sessions, `from` stamped.
+pub fn from_session(cx: &mut Cx<'_>, _session: SessionId, message: Message) -> Result<(), Fault> {
+    let from = message
+        .envelope
+        .from
+        .clone()
+        .expect("stanzas of sessions are stamped");
+    let own = from.to_bare();
+    // RFC 6121 §8.1.1.1: without `to` it is meant for the sender's own account.
+    let to = message
+        .envelope
+        .to
+        .clone()
+        .unwrap_or_else(|| own.clone().into());
+    require_not_blocked_by_sender(cx, &own, &to)?;
+    if to.domain() != cx.state.domain.domain() {
+        return Err(Condition::RemoteServerNotFound.into());
+    }
+    if to.local().is_none() {
+        // XEP-0506: nobody reads what is written to the server.
+        return Err(Condition::ServiceUnavailable.into());
+    }
+    let jid = to.to_bare();
+    // §8.5.1: an unknown user; a blocking one looks the same (XEP-0191 §3.2).
+    let account = cx.account(&jid)?.ok_or(Condition::ServiceUnavailable)?;
+    if jid != own && cx.block_list(&jid, account)?.matches(&from) {
+        return Err(Condition::ServiceUnavailable.into());
+    }
+    let addressee = Addressee { jid, account };
+    let storable = feature::storable(&message);
+    let fate = fate(cx, &addressee, &to, &message, storable)?;
+    if fate == Fate::Ignore {
+        return Ok(());
+    }
+    let archived = archive(cx, &from, &to, &addressee, &message, storable, &fate)?;
+    if let Fate::Deliver(sessions) = fate {
+        let stanza = write(cx, &message, &addressee, archived);
+        for session in sessions {
+            cx.deliver(session, stanza.clone());
+        }
+    }
+    Ok(())
+}
+
+/// §8.5.2, §8.5.3: by addressee and type.
+fn fate(
+    cx: &Cx<'_>,
+    addressee: &Addressee,
+    to: &Jid,
+    message: &Message,
+    storable: Storable,
+) -> Result<Fate, Fault> {
+    if let Some(_resource) = to.resource() {
+        // §8.5.3.1: whoever is addressed exactly gets it, available or not.
+        if let Some(session) = cx.state.sessions.find(to) {
+            return Ok(Fate::Deliver(vec![session.id]));
+        }
+        // §8.5.3.2.1: chat and normal go on as if to the bare JID.
+        match message.kind {
+            MessageKind::Normal | MessageKind::Chat => {}
+            MessageKind::Groupchat => return Err(Condition::ServiceUnavailable.into()),
+            MessageKind::Headline | MessageKind::Error => return Ok(Fate::Ignore),
+        }
+    }
+    match message.kind {
+        MessageKind::Groupchat => return Err(Condition::ServiceUnavailable.into()),
+        MessageKind::Error => return Ok(Fate::Ignore),
+        MessageKind::Normal | MessageKind::Chat | MessageKind::Headline => {}
+    }
+    let catching_up = cx
+        .state
+        .sessions
+        .online(&addressee.jid)
+        .is_some_and(|online| online.catching_up);
+    let sessions = cx
+        .state
+        .sessions
+        .ids_where(&addressee.jid, |session| session.takes_messages());
+    if message.kind == MessageKind::Headline {
+        return Ok(if sessions.is_empty() {
+            Fate::Ignore
+        } else {
+            Fate::Deliver(sessions)
+        });
+    }
+    if sessions.is_empty() || (catching_up && storable == Storable::Archive) {
+        return wait(cx, message, storable);
+    }
+    Ok(Fate::Deliver(sessions))
+}
+
+/// §8.5.2.2: nobody is there. What may be stored waits; what must not be and says something is refused.
+fn wait(cx: &Cx<'_>, message: &Message, storable: Storable) -> Result<Fate, Fault> {
+    if storable == Storable::Archive {
+        cx.require_disk_space()?;
+        return Ok(Fate::Wait);
+    }
+    if message.has_body() {
+        return Err(Condition::ServiceUnavailable.into());
+    }
+    Ok(Fate::Ignore)
+}
+
+/// XEP-0313 §5.1.1: one stored stanza for both sides' archives. Returns its id if the addressee's archive has it.
+fn archive(
+    cx: &mut Cx<'_>,
+    from: &Jid,
+    to: &Jid,
+    addressee: &Addressee,
+    message: &Message,
+    storable: Storable,
+    fate: &Fate,
+) -> Result<Option<ArchiveId>, Fault> {
+    if storable == Storable::No || cx.state.disk_low {
+        return Ok(None);
+    }
+    let sender = from.to_bare();
+    let unseen = *fate == Fate::Wait;
+    let mut owners = Vec::with_capacity(2);
+    let received = unseen || wants(cx, &addressee.jid, addressee.account, from)?;
+    if received {
+        owners.push(Owner {
+            account: addressee.account,
+            direction: Direction::Received,
+            unseen,
+        });
+    }
+    if sender != addressee.jid
+        && let Some(account) = cx.account(&sender)?
+        && wants(cx, &sender, account, to)?
+    {
+        owners.push(Owner {
+            account,
+            direction: Direction::Sent,
+            unseen: false,
+        });
+    }
+    if owners.is_empty() {
+        return Ok(None);
+    }
+    let xml = stored_xml(cx, message);
+    let record = Record {
+        owners: &owners,
+        from,
+        to,
+        at: cx.now.wall,
+        xml: &xml,
+    };
+    let (id, _) = cx.tx.append(&record)?;
+    Ok(received.then_some(id))
+}
+
+/// XEP-0441: what the owner of an archive prefers.
+fn wants(cx: &Cx<'_>, jid: &BareJid, account: AccountId, other: &Jid) -> Result<bool, Fault> {
+    let in_roster = || {
+        let contact = cx.tx.contact(account, &other.to_bare());
+        contact.is_ok_and(|contact| contact.is_some_and(|contact| contact.listed))
+    };
+    Ok(match cx.state.sessions.online(jid) {
+        Some(online) => feature::archive_wanted(&online.archive_preferences, other, in_roster),
+        None => feature::archive_wanted(&cx.tx.archive_preferences(account)?, other, in_roster),
+    })
+}
+
+/// The stanza as the archive keeps it: no id of ours, and none that pretends to be.
+fn stored_xml(cx: &Cx<'_>, message: &Message) -> String {
+    let mut bytes = Vec::with_capacity(message.element.source().len() + 64);
+    bytes.extend_from_slice(b"<message xmlns='jabber:client'");
+    let mut head = Vec::with_capacity(128);
+    write_open(&mut head, "message", kind_text(message), &message.envelope);
+    bytes.extend_from_slice(head.get(b"<message".len()..).unwrap_or_default());
+    write_payload(
+        &mut bytes,
+        "message",
+        &message.element,
+        |child| is_forged(cx, child),
+        &[],
+    );
+    String::from_utf8(bytes).expect("stanzas are UTF-8")
+}
+
+/// The stanza as its addressee gets it (XEP-0359 §3.2: the account's stanza-id, every forged one removed).
+fn write(
+    cx: &mut Cx<'_>,
+    message: &Message,
+    addressee: &Addressee,
+    archived: Option<ArchiveId>,
+) -> Range<usize> {
+    let start = cx.out.bytes.len();
+    let mut bytes = std::mem::take(&mut cx.out.bytes);
+    write_open(&mut bytes, "message", kind_text(message), &message.envelope);
+    let stanza_id = archived.map(|id| {
+        let (by, id) = (
+            Escaped(addressee.jid.as_str()),
+            feature::archive_id_text(id),
+        );
+        format!("<stanza-id xmlns='{}' by='{by}' id='{id}'/>", ns::STANZA_ID)
+    });
+    let appended = stanza_id.as_deref().unwrap_or_default().as_bytes();
+    write_payload(
+        &mut bytes,
+        "message",
+        &message.element,
+        |child| is_forged(cx, child),
+        appended,
+    );
+    cx.out.bytes = bytes;
+    start..cx.out.bytes.len()
+}
+
+/// A stanza-id `by` this server or one of its accounts can only come from the server.
+fn is_forged(cx: &Cx<'_>, child: ElementRef<'_>) -> bool {
+    if !child.is("stanza-id", ns::STANZA_ID) {
+        return false;
+    }
+    let by = child.attribute("by").and_then(|by| Jid::parse(&by).ok());
+    by.is_none_or(|by| by.domain() == cx.state.domain.domain())
+}
+
+/// `normal` is what a missing type means; it is not written.
+fn kind_text(message: &Message) -> &'static str {
+    match message.kind {
+        MessageKind::Normal => "",
+        kind => kind.as_str(),
+    }
+}
+
+/// Writes a whole stanza: its envelope, its children as they came, and `appended` after them.
+pub fn write_stanza(
+    bytes: &mut Vec<u8>,
+    name: &'static str,
+    kind: &str,
+    envelope: &Envelope,
+    element: &Element,
+    appended: &[u8],
+) {
+    write_open(bytes, name, kind, envelope);
+    write_payload(bytes, name, element, |_| false, appended);
+}
+
+/// Writes `>`, the children but those to drop, `appended`, and the closing tag.
+fn write_payload(
+    bytes: &mut Vec<u8>,
+    name: &'static str,
+    element: &Element,
+    dropped: impl Fn(ElementRef<'_>) -> bool,
+    appended: &[u8],
+) {
+    let root = element.root();
+    let inner = root.inner_source();
+    if inner.is_empty() && appended.is_empty() {
+        bytes.extend_from_slice(b"/>");
+        return;
+    }
+    bytes.push(b'>');
+    if root.children().any(&dropped) {
+        for child in root.children().filter(|child| !dropped(*child)) {
+            bytes.extend_from_slice(child.source().as_bytes());
+        }
+    } else {
+        bytes.extend_from_slice(inner.as_bytes());
+    }
+    bytes.extend_from_slice(appended);
+    bytes.extend_from_slice(b"</");
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.push(b'>');
+}

@@ -1,0 +1,323 @@
+//! Operator's commands, and work on the hash thread that somebody waits for.
+use std::collections::HashMap;
+
+use crate::state::{ConnectionId, HashJob, Hashed, JobId, Moment, Outbox, Output, QueuedPresence};
+use crate::store::{StoreError, Subscription, Tx};
+use crate::stream::{Credentials, sasl};
+use crate::xmpp::{BareJid, PresenceKind, StreamCondition, StreamError, localpart};
+
+use super::{Command, Server, presence};
+
+/// Exit codes of commands.
+const OK: u8 = 0;
+const FAILED: u8 = 1;
+
+/// What a hash is for.
+pub enum Job {
+    Login { connection: ConnectionId },
+    UserAdd { command: JobId, name: String },
+    UserPassword { command: JobId, name: String },
+}
+
+/// Hash jobs that run. Their number is bounded by the connections and the operator's commands that wait for them.
+#[derive(Default)]
+pub struct Jobs {
+    running: HashMap<JobId, Job>,
+    last_id: u64,
+}
+
+impl Jobs {
+    pub fn add(&mut self, job: Job) -> JobId {
+        self.last_id += 1;
+        let id = JobId(self.last_id);
+        self.running.insert(id, job);
+        id
+    }
+}
+
+/// What a command answers.
+type Answer = Result<String, String>;
+
+impl Server {
+    pub(super) fn hashed(
+        &mut self,
+        now: Moment,
+        id: JobId,
+        result: Hashed,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        match (self.jobs.running.remove(&id), result) {
+            (Some(Job::Login { connection }), Hashed::Compare(keys)) => {
+                self.login_derived(now, connection, keys, tx, out)
+            }
+            (Some(Job::UserAdd { command, name }), Hashed::New(credentials)) => {
+                let answer = self.add_user(now, &name, &credentials, tx)?;
+                done(out, command, answer);
+                Ok(())
+            }
+            (Some(Job::UserPassword { command, name }), Hashed::New(credentials)) => {
+                let answer = self.change_password(&name, &credentials, tx)?;
+                done(out, command, answer);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn command(
+        &mut self,
+        now: Moment,
+        id: JobId,
+        command: Command,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        let answer = match command {
+            Command::UserAdd { name, password } => match self.user_name(&name) {
+                Ok(name) if tx.account(&name)?.is_some() => Err(taken(&name)),
+                Ok(name) => self.hash(&password, out, |_| Job::UserAdd { command: id, name }),
+                Err(error) => Err(error),
+            },
+            Command::UserPassword { name, password } => match self.user_name(&name) {
+                Ok(name) if tx.account(&name)?.is_none() => Err(unknown(&name)),
+                Ok(name) => self.hash(&password, out, |_| Job::UserPassword { command: id, name }),
+                Err(error) => Err(error),
+            },
+            Command::UserDelete { name } => {
+                Some(self.delete_user(now, &name, tx, out)?).transpose()
+            }
+            Command::UserDisable { name, disabled } => {
+                Some(self.disable_user(&name, disabled, tx)?).transpose()
+            }
+            Command::UserList => Ok(Some(self.list_users(tx)?)),
+            Command::Status => Ok(Some(self.status(now))),
+        };
+        match answer {
+            Ok(Some(text)) => done(out, id, Ok(text)),
+            Ok(None) => {}
+            Err(error) => done(out, id, Err(error)),
+        }
+        Ok(())
+    }
+
+    /// Sends a new password to the hash thread; its answer comes with the result.
+    fn hash(
+        &mut self,
+        password: &str,
+        out: &mut Outbox,
+        job: impl FnOnce(&mut Self) -> Job,
+    ) -> Result<Option<String>, String> {
+        let password = sasl::prepare_password(password).map_err(|_| {
+            "the password is empty or holds characters that passwords cannot have".to_string()
+        })?;
+        let mut salt = [0; 16];
+        self.entropy.fill(&mut salt);
+        let iterations = self.state.settings.scram_iterations;
+        let work = HashJob::New {
+            password: password.as_ref().into(),
+            salt,
+            iterations,
+        };
+        let job = job(self);
+        let job = self.jobs.add(job);
+        out.push(Output::Hash { job, work });
+        Ok(None)
+    }
+
+    /// `alice` or `alice@domain`, prepared (RFC 7622 §3.3).
+    fn user_name(&self, text: &str) -> Result<String, String> {
+        let name = match text.split_once('@') {
+            Some((name, domain)) => {
+                let same =
+                    crate::xmpp::domainpart(domain).is_ok_and(|d| d == self.state.domain.domain());
+                if !same {
+                    return Err(format!(
+                        "{text} is not of this server's domain {}",
+                        self.state.domain
+                    ));
+                }
+                name
+            }
+            None => text,
+        };
+        localpart(name)
+            .map(|name| name.into_owned())
+            .map_err(|_| format!("\"{name}\" cannot be the name of a user"))
+    }
+
+    fn user_jid(&self, name: &str) -> BareJid {
+        BareJid::from_parts(Some(name), self.state.domain.domain())
+            .expect("name and domain were prepared")
+    }
+
+    fn add_user(
+        &mut self,
+        now: Moment,
+        name: &str,
+        credentials: &Credentials,
+        tx: &mut Tx,
+    ) -> Result<Answer, StoreError> {
+        if self.state.disk_low {
+            return Ok(Err(
+                "the disk is nearly full; make room, then try again".into()
+            ));
+        }
+        Ok(match tx.add_account(name, credentials, now.wall)? {
+            Some(_) => Ok(format!("added {}", self.user_jid(name))),
+            None => Err(taken(name)),
+        })
+    }
+
+    fn change_password(
+        &mut self,
+        name: &str,
+        credentials: &Credentials,
+        tx: &mut Tx,
+    ) -> Result<Answer, StoreError> {
+        let Some(account) = tx.account(name)? else {
+            return Ok(Err(unknown(name)));
+        };
+        tx.set_credentials(account.id, credentials)?;
+        // Whoever logged in with the old password logs in again.
+        let jid = self.user_jid(name);
+        self.end_sessions(
+            &jid,
+            StreamError::new(StreamCondition::Reset).text("The password was changed."),
+        );
+        Ok(Ok(format!("changed the password of {jid}")))
+    }
+
+    fn disable_user(
+        &mut self,
+        name: &str,
+        disabled: bool,
+        tx: &mut Tx,
+    ) -> Result<Answer, StoreError> {
+        let name = match self.user_name(name) {
+            Ok(name) => name,
+            Err(error) => return Ok(Err(error)),
+        };
+        if !tx.set_account_disabled(&name, disabled)? {
+            return Ok(Err(unknown(&name)));
+        }
+        let jid = self.user_jid(&name);
+        if disabled {
+            self.end_sessions(
+                &jid,
+                StreamError::new(StreamCondition::NotAuthorized).text("The account is disabled."),
+            );
+        }
+        Ok(Ok(format!(
+            "{} {jid}",
+            if disabled { "disabled" } else { "enabled" }
+        )))
+    }
+
+    /// Contacts hear that the account is gone (RFC 6121 §3.2, §3.3), sessions end, the data goes.
+    fn delete_user(
+        &mut self,
+        now: Moment,
+        name: &str,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<Answer, StoreError> {
+        let name = match self.user_name(name) {
+            Ok(name) => name,
+            Err(error) => return Ok(Err(error)),
+        };
+        let Some(account) = tx.account(&name)? else {
+            return Ok(Err(unknown(&name)));
+        };
+        let jid = self.user_jid(&name);
+        let contacts = tx.contacts(account.id)?;
+        for (contact, row) in contacts {
+            let from = || QueuedPresence {
+                from: jid.clone(),
+                to: contact.clone(),
+                kind: PresenceKind::Unsubscribed,
+            };
+            if row.ask || matches!(row.subscription, Subscription::To | Subscription::Both) {
+                let queued = QueuedPresence {
+                    kind: PresenceKind::Unsubscribe,
+                    ..from()
+                };
+                self.state.queued_presence.push(queued);
+            }
+            if presence::is_from(row.subscription) || row.request.is_some() {
+                self.state.queued_presence.push(from());
+            }
+        }
+        presence::send_queued(&mut self.cx(now, tx, out));
+        self.end_sessions(
+            &jid,
+            StreamError::new(StreamCondition::NotAuthorized).text("The account was deleted."),
+        );
+        self.end_streams(now, tx, out)?;
+        tx.delete_account(&name)?;
+        self.wake_upkeep(now);
+        Ok(Ok(format!("deleted {jid} and all its data")))
+    }
+
+    fn end_sessions(&mut self, jid: &BareJid, error: StreamError) {
+        for session in self.state.sessions.of(jid) {
+            self.state.ending.push((session.connection, error.clone()));
+        }
+    }
+
+    fn list_users(&self, tx: &Tx) -> Result<String, StoreError> {
+        let mut text = String::new();
+        for (name, account) in tx.accounts()? {
+            let jid = self.user_jid(&name);
+            let sessions = self.state.sessions.of(&jid).count();
+            let state = match (account.disabled, sessions) {
+                (true, _) => "disabled".to_string(),
+                (false, 0) => "offline".to_string(),
+                (false, 1) => "1 session".to_string(),
+                (false, many) => format!("{many} sessions"),
+            };
+            text.push_str(&format!("{jid}\t{state}\tsince {}\n", account.created));
+        }
+        Ok(text.trim_end().to_string())
+    }
+
+    /// The core's part of `stonechat status`; the shell adds what only it knows.
+    fn status(&self, now: Moment) -> String {
+        let uptime = now
+            .monotonic_ms
+            .saturating_sub(self.state.started.monotonic_ms)
+            / 1000;
+        let held: usize = self
+            .connections
+            .values()
+            .map(|connection| connection.stream.held_bytes())
+            .sum();
+        let disk = if self.state.disk_low {
+            "nearly full"
+        } else {
+            "ok"
+        };
+        format!(
+            "domain       {}\nuptime       {uptime} s\nconnections  {}\nsessions     {}\nunread bytes {held}\ndisk         {disk}",
+            self.state.domain,
+            self.connections.len(),
+            self.state.sessions.len(),
+        )
+    }
+}
+
+fn done(out: &mut Outbox, job: JobId, answer: Answer) {
+    let (code, text) = match answer {
+        Ok(text) => (OK, text),
+        Err(text) => (FAILED, text),
+    };
+    out.push(Output::CommandDone { job, code, text });
+}
+
+fn taken(name: &str) -> String {
+    format!("there is a user {name} already; `stonechat user passwd {name}` changes the password")
+}
+
+fn unknown(name: &str) -> String {
+    format!("there is no user {name}; `stonechat user list` shows all")
+}

@@ -1,0 +1,448 @@
+//! The way of presence (RFC 6121 §4): initial, broadcast, directed, probes, unavailable.
+use std::ops::Range;
+
+use crate::feature;
+use crate::state::{AvailablePresence, Cx, Fault, Session, SessionId};
+use crate::store::{AccountId, Contact, StoreError, Subscription};
+use crate::xml::Writer;
+use crate::xmpp::{
+    BareJid, Condition, Envelope, Jid, Presence, PresenceKind, StanzaError, write_open,
+};
+
+use super::iq::require_not_blocked_by_sender;
+use super::message::write_stanza;
+use super::{subscription, unseen};
+
+/// Entities one session can have sent directed presence to at a time.
+pub const DIRECTED_MAX: usize = 512;
+
+/// A presence of one of our sessions, `from` stamped.
+pub fn from_session(cx: &mut Cx<'_>, session: SessionId, presence: Presence) -> Result<(), Fault> {
+    match (&presence.envelope.to, presence.kind) {
+        (None, PresenceKind::Available) => available(cx, session, &presence),
+        (None, PresenceKind::Unavailable) => Ok(unavailable(cx, session, Some(&presence))?),
+        // §3, §4.3: these need an addressee; an error without one is dropped.
+        (None, PresenceKind::Error) => Ok(()),
+        (None, _) => Err(StanzaError::new(Condition::BadRequest)
+            .text("This presence needs an addressee.")
+            .into()),
+        (Some(to), kind) => {
+            let to = to.clone();
+            match kind {
+                PresenceKind::Subscribe
+                | PresenceKind::Subscribed
+                | PresenceKind::Unsubscribe
+                | PresenceKind::Unsubscribed => {
+                    subscription::outbound(cx, session, &presence, &to.to_bare())
+                }
+                PresenceKind::Probe => Ok(probe_from_session(cx, session, &to)?),
+                PresenceKind::Available | PresenceKind::Unavailable | PresenceKind::Error => {
+                    directed(cx, session, &presence, &to)
+                }
+            }
+        }
+    }
+}
+
+/// §4.2, §4.4: to all who are subscribed, and to the account's own sessions; the first one also brings what waits.
+fn available(cx: &mut Cx<'_>, id: SessionId, presence: &Presence) -> Result<(), Fault> {
+    // §4.7.2.3: a priority that is no number from -128 to 127.
+    let priority = presence.priority().ok_or(Condition::BadRequest)?;
+    let caps = feature::announced_caps(presence.element.root());
+    let Some(session) = cx.state.sessions.get_mut(id) else {
+        return Ok(());
+    };
+    let (jid, account) = (session.jid.to_bare(), session.account);
+    let is_initial = session.presence.is_none();
+    let took_messages = session.takes_messages();
+    session.presence = Some(AvailablePresence {
+        priority,
+        payload: presence.element.root().inner_source().into(),
+        id: presence.envelope.id.clone(),
+        lang: presence.envelope.lang.clone(),
+    });
+    session.caps = caps.as_ref().map(|(caps, _)| caps.clone());
+    let takes_messages = session.takes_messages();
+    let contacts = cx.tx.contacts(account)?;
+    broadcast(cx, &jid, &contacts, presence)?;
+    if is_initial {
+        receive_presence_of_contacts(cx, id, &contacts)?;
+        deliver_requests(cx, id, &contacts);
+    }
+    if let Some((caps, node)) = caps {
+        feature::ask_caps(cx, id, &caps, &node);
+    }
+    if takes_messages && !took_messages {
+        unseen::begin(cx, id)?;
+    }
+    Ok(())
+}
+
+/// §4.5.2: to all who heard that the session was available. `None`: the session ended without a word.
+fn unavailable(
+    cx: &mut Cx<'_>,
+    id: SessionId,
+    presence: Option<&Presence>,
+) -> Result<(), StoreError> {
+    let Some(session) = cx.state.sessions.get(id) else {
+        return Ok(());
+    };
+    let (full, account) = (session.jid.clone(), session.account);
+    let was_available = session.presence.is_some();
+    let own = full.to_bare();
+    let synthetic;
+    let (envelope, element) = match presence {
+        Some(presence) => (presence.envelope.clone(), Some(&presence.element)),
+        None => {
+            synthetic = Envelope {
+                from: Some(full.into()),
+                ..Envelope::default()
+            };
+            (synthetic, None)
+        }
+    };
+    if was_available {
+        let contacts = cx.tx.contacts(account)?;
+        for target in audience(cx, &own, &contacts) {
+            send_unavailable(cx, &target.clone().into(), &envelope, element)?;
+        }
+        // §4.5.2: the session itself hears it too, if it said it.
+        send_unavailable(cx, own.as_jid(), &envelope, element)?;
+    }
+    let directed = match cx.state.sessions.get_mut(id) {
+        Some(session) => {
+            session.presence = None;
+            std::mem::take(&mut session.directed)
+        }
+        None => Vec::new(),
+    };
+    // §4.6.3: and those who only got it directed.
+    for target in directed {
+        send_unavailable(cx, &target, &envelope, element)?;
+    }
+    Ok(())
+}
+
+fn send_unavailable(
+    cx: &mut Cx<'_>,
+    to: &Jid,
+    envelope: &Envelope,
+    element: Option<&crate::xml::Element>,
+) -> Result<(), StoreError> {
+    let envelope = Envelope {
+        to: Some(to.clone()),
+        ..envelope.clone()
+    };
+    let start = cx.out.bytes.len();
+    match element {
+        Some(element) => write_stanza(
+            &mut cx.out.bytes,
+            "presence",
+            "unavailable",
+            &envelope,
+            element,
+            &[],
+        ),
+        None => {
+            write_open(&mut cx.out.bytes, "presence", "unavailable", &envelope);
+            cx.out.bytes.extend_from_slice(b"/>");
+        }
+    }
+    let stanza = start..cx.out.bytes.len();
+    let from = envelope.from.expect("presence of sessions is stamped");
+    deliver(cx, &from, to, stanza)
+}
+
+/// The session's end says unavailable in its name.
+pub fn end_of_session(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
+    unavailable(cx, id, None)
+}
+
+/// Contacts that hear of the account's presence (§4.4.2): subscribed, and not blocked (XEP-0191 §3.2).
+fn audience<'c>(
+    cx: &Cx<'_>,
+    own: &BareJid,
+    contacts: &'c [(BareJid, Contact)],
+) -> impl Iterator<Item = &'c BareJid> + use<'c> {
+    let blocked = cx
+        .state
+        .sessions
+        .online(own)
+        .map(|online| online.blocked.clone())
+        .unwrap_or_default();
+    let subscribed = contacts
+        .iter()
+        .filter(|(_, contact)| is_from(contact.subscription));
+    subscribed
+        .map(|(jid, _)| jid)
+        .filter(move |jid| !blocked.matches(jid))
+}
+
+fn broadcast(
+    cx: &mut Cx<'_>,
+    own: &BareJid,
+    contacts: &[(BareJid, Contact)],
+    presence: &Presence,
+) -> Result<(), StoreError> {
+    let audience: Vec<&BareJid> = audience(cx, own, contacts).collect();
+    for contact in audience.into_iter().chain([own]) {
+        send_to(cx, presence, contact.as_jid())?;
+    }
+    Ok(())
+}
+
+/// Sends a presence stanza with another `to`.
+fn send_to(cx: &mut Cx<'_>, presence: &Presence, to: &Jid) -> Result<(), StoreError> {
+    let envelope = Envelope {
+        to: Some(to.clone()),
+        ..presence.envelope.clone()
+    };
+    let start = cx.out.bytes.len();
+    write_stanza(
+        &mut cx.out.bytes,
+        "presence",
+        presence.kind.as_str(),
+        &envelope,
+        &presence.element,
+        &[],
+    );
+    let stanza = start..cx.out.bytes.len();
+    let from = envelope.from.expect("presence of sessions is stamped");
+    deliver(cx, &from, to, stanza)
+}
+
+/// §8.5.2.1.2, §8.5.3.1: to all available sessions of an account or to exactly one; silently to nobody else.
+pub fn deliver(
+    cx: &mut Cx<'_>,
+    from: &Jid,
+    to: &Jid,
+    stanza: Range<usize>,
+) -> Result<(), StoreError> {
+    let account_jid = to.to_bare();
+    let Some(online) = cx.state.sessions.online(&account_jid) else {
+        return Ok(());
+    };
+    // XEP-0191 §3.2: presence of a blocked contact is dropped without a word.
+    if online.blocked.matches(from) && from.bare_str() != account_jid.as_str() {
+        return Ok(());
+    }
+    let takes = |session: &Session| match to.resource() {
+        Some(resource) => session.jid.resource() == resource,
+        None => session.presence.is_some(),
+    };
+    for session in cx.state.sessions.ids_where(&account_jid, takes) {
+        cx.deliver(session, stanza.clone());
+    }
+    Ok(())
+}
+
+/// §4.2.2, §4.3: the session hears who of its contacts is there, without a probe for local ones.
+fn receive_presence_of_contacts(
+    cx: &mut Cx<'_>,
+    id: SessionId,
+    contacts: &[(BareJid, Contact)],
+) -> Result<(), StoreError> {
+    let Some(session) = cx.state.sessions.get(id) else {
+        return Ok(());
+    };
+    let (own, to) = (session.jid.to_bare(), Jid::from(session.jid.clone()));
+    let subscribed = contacts
+        .iter()
+        .filter(|(_, contact)| is_to(contact.subscription))
+        .map(|(jid, _)| jid);
+    for contact in subscribed {
+        if let Some(online) = cx.state.sessions.online(contact) {
+            let entitled = cx
+                .tx
+                .contact(online.account, &own)?
+                .is_some_and(|row| is_from(row.subscription));
+            if entitled {
+                send_presence_of(cx, contact, &to)?;
+            }
+        }
+    }
+    // The account's other sessions.
+    let others = cx.state.sessions.ids_where(&own, |session| {
+        session.id != id && session.presence.is_some()
+    });
+    for other in others {
+        send_session_presence(cx, other, &to)?;
+    }
+    Ok(())
+}
+
+/// The current presence of all available sessions of an account, to one address. True if there was any.
+pub fn send_presence_of(cx: &mut Cx<'_>, account: &BareJid, to: &Jid) -> Result<bool, StoreError> {
+    let blocked = cx
+        .state
+        .sessions
+        .online(account)
+        .is_some_and(|online| online.blocked.matches(to));
+    if blocked {
+        return Ok(false);
+    }
+    let sessions = cx
+        .state
+        .sessions
+        .ids_where(account, |session| session.presence.is_some());
+    for session in &sessions {
+        send_session_presence(cx, *session, to)?;
+    }
+    Ok(!sessions.is_empty())
+}
+
+fn send_session_presence(cx: &mut Cx<'_>, id: SessionId, to: &Jid) -> Result<(), StoreError> {
+    let Some(session) = cx.state.sessions.get(id) else {
+        return Ok(());
+    };
+    let Some(presence) = &session.presence else {
+        return Ok(());
+    };
+    let from = Jid::from(session.jid.clone());
+    let envelope = Envelope {
+        from: Some(from.clone()),
+        to: Some(to.clone()),
+        id: presence.id.clone(),
+        lang: presence.lang.clone(),
+    };
+    let start = cx.out.bytes.len();
+    write_open(&mut cx.out.bytes, "presence", "", &envelope);
+    if presence.payload.is_empty() {
+        cx.out.bytes.extend_from_slice(b"/>");
+    } else {
+        cx.out.bytes.push(b'>');
+        cx.out.bytes.extend_from_slice(presence.payload.as_bytes());
+        cx.out.bytes.extend_from_slice(b"</presence>");
+    }
+    let stanza = start..cx.out.bytes.len();
+    deliver(cx, &from, to, stanza)
+}
+
+/// Unavailable from all available sessions of an account, to one address (§3.2.1, §3.3.3).
+pub fn send_unavailable_of(cx: &mut Cx<'_>, account: &BareJid, to: &Jid) -> Result<(), StoreError> {
+    for id in cx
+        .state
+        .sessions
+        .ids_where(account, |session| session.presence.is_some())
+    {
+        let Some(session) = cx.state.sessions.get(id) else {
+            continue;
+        };
+        let envelope = Envelope {
+            from: Some(session.jid.clone().into()),
+            ..Envelope::default()
+        };
+        send_unavailable(cx, to, &envelope, None)?;
+    }
+    Ok(())
+}
+
+/// §3.1.3: requests that nobody answered yet come with every initial presence.
+fn deliver_requests(cx: &mut Cx<'_>, id: SessionId, contacts: &[(BareJid, Contact)]) {
+    for request in contacts
+        .iter()
+        .filter_map(|(_, contact)| contact.request.as_deref())
+    {
+        cx.send(id, |w| {
+            w.raw(request);
+        });
+    }
+}
+
+/// §4.6: directed presence, remembered so that its end is told.
+fn directed(cx: &mut Cx<'_>, id: SessionId, presence: &Presence, to: &Jid) -> Result<(), Fault> {
+    let from = presence
+        .envelope
+        .from
+        .clone()
+        .expect("presence of sessions is stamped");
+    require_not_blocked_by_sender(cx, &from.to_bare(), to)?;
+    if to.domain() != cx.state.domain.domain() {
+        return Err(Condition::RemoteServerNotFound.into());
+    }
+    if let Some(session) = cx.state.sessions.get_mut(id) {
+        match presence.kind {
+            PresenceKind::Available if !session.directed.contains(to) => {
+                if session.directed.len() >= DIRECTED_MAX {
+                    return Err(Condition::ResourceConstraint.into());
+                }
+                session.directed.push(to.clone());
+            }
+            PresenceKind::Unavailable => session.directed.retain(|known| known != to),
+            _ => {}
+        }
+    }
+    Ok(send_to(cx, presence, to)?)
+}
+
+/// §4.3: a client's own probe is answered for its own session.
+fn probe_from_session(cx: &mut Cx<'_>, id: SessionId, to: &Jid) -> Result<(), StoreError> {
+    let Some(session) = cx.state.sessions.get(id) else {
+        return Ok(());
+    };
+    let (prober, prober_full) = (session.jid.to_bare(), Jid::from(session.jid.clone()));
+    let contact = to.to_bare();
+    if contact.domain() != cx.state.domain.domain() || contact.local().is_none() {
+        return Ok(());
+    }
+    let account = cx.account(&contact)?;
+    if !may_see(cx, account, &contact, &prober)? {
+        // §4.3.2: no subscription, or no such user, which looks the same.
+        answer_probe(cx, id, &contact, &prober, "unsubscribed");
+        return Ok(());
+    }
+    if !send_presence_of(cx, &contact, &prober_full)? {
+        answer_probe(cx, id, &contact, &prober, "unavailable");
+    }
+    Ok(())
+}
+
+fn answer_probe(
+    cx: &mut Cx<'_>,
+    session: SessionId,
+    contact: &BareJid,
+    prober: &BareJid,
+    kind: &str,
+) {
+    cx.send(session, |w: &mut Writer<'_>| {
+        w.open("presence")
+            .attr("from", contact.as_str())
+            .attr("to", prober.as_str())
+            .attr("type", kind)
+            .close();
+    });
+}
+
+/// True if `viewer` is subscribed to the presence of the account, or is the account itself.
+fn may_see(
+    cx: &Cx<'_>,
+    account: Option<AccountId>,
+    jid: &BareJid,
+    viewer: &BareJid,
+) -> Result<bool, StoreError> {
+    match account {
+        _ if jid == viewer => Ok(true),
+        Some(account) => Ok(cx
+            .tx
+            .contact(account, viewer)?
+            .is_some_and(|row| is_from(row.subscription))),
+        None => Ok(false),
+    }
+}
+
+/// Sends what handlers queued on behalf of accounts (roster removal, account deletion).
+pub fn send_queued(cx: &mut Cx<'_>) {
+    for queued in std::mem::take(&mut cx.state.queued_presence) {
+        if let Err(error) = subscription::send_on_behalf(cx, &queued) {
+            log::error!("presence.failed from={} error=\"{error:?}\"", queued.from);
+        }
+    }
+}
+
+pub fn is_from(subscription: Subscription) -> bool {
+    matches!(subscription, Subscription::From | Subscription::Both)
+}
+
+pub fn is_to(subscription: Subscription) -> bool {
+    matches!(subscription, Subscription::To | Subscription::Both)
+}

@@ -1,0 +1,241 @@
+//! Session life: binding a resource (RFC 6120 §7), the way of each stanza into the server, the session's end.
+use std::rc::Rc;
+
+use crate::feature;
+use crate::state::{BlockList, ConnectionId, Cx, Fault, Moment, Online, Outbox, SessionId};
+use crate::store::{AccountId, LastActivity, StoreError, Tx};
+use crate::xml::Element;
+use crate::xmpp::{
+    BareJid, Condition, Envelope, FullJid, Jid, Stanza, StanzaError, StanzaParseError,
+    StreamCondition, StreamError, write_error,
+};
+
+use super::{Server, iq, message, presence};
+
+impl Server {
+    /// RFC 6120 §7.6, §7.7: the resource asked for or one of ours; an older session of the same name gives way.
+    pub(super) fn bind(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        account_jid: &BareJid,
+        resource: Option<&str>,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        let mut cx = self.cx(now, tx, out);
+        let account = match account_jid.local() {
+            Some(local) => cx.tx.account(local)?.filter(|account| !account.disabled),
+            None => None,
+        };
+        let Some(account) = account else {
+            // The account went away while its owner was logging in.
+            self.state
+                .ending
+                .push((id, StreamCondition::NotAuthorized.into()));
+            return Ok(());
+        };
+        let made = resource.is_none().then(|| cx.new_id());
+        let jid = resource
+            .or(made.as_deref())
+            .and_then(|resource| account_jid.with_resource(resource).ok());
+        let Some(jid) = jid else {
+            self.refuse_bind(id, Condition::BadRequest.into());
+            return Ok(());
+        };
+        let older = self
+            .state
+            .sessions
+            .find(&jid)
+            .map(|session| (session.id, session.connection));
+        if let Some((session, connection)) = older {
+            // §7.7.2.2: the newer takes over.
+            let error =
+                StreamError::new(StreamCondition::Conflict).text("Replaced by a new connection.");
+            end(&mut self.cx(now, tx, out), session)?;
+            self.state.ending.push((connection, error));
+        } else if self.state.sessions.of(account_jid).count()
+            >= self.state.settings.sessions_per_account_max
+        {
+            // §7.6.2.1
+            let error = StanzaError::new(Condition::ResourceConstraint)
+                .text("Too many sessions of this account.");
+            self.refuse_bind(id, error);
+            return Ok(());
+        }
+        let session = add_session(&mut self.cx(now, tx, out), &jid, account.id, id)?;
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.session = Some(session);
+            connection.stream.bound(&jid);
+        }
+        self.watch_idle(now, id);
+        log::info!("session.bound jid={jid}");
+        Ok(())
+    }
+
+    fn refuse_bind(&mut self, id: ConnectionId, error: StanzaError) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.stream.bind_refused(error);
+        }
+    }
+}
+
+fn add_session(
+    cx: &mut Cx<'_>,
+    jid: &FullJid,
+    account: AccountId,
+    connection: ConnectionId,
+) -> Result<SessionId, StoreError> {
+    let blocked = BlockList::new(cx.tx.blocked(account)?);
+    let archive_preferences = Rc::new(cx.tx.archive_preferences(account)?);
+    let online = || Online {
+        account,
+        sessions: Vec::new(),
+        blocked,
+        archive_preferences,
+        catching_up: false,
+    };
+    Ok(cx
+        .state
+        .sessions
+        .add(jid.clone(), account, connection, online))
+}
+
+/// The way of one stanza from a session into the server: addresses checked and stamped, then by kind. An error ends the
+/// stream.
+pub fn stanza(cx: &mut Cx<'_>, session: SessionId, element: Element) -> Result<(), StreamError> {
+    let Some(from) = cx
+        .state
+        .sessions
+        .get(session)
+        .map(|session| session.jid.clone())
+    else {
+        return Ok(());
+    };
+    let parsed = match Stanza::from_element(element.clone()) {
+        None => return Err(StreamCondition::UnsupportedStanzaType.into()),
+        Some(Err(error)) => {
+            refuse_malformed(cx, session, &from, &element, error);
+            return Ok(());
+        }
+        Some(Ok(stanza)) => stanza,
+    };
+    // RFC 6120 §8.1.2.1: a client's `from` is its own JID, bare or full, or absent; what leaves is the full one.
+    if let Some(claimed) = &parsed.envelope().from
+        && claimed != from.as_jid()
+        && claimed.as_str() != from.bare_str()
+    {
+        return Err(StreamCondition::InvalidFrom.into());
+    }
+    match parsed {
+        Stanza::Message(mut message) => {
+            message.envelope.from = Some(from.into());
+            let answered =
+                (message.kind != crate::xmpp::MessageKind::Error).then(|| message.envelope.clone());
+            let done = message::from_session(cx, session, message);
+            answer_fault(cx, session, "message", answered, done);
+        }
+        Stanza::Presence(mut presence) => {
+            presence.envelope.from = Some(from.into());
+            let answered = (presence.kind != crate::xmpp::PresenceKind::Error)
+                .then(|| presence.envelope.clone());
+            let done = presence::from_session(cx, session, presence);
+            answer_fault(cx, session, "presence", answered, done);
+        }
+        Stanza::Iq(mut iq) => {
+            iq.envelope.from = Some(from.into());
+            iq::from_session(cx, session, &iq);
+        }
+    }
+    presence::send_queued(cx);
+    Ok(())
+}
+
+/// Tells the sender what went wrong; never an error to an error (RFC 6120 §8.3.1).
+fn answer_fault(
+    cx: &mut Cx<'_>,
+    session: SessionId,
+    name: &'static str,
+    answered: Option<Envelope>,
+    done: Result<(), Fault>,
+) {
+    let Err(fault) = done else { return };
+    let error = fault.into_stanza_error();
+    if let Some(envelope) = answered {
+        send_error(cx, session, name, &envelope, &error);
+    }
+}
+
+/// Sends the error answer to a stanza that came from this session.
+pub fn send_error(
+    cx: &mut Cx<'_>,
+    session: SessionId,
+    name: &'static str,
+    answered: &Envelope,
+    error: &StanzaError,
+) {
+    let start = cx.out.bytes.len();
+    write_error(&mut cx.out.bytes, name, answered, error);
+    let range = start..cx.out.bytes.len();
+    cx.deliver(session, range);
+}
+
+/// A stanza whose addresses or type cannot be read.
+fn refuse_malformed(
+    cx: &mut Cx<'_>,
+    session: SessionId,
+    from: &FullJid,
+    element: &Element,
+    error: StanzaParseError,
+) {
+    let root = element.root();
+    let name = match root.name() {
+        "message" => "message",
+        "presence" => "presence",
+        _ => "iq",
+    };
+    let kind = root.attribute("type");
+    // An iq of type result is an answer as well, and answers are not answered.
+    if kind.as_deref() == Some("error") || (name == "iq" && kind.as_deref() == Some("result")) {
+        return;
+    }
+    let condition = match error {
+        StanzaParseError::ToMalformed | StanzaParseError::FromMalformed => Condition::JidMalformed,
+        StanzaParseError::BadRequest => Condition::BadRequest,
+    };
+    let answered = Envelope {
+        from: Some(from.clone().into()),
+        to: root.attribute("to").and_then(|to| Jid::parse(&to).ok()),
+        id: root.attribute("id").map(|id| id.into()),
+        lang: None,
+    };
+    send_error(cx, session, name, &answered, &condition.into());
+}
+
+/// Ends a session: its contacts hear that it is unavailable (RFC 6121 §4.5.2), the account remembers when.
+pub fn end(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
+    let Some(session) = cx.state.sessions.get(id) else {
+        return Ok(());
+    };
+    let (jid, account, was_available) = (
+        session.jid.clone(),
+        session.account,
+        session.presence.is_some(),
+    );
+    presence::end_of_session(cx, id)?;
+    feature::capabilities_session_ended(cx.state, id);
+    cx.state.sessions.remove(id);
+    log::info!("session.ended jid={jid}");
+    let account_exists = jid
+        .local()
+        .map_or(Ok(None), |local| cx.tx.account(local))?
+        .is_some();
+    if was_available && account_exists && !cx.state.disk_low {
+        let activity = LastActivity {
+            at: cx.now.wall,
+            status: String::new(),
+        };
+        cx.tx.set_last_activity(account, &activity)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,331 @@
+//! Subscriptions (RFC 6121 §3): the state machine of appendix A, on both sides.
+use crate::feature;
+use crate::state::{Cx, Fault, QueuedPresence, SessionId};
+use crate::store::{AccountId, Contact, StoreError, Subscription};
+use crate::xmpp::{BareJid, Condition, Envelope, Presence, PresenceKind, write_open};
+
+use super::iq::require_not_blocked_by_sender;
+use super::message::write_stanza;
+use super::presence::{is_from, is_to, send_presence_of, send_unavailable_of};
+
+/// Bytes of a stored subscription request.
+const REQUEST_BYTES_MAX: usize = 8 << 10;
+
+/// A subscription stanza of one of our sessions (§3.1.2, §3.2.2, §3.3.2, §3.4.2).
+pub fn outbound(
+    cx: &mut Cx<'_>,
+    session: SessionId,
+    presence: &Presence,
+    contact_jid: &BareJid,
+) -> Result<(), Fault> {
+    let Some((own, account)) = cx
+        .state
+        .sessions
+        .get(session)
+        .map(|s| (s.jid.to_bare(), s.account))
+    else {
+        return Ok(());
+    };
+    if *contact_jid == own {
+        // One is always subscribed to oneself; nothing to change.
+        return Ok(());
+    }
+    require_not_blocked_by_sender(cx, &own, contact_jid)?;
+    cx.require_disk_space()?;
+    let is_local = contact_jid.domain() == cx.state.domain.domain();
+    let before = cx.tx.contact(account, contact_jid)?;
+    if before.is_none() && cx.tx.contacts(account)?.len() >= cx.state.settings.roster_contacts_max {
+        return Err(Condition::ResourceConstraint.into());
+    }
+    let (after, routed) = leave(before.clone().unwrap_or_default(), presence.kind);
+    if !is_local && routed {
+        return Err(Condition::RemoteServerNotFound.into());
+    }
+    keep(cx, &own, account, contact_jid, before, &after)?;
+    if !routed {
+        return Ok(());
+    }
+    // §3.1.2: subscription stanzas carry bare JIDs.
+    let envelope = Envelope {
+        from: Some(own.clone().into()),
+        to: Some(contact_jid.clone().into()),
+        ..presence.envelope.clone()
+    };
+    let routed = Presence {
+        envelope,
+        kind: presence.kind,
+        element: presence.element.clone(),
+    };
+    match presence.kind {
+        // §3.1.5: approval is followed by the user's presence, §3.2.1: its end by unavailable.
+        PresenceKind::Subscribed => {
+            inbound(cx, &routed, &own, contact_jid)?;
+            send_presence_of(cx, &own, contact_jid.as_jid())?;
+        }
+        PresenceKind::Unsubscribed => {
+            send_unavailable_of(cx, &own, contact_jid.as_jid())?;
+            inbound(cx, &routed, &own, contact_jid)?;
+        }
+        _ => inbound(cx, &routed, &own, contact_jid)?,
+    }
+    Ok(())
+}
+
+/// Appendix A.2: the user's row after sending, and whether the stanza is routed.
+fn leave(mut row: Contact, kind: PresenceKind) -> (Contact, bool) {
+    let routed = match kind {
+        PresenceKind::Subscribe => {
+            row.ask |= !is_to(row.subscription);
+            row.listed = true;
+            true
+        }
+        PresenceKind::Unsubscribe => {
+            row.ask = false;
+            row.subscription = without_to(row.subscription);
+            true
+        }
+        PresenceKind::Subscribed if row.request.take().is_some() => {
+            row.subscription = with_from(row.subscription);
+            row.listed = true;
+            true
+        }
+        PresenceKind::Subscribed => {
+            // §3.4.2: an approval before the request.
+            if !is_from(row.subscription) {
+                row.approved = true;
+                row.listed = true;
+            }
+            false
+        }
+        PresenceKind::Unsubscribed => {
+            row.approved = false;
+            let had_from = is_from(row.subscription) || row.request.take().is_some();
+            row.subscription = without_from(row.subscription);
+            had_from
+        }
+        _ => false,
+    };
+    (row, routed)
+}
+
+/// A subscription stanza at its addressee (§3.1.3, §3.1.6, §3.2.3, §3.3.3), both bare JIDs.
+fn inbound(
+    cx: &mut Cx<'_>,
+    presence: &Presence,
+    from: &BareJid,
+    to: &BareJid,
+) -> Result<(), StoreError> {
+    let Some(account) = cx.account(to)? else {
+        // §3.1.3: an unknown user approves nothing, and says so.
+        if presence.kind == PresenceKind::Subscribe {
+            reply(cx, to, from, PresenceKind::Unsubscribed)?;
+        }
+        return Ok(());
+    };
+    if cx.block_list(to, account)?.matches(from) {
+        return Ok(());
+    }
+    let before = cx.tx.contact(account, from)?;
+    let row = before.clone().unwrap_or_default();
+    match presence.kind {
+        PresenceKind::Subscribe => arrive_subscribe(cx, presence, account, from, to, before, row),
+        PresenceKind::Subscribed if row.ask => {
+            let after = Contact {
+                ask: false,
+                subscription: with_to(row.subscription),
+                ..row
+            };
+            tell(cx, presence, to, true);
+            keep(cx, to, account, from, before, &after)
+        }
+        PresenceKind::Unsubscribe if is_from(row.subscription) || row.request.is_some() => {
+            let after = Contact {
+                request: None,
+                subscription: without_from(row.subscription),
+                ..row
+            };
+            let was_from = is_from(
+                before
+                    .as_ref()
+                    .map(|row| row.subscription)
+                    .unwrap_or_default(),
+            );
+            tell(cx, presence, to, true);
+            keep(cx, to, account, from, before, &after)?;
+            if was_from {
+                // §3.3.3
+                send_unavailable_of(cx, to, from.as_jid())?;
+            }
+            Ok(())
+        }
+        PresenceKind::Unsubscribed if is_to(row.subscription) || row.ask => {
+            let after = Contact {
+                ask: false,
+                subscription: without_to(row.subscription),
+                ..row
+            };
+            tell(cx, presence, to, true);
+            keep(cx, to, account, from, before, &after)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// §3.1.3: already approved, pre-approved (§3.4.2), or kept until the user answers.
+fn arrive_subscribe(
+    cx: &mut Cx<'_>,
+    presence: &Presence,
+    account: AccountId,
+    from: &BareJid,
+    to: &BareJid,
+    before: Option<Contact>,
+    row: Contact,
+) -> Result<(), StoreError> {
+    if is_from(row.subscription) {
+        return reply(cx, to, from, PresenceKind::Subscribed);
+    }
+    if row.approved {
+        let after = Contact {
+            subscription: with_from(row.subscription),
+            ..row
+        };
+        keep(cx, to, account, from, before, &after)?;
+        reply(cx, to, from, PresenceKind::Subscribed)?;
+        send_presence_of(cx, to, from.as_jid())?;
+        return Ok(());
+    }
+    let stanza = tell(cx, presence, to, false);
+    let full = before.is_none()
+        && cx.tx.contacts(account)?.len() >= 2 * cx.state.settings.roster_contacts_max;
+    if row.request.is_some() || stanza.len() > REQUEST_BYTES_MAX || full || cx.state.disk_low {
+        return Ok(());
+    }
+    let after = Contact {
+        request: Some(stanza),
+        ..row
+    };
+    keep(cx, to, account, from, before, &after)
+}
+
+/// Delivers a subscription stanza to the account's sessions: the ones with a roster (state changes), or all available
+/// ones (requests). Returns its text.
+fn tell(cx: &mut Cx<'_>, presence: &Presence, to: &BareJid, interested: bool) -> String {
+    let start = cx.out.bytes.len();
+    let kind = presence.kind.as_str();
+    write_stanza(
+        &mut cx.out.bytes,
+        "presence",
+        kind,
+        &presence.envelope,
+        &presence.element,
+        &[],
+    );
+    let stanza = start..cx.out.bytes.len();
+    let takes = |session: &crate::state::Session| {
+        if interested {
+            session.wants_roster
+        } else {
+            session.presence.is_some()
+        }
+    };
+    for session in cx.state.sessions.ids_where(to, takes) {
+        cx.deliver(session, stanza.clone());
+    }
+    let text = cx.out.bytes.get(stanza).unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// The server answers a request in its user's name.
+fn reply(
+    cx: &mut Cx<'_>,
+    from: &BareJid,
+    to: &BareJid,
+    kind: PresenceKind,
+) -> Result<(), StoreError> {
+    let answer = synthetic(cx, from, to, kind);
+    inbound(cx, &answer, from, to)
+}
+
+/// What a roster removal or an account's end says to a contact; the sender's own row is gone already.
+pub fn send_on_behalf(cx: &mut Cx<'_>, queued: &QueuedPresence) -> Result<(), StoreError> {
+    if queued.kind == PresenceKind::Unsubscribed {
+        send_unavailable_of(cx, &queued.from, queued.to.as_jid())?;
+    }
+    let presence = synthetic(cx, &queued.from, &queued.to, queued.kind);
+    inbound(cx, &presence, &queued.from, &queued.to)
+}
+
+fn synthetic(cx: &mut Cx<'_>, from: &BareJid, to: &BareJid, kind: PresenceKind) -> Presence {
+    let id = cx.new_id();
+    let envelope = Envelope {
+        from: Some(from.clone().into()),
+        to: Some(to.clone().into()),
+        id: Some(id.into()),
+        lang: None,
+    };
+    let mut xml = Vec::with_capacity(128);
+    write_open(&mut xml, "presence", kind.as_str(), &envelope);
+    xml.extend_from_slice(b"/>");
+    let text = String::from_utf8(xml).expect("the writer writes UTF-8");
+    let element = crate::xml::parse_stored(&text, crate::xmpp::ns::CLIENT)
+        .expect("the writer writes well-formed XML");
+    Presence {
+        envelope,
+        kind,
+        element,
+    }
+}
+
+/// Stores a row that changed, or removes one that says nothing any more, and pushes what shows in the roster.
+fn keep(
+    cx: &mut Cx<'_>,
+    owner: &BareJid,
+    account: AccountId,
+    jid: &BareJid,
+    before: Option<Contact>,
+    after: &Contact,
+) -> Result<(), StoreError> {
+    if before.as_ref() == Some(after) || (before.is_none() && *after == Contact::default()) {
+        return Ok(());
+    }
+    let shown_before = before.as_ref().is_some_and(|row| row.listed);
+    if !after.listed && after.request.is_none() && !after.approved {
+        cx.tx.remove_contact(account, jid)?;
+        return Ok(());
+    }
+    let version = cx.tx.set_contact(account, jid, after)?;
+    let shown = |row: &Contact| (row.subscription, row.ask, row.approved, row.listed);
+    let changed = before.as_ref().map(shown) != Some(shown(after));
+    if (after.listed || shown_before) && changed {
+        feature::push_roster(cx, owner, jid, Some(after), version);
+    }
+    Ok(())
+}
+
+fn with_to(subscription: Subscription) -> Subscription {
+    match subscription {
+        Subscription::None | Subscription::To => Subscription::To,
+        Subscription::From | Subscription::Both => Subscription::Both,
+    }
+}
+
+fn with_from(subscription: Subscription) -> Subscription {
+    match subscription {
+        Subscription::None | Subscription::From => Subscription::From,
+        Subscription::To | Subscription::Both => Subscription::Both,
+    }
+}
+
+fn without_to(subscription: Subscription) -> Subscription {
+    match subscription {
+        Subscription::None | Subscription::To => Subscription::None,
+        Subscription::From | Subscription::Both => Subscription::From,
+    }
+}
+
+fn without_from(subscription: Subscription) -> Subscription {
+    match subscription {
+        Subscription::None | Subscription::From => Subscription::None,
+        Subscription::To | Subscription::Both => Subscription::To,
+    }
+}

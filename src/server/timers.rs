@@ -1,0 +1,38 @@
+//! What is to happen at a time.
+use std::collections::BTreeSet;
+
+use crate::state::ConnectionId;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// A connection must be authenticated and bound by now.
+    Negotiation(ConnectionId),
+    /// Look whether a connection has been silent for too long.
+    Idle(ConnectionId),
+    /// The delayed answer to a failed login is due.
+    ReleaseFailure(ConnectionId),
+    /// Pruning and purging.
+    Upkeep,
+}
+
+/// All timers, soonest first.
+#[derive(Debug, Default)]
+pub struct Timers(BTreeSet<(u64, Timer)>);
+
+impl Timers {
+    pub fn set(&mut self, at_ms: u64, timer: Timer) {
+        self.0.insert((at_ms, timer));
+    }
+
+    pub fn next_ms(&self) -> Option<u64> {
+        self.0.first().map(|(at_ms, _)| *at_ms)
+    }
+
+    /// Takes the soonest timer that is due.
+    pub fn take_due(&mut self, now_ms: u64) -> Option<Timer> {
+        if self.next_ms()? > now_ms {
+            return None;
+        }
+        self.0.pop_first().map(|(_, timer)| timer)
+    }
+}
