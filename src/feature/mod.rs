@@ -4,6 +4,7 @@
 mod archive;
 mod blocking;
 mod capabilities;
+mod carbons;
 mod contact_addresses;
 mod core;
 mod disco;
@@ -21,6 +22,7 @@ mod vcard;
 
 pub use blocking::blocked_error;
 
+pub use carbons::{NS as CARBONS_NS, eligible as carbons_eligible};
 pub use roster::push as push_roster;
 pub use spec::{Spec, Support, specification_table};
 pub use stubs::*;
@@ -45,6 +47,7 @@ pub const FEATURES: &[&Feature] = &[
     &blocking::FEATURE,
     &ping::FEATURE,
     &time::FEATURE,
+    &carbons::FEATURE,
     &archive::FEATURE,
     &no_reply::FEATURE,
 ];

@@ -272,28 +272,66 @@ impl Server {
         }
     }
 
-    /// Ends the streams that handlers, timers or operators asked to end.
+    /// Ends the streams and sessions that handlers, timers or operators asked to end.
     pub(super) fn end_streams(
         &mut self,
         now: Moment,
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        while let Some((id, error)) = self.state.ending.pop() {
-            let Some(connection) = self.connections.get_mut(&id) else {
-                continue;
-            };
-            log::info!(
-                "stream.ended connection={} condition={}",
-                id.0,
-                error.condition.as_str()
-            );
-            let entropy = self.entropy.as_mut();
-            out.send(id, |bytes| connection.stream.fail(error, entropy, bytes));
-            out.push(Output::Close { connection: id });
-            self.closed(now, id, tx, out)?;
+        loop {
+            if let Some(session) = self.state.expiring.pop() {
+                self.expire(now, session, tx, out)?;
+            } else if let Some((id, error)) = self.state.ending.pop() {
+                self.end_stream(now, id, error, tx, out)?;
+            } else {
+                return Ok(());
+            }
         }
-        Ok(())
+    }
+
+    fn end_stream(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        error: StreamError,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return Ok(());
+        };
+        log::info!(
+            "stream.ended connection={} condition={}",
+            id.0,
+            error.condition.as_str()
+        );
+        let entropy = self.entropy.as_mut();
+        out.send(id, |bytes| connection.stream.fail(error, entropy, bytes));
+        out.push(Output::Close { connection: id });
+        self.closed(now, id, tx, out)
+    }
+
+    /// A session's time is over; one that is still connected hears why.
+    fn expire(
+        &mut self,
+        now: Moment,
+        session: SessionId,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        let connection = self
+            .state
+            .sessions
+            .get(session)
+            .and_then(|session| session.connection);
+        if let Some(connection) = connection {
+            let error = StreamError::new(StreamCondition::ResourceConstraint)
+                .text("Too much is unacknowledged.");
+            self.state.ending.push((connection, error));
+            return Ok(());
+        }
+        super::session::end(&mut self.cx(now, tx, out), session)
     }
 
     pub(super) fn tick(
@@ -305,7 +343,7 @@ impl Server {
         while let Some(timer) = self.timers.take_due(now.monotonic_ms) {
             match timer {
                 Timer::Negotiation(id) => self.check_negotiation(now, id),
-                Timer::Idle(id) => self.check_idle(now, id, out),
+                Timer::Idle(id) => self.check_idle(now, id, tx, out),
                 Timer::ReleaseFailure(id) => {
                     if let Some(connection) = self.connections.get_mut(&id) {
                         connection.stream.release_failure();
@@ -353,7 +391,7 @@ impl Server {
     }
 
     /// RFC 6120 §4.6: a peer silent for long is asked for a sign of life (XEP-0199), then given up.
-    fn check_idle(&mut self, now: Moment, id: ConnectionId, out: &mut Outbox) {
+    fn check_idle(&mut self, now: Moment, id: ConnectionId, tx: &mut Tx, out: &mut Outbox) {
         let idle_ms = u64::from(self.state.settings.idle_seconds_max) * 1000;
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
@@ -369,7 +407,7 @@ impl Server {
             connection.probed = true;
             self.timers
                 .set(now.monotonic_ms + PROBE_MS_MAX, Timer::Idle(id));
-            iq::ping(&mut self.state, session, out);
+            iq::ping(&mut self.cx(now, tx, out), session);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The way of an iq (RFC 6120 §8.2.3, RFC 6121 §8.5): to the server, to an account, to a session; every request gets
 //! exactly one answer.
 use crate::feature::{self, Reply, Request, To};
-use crate::state::{Cx, Fault, Outbox, SessionId, State};
+use crate::state::{Cx, Fault, SessionId};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, Envelope, Iq, IqKind, Jid};
 
@@ -163,18 +163,22 @@ fn relay(cx: &mut Cx<'_>, target: SessionId, iq: &Iq) {
 }
 
 /// Asks a silent client for a sign of life (XEP-0199 §4.1).
-pub fn ping(state: &mut State, session: SessionId, out: &mut Outbox) {
-    let Some(session) = state.sessions.get(session) else {
+pub fn ping(cx: &mut Cx<'_>, session: SessionId) {
+    let Some(to) = cx
+        .state
+        .sessions
+        .get(session)
+        .map(|session| session.jid.clone())
+    else {
         return;
     };
-    let connection = session.connection;
-    out.send(connection, |bytes| {
-        let mut w = Writer::new(bytes);
+    let from = cx.state.domain.clone();
+    cx.send(session, |w| {
         w.open("iq")
             .attr("type", "get")
             .attr("id", "alive")
-            .attr("from", state.domain.as_str());
-        w.attr("to", session.jid.as_str());
+            .attr("from", from.as_str());
+        w.attr("to", to.as_str());
         w.open_ns("ping", "urn:xmpp:ping").close().close();
     });
 }

@@ -2,11 +2,12 @@
 use std::ops::Range;
 
 use crate::feature::{self, Storable};
-use crate::state::{Cx, Fault, SessionId};
+use crate::state::{Cx, Fault, SessionId, Urgency};
 use crate::store::{AccountId, ArchiveId, Direction, Owner, Record};
 use crate::xml::{Element, ElementRef, Escaped};
 use crate::xmpp::{BareJid, Condition, Envelope, Jid, Message, MessageKind, ns, write_open};
 
+use super::copies;
 use super::iq::require_not_blocked_by_sender;
 
 /// What becomes of a message at its addressee.
@@ -20,6 +21,13 @@ enum Fate {
     Ignore,
 }
 
+/// Where a message was archived, if it was: the same id in both archives.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Archived {
+    pub received: Option<ArchiveId>,
+    pub sent: Option<ArchiveId>,
+}
+
 /// A local account that is addressed.
 struct Addressee {
     jid: BareJid,
@@ -27,7 +35,7 @@ struct Addressee {
 }
 
 /// A message of one of our sessions, `from` stamped.
-pub fn from_session(cx: &mut Cx<'_>, _session: SessionId, message: Message) -> Result<(), Fault> {
+pub fn from_session(cx: &mut Cx<'_>, session: SessionId, message: Message) -> Result<(), Fault> {
     let from = message
         .envelope
         .from
@@ -61,11 +69,22 @@ pub fn from_session(cx: &mut Cx<'_>, _session: SessionId, message: Message) -> R
         return Ok(());
     }
     let archived = archive(cx, &from, &to, &addressee, &message, storable, &fate)?;
+    let mut reached = vec![session];
     if let Fate::Deliver(sessions) = fate {
         let stanza = write(cx, &message, &addressee, archived);
-        for session in sessions {
-            cx.deliver(session, stanza.clone());
+        for session in &sessions {
+            cx.deliver_as(
+                *session,
+                stanza.clone(),
+                urgency(&message, from.as_str()),
+                archived.received,
+            );
         }
+        reached.extend(sessions);
+        copies::received(cx, &message, &addressee.jid, archived, &reached);
+    }
+    if addressee.jid != own {
+        copies::sent(cx, &message, &own, archived, &reached);
     }
     Ok(())
 }
@@ -129,7 +148,39 @@ fn wait(cx: &Cx<'_>, message: &Message, storable: Storable) -> Result<Fate, Faul
     Ok(Fate::Ignore)
 }
 
-/// XEP-0313 §5.1.1: one stored stanza for both sides' archives. Returns its id if the addressee's archive has it.
+/// XEP-0352: chat states alone wait, the latest of each sender; receipts alone wait; everything else wakes the client.
+pub fn urgency<'a>(message: &Message, sender: &'a str) -> Urgency<'a> {
+    let waits = |child: ElementRef<'_>| {
+        matches!(
+            child.namespace(),
+            ns::CHAT_STATES | ns::HINTS | ns::STANZA_ID
+        ) || (child.name() == "thread" && child.namespace() == ns::CLIENT)
+    };
+    let is_receipt = |child: &ElementRef<'_>| {
+        matches!(
+            (child.name(), child.namespace()),
+            ("received", ns::RECEIPTS) | ("received" | "displayed", ns::MARKERS)
+        )
+    };
+    if message.kind == MessageKind::Error || message.kind == MessageKind::Groupchat {
+        return Urgency::Now;
+    }
+    let root = message.element.root();
+    if !root
+        .children()
+        .all(|child| waits(child) || is_receipt(&child))
+        || root.children().next().is_none()
+    {
+        return Urgency::Now;
+    }
+    if root.children().any(|child| is_receipt(&child)) {
+        Urgency::Later
+    } else {
+        Urgency::Latest { kind: 'c', sender }
+    }
+}
+
+/// XEP-0313 §5.1.1: one stored stanza for both sides' archives.
 fn archive(
     cx: &mut Cx<'_>,
     from: &Jid,
@@ -138,9 +189,9 @@ fn archive(
     message: &Message,
     storable: Storable,
     fate: &Fate,
-) -> Result<Option<ArchiveId>, Fault> {
+) -> Result<Archived, Fault> {
     if storable == Storable::No || cx.state.disk_low {
-        return Ok(None);
+        return Ok(Archived::default());
     }
     let sender = from.to_bare();
     let unseen = *fate == Fate::Wait;
@@ -153,6 +204,7 @@ fn archive(
             unseen,
         });
     }
+    let mut sent = false;
     if sender != addressee.jid
         && let Some(account) = cx.account(&sender)?
         && wants(cx, &sender, account, to)?
@@ -162,9 +214,10 @@ fn archive(
             direction: Direction::Sent,
             unseen: false,
         });
+        sent = true;
     }
     if owners.is_empty() {
-        return Ok(None);
+        return Ok(Archived::default());
     }
     let xml = stored_xml(cx, message);
     let record = Record {
@@ -175,7 +228,10 @@ fn archive(
         xml: &xml,
     };
     let (id, _) = cx.tx.append(&record)?;
-    Ok(received.then_some(id))
+    Ok(Archived {
+        received: received.then_some(id),
+        sent: sent.then_some(id),
+    })
 }
 
 /// XEP-0441: what the owner of an archive prefers.
@@ -193,47 +249,57 @@ fn wants(cx: &Cx<'_>, jid: &BareJid, account: AccountId, other: &Jid) -> Result<
 /// The stanza as the archive keeps it: no id of ours, and none that pretends to be.
 fn stored_xml(cx: &Cx<'_>, message: &Message) -> String {
     let mut bytes = Vec::with_capacity(message.element.source().len() + 64);
-    bytes.extend_from_slice(b"<message xmlns='jabber:client'");
-    let mut head = Vec::with_capacity(128);
-    write_open(&mut head, "message", kind_text(message), &message.envelope);
-    bytes.extend_from_slice(head.get(b"<message".len()..).unwrap_or_default());
-    write_payload(
-        &mut bytes,
-        "message",
-        &message.element,
-        |child| is_forged(cx, child),
-        &[],
-    );
+    write_message(&mut bytes, cx, message, true, None);
     String::from_utf8(bytes).expect("stanzas are UTF-8")
 }
 
-/// The stanza as its addressee gets it (XEP-0359 §3.2: the account's stanza-id, every forged one removed).
+/// The stanza as its addressee gets it.
 fn write(
     cx: &mut Cx<'_>,
     message: &Message,
     addressee: &Addressee,
-    archived: Option<ArchiveId>,
+    archived: Archived,
 ) -> Range<usize> {
     let start = cx.out.bytes.len();
     let mut bytes = std::mem::take(&mut cx.out.bytes);
-    write_open(&mut bytes, "message", kind_text(message), &message.envelope);
-    let stanza_id = archived.map(|id| {
-        let (by, id) = (
-            Escaped(addressee.jid.as_str()),
-            feature::archive_id_text(id),
-        );
+    write_message(
+        &mut bytes,
+        cx,
+        message,
+        false,
+        archived.received.map(|id| (&addressee.jid, id)),
+    );
+    cx.out.bytes = bytes;
+    start..cx.out.bytes.len()
+}
+
+/// A message with its stamped envelope (XEP-0359 §3.2: the account's stanza-id, every forged one removed). `declared`:
+/// with its namespace, to stand inside another element.
+pub fn write_message(
+    bytes: &mut Vec<u8>,
+    cx: &Cx<'_>,
+    message: &Message,
+    declared: bool,
+    stanza_id: Option<(&BareJid, ArchiveId)>,
+) {
+    let name = if declared {
+        "message xmlns='jabber:client'"
+    } else {
+        "message"
+    };
+    write_open(bytes, name, kind_text(message), &message.envelope);
+    let stanza_id = stanza_id.map(|(by, id)| {
+        let (by, id) = (Escaped(by.as_str()), feature::archive_id_text(id));
         format!("<stanza-id xmlns='{}' by='{by}' id='{id}'/>", ns::STANZA_ID)
     });
     let appended = stanza_id.as_deref().unwrap_or_default().as_bytes();
     write_payload(
-        &mut bytes,
+        bytes,
         "message",
         &message.element,
         |child| is_forged(cx, child),
         appended,
     );
-    cx.out.bytes = bytes;
-    start..cx.out.bytes.len()
 }
 
 /// A stanza-id `by` this server or one of its accounts can only come from the server.
@@ -246,7 +312,7 @@ fn is_forged(cx: &Cx<'_>, child: ElementRef<'_>) -> bool {
 }
 
 /// `normal` is what a missing type means; it is not written.
-fn kind_text(message: &Message) -> &'static str {
+pub fn kind_text(message: &Message) -> &'static str {
     match message.kind {
         MessageKind::Normal => "",
         kind => kind.as_str(),

@@ -2,6 +2,7 @@
 //! file that reads from top to bottom.
 
 mod connection;
+mod copies;
 mod input;
 mod iq;
 mod message;
@@ -76,6 +77,7 @@ impl Server {
                 disk_low: false,
                 queued_presence: Vec::new(),
                 after_reply: Vec::new(),
+                expiring: Vec::new(),
                 ending: Vec::new(),
             },
             entropy,

@@ -261,7 +261,10 @@ impl Server {
 
     fn end_sessions(&mut self, jid: &BareJid, error: StreamError) {
         for session in self.state.sessions.of(jid) {
-            self.state.ending.push((session.connection, error.clone()));
+            match session.connection {
+                Some(connection) => self.state.ending.push((connection, error.clone())),
+                None => self.state.expiring.push(session.id),
+            }
         }
     }
 

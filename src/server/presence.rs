@@ -2,7 +2,7 @@
 use std::ops::Range;
 
 use crate::feature;
-use crate::state::{AvailablePresence, Cx, Fault, Session, SessionId};
+use crate::state::{AvailablePresence, Cx, Fault, Session, SessionId, Urgency};
 use crate::store::{AccountId, Contact, StoreError, Subscription};
 use crate::xml::Writer;
 use crate::xmpp::{
@@ -230,8 +230,13 @@ pub fn deliver(
         Some(resource) => session.jid.resource() == resource,
         None => session.presence.is_some(),
     };
+    // XEP-0352: an inactive client needs only the latest of each sender.
+    let urgency = Urgency::Latest {
+        kind: 'p',
+        sender: from.as_str(),
+    };
     for session in cx.state.sessions.ids_where(&account_jid, takes) {
-        cx.deliver(session, stanza.clone());
+        cx.deliver_as(session, stanza.clone(), urgency, None);
     }
     Ok(())
 }

@@ -53,7 +53,9 @@ impl Server {
             let error =
                 StreamError::new(StreamCondition::Conflict).text("Replaced by a new connection.");
             end(&mut self.cx(now, tx, out), session)?;
-            self.state.ending.push((connection, error));
+            self.state
+                .ending
+                .extend(connection.map(|connection| (connection, error)));
         } else if self.state.sessions.of(account_jid).count()
             >= self.state.settings.sessions_per_account_max
         {

@@ -78,7 +78,7 @@ pub fn next_page(cx: &mut Cx<'_>, session: SessionId) -> Result<(), StoreError> 
         cx.state
             .sessions
             .get(session)
-            .map(|session| session.connection),
+            .and_then(|session| session.connection),
     ) {
         (true, Some(connection)) => cx.out.push(Output::ReportDrained { connection }),
         _ => {

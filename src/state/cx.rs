@@ -1,12 +1,15 @@
 //! What a handler works with, and how it fails.
 use std::ops::Range;
 
-use crate::store::{AccountId, StoreError, Tx};
+use crate::store::{AccountId, ArchiveId, StoreError, Tx};
 use crate::stream::Entropy;
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, StanzaError};
 
-use super::{BlockList, Moment, Outbox, SessionId, State};
+use super::{BlockList, Moment, Outbox, SessionId, State, Urgency};
+
+/// XEP-0198 §4: the request for an acknowledgement.
+pub const ASK: &[u8] = b"<r xmlns='urn:xmpp:sm:3'/>";
 
 /// One step's view of everything. Handlers check first and write last, and never touch a connection.
 pub struct Cx<'a> {
@@ -65,10 +68,69 @@ impl Cx<'_> {
         start..self.out.bytes.len()
     }
 
-    /// Delivers a stanza that was written to the buffer.
+    /// Delivers a stanza that was written to the buffer, at once.
     pub fn deliver(&mut self, session: SessionId, stanza: Range<usize>) {
-        if let Some(session) = self.state.sessions.get(session) {
-            self.out.send_range(session.connection, stanza);
+        self.deliver_as(session, stanza, Urgency::Now, None);
+    }
+
+    /// Delivers a stanza: held while the client is inactive and it can wait, else behind everything held before it.
+    /// `archived`: its place in the account's archive.
+    pub fn deliver_as(
+        &mut self,
+        session: SessionId,
+        stanza: Range<usize>,
+        urgency: Urgency<'_>,
+        archived: Option<ArchiveId>,
+    ) {
+        let Some(known) = self.state.sessions.get_mut(session) else {
+            return;
+        };
+        if let Some(held) = &mut known.held {
+            let bytes = self.out.bytes.get(stanza.clone()).unwrap_or_default();
+            if held.hold(urgency, bytes) {
+                return;
+            }
+            self.release_held(session);
+        }
+        self.transmit(session, stanza, archived);
+    }
+
+    /// Lets go what was held for an inactive client, oldest first.
+    pub fn release_held(&mut self, session: SessionId) {
+        let held = self
+            .state
+            .sessions
+            .get_mut(session)
+            .and_then(|known| known.held.as_mut());
+        let Some(held) = held else { return };
+        for stanza in held.take() {
+            let start = self.out.bytes.len();
+            self.out.bytes.extend_from_slice(&stanza);
+            self.transmit(session, start..self.out.bytes.len(), None);
+        }
+    }
+
+    /// Counts (XEP-0198) and sends; a session without a connection only keeps it.
+    fn transmit(&mut self, session: SessionId, stanza: Range<usize>, archived: Option<ArchiveId>) {
+        let Some(known) = self.state.sessions.get_mut(session) else {
+            return;
+        };
+        let mut ask = false;
+        if let Some(management) = &mut known.management {
+            ask = management.sent(
+                self.out.bytes.get(stanza.clone()).unwrap_or_default(),
+                archived,
+            );
+            if management.is_full() {
+                self.state.expiring.push(session);
+            }
+        }
+        if let Some(connection) = known.connection {
+            self.out.send_range(connection, stanza);
+            if ask {
+                self.out
+                    .send(connection, |bytes| bytes.extend_from_slice(ASK));
+            }
         }
     }
 

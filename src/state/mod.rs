@@ -2,7 +2,9 @@
 
 mod block_list;
 mod capabilities;
+mod client_state;
 mod cx;
+mod management;
 mod moment;
 mod outbox;
 mod sessions;
@@ -11,7 +13,9 @@ mod throttle;
 
 pub use block_list::BlockList;
 pub use capabilities::{Capabilities, CapsId};
-pub use cx::{Cx, Fault};
+pub use client_state::{Held, Urgency};
+pub use cx::{ASK, Cx, Fault};
+pub use management::{Management, TooHigh, Unacknowledged};
 pub use moment::Moment;
 pub use outbox::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
 pub use sessions::{AvailablePresence, Online, Session, SessionId, Sessions};
@@ -39,6 +43,8 @@ pub struct State {
     pub queued_presence: Vec<QueuedPresence>,
     /// Stanzas that follow the reply of the request being handled.
     pub after_reply: Vec<(SessionId, Range<usize>)>,
+    /// Sessions to end: their unacknowledged stanzas passed the limit, or their account is gone.
+    pub expiring: Vec<SessionId>,
     /// Streams that the step's handlers want ended, with the reason for their peers.
     pub ending: Vec<(ConnectionId, StreamError)>,
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::store::{AccountId, ArchivePreferences};
 use crate::xmpp::{BareJid, FullJid, Jid};
 
-use super::{BlockList, CapsId, ConnectionId};
+use super::{BlockList, CapsId, ConnectionId, Held, Management};
 
 /// A session, for the life of the process; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,17 +27,24 @@ pub struct Session {
     pub id: SessionId,
     pub jid: FullJid,
     pub account: AccountId,
-    pub connection: ConnectionId,
+    /// `None`: its connection is gone, and it may come back (XEP-0198 §5).
+    pub connection: Option<ConnectionId>,
     /// `None`: not available.
     pub presence: Option<AvailablePresence>,
     /// Asked for the roster, so it gets pushes (RFC 6121 §2.1.6).
     pub wants_roster: bool,
     /// Asked for the block list, so it gets pushes (XEP-0191 §3.2).
     pub wants_blocking: bool,
+    /// Wants copies of what other sessions send and receive (XEP-0280).
+    pub carbons: bool,
     /// Entities that got directed presence and hear when it ends (RFC 6121 §4.6).
     pub directed: Vec<Jid>,
     /// Capabilities announced in presence, once known (XEP-0115).
     pub caps: Option<CapsId>,
+    /// The client is inactive (XEP-0352): what waits until it is not.
+    pub held: Option<Box<Held>>,
+    /// Stream management is on (XEP-0198).
+    pub management: Option<Box<Management>>,
 }
 
 impl Session {
@@ -141,12 +148,15 @@ impl Sessions {
             id,
             jid,
             account,
-            connection,
+            connection: Some(connection),
             presence: None,
             wants_roster: false,
             wants_blocking: false,
+            carbons: false,
             directed: Vec::new(),
             caps: None,
+            held: None,
+            management: None,
         };
         self.by_id.insert(id, session);
         id

@@ -23,3 +23,5 @@ pub const STANZA_ID: &str = "urn:xmpp:sid:0";
 pub const BLOCKING: &str = "urn:xmpp:blocking";
 pub const MAM: &str = "urn:xmpp:mam:2";
 pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
+pub const RECEIPTS: &str = "urn:xmpp:receipts";
+pub const MARKERS: &str = "urn:xmpp:chat-markers:0";

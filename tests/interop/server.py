@@ -1,0 +1,69 @@
+"""Starts and stops the server under test, and drives its command line."""
+import os
+import re
+import shutil
+import signal
+import ssl
+import subprocess
+import tempfile
+
+
+class Server:
+    """One server with a data directory of its own."""
+
+    def __init__(self, binary, domain="localhost"):
+        self.binary = os.path.abspath(binary)
+        self.domain = domain
+        self.data = tempfile.mkdtemp(prefix="stonechat-interop-")
+        self.process = None
+        self.port = self.tls_port = None
+
+    def start(self, c2s="127.0.0.1:0", c2s_tls="127.0.0.1:0"):
+        if self.port:  # a restart keeps its ports, as a real server does
+            c2s, c2s_tls = f"127.0.0.1:{self.port}", f"127.0.0.1:{self.tls_port}"
+        self.process = subprocess.Popen(
+            [self.binary, "--data", self.data, "--domain", self.domain, "--c2s", c2s, "--c2s-tls", c2s_tls],
+            stdout=subprocess.PIPE, stderr=open(os.path.join(self.data, "log"), "ab"), text=True)
+        ports, seen = [], ""
+        for line in self.process.stdout:
+            seen += line
+            ports += [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", line)]
+            if len(ports) >= 2:
+                break
+        assert len(ports) >= 2, f"no addresses printed: {seen}"
+        self.port, self.tls_port = ports[:2]
+        return self
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=10)
+        assert code == 0, f"exit code {code} after SIGTERM"
+
+    def user_add(self, name, password):
+        subprocess.run([self.binary, "user", "add", name, "--data", self.data],
+                       input=password + "\n", text=True, check=True, stdout=subprocess.DEVNULL)
+
+    @property
+    def certificate(self):
+        return os.path.join(self.data, "cert.pem")
+
+    def tls_context(self):
+        """Verifies: the printed certificate is the only one trusted, and it must name the domain."""
+        context = ssl.create_default_context(cafile=self.certificate)
+        assert context.check_hostname and context.verify_mode == ssl.CERT_REQUIRED
+        return context
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, kind, value, trace):
+        if kind is not None:
+            print(open(os.path.join(self.data, "log")).read()[-4000:])
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.data, ignore_errors=True)

@@ -1,0 +1,272 @@
+//! The pure core under a transcript: no socket, no clock, no thread.
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
+
+use stonechat::server::{Command, Input, Moment, Server};
+use stonechat::state::{ConnectionId, HashJob, Hashed, Outbox, Output, Settings};
+use stonechat::store::Store;
+use stonechat::stream::{ScramHash, TlsFacts, sasl};
+use stonechat::xmpp::Timestamp;
+
+use super::client::Client;
+use super::prng::Prng;
+
+/// A file in memory that outlives the store.
+#[derive(Clone, Debug, Default)]
+pub struct Memory(Arc<Mutex<Vec<u8>>>);
+
+impl redb::StorageBackend for Memory {
+    fn len(&self) -> Result<u64, io::Error> {
+        Ok(self.0.lock().unwrap().len() as u64)
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
+        let data = self.0.lock().unwrap();
+        let start = offset as usize;
+        out.copy_from_slice(&data[start..start + out.len()]);
+        Ok(())
+    }
+    fn set_len(&self, len: u64) -> Result<(), io::Error> {
+        self.0.lock().unwrap().resize(len as usize, 0);
+        Ok(())
+    }
+    fn sync_data(&self) -> Result<(), io::Error> {
+        Ok(())
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+        let mut all = self.0.lock().unwrap();
+        let start = offset as usize;
+        all[start..start + data.len()].copy_from_slice(data);
+        Ok(())
+    }
+}
+
+/// How what clients send is cut before it reaches the server.
+#[derive(Clone, Debug)]
+pub enum Cutting {
+    Whole,
+    ByteByByte,
+    Random(Prng),
+}
+
+pub struct Core {
+    memory: Memory,
+    store: Option<Store>,
+    server: Option<Server>,
+    settings: Settings,
+    cutting: Cutting,
+    now_ms: u64,
+    seed: u64,
+    last_connection: u64,
+    pub clients: HashMap<String, (ConnectionId, Client)>,
+    names: HashMap<ConnectionId, String>,
+    pub answers: Vec<(u8, String)>,
+}
+
+/// The clock of transcripts starts here.
+pub const START: Timestamp = Timestamp(1_790_000_000_000);
+
+impl Core {
+    pub fn new(settings: Settings, cutting: Cutting) -> Core {
+        let mut core = Core {
+            memory: Memory::default(),
+            store: None,
+            server: None,
+            settings,
+            cutting,
+            now_ms: 0,
+            seed: 1,
+            last_connection: 0,
+            clients: HashMap::new(),
+            names: HashMap::new(),
+            answers: Vec::new(),
+        };
+        core.start();
+        core
+    }
+
+    fn start(&mut self) {
+        let store = Store::open_backend(self.memory.clone(), 1 << 20).expect("open the store");
+        let mut tx = store.begin();
+        self.seed += 1;
+        let entropy = Box::new(Prng(self.seed));
+        let server = Server::new(self.settings.clone(), entropy, &mut tx, self.now())
+            .expect("start the server");
+        if let Some(commit) = tx.finish() {
+            commit.run().expect("first commit");
+        }
+        self.store = Some(store);
+        self.server = Some(server);
+    }
+
+    /// The process dies and starts again; all connections are gone.
+    pub fn restart(&mut self) {
+        self.server = None;
+        self.store = None;
+        for (_, client) in self.clients.values_mut() {
+            client.closed = true;
+        }
+        self.names.clear();
+        self.start();
+    }
+
+    pub fn now(&self) -> Moment {
+        Moment {
+            monotonic_ms: self.now_ms,
+            wall: Timestamp(START.0 + self.now_ms as i64),
+        }
+    }
+
+    pub fn server(&self) -> &Server {
+        self.server.as_ref().expect("the server runs")
+    }
+
+    pub fn connect(&mut self, name: &str, tls: bool) {
+        self.last_connection += 1;
+        let id = ConnectionId(self.last_connection);
+        self.clients.insert(name.to_string(), (id, Client::new()));
+        self.names.insert(id, name.to_string());
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        self.step(Input::Opened {
+            connection: id,
+            address,
+            direct_tls: tls,
+        });
+        if tls {
+            self.secure(id);
+        }
+    }
+
+    fn secure(&mut self, connection: ConnectionId) {
+        let facts = TlsFacts {
+            exporter: Some([7; 32]),
+            end_point: Some(vec![9; 32].into()),
+            server_name: None,
+            version_1_3: true,
+        };
+        self.step(Input::Secured { connection, facts });
+    }
+
+    pub fn send(&mut self, name: &str, bytes: &[u8]) {
+        let id = self.clients[name].0;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let size = match &mut self.cutting {
+                Cutting::Whole => rest.len(),
+                Cutting::ByteByByte => 1,
+                Cutting::Random(prng) => 1 + prng.below(rest.len().min(40)),
+            };
+            let (piece, more) = rest.split_at(size);
+            self.step(Input::Bytes {
+                connection: id,
+                bytes: piece,
+            });
+            rest = more;
+        }
+    }
+
+    pub fn cut(&mut self, name: &str) {
+        let id = self.clients[name].0;
+        self.clients.get_mut(name).unwrap().1.closed = true;
+        self.step(Input::Closed { connection: id });
+    }
+
+    pub fn wait(&mut self, ms: u64) {
+        let end = self.now_ms + ms;
+        while let Some(at) = self.server().next_wake_ms().filter(|at| *at <= end) {
+            self.now_ms = self.now_ms.max(at);
+            self.step(Input::Tick);
+        }
+        self.now_ms = end;
+    }
+
+    pub fn disk(&mut self, low: bool) {
+        self.step(Input::Disk {
+            free_bytes: if low { 1 } else { 90 },
+            total_bytes: 100,
+        });
+    }
+
+    pub fn command(&mut self, command: Command) -> (u8, String) {
+        self.step(Input::Command {
+            job: stonechat::state::JobId(u64::MAX),
+            command,
+        });
+        self.answers.pop().expect("commands are answered")
+    }
+
+    /// One batch: a step, its commit, its outputs; then what the outputs lead to.
+    pub fn step(&mut self, input: Input<'_>) {
+        let now = self.now();
+        let mut out = Outbox::default();
+        let mut tx = self.store.as_ref().expect("open").begin();
+        self.server
+            .as_mut()
+            .expect("running")
+            .step(now, input, &mut tx, &mut out)
+            .expect("step");
+        tx.checkpoint_if_due().expect("checkpoint");
+        if let Some(commit) = tx.finish() {
+            commit.run().expect("commit");
+        }
+        self.perform(out);
+    }
+
+    fn perform(&mut self, out: Outbox) {
+        for output in out.outputs {
+            match output {
+                Output::Send { connection, bytes } => {
+                    if let Some((_, client)) = self
+                        .names
+                        .get(&connection)
+                        .and_then(|n| self.clients.get_mut(n))
+                    {
+                        client.take(&out.bytes[bytes]);
+                    }
+                }
+                Output::StartTls { connection } => {
+                    if let Some((_, client)) = self
+                        .names
+                        .get(&connection)
+                        .and_then(|n| self.clients.get_mut(n))
+                    {
+                        client.restart();
+                    }
+                    self.secure(connection);
+                }
+                Output::Close { connection } => {
+                    if let Some((_, client)) = self
+                        .names
+                        .get(&connection)
+                        .and_then(|n| self.clients.get_mut(n))
+                    {
+                        client.closed = true;
+                    }
+                }
+                Output::Hash { job, work } => {
+                    let result = hash(&work);
+                    self.step(Input::Hashed { job, result });
+                }
+                Output::ReportDrained { connection } => self.step(Input::Drained { connection }),
+                Output::CommandDone { code, text, .. } => self.answers.push((code, text)),
+                Output::Exit => {}
+            }
+        }
+    }
+}
+
+pub fn hash(work: &HashJob) -> Hashed {
+    match work {
+        HashJob::Compare {
+            password,
+            salt,
+            iterations,
+        } => Hashed::Compare(sasl::derive(password, salt, *iterations, ScramHash::Sha256)),
+        HashJob::New {
+            password,
+            salt,
+            iterations,
+        } => Hashed::New(sasl::new_credentials(password, *salt, *iterations)),
+    }
+}

@@ -1,0 +1,12 @@
+#![allow(dead_code)]
+//! Runs transcripts: a script of what clients send and what they must receive, against the pure core or the real
+//! binary over TLS. The format is told in `tests/transcripts/README.md`.
+
+pub mod client;
+pub mod core;
+pub mod matcher;
+pub mod prng;
+pub mod run;
+pub mod script;
+#[cfg(test)]
+pub mod tls;

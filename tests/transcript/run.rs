@@ -1,0 +1,338 @@
+//! Runs one transcript on a stage: the pure core, or the real server over TLS.
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use stonechat::server::Command;
+use stonechat::state::Settings;
+
+use super::client::{Client, Received};
+use super::core::{Core, Cutting};
+use super::matcher::{Bindings, matches};
+use super::script::{Expected, Line, parse};
+
+/// What a transcript needs of a server.
+pub trait Stage {
+    fn connect(&mut self, name: &str, tls: bool);
+    fn send(&mut self, name: &str, bytes: &[u8]);
+    /// The client's end, after waiting for at least one more event if it has none (and one can come).
+    fn receive(&mut self, name: &str) -> Option<Received>;
+    /// Expects a new stream header (after `<success/>`).
+    fn restart_stream(&mut self, name: &str);
+    /// Everything the server sent up to now has been received.
+    fn settle(&mut self, name: &str);
+    fn is_closed(&mut self, name: &str) -> bool;
+    fn cut(&mut self, name: &str);
+    fn restart(&mut self);
+    fn wait(&mut self, ms: u64);
+    fn disk(&mut self, low: bool);
+    fn operator(&mut self, words: &[String]) -> (u8, String);
+    fn clients(&self) -> Vec<String>;
+    /// The name of one connection of a client.
+    fn add_account(&mut self, name: &str) {
+        let words = ["user", "add", name, &password(name)].map(str::to_string);
+        let (code, text) = self.operator(&words);
+        assert_eq!(code, 0, "{text}");
+    }
+}
+
+/// Every account of a transcript has a password that is easy to guess.
+pub fn password(account: &str) -> String {
+    format!("password-of-{account}")
+}
+
+impl Stage for Core {
+    fn connect(&mut self, name: &str, tls: bool) {
+        Core::connect(self, name, tls);
+    }
+    fn send(&mut self, name: &str, bytes: &[u8]) {
+        Core::send(self, name, bytes);
+    }
+    fn receive(&mut self, name: &str) -> Option<Received> {
+        self.client(name).received.pop_front()
+    }
+    fn restart_stream(&mut self, name: &str) {
+        self.client(name).restart();
+    }
+    fn settle(&mut self, _name: &str) {}
+    fn is_closed(&mut self, name: &str) -> bool {
+        self.client(name).closed
+    }
+    fn cut(&mut self, name: &str) {
+        Core::cut(self, name);
+    }
+    fn restart(&mut self) {
+        Core::restart(self);
+    }
+    fn wait(&mut self, ms: u64) {
+        Core::wait(self, ms);
+    }
+    fn disk(&mut self, low: bool) {
+        Core::disk(self, low);
+    }
+    fn operator(&mut self, words: &[String]) -> (u8, String) {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let name = |name: &str| name.to_string();
+        let command = match words.as_slice() {
+            ["user", "add", n, p] => Command::UserAdd {
+                name: name(n),
+                password: name(p),
+            },
+            ["user", "passwd", n, p] => Command::UserPassword {
+                name: name(n),
+                password: name(p),
+            },
+            ["user", "del", n] => Command::UserDelete { name: name(n) },
+            ["user", "disable", n] => Command::UserDisable {
+                name: name(n),
+                disabled: true,
+            },
+            ["user", "enable", n] => Command::UserDisable {
+                name: name(n),
+                disabled: false,
+            },
+            ["user", "list"] => Command::UserList,
+            ["status"] => Command::Status,
+            other => panic!("no such command: {other:?}"),
+        };
+        self.command(command)
+    }
+    fn clients(&self) -> Vec<String> {
+        self.clients.keys().cloned().collect()
+    }
+}
+
+impl Core {
+    fn client(&mut self, name: &str) -> &mut Client {
+        &mut self
+            .clients
+            .get_mut(name)
+            .unwrap_or_else(|| panic!("no client {name}"))
+            .1
+    }
+}
+
+/// Settings of a transcript: the defaults with what its `set` lines say, and cheap passwords.
+pub fn settings(text: &str) -> Settings {
+    let mut settings = Settings::new("localhost");
+    settings.scram_iterations = 1;
+    for (_, line) in parse(text) {
+        if let Line::Set(key, value) = line {
+            let number = value
+                .parse::<usize>()
+                .expect("settings of transcripts are numbers");
+            match key.as_str() {
+                "stanza_bytes_max" => settings.limits.bytes = number,
+                "sessions_per_account_max" => settings.sessions_per_account_max = number,
+                "roster_contacts_max" => settings.roster_contacts_max = number,
+                "roster_groups_max" => settings.roster_groups_max = number,
+                "blocked_jids_max" => settings.blocked_jids_max = number,
+                "private_items_max" => settings.private_items_max = number,
+                "private_bytes_max" => settings.private_bytes_max = number,
+                "archive_page_max" => settings.archive_page_max = number,
+                "archive_days_max" => settings.archive_days_max = Some(number as u32),
+                "archive_bytes_max" => settings.archive_bytes_max = Some(number as u64),
+                _ => panic!("no setting {key}"),
+            }
+        }
+    }
+    settings
+}
+
+/// Runs a transcript on the pure core.
+pub fn run_core(name: &str, text: &str, cutting: Cutting) {
+    run(name, text, &mut Core::new(settings(text), cutting));
+}
+
+pub fn run(name: &str, text: &str, stage: &mut dyn Stage) {
+    let mut bindings = Bindings::new();
+    let mut accounts: Vec<String> = Vec::new();
+    for (number, line) in parse(text) {
+        let at = format!("{name}:{number}");
+        play(&at, &line, stage, &mut accounts, &mut bindings);
+    }
+    for client in stage.clients() {
+        expect(
+            &format!("{name}: end"),
+            &client,
+            &Expected::Nothing,
+            stage,
+            &mut bindings,
+        );
+    }
+}
+
+fn play(
+    at: &str,
+    line: &Line,
+    stage: &mut dyn Stage,
+    accounts: &mut Vec<String>,
+    bindings: &mut Bindings,
+) {
+    match line {
+        Line::Set(..) => {}
+        Line::Account(names) => names
+            .iter()
+            .for_each(|name| ensure_account(name, stage, accounts)),
+        Line::Contacts(one, other) => {
+            ensure_account(one, stage, accounts);
+            ensure_account(other, stage, accounts);
+            befriend(at, one, other, stage);
+        }
+        Line::Bound(names) => {
+            for name in names {
+                log_in(at, name, stage, accounts);
+            }
+        }
+        Line::Client(names) => {
+            for name in names {
+                log_in(at, name, stage, accounts);
+                stage.send(name, b"<presence/>");
+            }
+            for name in names {
+                swallow(name, stage);
+            }
+        }
+        Line::Stream(name) => stage.connect(name, true),
+        Line::Plain(name) => stage.connect(name, false),
+        Line::Send(name, what) => {
+            let mut text = what.clone();
+            for (key, value) in bindings.iter() {
+                text = text.replace(&format!("${key}"), value);
+            }
+            stage.send(name, text.as_bytes());
+        }
+        Line::Expect(name, expected) => expect(at, name, expected, stage, bindings),
+        Line::Skip(name) => swallow(name, stage),
+        Line::Cut(name) => stage.cut(name),
+        Line::Wait(ms) => stage.wait(*ms),
+        Line::Restart => stage.restart(),
+        Line::Disk(low) => stage.disk(*low),
+        Line::Operator(words) => {
+            let (code, text) = stage.operator(words);
+            assert_eq!(code, 0, "{at}: {text}");
+        }
+    }
+}
+
+fn ensure_account(name: &str, stage: &mut dyn Stage, accounts: &mut Vec<String>) {
+    if !accounts.iter().any(|known| known == name) {
+        stage.add_account(name);
+        accounts.push(name.to_string());
+    }
+}
+
+fn swallow(name: &str, stage: &mut dyn Stage) {
+    stage.settle(name);
+    while stage.receive(name).is_some() {}
+}
+
+/// Header, PLAIN, header, bind; `name` is `account/resource`.
+fn log_in(at: &str, name: &str, stage: &mut dyn Stage, accounts: &mut Vec<String>) {
+    let (account, resource) = name
+        .split_once('/')
+        .unwrap_or_else(|| panic!("{at}: account/resource"));
+    ensure_account(account, stage, accounts);
+    stage.connect(name, true);
+    let header = "<?xml version='1.0'?><stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
+                  xmlns:stream='http://etherx.jabber.org/streams'>";
+    stage.send(name, header.as_bytes());
+    take(at, name, "stream", stage);
+    take(at, name, "features", stage);
+    let plain = STANDARD.encode(format!("\0{account}\0{}", password(account)));
+    let auth =
+        format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>");
+    stage.send(name, auth.as_bytes());
+    take(at, name, "success", stage);
+    stage.restart_stream(name);
+    stage.send(name, header.as_bytes());
+    take(at, name, "stream", stage);
+    take(at, name, "features", stage);
+    let bind = format!(
+        "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource>\
+         </bind></iq>"
+    );
+    stage.send(name, bind.as_bytes());
+    take(at, name, "iq", stage);
+}
+
+fn take(at: &str, name: &str, element: &str, stage: &mut dyn Stage) {
+    match stage.receive(name) {
+        Some(Received::Element(got)) if got.root().name() == element => {}
+        other => panic!("{at}: {name} expected <{element}> but got {other:?}"),
+    }
+}
+
+/// Both ask, both approve, both leave.
+fn befriend(at: &str, one: &str, other: &str, stage: &mut dyn Stage) {
+    let (a, b) = (format!("{one}/befriend"), format!("{other}/befriend"));
+    let mut none = vec![one.to_string(), other.to_string()];
+    log_in(at, &a, stage, &mut none);
+    log_in(at, &b, stage, &mut none);
+    for (from, to) in [(&a, other), (&b, one)] {
+        stage.send(
+            from,
+            format!("<presence type='subscribe' to='{to}@localhost'/>").as_bytes(),
+        );
+        stage.settle(from);
+    }
+    for (from, to) in [(&a, other), (&b, one)] {
+        stage.send(
+            from,
+            format!("<presence type='subscribed' to='{to}@localhost'/>").as_bytes(),
+        );
+        stage.settle(from);
+    }
+    for name in [&a, &b] {
+        stage.send(name, b"</stream:stream>");
+        swallow_to_end(name, stage);
+    }
+}
+
+fn swallow_to_end(name: &str, stage: &mut dyn Stage) {
+    while let Some(received) = stage.receive(name) {
+        if matches!(received, Received::EndOfStream) {
+            break;
+        }
+    }
+}
+
+fn expect(
+    at: &str,
+    name: &str,
+    expected: &Expected,
+    stage: &mut dyn Stage,
+    bindings: &mut Bindings,
+) {
+    match expected {
+        Expected::Xml(pattern) => match stage.receive(name) {
+            Some(Received::Element(got)) => {
+                if let Err(difference) = matches(pattern, got.root(), bindings) {
+                    panic!(
+                        "{at}: {name}: {difference}\n  expected {pattern}\n  received {}",
+                        got.source()
+                    );
+                }
+                if got.root().name() == "success" {
+                    stage.restart_stream(name);
+                }
+            }
+            other => panic!("{at}: {name} expected {pattern}\n  but got {other:?}"),
+        },
+        Expected::EndOfStream => match stage.receive(name) {
+            Some(Received::EndOfStream) => {}
+            other => panic!("{at}: {name} expected the end of the stream but got {other:?}"),
+        },
+        Expected::Closed => assert!(stage.is_closed(name), "{at}: {name} is not closed"),
+        Expected::Nothing => {
+            stage.settle(name);
+            if let Some(got) = stage.receive(name) {
+                panic!("{at}: {name} expected nothing but got {got:?}");
+            }
+        }
+    }
+}
+
+/// Logs in on the pure core without a transcript (fuzzing).
+pub fn log_in_quietly(core: &mut Core, name: &str) {
+    log_in("fuzz", name, core, &mut Vec::new());
+}

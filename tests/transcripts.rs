@@ -1,0 +1,131 @@
+//! Every file under `tests/transcripts` on the pure core: whole, byte by byte, and at seeded random cuts.
+use std::path::{Path, PathBuf};
+
+use crate::transcript::core::Cutting;
+use crate::transcript::prng::Prng;
+use crate::transcript::run::{run, run_core};
+use crate::transcript::script::{Line, parse};
+use crate::transcript::tls::Real;
+
+const RANDOM_RUNS: u64 = 3;
+
+/// Name and text of every transcript, sorted.
+pub fn all() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
+    let mut files: Vec<PathBuf> = Vec::new();
+    for folder in std::fs::read_dir(&root).expect("tests/transcripts") {
+        let folder = folder.expect("an entry").path();
+        if folder.is_dir() {
+            let entries = std::fs::read_dir(&folder)
+                .expect("a folder")
+                .map(|file| file.expect("an entry").path());
+            files.extend(
+                entries.filter(|file| file.extension().is_some_and(|extension| extension == "txt")),
+            );
+        }
+    }
+    files.sort();
+    let name = |file: &Path| {
+        file.strip_prefix(&root)
+            .expect("below the root")
+            .display()
+            .to_string()
+    };
+    files
+        .iter()
+        .map(|file| {
+            (
+                name(file),
+                std::fs::read_to_string(file).expect("a transcript"),
+            )
+        })
+        .collect()
+}
+
+/// Runs all and reports every one that fails.
+fn run_all(cutting: impl Fn(usize) -> Cutting) {
+    let mut failed = Vec::new();
+    let transcripts = all();
+    assert!(!transcripts.is_empty());
+    for (index, (name, text)) in transcripts.iter().enumerate() {
+        let cutting = cutting(index);
+        let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            run_core(name, text, cutting)
+        }));
+        if run.is_err() {
+            failed.push(name.clone());
+        }
+    }
+    assert!(
+        failed.is_empty(),
+        "{} of {} failed: {failed:#?}",
+        failed.len(),
+        transcripts.len()
+    );
+}
+
+#[test]
+fn whole() {
+    run_all(|_| Cutting::Whole);
+}
+
+#[test]
+fn byte_by_byte() {
+    run_all(|_| Cutting::ByteByByte);
+}
+
+#[test]
+fn at_random_cuts() {
+    for run in 0..RANDOM_RUNS {
+        run_all(|index| Cutting::Random(Prng(run * 1000 + index as u64)));
+    }
+}
+
+/// Over loopback TLS against the real binary; what moves the clock or fills the disk needs the pure core.
+#[test]
+fn over_tls() {
+    let transcripts: Vec<_> = all()
+        .into_iter()
+        .filter(|(_, text)| runs_for_real(text))
+        .collect();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let failed = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some((name, text)) =
+                    transcripts.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+                {
+                    let run = std::panic::catch_unwind(|| run_real(name, text));
+                    if run.is_err() {
+                        failed.lock().expect("the list").push(name.clone());
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().expect("the list");
+    assert!(
+        failed.is_empty(),
+        "{} of {} failed: {failed:#?}",
+        failed.len(),
+        transcripts.len()
+    );
+}
+
+fn runs_for_real(text: &str) -> bool {
+    !parse(text)
+        .iter()
+        .any(|(_, line)| matches!(line, Line::Wait(_) | Line::Disk(_)))
+}
+
+fn run_real(name: &str, text: &str) {
+    let settings: Vec<(String, String)> = parse(text)
+        .into_iter()
+        .filter_map(|(_, line)| match line {
+            Line::Set(key, value) => Some((key, value)),
+            _ => None,
+        })
+        .collect();
+    run(name, text, &mut Real::new(name, &settings));
+}
