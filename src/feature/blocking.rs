@@ -1,7 +1,223 @@
-//! Being written.
-use super::Feature;
-pub const FEATURE: Feature = Feature::new("blocking");
-pub fn blocked_error() -> crate::xmpp::StanzaError {
-    crate::xmpp::StanzaError::new(crate::xmpp::Condition::NotAcceptable)
+//! XEP-0191: Blocking Command. The list, its pushes, and what the other side sees of it; `server` enforces it on every way
+//! of a stanza.
+use crate::state::{AvailablePresence, BlockList, Cx, Fault, SessionId};
+use crate::store::StoreError;
+use crate::xml::Writer;
+use crate::xmpp::{Condition, Envelope, ErrorType, FullJid, Jid, StanzaError, ns, write_open};
+
+use super::{Feature, IqRoute, Reply, Request, Spec, To, is_from};
+
+pub const FEATURE: Feature = Feature {
+    specs: &[Spec::complete("XEP-0191", "Blocking Command", "1.3")],
+    disco: &[(To::Server, ns::BLOCKING)],
+    iq: &[
+        IqRoute::get(To::OwnAccount, ns::BLOCKING, "blocklist", get),
+        IqRoute::set(To::OwnAccount, ns::BLOCKING, "block", block),
+        IqRoute::set(To::OwnAccount, ns::BLOCKING, "unblock", unblock),
+    ],
+    ..Feature::new("blocking")
+};
+
+/// §3.3: what the account's owner hears who writes to somebody blocked.
+pub fn blocked_error() -> StanzaError {
+    StanzaError::new(Condition::NotAcceptable)
+        .kind(ErrorType::Cancel)
         .application("blocked", "urn:xmpp:blocking:errors")
+}
+
+/// §3.2; who asked hears of changes from now on.
+fn get(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
+    let list = cx.block_list(request.account_jid(), request.account_id())?;
+    if let Some(session) = cx.state.sessions.get_mut(request.own_session()) {
+        session.wants_blocking = true;
+    }
+    Ok(Reply::payload(|w| write_items(w, "blocklist", list.jids())))
+}
+
+/// §3.3
+fn block(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
+    let items = items(request)?;
+    if items.is_empty() {
+        return Err(Condition::BadRequest.into());
+    }
+    let account = request.account_id();
+    let before = cx.block_list(request.account_jid(), account)?;
+    let mut jids = before.jids().to_vec();
+    let added = items.iter().filter(|item| !before.jids().contains(item));
+    jids.extend(added.cloned());
+    if jids.len() > cx.state.settings.blocked_jids_max {
+        return Err(StanzaError::new(Condition::ResourceConstraint)
+            .text("The block list is full.")
+            .into());
+    }
+    cx.require_disk_space()?;
+    for jid in jids.iter().skip(before.jids().len()) {
+        cx.tx.block(account, jid)?;
+    }
+    changed(cx, request, &before, BlockList::new(jids))?;
+    push(cx, request, "block", &items);
+    Ok(Reply::Empty)
+}
+
+/// §3.4, and without items §3.5: everybody.
+fn unblock(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
+    let items = items(request)?;
+    let account = request.account_id();
+    let before = cx.block_list(request.account_jid(), account)?;
+    let ends = |jid: &&String| items.is_empty() || items.contains(jid);
+    for jid in before.jids().iter().filter(ends) {
+        cx.tx.unblock(account, jid)?;
+    }
+    let stays = before.jids().iter().filter(|jid| !ends(jid)).cloned();
+    changed(cx, request, &before, BlockList::new(stays.collect()))?;
+    push(cx, request, "unblock", &items);
+    Ok(Reply::Empty)
+}
+
+/// The JIDs of a request, prepared, each once.
+fn items(request: &Request<'_>) -> Result<Vec<String>, Fault> {
+    let mut items: Vec<String> = Vec::new();
+    let children = request.payload.children();
+    for item in children.filter(|child| child.is("item", ns::BLOCKING)) {
+        let jid = item.attribute("jid").ok_or(Condition::BadRequest)?;
+        let jid = Jid::parse(&jid).map_err(|_| Condition::JidMalformed)?;
+        items.push(jid.as_str().to_string());
+    }
+    items.sort_unstable();
+    items.dedup();
+    Ok(items)
+}
+
+/// §3.3, §3.4: every session that asked for the list; after the result, as the examples show it.
+fn push(cx: &mut Cx<'_>, request: &Request<'_>, name: &'static str, items: &[String]) {
+    let wants = cx
+        .state
+        .sessions
+        .ids_where(request.account_jid(), |session| session.wants_blocking);
+    for id in wants {
+        let Some(to) = cx.state.sessions.get(id).map(|session| session.jid.clone()) else {
+            continue;
+        };
+        let stanza_id = cx.new_id();
+        let stanza = cx.write(|w| {
+            w.open("iq")
+                .attr("type", "set")
+                .attr("id", &stanza_id)
+                .attr("to", to.as_str());
+            write_items(w, name, items);
+            w.close();
+        });
+        cx.state.after_reply.push((id, stanza));
+    }
+}
+
+fn write_items(w: &mut Writer<'_>, name: &'static str, jids: &[String]) {
+    w.open_ns(name, ns::BLOCKING);
+    for jid in jids {
+        w.open("item").attr("jid", jid).close();
+    }
+    w.close();
+}
+
+/// Puts the new list into force. §3.3, §3.4: whom the change concerns sees the account leave or come back, if entitled
+/// to see its presence.
+fn changed(
+    cx: &mut Cx<'_>,
+    request: &Request<'_>,
+    before: &BlockList,
+    after: BlockList,
+) -> Result<(), StoreError> {
+    let own = request.account_jid();
+    if let Some(online) = cx.state.sessions.online_mut(own) {
+        online.blocked = after.clone();
+    }
+    let concerned =
+        |jid: &Jid| before.matches(jid) != after.matches(jid) && jid.bare_str() != own.as_str();
+    let contacts = cx.tx.contacts(request.account_id())?;
+    let subscribed: Vec<SessionId> = contacts
+        .iter()
+        .filter(|(_, contact)| is_from(contact.subscription))
+        .flat_map(|(jid, _)| available(cx, jid.as_jid()))
+        .collect();
+    for id in cx.state.sessions.ids_where(own, |_| true) {
+        let Some(session) = cx.state.sessions.get_mut(id) else {
+            continue;
+        };
+        let (from, presence) = (session.jid.clone(), session.presence.clone());
+        let directed = session.directed.clone();
+        session
+            .directed
+            .retain(|jid| jid.bare_str() == own.as_str() || !after.matches(jid));
+        let mut hearers: Vec<SessionId> =
+            directed.iter().flat_map(|jid| available(cx, jid)).collect();
+        if presence.is_some() {
+            hearers.extend(&subscribed);
+        }
+        hearers.sort_unstable();
+        hearers.dedup();
+        for hearer in hearers {
+            let Some(to) = cx.state.sessions.get(hearer).map(|s| s.jid.clone()) else {
+                continue;
+            };
+            match (&presence, after.matches(&to)) {
+                _ if !concerned(&to) => {}
+                (_, true) => send_presence(cx, &from, (hearer, &to), None),
+                (Some(presence), false) => {
+                    send_presence(cx, &from, (hearer, &to), Some(presence));
+                }
+                (None, false) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The sessions that presence to this address reaches.
+fn available(cx: &Cx<'_>, jid: &Jid) -> Vec<SessionId> {
+    match jid.resource() {
+        Some(_) => cx
+            .state
+            .sessions
+            .find(jid)
+            .map(|s| s.id)
+            .into_iter()
+            .collect(),
+        None => cx
+            .state
+            .sessions
+            .ids_where(&jid.to_bare(), |session| session.presence.is_some()),
+    }
+}
+
+/// The session's presence to one of another account, `None`: that it is unavailable. Nothing if that account blocks it.
+fn send_presence(
+    cx: &mut Cx<'_>,
+    from: &FullJid,
+    (hearer, to): (SessionId, &FullJid),
+    presence: Option<&AvailablePresence>,
+) {
+    let online = cx.state.sessions.online(&to.to_bare());
+    if online.is_none_or(|online| online.blocked.matches(from)) {
+        return;
+    }
+    let envelope = Envelope {
+        from: Some(from.clone().into()),
+        to: Some(to.clone().into()),
+        id: presence.and_then(|presence| presence.id.clone()),
+        lang: presence.and_then(|presence| presence.lang.clone()),
+    };
+    let kind = if presence.is_some() {
+        ""
+    } else {
+        "unavailable"
+    };
+    let payload = presence.map_or("", |presence| &presence.payload);
+    let out = &mut cx.out.bytes;
+    let start = out.len();
+    write_open(out, "presence", kind, &envelope);
+    out.push(b'>');
+    out.extend_from_slice(payload.as_bytes());
+    out.extend_from_slice(b"</presence>");
+    let stanza = start..out.len();
+    cx.deliver(hearer, stanza);
 }

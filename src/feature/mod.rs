@@ -16,19 +16,24 @@ mod roster;
 mod session;
 mod software_version;
 mod spec;
-mod stubs;
 mod time;
 mod vcard;
 
+pub use archive::{
+    Storable, archive_id_text, parse_archive_id, storable, wanted as archive_wanted,
+};
 pub use blocking::blocked_error;
-
+pub use capabilities::{
+    announced as announced_caps, answered as capabilities_answered, ask as ask_caps, own_caps,
+    session_ended as capabilities_session_ended,
+};
 pub use carbons::{NS as CARBONS_NS, eligible as carbons_eligible};
+pub use last_activity::require_may_ask as require_may_ask_last_activity;
 pub use roster::push as push_roster;
 pub use spec::{Spec, Support, specification_table};
-pub use stubs::*;
 
 use crate::state::{Cx, Fault, SessionId};
-use crate::store::AccountId;
+use crate::store::{AccountId, StoreError, Subscription};
 use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{BareJid, Iq, IqKind, Jid};
 
@@ -208,4 +213,27 @@ pub fn disco_features(to: To) -> Vec<&'static str> {
     features.sort_unstable();
     features.dedup();
     features
+}
+
+/// True if the sender may see the presence of the account addressed.
+fn sees_presence(cx: &Cx<'_>, request: &Request<'_>) -> Result<bool, StoreError> {
+    let owner = (request.account_jid(), request.account_id());
+    may_see_presence(cx, request.from, owner)
+}
+
+/// True if `viewer` belongs to the account, or is subscribed to its presence.
+fn may_see_presence(
+    cx: &Cx<'_>,
+    viewer: &Jid,
+    (jid, account): (&BareJid, AccountId),
+) -> Result<bool, StoreError> {
+    if viewer.bare_str() == jid.as_str() {
+        return Ok(true);
+    }
+    let contact = cx.tx.contact(account, &viewer.to_bare())?;
+    Ok(contact.is_some_and(|contact| is_from(contact.subscription)))
+}
+
+fn is_from(subscription: Subscription) -> bool {
+    matches!(subscription, Subscription::From | Subscription::Both)
 }

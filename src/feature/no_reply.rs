@@ -1,3 +1,8 @@
-//! Being written.
-use super::Feature;
-pub const FEATURE: Feature = Feature::new("no_reply");
+//! XEP-0506: No-reply JIDs. Nobody reads what is written to the server's own address, and it says so.
+use super::{Feature, Spec, To};
+
+pub const FEATURE: Feature = Feature {
+    specs: &[Spec::complete("XEP-0506", "No-reply JIDs", "0.1.0")],
+    disco: &[(To::Server, "urn:xmpp:noreply:0")],
+    ..Feature::new("no_reply")
+};

@@ -1,3 +1,53 @@
-//! Being written.
-use super::Feature;
-pub const FEATURE: Feature = Feature::new("vcard");
+//! XEP-0054: vcard-temp. Everyone may read an account's vCard; only its owner sets it.
+use crate::state::{Cx, Fault};
+use crate::xmpp::{Condition, StanzaError};
+
+use super::{Feature, IqRoute, Reply, Request, Spec, To};
+
+const NS: &str = "vcard-temp";
+
+pub const FEATURE: Feature = Feature {
+    specs: &[Spec::complete("XEP-0054", "vcard-temp", "1.3.0")],
+    disco: &[(To::Server, NS), (To::Account, NS)],
+    iq: &[
+        IqRoute::get(To::OwnAccount, NS, "vCard", own),
+        IqRoute::set(To::OwnAccount, NS, "vCard", set),
+        IqRoute::set(To::Account, NS, "vCard", set_of_another),
+        IqRoute::get(To::Account, NS, "vCard", of_another),
+    ],
+    ..Feature::new("vcard")
+};
+
+/// §3.1
+fn own(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
+    let vcard = cx.tx.vcard(request.account_id())?;
+    Ok(reply(vcard.ok_or(Condition::ItemNotFound)?))
+}
+
+/// §3.2: the whole of it, every time.
+fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
+    let xml = request.payload.to_xml();
+    if xml.len() > cx.state.settings.private_bytes_max {
+        return Err(StanzaError::new(Condition::NotAcceptable)
+            .text("The vCard is too large.")
+            .into());
+    }
+    cx.require_disk_space()?;
+    cx.tx.set_vcard(request.account_id(), &xml)?;
+    Ok(Reply::Empty)
+}
+
+/// §3.2
+fn set_of_another(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault> {
+    Err(Condition::Forbidden.into())
+}
+
+/// §3.3: no vCard looks like no such user.
+fn of_another(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
+    let vcard = cx.tx.vcard(request.account_id())?;
+    Ok(reply(vcard.ok_or(Condition::ServiceUnavailable)?))
+}
+
+fn reply(vcard: String) -> Reply {
+    Reply::Payload(vcard.into_bytes())
+}

@@ -12,7 +12,7 @@ mod settings;
 mod throttle;
 
 pub use block_list::BlockList;
-pub use capabilities::{Capabilities, CapsId};
+pub use capabilities::{CLIENT_FEATURES_MAX, Capabilities, CapsId};
 pub use client_state::{Held, Urgency};
 pub use cx::{ASK, Cx, Fault};
 pub use management::{Management, TooHigh, Unacknowledged};

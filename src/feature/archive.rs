@@ -1,3 +1,0 @@
-//! Being written.
-use super::Feature;
-pub const FEATURE: Feature = Feature::new("archive");

@@ -1,0 +1,207 @@
+//! XEP-0313: Message Archive Management of accounts: what is stored, ids, metadata. `query` pages through it,
+//! `preferences` (XEP-0441) lets the owner choose. An archive is its owner's alone.
+
+mod preferences;
+mod query;
+
+pub use preferences::wanted;
+
+use crate::state::{Cx, Fault};
+use crate::store::ArchiveId;
+use crate::xmpp::{Condition, Message, MessageKind, ns};
+
+use super::{Feature, IqRoute, Reply, Request, Spec, To};
+
+pub const FEATURE: Feature = Feature {
+    specs: &[
+        Spec::partial(
+            "XEP-0059",
+            "Result Set Management",
+            "1.0",
+            "no counts, no pages by index",
+        ),
+        Spec::complete("XEP-0297", "Stanza Forwarding", "1.0"),
+        Spec::partial(
+            "XEP-0313",
+            "Message Archive Management",
+            "1.1.3",
+            "ids are unique, but not unpredictable",
+        ),
+        Spec::complete(
+            "XEP-0441",
+            "Message Archive Management Preferences",
+            "0.2.0",
+        ),
+    ],
+    disco: &[
+        (To::OwnAccount, ns::MAM),
+        (To::OwnAccount, "urn:xmpp:mam:2#extended"),
+        (To::OwnAccount, "urn:xmpp:mam:2#groupchat-field"),
+        (To::OwnAccount, ns::RSM),
+        (To::OwnAccount, ns::FORWARD),
+    ],
+    iq: &[
+        IqRoute::set(To::OwnAccount, ns::MAM, "query", query::run),
+        IqRoute::get(To::OwnAccount, ns::MAM, "query", query::form),
+        IqRoute::get(To::OwnAccount, ns::MAM, "metadata", metadata),
+        IqRoute::get(To::OwnAccount, ns::MAM, "prefs", preferences::get),
+        IqRoute::set(To::OwnAccount, ns::MAM, "prefs", preferences::set),
+        IqRoute::set(To::Account, ns::MAM, "query", forbidden),
+        IqRoute::get(To::Account, ns::MAM, "query", forbidden),
+        IqRoute::get(To::Account, ns::MAM, "metadata", forbidden),
+        IqRoute::get(To::Account, ns::MAM, "prefs", forbidden),
+        IqRoute::set(To::Account, ns::MAM, "prefs", forbidden),
+    ],
+    ..Feature::new("archive")
+};
+
+/// Children that make a message worth keeping, beside a body: encrypted payloads, and what changes or answers an earlier
+/// message.
+const CONTENT: &[(&str, &str)] = &[
+    ("encrypted", "eu.siacs.conversations.axolotl"),
+    ("encrypted", "urn:xmpp:omemo:1"),
+    ("encrypted", "urn:xmpp:omemo:2"),
+    ("encryption", "urn:xmpp:eme:0"),
+    ("openpgp", "urn:xmpp:openpgp:0"),
+    ("x", "jabber:x:encrypted"),
+    ("received", "urn:xmpp:receipts"),
+    ("received", "urn:xmpp:chat-markers:0"),
+    ("displayed", "urn:xmpp:chat-markers:0"),
+    ("acknowledged", "urn:xmpp:chat-markers:0"),
+    ("reactions", "urn:xmpp:reactions:0"),
+    ("replace", "urn:xmpp:message-correct:0"),
+    ("retract", "urn:xmpp:message-retract:1"),
+    ("apply-to", "urn:xmpp:fasten:0"),
+];
+
+/// Whether a message's content is to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storable {
+    No,
+    /// In the archives of both sides; an absent account gets it from there (XEP-0160).
+    Archive,
+}
+
+/// §6.1.1 and the hints of XEP-0334, which count for nothing in errors (its §5).
+pub fn storable(message: &Message) -> Storable {
+    let has_hint = |name| message.child(name, ns::HINTS).is_some();
+    let is_content = || {
+        let mut children = message.element.root().children();
+        message.has_body()
+            || children.any(|child| CONTENT.contains(&(child.name(), child.namespace())))
+    };
+    let stored = match message.kind {
+        MessageKind::Error | MessageKind::Groupchat => false,
+        _ if has_hint("no-store") || has_hint("no-permanent-store") => false,
+        MessageKind::Headline => has_hint("store"),
+        MessageKind::Normal | MessageKind::Chat => has_hint("store") || is_content(),
+    };
+    if stored {
+        Storable::Archive
+    } else {
+        Storable::No
+    }
+}
+
+/// An id as clients see it.
+pub fn archive_id_text(id: ArchiveId) -> String {
+    format!("{:016x}", id.0)
+}
+
+/// The id of such a text; `None` for any other text, which no archive can hold.
+pub fn parse_archive_id(text: &str) -> Option<ArchiveId> {
+    let id = ArchiveId(u64::from_str_radix(text, 16).ok()?);
+    (archive_id_text(id) == text).then_some(id)
+}
+
+/// §5: the ends of the archive.
+fn metadata(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
+    let ends = cx.tx.archive_ends(request.account_id())?;
+    Ok(Reply::payload(|w| {
+        w.open_ns("metadata", ns::MAM);
+        for (name, (id, at)) in ["start", "end"].into_iter().zip(ends.into_iter().flatten()) {
+            w.open(name)
+                .attr("id", &archive_id_text(id))
+                .attr("timestamp", &at.to_string())
+                .close();
+        }
+        w.close();
+    }))
+}
+
+/// §8.1
+fn forbidden(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault> {
+    Err(Condition::Forbidden.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::parse_stored;
+    use crate::xmpp::Stanza;
+
+    fn is_storable(xml: &str) -> bool {
+        let element = parse_stored(xml, ns::CLIENT).unwrap();
+        match Stanza::from_element(element) {
+            Some(Ok(Stanza::Message(message))) => storable(&message) == Storable::Archive,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn content_is_stored() {
+        for child in [
+            "<body>hi</body>",
+            "<encrypted xmlns='eu.siacs.conversations.axolotl'/>",
+            "<encrypted xmlns='urn:xmpp:omemo:2'/>",
+            "<x xmlns='jabber:x:encrypted'>…</x>",
+            "<openpgp xmlns='urn:xmpp:openpgp:0'>…</openpgp>",
+            "<received xmlns='urn:xmpp:receipts' id='1'/>",
+            "<displayed xmlns='urn:xmpp:chat-markers:0' id='1'/>",
+            "<reactions xmlns='urn:xmpp:reactions:0' id='1'/>",
+            "<retract xmlns='urn:xmpp:message-retract:1' id='1'/>",
+            "<store xmlns='urn:xmpp:hints'/>",
+        ] {
+            assert!(
+                is_storable(&format!("<message type='chat'>{child}</message>")),
+                "{child}"
+            );
+            assert!(
+                is_storable(&format!("<message>{child}</message>")),
+                "{child}"
+            );
+            for kind in ["groupchat", "error"] {
+                let message = format!("<message type='{kind}'>{child}</message>");
+                assert!(!is_storable(&message), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn states_and_what_must_not_be_stored_are_not() {
+        for message in [
+            "<message/>",
+            "<message type='chat'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>",
+            "<message><subject>s</subject></message>",
+            "<message><body xmlns='urn:other'>hi</body></message>",
+            "<message><request xmlns='urn:xmpp:receipts'/></message>",
+            "<message><markable xmlns='urn:xmpp:chat-markers:0'/></message>",
+            "<message type='headline'><body>hi</body></message>",
+            "<message><body>hi</body><no-store xmlns='urn:xmpp:hints'/></message>",
+            "<message><body>hi</body><no-permanent-store xmlns='urn:xmpp:hints'/></message>",
+            "<message><no-store xmlns='urn:xmpp:hints'/><store xmlns='urn:xmpp:hints'/></message>",
+        ] {
+            assert!(!is_storable(message), "{message}");
+        }
+    }
+
+    #[test]
+    fn ids_have_one_text_each() {
+        let id = ArchiveId(0xBEEF);
+        assert_eq!(archive_id_text(id), "000000000000beef");
+        assert_eq!(parse_archive_id("000000000000beef"), Some(id));
+        for text in ["", "beef", "000000000000BEEF", "+00000000000beef", "x"] {
+            assert_eq!(parse_archive_id(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! XEP-0313 §4: a query, its filters (§4.1), and the page it gets (§4.3, XEP-0059).
+use crate::state::{Cx, Fault};
+use crate::store::{AccountId, ArchiveId, ArchiveQuery, Stored};
+use crate::xml::{ElementRef, parse_stored};
+use crate::xmpp::{
+    BareJid, Condition, DataForm, FormKind, Jid, Rsm, RsmStart, StanzaError, Timestamp, ns,
+};
+
+use super::super::{Reply, Request};
+use super::{archive_id_text, parse_archive_id};
+
+/// Bytes of a page; it ends behind the message that passes them.
+const PAGE_BYTES_MAX: usize = 1 << 20;
+/// Messages read at a time, so that a page of large ones is not held in memory before it is cut.
+const READ_MAX: usize = 16;
+/// Bytes of a `queryid`, which every result repeats.
+const QUERY_ID_BYTES_MAX: usize = 256;
+
+/// What is asked of the archive.
+#[derive(Debug, Default)]
+struct Query {
+    filter: ArchiveQuery,
+    /// Only these.
+    ids: Option<Vec<ArchiveId>>,
+    /// §4.3.4: the page is sent newest first.
+    flipped: bool,
+}
+
+#[derive(Default)]
+struct Page {
+    /// In order of arrival.
+    stanzas: Vec<Stored>,
+    bytes: usize,
+    complete: bool,
+}
+
+/// §4: the results, then how far they reach.
+pub fn run(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
+    let payload = request.payload;
+    // §6.1.3: nodes are for pubsub archives.
+    if payload.attribute("node").is_some() {
+        return Err(Condition::ItemNotFound.into());
+    }
+    let query_id = payload.attribute("queryid");
+    if query_id
+        .as_ref()
+        .is_some_and(|id| id.len() > QUERY_ID_BYTES_MAX)
+    {
+        return Err(StanzaError::new(Condition::BadRequest)
+            .text("The queryid is too long.")
+            .into());
+    }
+    let query = read(payload, cx.state.settings.archive_page_max)?;
+    require_known_ids(cx, request.account_id(), &query)?;
+    let mut page = read_page(cx, (request.account_jid(), request.account_id()), &query)?;
+    let first_last = match page.stanzas.as_slice() {
+        [first, .., last] => Some((archive_id_text(first.id), archive_id_text(last.id))),
+        [only] => Some((archive_id_text(only.id), archive_id_text(only.id))),
+        [] => None,
+    };
+    if query.flipped {
+        page.stanzas.reverse();
+    }
+    for stored in &page.stanzas {
+        send_result(cx, request, query_id.as_deref(), stored);
+    }
+    Ok(Reply::payload(|w| {
+        w.open_ns("fin", ns::MAM)
+            .attr_opt("complete", page.complete.then_some("true"));
+        let first_last = first_last
+            .as_ref()
+            .map(|(first, last)| (first.as_str(), last.as_str()));
+        Rsm::write_answer(w, first_last, None, None);
+        w.close();
+    }))
+}
+
+/// §4.2
+fn send_result(cx: &mut Cx<'_>, request: &Request<'_>, query_id: Option<&str>, stored: &Stored) {
+    cx.send(request.own_session(), |w| {
+        w.open("message")
+            .attr("from", request.account_jid().as_str())
+            .attr("to", request.from.as_str());
+        w.open_ns("result", ns::MAM)
+            .attr_opt("queryid", query_id)
+            .attr("id", &archive_id_text(stored.id));
+        w.open_ns("forwarded", ns::FORWARD);
+        w.open_ns("delay", ns::DELAY)
+            .attr("stamp", &stored.at.to_string())
+            .close();
+        w.raw(&stored.xml).close().close().close();
+    });
+}
+
+fn read(payload: ElementRef<'_>, page_max: usize) -> Result<Query, Condition> {
+    let mut query = match payload.child("x", ns::DATA_FORM) {
+        Some(form) => read_form(form)?,
+        None => Query::default(),
+    };
+    query.flipped = payload.child("flip-page", ns::MAM).is_some();
+    let rsm = Rsm::parse(payload)?;
+    query.filter.max = rsm.max.unwrap_or(page_max).min(page_max);
+    match rsm.start {
+        RsmStart::First => {}
+        RsmStart::After(id) => query.filter.page_after = Some(known_form(&id)?),
+        RsmStart::Before(id) => {
+            query.filter.backward = true;
+            query.filter.page_before = id.map(|id| known_form(&id)).transpose()?;
+        }
+        // XEP-0059 §2.6
+        RsmStart::Index(_) => return Err(Condition::FeatureNotImplemented),
+    }
+    Ok(query)
+}
+
+/// §4.1: the filters. A field without a value filters nothing.
+fn read_form(x: ElementRef<'_>) -> Result<Query, Condition> {
+    let form = DataForm::parse(x)
+        .filter(|form| form.kind == FormKind::Submit && form.form_type() == Some(ns::MAM))
+        .ok_or(Condition::BadRequest)?;
+    let mut query = Query::default();
+    let filter = &mut query.filter;
+    for field in &form.fields {
+        let value = field.values.first().map(|value| value.trim());
+        let time = || value.map(|value| Timestamp::parse(value).ok_or(Condition::BadRequest));
+        let id = || value.map(known_form);
+        match field.var.as_str() {
+            "FORM_TYPE" => {}
+            "with" => {
+                let jid = value.map(|value| Jid::parse(value).map_err(|_| Condition::BadRequest));
+                filter.with = jid.transpose()?;
+            }
+            "start" => filter.start = time().transpose()?,
+            "end" => filter.end = time().transpose()?,
+            "before-id" => filter.before_id = id().transpose()?,
+            "after-id" => filter.after_id = id().transpose()?,
+            "ids" if value.is_some() => {
+                let ids: Result<Vec<_>, _> = field.values.iter().map(|id| known_form(id)).collect();
+                query.ids = Some(ids?);
+            }
+            "ids" => {}
+            // §4.1.4: there are no messages of type groupchat to leave out.
+            "include-groupchat" => match value {
+                None | Some("true" | "false" | "1" | "0") => {}
+                Some(_) => return Err(Condition::BadRequest),
+            },
+            _ => return Err(Condition::FeatureNotImplemented),
+        }
+    }
+    Ok(query)
+}
+
+/// A text that is no id of ours is the id of nothing.
+fn known_form(text: &str) -> Result<ArchiveId, Condition> {
+    parse_archive_id(text).ok_or(Condition::ItemNotFound)
+}
+
+/// §4.1.3, §4.3.2: every id named must be in this archive.
+fn require_known_ids(cx: &Cx<'_>, account: AccountId, query: &Query) -> Result<(), Fault> {
+    let ArchiveQuery {
+        after_id,
+        before_id,
+        page_after,
+        page_before,
+        ..
+    } = query.filter;
+    let ids = query.ids.iter().flatten().copied();
+    let named = [after_id, before_id, page_after, page_before];
+    for id in named.into_iter().flatten().chain(ids) {
+        if !cx.tx.archived(account, id)? {
+            return Err(Condition::ItemNotFound.into());
+        }
+    }
+    Ok(())
+}
+
+fn read_page(
+    cx: &Cx<'_>,
+    (owner, account): (&BareJid, AccountId),
+    query: &Query,
+) -> Result<Page, Fault> {
+    let mut page = Page::default();
+    if query.filter.max == 0 {
+        // XEP-0059 §2.7: only how much there is; that there is nothing can be told.
+        let one = ArchiveQuery {
+            max: 1,
+            ..query.filter.clone()
+        };
+        page.complete = query.ids.is_none() && cx.tx.page(account, &one)?.stanzas.is_empty();
+        return Ok(page);
+    }
+    match &query.ids {
+        Some(ids) => page.fill_from_ids(cx, (owner, account), &query.filter, ids)?,
+        None => page.fill(cx, account, &query.filter)?,
+    }
+    if query.filter.backward {
+        page.stanzas.reverse();
+    }
+    Ok(page)
+}
+
+impl Page {
+    /// Reads in the direction of paging, a few at a time.
+    fn fill(
+        &mut self,
+        cx: &Cx<'_>,
+        account: AccountId,
+        filter: &ArchiveQuery,
+    ) -> Result<(), Fault> {
+        let mut rest = filter.clone();
+        loop {
+            rest.max = READ_MAX.min(filter.max - self.stanzas.len());
+            let read = cx.tx.page(account, &rest)?;
+            let mut stanzas = read.stanzas;
+            if rest.backward {
+                stanzas.reverse();
+            }
+            let Some(last) = stanzas.last().map(|stored| stored.id) else {
+                self.complete = true;
+                return Ok(());
+            };
+            for stored in stanzas {
+                if self.bytes >= PAGE_BYTES_MAX {
+                    return Ok(());
+                }
+                self.take(stored);
+            }
+            if read.complete || self.stanzas.len() >= filter.max {
+                self.complete = read.complete;
+                return Ok(());
+            }
+            if rest.backward {
+                rest.page_before = Some(last);
+            } else {
+                rest.page_after = Some(last);
+            }
+        }
+    }
+
+    /// §4.1.3: of these ids, those the other filters let through.
+    fn fill_from_ids(
+        &mut self,
+        cx: &Cx<'_>,
+        (owner, account): (&BareJid, AccountId),
+        filter: &ArchiveQuery,
+        ids: &[ArchiveId],
+    ) -> Result<(), Fault> {
+        let mut ids = ids.to_vec();
+        ids.sort_unstable_by_key(|id| id.0);
+        ids.dedup();
+        ids.retain(|id| is_between(filter, *id));
+        if filter.backward {
+            ids.reverse();
+        }
+        for id in ids {
+            let stored = cx.tx.archived_ids(account, &[id])?.unwrap_or_default();
+            for stored in stored.into_iter().filter(|one| matches(filter, owner, one)) {
+                if self.bytes >= PAGE_BYTES_MAX || self.stanzas.len() >= filter.max {
+                    return Ok(());
+                }
+                self.take(stored);
+            }
+        }
+        self.complete = true;
+        Ok(())
+    }
+
+    fn take(&mut self, stored: Stored) {
+        self.bytes += stored.xml.len();
+        self.stanzas.push(stored);
+    }
+}
+
+fn is_between(filter: &ArchiveQuery, id: ArchiveId) -> bool {
+    let after = |limit: Option<ArchiveId>| limit.is_none_or(|limit| id.0 > limit.0);
+    let before = |limit: Option<ArchiveId>| limit.is_none_or(|limit| id.0 < limit.0);
+    after(filter.after_id)
+        && after(filter.page_after)
+        && before(filter.before_id)
+        && before(filter.page_before)
+}
+
+/// §4.1.1, §4.1.2
+fn matches(filter: &ArchiveQuery, owner: &BareJid, stored: &Stored) -> bool {
+    let in_time = filter.start.is_none_or(|start| stored.at >= start)
+        && filter.end.is_none_or(|end| stored.at <= end);
+    let with = |with: &Jid| is_with(with, owner, &stored.xml);
+    in_time && filter.with.as_ref().is_none_or(with)
+}
+
+/// True if one side of the message is `with`; both are when that is the owner.
+fn is_with(with: &Jid, owner: &BareJid, xml: &str) -> bool {
+    let Ok(message) = parse_stored(xml, ns::CLIENT) else {
+        return false;
+    };
+    let side = |name| {
+        let jid = message.root().attribute(name);
+        jid.map_or(Some(owner.clone().into()), |jid| Jid::parse(&jid).ok())
+    };
+    let (Some(from), Some(to)) = (side("from"), side("to")) else {
+        return false;
+    };
+    let is = |jid: &Jid| jid == with || jid.bare_str() == with.as_str();
+    let is_own = |jid: &Jid| jid.bare_str() == owner.as_str();
+    (is(&from) || is(&to)) && (!is_own(with) || (is_own(&from) && is_own(&to)))
+}
+
+/// §4.1.5: the fields a query may have.
+pub fn form(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault> {
+    Ok(Reply::payload(|w| {
+        w.open_ns("query", ns::MAM);
+        w.open_ns("x", ns::DATA_FORM).attr("type", "form");
+        w.open("field")
+            .attr("type", "hidden")
+            .attr("var", "FORM_TYPE")
+            .leaf("value", ns::MAM)
+            .close();
+        for (var, kind) in [
+            ("with", "jid-single"),
+            ("start", "text-single"),
+            ("end", "text-single"),
+            ("before-id", "text-single"),
+            ("after-id", "text-single"),
+            ("include-groupchat", "boolean"),
+        ] {
+            w.open("field").attr("type", kind).attr("var", var).close();
+        }
+        w.open("field")
+            .attr("type", "list-multi")
+            .attr("var", "ids");
+        w.open_ns("validate", "http://jabber.org/protocol/xdata-validate")
+            .attr("datatype", "xs:string");
+        w.open("open").close().close().close();
+        w.close().close();
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(children: &str) -> Result<Query, Condition> {
+        let query = format!("<query xmlns='urn:xmpp:mam:2'>{children}</query>");
+        read(parse_stored(&query, "").unwrap().root(), 50)
+    }
+
+    fn form(fields: &str) -> String {
+        format!(
+            "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>urn:xmpp:mam:2</value></field>{fields}</x>"
+        )
+    }
+
+    fn field(var: &str, value: &str) -> String {
+        form(&format!(
+            "<field var='{var}'><value>{value}</value></field>"
+        ))
+    }
+
+    #[test]
+    fn filters_and_pages_are_read() {
+        let query = read_text("").unwrap();
+        assert_eq!((query.filter.max, query.filter.backward), (50, false));
+        let rsm =
+            "<set xmlns='http://jabber.org/protocol/rsm'><max>500</max><before/></set><flip-page/>";
+        let fields = "<field var='with'><value>A@x</value></field>\
+            <field var='start'><value>1970-01-01T00:00:01Z</value></field>\
+            <field var='ids'><value>0000000000000002</value><value>0000000000000001</value></field>\
+            <field var='include-groupchat'><value>true</value></field>\
+            <field var='end'/>";
+        let query = read_text(&format!("{}{rsm}", form(fields))).unwrap();
+        assert_eq!((query.filter.max, query.filter.backward), (50, true));
+        assert_eq!(query.filter.with.unwrap().as_str(), "a@x");
+        assert_eq!(query.filter.start, Some(Timestamp(1000)));
+        assert_eq!(query.filter.end, None);
+        assert_eq!(query.ids, Some(vec![ArchiveId(2), ArchiveId(1)]));
+        assert!(query.flipped);
+    }
+
+    #[test]
+    fn bad_queries_are_refused() {
+        let rsm = |start| format!("<set xmlns='http://jabber.org/protocol/rsm'>{start}</set>");
+        for (children, condition) in [
+            (field("with", "@"), Condition::BadRequest),
+            (field("start", "yesterday"), Condition::BadRequest),
+            (field("end", "2010-08-07"), Condition::BadRequest),
+            (field("include-groupchat", "some"), Condition::BadRequest),
+            (field("mood", "sad"), Condition::FeatureNotImplemented),
+            (field("after-id", "1"), Condition::ItemNotFound),
+            (field("ids", "x"), Condition::ItemNotFound),
+            (rsm("<after>x</after>"), Condition::ItemNotFound),
+            (rsm("<before>x</before>"), Condition::ItemNotFound),
+            (rsm("<index>3</index>"), Condition::FeatureNotImplemented),
+            (rsm("<max>many</max>"), Condition::BadRequest),
+            (
+                "<x xmlns='jabber:x:data' type='submit'/>".into(),
+                Condition::BadRequest,
+            ),
+            (form("").replace("mam:2", "mam:1"), Condition::BadRequest),
+            (form("").replace("submit", "form"), Condition::BadRequest),
+        ] {
+            assert_eq!(read_text(&children).err(), Some(condition), "{children}");
+        }
+    }
+
+    #[test]
+    fn with_oneself_means_both_sides() {
+        let owner = BareJid::parse("a@x").unwrap();
+        let is = |with: &str, from: &str, to: &str| {
+            let xml = format!("<message from='{from}' to='{to}'/>");
+            is_with(&Jid::parse(with).unwrap(), &owner, &xml)
+        };
+        assert!(is("b@x", "a@x/r", "b@x") && is("b@x", "b@x/s", "a@x/r"));
+        assert!(is("b@x/s", "b@x/s", "a@x") && !is("b@x/s", "b@x/t", "a@x"));
+        assert!(!is("a@x", "a@x/r", "b@x") && is("a@x", "a@x/r", "a@x"));
+        assert!(!is("c@x", "a@x/r", "b@x"));
+    }
+}
