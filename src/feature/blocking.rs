@@ -88,7 +88,7 @@ fn items(request: &Request<'_>) -> Result<Vec<String>, Fault> {
     Ok(items)
 }
 
-/// §3.3, §3.4: every session that asked for the list; after the result, as the examples show it.
+/// §3.3, §3.4: every session that asked for the list hears of the change.
 fn push(cx: &mut Cx<'_>, request: &Request<'_>, name: &'static str, items: &[String]) {
     let wants = cx
         .state
@@ -99,7 +99,7 @@ fn push(cx: &mut Cx<'_>, request: &Request<'_>, name: &'static str, items: &[Str
             continue;
         };
         let stanza_id = cx.new_id();
-        let stanza = cx.write(|w| {
+        cx.send(id, |w| {
             w.open("iq")
                 .attr("type", "set")
                 .attr("id", &stanza_id)
@@ -107,7 +107,6 @@ fn push(cx: &mut Cx<'_>, request: &Request<'_>, name: &'static str, items: &[Str
             write_items(w, name, items);
             w.close();
         });
-        cx.state.after_reply.push((id, stanza));
     }
 }
 
@@ -215,9 +214,13 @@ fn send_presence(
     let out = &mut cx.out.bytes;
     let start = out.len();
     write_open(out, "presence", kind, &envelope);
-    out.push(b'>');
-    out.extend_from_slice(payload.as_bytes());
-    out.extend_from_slice(b"</presence>");
+    if payload.is_empty() {
+        out.extend_from_slice(b"/>");
+    } else {
+        out.push(b'>');
+        out.extend_from_slice(payload.as_bytes());
+        out.extend_from_slice(b"</presence>");
+    }
     let stanza = start..out.len();
     cx.deliver(hearer, stanza);
 }
