@@ -1,6 +1,6 @@
 //! XEP-0191: Blocking Command. The list, its pushes, and what the other side sees of it; `server` enforces it on every way
 //! of a stanza.
-use crate::state::{AvailablePresence, BlockList, Cx, Fault, SessionId};
+use crate::state::{AvailablePresence, BlockList, Cx, Fault, SessionId, Urgency};
 use crate::store::StoreError;
 use crate::xml::Writer;
 use crate::xmpp::{Condition, Envelope, ErrorType, FullJid, Jid, StanzaError, ns, write_open};
@@ -222,5 +222,9 @@ fn send_presence(
         out.extend_from_slice(b"</presence>");
     }
     let stanza = start..out.len();
-    cx.deliver(hearer, stanza);
+    let urgency = Urgency::Latest {
+        kind: 'p',
+        sender: from.as_str(),
+    };
+    cx.deliver_as(hearer, stanza, urgency, None);
 }
