@@ -16,12 +16,7 @@ pub const FEATURE: Feature = Feature {
             "2.13.2",
             "only what service discovery and archive queries need",
         ),
-        Spec::partial(
-            "XEP-0030",
-            "Service Discovery",
-            "2.5.0",
-            "items of unknown accounts are an error, not empty (RFC 6121 §8.5.1)",
-        ),
+        Spec::complete("XEP-0030", "Service Discovery", "2.5.0"),
         Spec::complete("XEP-0128", "Service Discovery Extensions", "1.0.1"),
     ],
     disco: &[

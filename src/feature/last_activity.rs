@@ -9,12 +9,7 @@ use super::{Feature, IqRoute, Reply, Request, Spec, To, sees_presence};
 const NS: &str = "jabber:iq:last";
 
 pub const FEATURE: Feature = Feature {
-    specs: &[Spec::partial(
-        "XEP-0012",
-        "Last Activity",
-        "2.0",
-        "who may ask a session itself (§4) is not checked",
-    )],
+    specs: &[Spec::complete("XEP-0012", "Last Activity", "2.0")],
     disco: &[(To::Server, NS), (To::Account, NS)],
     iq: &[
         IqRoute::get(To::Account, NS, "query", account),

@@ -19,9 +19,7 @@ mod spec;
 mod time;
 mod vcard;
 
-pub use archive::{
-    Storable, archive_id_text, parse_archive_id, storable, wanted as archive_wanted,
-};
+pub use archive::{Storable, storable, wanted as archive_wanted};
 pub use blocking::blocked_error;
 pub use capabilities::{
     announced as announced_caps, answered as capabilities_answered, ask as ask_caps, own_caps,

@@ -3,7 +3,7 @@
 use crate::feature::{self, Reply, Request, To};
 use crate::state::{Cx, Fault, SessionId};
 use crate::xml::Writer;
-use crate::xmpp::{BareJid, Condition, Envelope, Iq, IqKind, Jid};
+use crate::xmpp::{BareJid, Condition, Envelope, Iq, IqKind, Jid, ns};
 
 use super::session::send_error;
 
@@ -44,9 +44,9 @@ fn request(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) -> Result<(), Fault> {
     let account_jid = to.to_bare();
     require_not_blocked_by_sender(cx, &own, to)?;
     // RFC 6121 §8.5.1: an unknown user.
-    let account = cx
-        .account(&account_jid)?
-        .ok_or(Condition::ServiceUnavailable)?;
+    let Some(account) = cx.account(&account_jid)? else {
+        return unknown_account(cx, session, iq);
+    };
     if account_jid != own && cx.block_list(&account_jid, account)?.matches(from) {
         return Err(Condition::ServiceUnavailable.into());
     }
@@ -65,7 +65,24 @@ fn request(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) -> Result<(), Fault> {
         .find(to)
         .map(|session| session.id)
         .ok_or(Condition::ServiceUnavailable)?;
+    feature::require_may_ask_last_activity(cx, iq, from, (&account_jid, account))?;
     relay(cx, target, iq);
+    Ok(())
+}
+
+/// RFC 6121 §8.5.1: nobody of this name. XEP-0030 §8: its items look like those of an account that shows none.
+fn unknown_account(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) -> Result<(), Fault> {
+    let payload = iq.payload();
+    if iq.kind != IqKind::Get
+        || !payload.is("query", ns::DISCO_ITEMS)
+        || payload.attribute("node").is_some()
+    {
+        return Err(Condition::ServiceUnavailable.into());
+    }
+    let reply = Reply::payload(|w| {
+        w.open_ns("query", ns::DISCO_ITEMS).close();
+    });
+    cx.send(session, |w| write_result(w, &iq.envelope, &reply));
     Ok(())
 }
 

@@ -289,7 +289,7 @@ pub fn write_message(
     };
     write_open(bytes, name, kind_text(message), &message.envelope);
     let stanza_id = stanza_id.map(|(by, id)| {
-        let (by, id) = (Escaped(by.as_str()), feature::archive_id_text(id));
+        let (by, id) = (Escaped(by.as_str()), cx.state.archive_ids.text(id));
         format!("<stanza-id xmlns='{}' by='{by}' id='{id}'/>", ns::STANZA_ID)
     });
     let appended = stanza_id.as_deref().unwrap_or_default().as_bytes();

@@ -21,7 +21,9 @@ pub use crate::state::Moment;
 pub use input::{Command, Input};
 
 use crate::feature;
-use crate::state::{Capabilities, ConnectionId, Cx, Outbox, Sessions, Settings, State, Throttle};
+use crate::state::{
+    ArchiveIds, Capabilities, ConnectionId, Cx, Outbox, Sessions, Settings, State, Throttle,
+};
 use crate::store::{StoreError, Tx};
 use crate::stream::{Entropy, StreamSettings};
 use crate::xmpp::{BareJid, StreamCondition, StreamError};
@@ -52,6 +54,7 @@ impl Server {
         start: Moment,
     ) -> Result<Server, StoreError> {
         let fake_salt_key = tx.secret("fake-salt", &mut |bytes| entropy.fill(bytes))?;
+        let archive_ids = tx.secret("archive-ids", &mut |bytes| entropy.fill(bytes))?;
         let own_caps = feature::own_caps(&settings);
         let domain = BareJid::parse(&settings.domain)
             .expect("the domain was prepared when it was configured");
@@ -73,6 +76,7 @@ impl Server {
                 started: start,
                 sessions: Sessions::default(),
                 capabilities: Capabilities::default(),
+                archive_ids: ArchiveIds::new(&archive_ids),
                 own_caps,
                 disk_low: false,
                 queued_presence: Vec::new(),

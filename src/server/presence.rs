@@ -3,10 +3,10 @@ use std::ops::Range;
 
 use crate::feature;
 use crate::state::{AvailablePresence, Cx, Fault, Session, SessionId, Urgency};
-use crate::store::{AccountId, Contact, StoreError, Subscription};
+use crate::store::{AccountId, Contact, LastActivity, StoreError, Subscription};
 use crate::xml::Writer;
 use crate::xmpp::{
-    BareJid, Condition, Envelope, Jid, Presence, PresenceKind, StanzaError, write_open,
+    BareJid, Condition, Envelope, Jid, Presence, PresenceKind, StanzaError, ns, write_open,
 };
 
 use super::iq::require_not_blocked_by_sender;
@@ -15,6 +15,9 @@ use super::{subscription, unseen};
 
 /// Entities one session can have sent directed presence to at a time.
 pub const DIRECTED_MAX: usize = 512;
+
+/// Characters kept of the status text an account left with.
+const STATUS_CHARS_MAX: usize = 1024;
 
 /// A presence of one of our sessions, `from` stamped.
 pub fn from_session(cx: &mut Cx<'_>, session: SessionId, presence: Presence) -> Result<(), Fault> {
@@ -106,6 +109,7 @@ fn unavailable(
         for target in audience(cx, &own, &contacts) {
             send_unavailable(cx, &target.clone().into(), &envelope, element)?;
         }
+        remember_activity(cx, &own, account, presence)?;
         // §4.5.2: the session itself hears it too, if it said it.
         send_unavailable(cx, own.as_jid(), &envelope, element)?;
     }
@@ -121,6 +125,39 @@ fn unavailable(
         send_unavailable(cx, &target, &envelope, element)?;
     }
     Ok(())
+}
+
+/// XEP-0012 §3: when the account was last available, and what it said when it left.
+fn remember_activity(
+    cx: &mut Cx<'_>,
+    own: &BareJid,
+    account: AccountId,
+    presence: Option<&Presence>,
+) -> Result<(), StoreError> {
+    let available = cx
+        .state
+        .sessions
+        .of(own)
+        .filter(|session| session.presence.is_some())
+        .count();
+    let exists = own
+        .local()
+        .map_or(Ok(None), |local| cx.tx.account(local))?
+        .is_some();
+    if available > 1 || !exists || cx.state.disk_low {
+        return Ok(());
+    }
+    let said = presence.and_then(|presence| presence.element.root().child("status", ns::CLIENT));
+    let status: String = said
+        .map(|status| status.text().chars().take(STATUS_CHARS_MAX).collect())
+        .unwrap_or_default();
+    cx.tx.set_last_activity(
+        account,
+        &LastActivity {
+            at: cx.now.wall,
+            status,
+        },
+    )
 }
 
 fn send_unavailable(
@@ -230,12 +267,26 @@ pub fn deliver(
         Some(resource) => session.jid.resource() == resource,
         None => session.presence.is_some(),
     };
+    let hidden = |session: &Session| {
+        // XEP-0191: an item may name one resource of somebody else.
+        let list = cx
+            .state
+            .sessions
+            .online(&from.to_bare())
+            .map(|online| online.blocked.clone());
+        list.is_some_and(|list| list.matches(session.jid.as_jid()))
+            && from.bare_str() != session.jid.bare_str()
+    };
+    let takers = cx
+        .state
+        .sessions
+        .ids_where(&account_jid, |session| takes(session) && !hidden(session));
     // XEP-0352: an inactive client needs only the latest of each sender.
     let urgency = Urgency::Latest {
         kind: 'p',
         sender: from.as_str(),
     };
-    for session in cx.state.sessions.ids_where(&account_jid, takes) {
+    for session in takers {
         cx.deliver_as(session, stanza.clone(), urgency, None);
     }
     Ok(())

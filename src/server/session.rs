@@ -3,7 +3,7 @@ use std::rc::Rc;
 
 use crate::feature;
 use crate::state::{BlockList, ConnectionId, Cx, Fault, Moment, Online, Outbox, SessionId};
-use crate::store::{AccountId, LastActivity, StoreError, Tx};
+use crate::store::{AccountId, StoreError, Tx};
 use crate::xml::Element;
 use crate::xmpp::{
     BareJid, Condition, Envelope, FullJid, Jid, Stanza, StanzaError, StanzaParseError,
@@ -219,25 +219,10 @@ pub fn end(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
     let Some(session) = cx.state.sessions.get(id) else {
         return Ok(());
     };
-    let (jid, account, was_available) = (
-        session.jid.clone(),
-        session.account,
-        session.presence.is_some(),
-    );
+    let jid = session.jid.clone();
     presence::end_of_session(cx, id)?;
     feature::capabilities_session_ended(cx.state, id);
     cx.state.sessions.remove(id);
     log::info!("session.ended jid={jid}");
-    let account_exists = jid
-        .local()
-        .map_or(Ok(None), |local| cx.tx.account(local))?
-        .is_some();
-    if was_available && account_exists && !cx.state.disk_low {
-        let activity = LastActivity {
-            at: cx.now.wall,
-            status: String::new(),
-        };
-        cx.tx.set_last_activity(account, &activity)?;
-    }
     Ok(())
 }

@@ -1,5 +1,4 @@
 //! XEP-0160 on the archive: what an absent account has not been given, once, in order, in pages as the connection drains.
-use crate::feature;
 use crate::state::{Cx, Output, SessionId};
 use crate::store::StoreError;
 use crate::xml::Escaped;
@@ -105,7 +104,7 @@ fn write_delayed(cx: &mut Cx<'_>, account: &BareJid, stored: &crate::store::Stor
     let by = Escaped(account.as_str());
     let (domain, id) = (
         Escaped(cx.state.domain.as_str()),
-        feature::archive_id_text(stored.id),
+        cx.state.archive_ids.text(stored.id),
     );
     let added = format!(
         "<stanza-id xmlns='{}' by='{by}' id='{id}'/><delay xmlns='{}' from='{domain}' stamp='{}'/></message>",

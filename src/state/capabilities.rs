@@ -4,6 +4,8 @@ use std::rc::Rc;
 
 /// Hash strings remembered; the one not used for longest makes room.
 pub const CAPABILITIES_MAX: usize = 512;
+/// Sessions asked about the same hash at a time, so that one that never answers keeps nobody from learning it.
+const ASKED_OF_MAX: usize = 3;
 /// Features kept of one client.
 pub const CLIENT_FEATURES_MAX: usize = 128;
 
@@ -57,7 +59,10 @@ impl Capabilities {
 
     /// Notes a question; false when it is being asked already, or too many are.
     pub fn asking(&mut self, stanza_id: &str, id: &CapsId) -> bool {
-        if self.asked.len() >= CAPABILITIES_MAX || self.asked.values().any(|asked| asked == id) {
+        if self.asked.len() >= CAPABILITIES_MAX
+            || self.asked.contains_key(stanza_id)
+            || self.asked.values().filter(|asked| *asked == id).count() >= ASKED_OF_MAX
+        {
             return false;
         }
         self.asked.insert(stanza_id.into(), id.clone());

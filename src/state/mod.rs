@@ -1,5 +1,6 @@
 //! What the running server knows, and what handlers are handed.
 
+mod archive_ids;
 mod block_list;
 mod capabilities;
 mod client_state;
@@ -11,6 +12,7 @@ mod sessions;
 mod settings;
 mod throttle;
 
+pub use archive_ids::ArchiveIds;
 pub use block_list::BlockList;
 pub use capabilities::{CLIENT_FEATURES_MAX, Capabilities, CapsId};
 pub use client_state::{Held, Urgency};
@@ -35,6 +37,7 @@ pub struct State {
     pub started: Moment,
     pub sessions: Sessions,
     pub capabilities: Capabilities,
+    pub archive_ids: ArchiveIds,
     /// `ver` of the server's own capabilities (XEP-0115) and the `<c/>` that carries it.
     pub own_caps: Rc<str>,
     /// The disk is nearly full: nothing that must be stored is accepted.

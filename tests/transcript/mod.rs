@@ -9,4 +9,6 @@ pub mod prng;
 pub mod run;
 pub mod script;
 #[cfg(test)]
+pub mod simple;
+#[cfg(test)]
 pub mod tls;

@@ -1,5 +1,5 @@
 //! XEP-0313 §4: a query, its filters (§4.1), and the page it gets (§4.3, XEP-0059).
-use crate::state::{Cx, Fault};
+use crate::state::{ArchiveIds, Cx, Fault};
 use crate::store::{AccountId, ArchiveId, ArchiveQuery, Stored};
 use crate::xml::{ElementRef, parse_stored};
 use crate::xmpp::{
@@ -7,7 +7,6 @@ use crate::xmpp::{
 };
 
 use super::super::{Reply, Request};
-use super::{archive_id_text, parse_archive_id};
 
 /// Bytes of a page; it ends behind the message that passes them.
 const PAGE_BYTES_MAX: usize = 1 << 20;
@@ -50,14 +49,19 @@ pub fn run(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
             .text("The queryid is too long.")
             .into());
     }
-    let query = read(payload, cx.state.settings.archive_page_max)?;
+    let query = read(
+        payload,
+        cx.state.settings.archive_page_max,
+        &cx.state.archive_ids,
+    )?;
     require_known_ids(cx, request.account_id(), &query)?;
     let mut page = read_page(cx, (request.account_jid(), request.account_id()), &query)?;
-    let first_last = match page.stanzas.as_slice() {
-        [first, .., last] => Some((archive_id_text(first.id), archive_id_text(last.id))),
-        [only] => Some((archive_id_text(only.id), archive_id_text(only.id))),
-        [] => None,
-    };
+    let text = |stored: &Stored| cx.state.archive_ids.text(stored.id);
+    let first_last = page
+        .stanzas
+        .first()
+        .map(text)
+        .zip(page.stanzas.last().map(text));
     if query.flipped {
         page.stanzas.reverse();
     }
@@ -77,13 +81,14 @@ pub fn run(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
 
 /// §4.2
 fn send_result(cx: &mut Cx<'_>, request: &Request<'_>, query_id: Option<&str>, stored: &Stored) {
+    let id = cx.state.archive_ids.text(stored.id);
     cx.send(request.own_session(), |w| {
         w.open("message")
             .attr("from", request.account_jid().as_str())
             .attr("to", request.from.as_str());
         w.open_ns("result", ns::MAM)
             .attr_opt("queryid", query_id)
-            .attr("id", &archive_id_text(stored.id));
+            .attr("id", &id);
         w.open_ns("forwarded", ns::FORWARD);
         w.open_ns("delay", ns::DELAY)
             .attr("stamp", &stored.at.to_string())
@@ -92,9 +97,9 @@ fn send_result(cx: &mut Cx<'_>, request: &Request<'_>, query_id: Option<&str>, s
     });
 }
 
-fn read(payload: ElementRef<'_>, page_max: usize) -> Result<Query, Condition> {
+fn read(payload: ElementRef<'_>, page_max: usize, ids: &ArchiveIds) -> Result<Query, Condition> {
     let mut query = match payload.child("x", ns::DATA_FORM) {
-        Some(form) => read_form(form)?,
+        Some(form) => read_form(form, ids)?,
         None => Query::default(),
     };
     query.flipped = payload.child("flip-page", ns::MAM).is_some();
@@ -102,10 +107,10 @@ fn read(payload: ElementRef<'_>, page_max: usize) -> Result<Query, Condition> {
     query.filter.max = rsm.max.unwrap_or(page_max).min(page_max);
     match rsm.start {
         RsmStart::First => {}
-        RsmStart::After(id) => query.filter.page_after = Some(known_form(&id)?),
+        RsmStart::After(id) => query.filter.page_after = Some(known_form(ids, &id)?),
         RsmStart::Before(id) => {
             query.filter.backward = true;
-            query.filter.page_before = id.map(|id| known_form(&id)).transpose()?;
+            query.filter.page_before = id.map(|id| known_form(ids, &id)).transpose()?;
         }
         // XEP-0059 §2.6
         RsmStart::Index(_) => return Err(Condition::FeatureNotImplemented),
@@ -114,7 +119,7 @@ fn read(payload: ElementRef<'_>, page_max: usize) -> Result<Query, Condition> {
 }
 
 /// §4.1: the filters. A field without a value filters nothing.
-fn read_form(x: ElementRef<'_>) -> Result<Query, Condition> {
+fn read_form(x: ElementRef<'_>, ids: &ArchiveIds) -> Result<Query, Condition> {
     let form = DataForm::parse(x)
         .filter(|form| form.kind == FormKind::Submit && form.form_type() == Some(ns::MAM))
         .ok_or(Condition::BadRequest)?;
@@ -123,7 +128,7 @@ fn read_form(x: ElementRef<'_>) -> Result<Query, Condition> {
     for field in &form.fields {
         let value = field.values.first().map(|value| value.trim());
         let time = || value.map(|value| Timestamp::parse(value).ok_or(Condition::BadRequest));
-        let id = || value.map(known_form);
+        let id = || value.map(|value| known_form(ids, value));
         match field.var.as_str() {
             "FORM_TYPE" => {}
             "with" => {
@@ -135,8 +140,9 @@ fn read_form(x: ElementRef<'_>) -> Result<Query, Condition> {
             "before-id" => filter.before_id = id().transpose()?,
             "after-id" => filter.after_id = id().transpose()?,
             "ids" if value.is_some() => {
-                let ids: Result<Vec<_>, _> = field.values.iter().map(|id| known_form(id)).collect();
-                query.ids = Some(ids?);
+                let named: Result<Vec<_>, _> =
+                    field.values.iter().map(|id| known_form(ids, id)).collect();
+                query.ids = Some(named?);
             }
             "ids" => {}
             // §4.1.4: there are no messages of type groupchat to leave out.
@@ -151,8 +157,8 @@ fn read_form(x: ElementRef<'_>) -> Result<Query, Condition> {
 }
 
 /// A text that is no id of ours is the id of nothing.
-fn known_form(text: &str) -> Result<ArchiveId, Condition> {
-    parse_archive_id(text).ok_or(Condition::ItemNotFound)
+fn known_form(ids: &ArchiveIds, text: &str) -> Result<ArchiveId, Condition> {
+    ids.parse(text).ok_or(Condition::ItemNotFound)
 }
 
 /// §4.1.3, §4.3.2: every id named must be in this archive.
