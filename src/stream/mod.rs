@@ -1,10 +1,24 @@
 //! One XML stream as a pure machine: bytes in, bytes and events out. It never reads storage, a clock or randomness:
 //! where it needs a decision it stops and reports an `Event`; the server answers by a method and polls again.
+//! RFC 6120 §4-§7 for the side that accepts clients; each state of the negotiation is a type in a file of its own.
+
+mod bind;
+mod features;
+mod header;
+mod negotiation;
+pub mod sasl;
+#[cfg(test)]
+mod tests;
+mod unread;
 
 use std::rc::Rc;
 
-use crate::xml::{Element, Limits};
-use crate::xmpp::{BareJid, FullJid, SaslCondition, StreamError};
+pub use sasl::{Credentials, ScramHash, ScramKeys};
+
+use crate::xml::{self, Context, Element, Frame, Framer, Limits, XmlError};
+use crate::xmpp::{BareJid, FullJid, SaslCondition, StanzaError, StreamCondition, StreamError};
+use negotiation::{Answer, Io, Negotiation};
+use unread::Unread;
 
 /// Random bytes, handed in from outside.
 pub trait Entropy {
@@ -39,31 +53,6 @@ pub struct TlsFacts {
     pub end_point: Option<Box<[u8]>>,
     pub server_name: Option<Box<str>>,
     pub version_1_3: bool,
-}
-
-/// The hashes of SCRAM, weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ScramHash {
-    Sha1,
-    Sha256,
-    Sha512,
-}
-
-/// What is stored of a password for one hash (RFC 5802 §3); lengths as the hash has them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScramKeys {
-    pub stored_key: Box<[u8]>,
-    pub server_key: Box<[u8]>,
-}
-
-/// What is stored of a password: one salt and iteration count, keys for all three hashes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credentials {
-    pub salt: [u8; 16],
-    pub iterations: u32,
-    pub sha1: ScramKeys,
-    pub sha256: ScramKeys,
-    pub sha512: ScramKeys,
 }
 
 /// What the server answers to `Event::Credentials`.
@@ -112,61 +101,283 @@ pub enum Event {
     Closed(Option<StreamError>),
 }
 
-pub struct Stream {}
+/// Bytes a peer may send ahead while the stream waits for an answer, as a multiple of the largest first-level element
+/// before authentication; then `policy-violation`.
+const AHEAD_ELEMENTS_MAX: usize = 2;
+
+pub struct Stream {
+    settings: Rc<StreamSettings>,
+    framer: Framer,
+    /// Came while the stream waited for an answer.
+    unread: Unread,
+    /// What the current header declared for its children.
+    context: Rc<Context>,
+    /// `xml:lang` of the current header.
+    lang: Option<Box<str>>,
+    /// Our header of the current stream is written.
+    header_sent: bool,
+    answer: Option<Box<Answer>>,
+    state: Negotiation,
+}
 
 impl Stream {
     /// A stream on a new connection; `direct_tls`: TLS was there before the first byte (XEP-0368), `secured` follows.
-    pub fn new(_settings: Rc<StreamSettings>, _direct_tls: bool) -> Stream {
-        todo!()
+    pub fn new(settings: Rc<StreamSettings>, direct_tls: bool) -> Stream {
+        let state = match direct_tls {
+            true => Negotiation::Handshake,
+            false => Negotiation::plain(),
+        };
+        Stream {
+            framer: Framer::new(settings.limits_before_authentication),
+            settings,
+            unread: Unread::default(),
+            context: header::usual_context(),
+            lang: None,
+            header_sent: false,
+            answer: None,
+            state,
+        }
     }
+
     /// TLS is up; a new stream header is expected.
-    pub fn secured(&mut self, _facts: TlsFacts) {
-        todo!()
+    pub fn secured(&mut self, facts: TlsFacts) {
+        self.answer(Answer::Secured(facts));
     }
+
     /// Goes on with `input` (and what it still holds) until there is an event or nothing to do; what it writes is
     /// appended to `out`. Call again until `None`; then `input` is empty.
     pub fn poll(
         &mut self,
-        _input: &mut &[u8],
-        _entropy: &mut dyn Entropy,
-        _out: &mut Vec<u8>,
+        input: &mut &[u8],
+        entropy: &mut dyn Entropy,
+        out: &mut Vec<u8>,
     ) -> Option<Event> {
-        todo!()
+        if let Some(answer) = self.answer.take() {
+            let event = self.run(entropy, out, |state, io| state.resume(*answer, io));
+            if event.is_some() {
+                return event;
+            }
+        }
+        match self.state {
+            Negotiation::Handshake | Negotiation::Ended => {
+                // RFC 6120 §5.3.5: nothing sent before the handshake may count after it.
+                self.unread = Unread::default();
+                *input = &[];
+                return None;
+            }
+            Negotiation::Abandoned => {
+                self.state = Negotiation::Ended;
+                return Some(Event::Closed(None));
+            }
+            _ if self.state.is_waiting() => return self.keep(input, entropy, out),
+            _ => {}
+        }
+        if self.unread.is_empty() {
+            return self.advance(input, entropy, out);
+        }
+        let mut unread = std::mem::take(&mut self.unread);
+        unread.append(input);
+        let mut rest = unread.rest();
+        let event = self.advance(&mut rest, entropy, out);
+        let left = rest.len();
+        self.unread = unread.keep_last(left);
+        event
     }
-    pub fn credentials(&mut self, _answer: AccountAnswer) {
-        todo!()
+
+    pub fn credentials(&mut self, answer: AccountAnswer) {
+        self.answer(Answer::Credentials(answer));
     }
-    pub fn derived(&mut self, _keys: ScramKeys) {
-        todo!()
+
+    pub fn derived(&mut self, keys: ScramKeys) {
+        self.answer(Answer::Derived(keys));
     }
+
     pub fn release_failure(&mut self) {
-        todo!()
+        self.answer(Answer::ReleaseFailure);
     }
-    pub fn bound(&mut self, _jid: &FullJid) {
-        todo!()
+
+    pub fn bound(&mut self, jid: &FullJid) {
+        self.answer(Answer::Bound(jid.clone()));
     }
+
     /// Stanza error for the bind request (RFC 6120 §7.6.2, §7.7.2); the stream goes on and may ask again.
-    pub fn bind_refused(&mut self, _error: crate::xmpp::StanzaError) {
-        todo!()
+    pub fn bind_refused(&mut self, error: StanzaError) {
+        self.answer(Answer::BindRefused(error));
     }
+
     /// Ends the stream with an error; header first if none was sent (RFC 6120 §4.9.1.1), then the closing tag.
-    pub fn fail(&mut self, _error: StreamError, _entropy: &mut dyn Entropy, _out: &mut Vec<u8>) {
-        todo!()
+    pub fn fail(&mut self, error: StreamError, entropy: &mut dyn Entropy, out: &mut Vec<u8>) {
+        match std::mem::replace(&mut self.state, Negotiation::Ended) {
+            // Nobody could read it, or it would come after our closing tag.
+            Negotiation::Handshake
+            | Negotiation::Closing
+            | Negotiation::Abandoned
+            | Negotiation::Ended => {}
+            _ => {
+                self.write_error(&error, entropy, out);
+            }
+        }
+        self.forget();
     }
+
     /// Ends the stream regularly from our side (`</stream:stream>`), keeps reading for the peer's.
-    pub fn close(&mut self, _out: &mut Vec<u8>) {
-        todo!()
+    pub fn close(&mut self, out: &mut Vec<u8>) {
+        match self.state {
+            Negotiation::Closing | Negotiation::Abandoned | Negotiation::Ended => {}
+            _ if self.header_sent => {
+                out.extend_from_slice(header::END);
+                self.state = Negotiation::Closing;
+            }
+            // There is no stream to close yet.
+            _ => self.state = Negotiation::Abandoned,
+        }
     }
+
     pub fn is_bound(&self) -> bool {
-        todo!()
+        matches!(self.state, Negotiation::Bound(_))
     }
+
+    /// `xml:lang` of the peer's header: the language of its stanzas that name none (RFC 6120 §4.7.4).
+    pub fn lang(&self) -> Option<&str> {
+        self.lang.as_deref()
+    }
+
     /// Bytes this stream holds for unfinished input.
     pub fn held_bytes(&self) -> usize {
-        todo!()
+        self.framer.held_bytes() + self.unread.held_bytes()
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        self.answer = Some(Box::new(answer));
+    }
+
+    /// Takes frames until one makes an event.
+    fn advance(
+        &mut self,
+        input: &mut &[u8],
+        entropy: &mut dyn Entropy,
+        out: &mut Vec<u8>,
+    ) -> Option<Event> {
+        loop {
+            let frame = match self.framer.next(input) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return None,
+                Err(error) => return Some(self.end(error.into(), entropy, out)),
+            };
+            let element = match frame {
+                Frame::End => return Some(self.peer_closed(out)),
+                // RFC 6120 §4.4: we are done with the peer's stanzas once we closed.
+                _ if matches!(self.state, Negotiation::Closing) => continue,
+                Frame::Whitespace => return Some(Event::Whitespace),
+                Frame::Element(bytes) => xml::parse(bytes, &self.context),
+                Frame::Header(bytes) => xml::parse_header(bytes).map(|(element, context)| {
+                    self.context = header::share(context);
+                    element
+                }),
+            };
+            let event = match element {
+                Ok(element) if negotiation::is_stream_error(&element) => {
+                    Some(self.peer_closed(out))
+                }
+                Ok(element) => self.run(entropy, out, |state, io| state.handle(element, io)),
+                Err(error) => Some(self.end(error.into(), entropy, out)),
+            };
+            if event.is_some() {
+                return event;
+            }
+        }
+    }
+
+    /// One step of the negotiation.
+    fn run(
+        &mut self,
+        entropy: &mut dyn Entropy,
+        out: &mut Vec<u8>,
+        step: impl FnOnce(Negotiation, &mut Io<'_>) -> Result<Negotiation, StreamError>,
+    ) -> Option<Event> {
+        let state = std::mem::replace(&mut self.state, Negotiation::Ended);
+        let mut io = Io {
+            settings: &self.settings,
+            framer: &mut self.framer,
+            context: &self.context,
+            lang: &mut self.lang,
+            header_sent: &mut self.header_sent,
+            entropy,
+            out,
+            event: None,
+        };
+        match step(state, &mut io) {
+            Ok(next) => {
+                let event = io.event;
+                self.state = next;
+                event
+            }
+            Err(error) => {
+                self.write_error(&error, entropy, out);
+                self.forget();
+                Some(Event::Closed(Some(error)))
+            }
+        }
+    }
+
+    /// Input that comes while an answer is outstanding.
+    fn keep(
+        &mut self,
+        input: &mut &[u8],
+        entropy: &mut dyn Entropy,
+        out: &mut Vec<u8>,
+    ) -> Option<Event> {
+        self.unread.append(input);
+        let most = self.settings.limits_before_authentication.bytes * AHEAD_ELEMENTS_MAX;
+        if self.unread.rest().len() <= most {
+            return None;
+        }
+        let error = StreamError::new(StreamCondition::PolicyViolation)
+            .text("Too much sent ahead while an answer was outstanding.");
+        Some(self.end(error, entropy, out))
+    }
+
+    fn end(&mut self, error: StreamError, entropy: &mut dyn Entropy, out: &mut Vec<u8>) -> Event {
+        self.fail(error.clone(), entropy, out);
+        Event::Closed(Some(error))
+    }
+
+    /// RFC 6120 §4.4: the peer's closing tag (or error) is answered by ours, if that was not first.
+    fn peer_closed(&mut self, out: &mut Vec<u8>) -> Event {
+        if self.header_sent && !matches!(self.state, Negotiation::Closing) {
+            out.extend_from_slice(header::END);
+        }
+        self.forget();
+        Event::Closed(None)
+    }
+
+    fn write_error(&mut self, error: &StreamError, entropy: &mut dyn Entropy, out: &mut Vec<u8>) {
+        if !self.header_sent {
+            header::write(&self.settings, None, entropy, out);
+        }
+        error.write(&mut xml::Writer::new(out));
+        out.extend_from_slice(header::END);
+    }
+
+    /// Nothing more will be read or written.
+    fn forget(&mut self) {
+        self.state = Negotiation::Ended;
+        self.unread = Unread::default();
+        self.answer = None;
+        self.framer.restart();
     }
 }
-pub mod sasl {
-    pub fn prepare_password(_: &str) -> Result<std::borrow::Cow<'_, str>, ()> {
-        todo!()
+
+impl From<XmlError> for StreamError {
+    fn from(error: XmlError) -> StreamError {
+        match error {
+            XmlError::NotWellFormed | XmlError::NotUtf8 | XmlError::BadNamespace => {
+                StreamCondition::NotWellFormed.into()
+            }
+            XmlError::Restricted => StreamCondition::RestrictedXml.into(),
+            XmlError::UnsupportedEncoding => StreamCondition::UnsupportedEncoding.into(),
+            XmlError::TooLarge => StreamError::new(StreamCondition::PolicyViolation)
+                .text("An element is larger than the limits of this stream."),
+        }
     }
 }

@@ -1,0 +1,208 @@
+//! RFC 6120 §4.7: stream headers. Checks the peer's, writes ours with the features that follow it.
+use std::rc::Rc;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
+use crate::xml::{Context, Element, ElementRef, Writer};
+use crate::xmpp::{BareJid, Jid, StreamCondition, StreamError, domainpart, ns};
+
+use super::bind::Bind;
+use super::features;
+use super::negotiation::{Io, Negotiation, StartTls};
+use super::sasl::Auth;
+use super::{Entropy, StreamSettings, TlsFacts};
+
+/// Our closing tag.
+pub(super) const END: &[u8] = b"</stream:stream>";
+
+/// A language tag longer than this is not remembered (RFC 5646 §4.4.1).
+const LANG_BYTES_MAX: usize = 35;
+
+/// Random bytes of a stream id (§4.7.3: unpredictable).
+const ID_BYTES: usize = 16;
+
+/// A header is expected; what is known by then decides what follows it.
+pub(super) enum Header {
+    Plain,
+    Secured(Box<TlsFacts>),
+    Authenticated(BareJid),
+}
+
+impl Header {
+    pub(super) fn handle(
+        self,
+        element: &Element,
+        io: &mut Io<'_>,
+    ) -> Result<Negotiation, StreamError> {
+        let root = element.root();
+        *io.lang = root
+            .lang()
+            .filter(|lang| lang.len() <= LANG_BYTES_MAX && !lang.is_empty())
+            .map(|lang| lang.into());
+        let from = check_from(root, io.settings);
+        // §4.9.1.2: an error in the peer's header is told inside ours, so ours comes first whatever was wrong.
+        write(
+            io.settings,
+            from.as_ref().ok().and_then(Option::as_ref),
+            io.entropy,
+            io.out,
+        );
+        *io.header_sent = true;
+        check(root, io.context, io.settings)?;
+        self.answer(from?, io)
+    }
+
+    /// What follows our header.
+    fn answer(self, from: Option<BareJid>, io: &mut Io<'_>) -> Result<Negotiation, StreamError> {
+        match self {
+            Header::Plain => {
+                features::write_plain(io.out);
+                Ok(Negotiation::StartTls(StartTls))
+            }
+            Header::Secured(facts) => {
+                features::write_mechanisms(&facts, io.settings, io.out);
+                Ok(Negotiation::Auth(Box::new(Auth::new(*facts, from))))
+            }
+            Header::Authenticated(account) => {
+                // §4.7.1: by now it is known who the peer is.
+                if from.is_some_and(|from| from != account) {
+                    return Err(StreamError::new(StreamCondition::InvalidFrom)
+                        .text("The address of the stream is not the one logged in."));
+                }
+                features::write_authenticated(io.settings, io.out);
+                Ok(Negotiation::Bind(Bind::new(account)))
+            }
+        }
+    }
+}
+
+/// Everything but `from`.
+fn check(
+    root: ElementRef<'_>,
+    context: &Context,
+    settings: &StreamSettings,
+) -> Result<(), StreamError> {
+    // §4.8.1, §4.9.3.10
+    if root.namespace() != ns::STREAM {
+        return Err(StreamCondition::InvalidNamespace.into());
+    }
+    if root.name() != "stream" {
+        return Err(StreamCondition::BadFormat.into());
+    }
+    // §4.8.2: the content namespace is the default, or (prefix-free) every stanza names it.
+    if !matches!(&*context.default_namespace, ns::CLIENT | ns::STREAM) {
+        return Err(StreamCondition::InvalidNamespace.into());
+    }
+    // §4.7.5
+    if !root
+        .attribute("version")
+        .is_some_and(|version| is_version(&version))
+    {
+        return Err(StreamError::new(StreamCondition::UnsupportedVersion)
+            .text("XMPP 1.0 is the least that is spoken here."));
+    }
+    // §4.7.2
+    let to = root.attribute("to").ok_or_else(|| {
+        StreamError::new(StreamCondition::HostUnknown).text("Say in 'to' whom the stream is for.")
+    })?;
+    let to = domainpart(&to).map_err(|_| StreamCondition::ImproperAddressing)?;
+    if to != *settings.domain {
+        return Err(StreamCondition::HostUnknown.into());
+    }
+    Ok(())
+}
+
+/// `major.minor`, each a number, major at least 1.
+fn is_version(text: &str) -> bool {
+    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty();
+    text.split_once('.').is_some_and(|(major, minor)| {
+        number(major) && number(minor) && major.bytes().any(|b| b != b'0')
+    })
+}
+
+/// §4.7.1: the peer's own address, if given; one of our accounts.
+fn check_from(
+    root: ElementRef<'_>,
+    settings: &StreamSettings,
+) -> Result<Option<BareJid>, StreamError> {
+    let Some(from) = root.attribute("from") else {
+        return Ok(None);
+    };
+    let from = Jid::parse(&from).map_err(|_| StreamCondition::ImproperAddressing)?;
+    match from.local().is_some() && from.domain() == &*settings.domain {
+        true => Ok(Some(from.to_bare())),
+        false => Err(StreamError::new(StreamCondition::InvalidFrom)
+            .text("The address of the stream is not of this server.")),
+    }
+}
+
+/// Our header.
+pub(super) fn write(
+    settings: &StreamSettings,
+    to: Option<&BareJid>,
+    entropy: &mut dyn Entropy,
+    out: &mut Vec<u8>,
+) {
+    let mut id = [0; ID_BYTES];
+    entropy.fill(&mut id);
+    out.extend_from_slice(b"<?xml version='1.0'?>");
+    Writer::new(out)
+        .open_ns("stream:stream", ns::CLIENT)
+        .attr("xmlns:stream", ns::STREAM)
+        .attr("from", &settings.domain)
+        .attr_opt("to", to.map(|to| to.as_str()))
+        .attr("id", &BASE64_URL_SAFE_NO_PAD.encode(id))
+        .attr("version", "1.0")
+        .attr("xml:lang", settings.lang)
+        .raw("");
+}
+
+thread_local! {
+    static USUAL: Rc<Context> = Rc::new(Context {
+        default_namespace: ns::CLIENT.into(),
+        prefixes: vec![("stream".into(), ns::STREAM.into())],
+    });
+}
+
+/// What nearly every client declares; shared by all streams.
+pub(super) fn usual_context() -> Rc<Context> {
+    USUAL.with(Rc::clone)
+}
+
+/// Declarations of a header, not kept a second time when they are the usual ones.
+pub(super) fn share(context: Context) -> Rc<Context> {
+    let usual = usual_context();
+    match context == *usual {
+        true => usual,
+        false => Rc::new(context),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        for good in ["1.0", "1.1", "01.0", "2.0", "10.35"] {
+            assert!(is_version(good), "{good}");
+        }
+        for bad in [
+            "", "0.9", "1", "1.", ".1", "one.0", "-1.0", "1.0.0", "00.1", " 1.0",
+        ] {
+            assert!(!is_version(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_usual_declarations_are_shared() {
+        let usual = Context::clone(&usual_context());
+        assert!(Rc::ptr_eq(&share(usual.clone()), &usual_context()));
+        let other = Context {
+            prefixes: Vec::new(),
+            ..usual
+        };
+        assert_eq!(*share(other.clone()), other);
+    }
+}

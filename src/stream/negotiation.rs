@@ -1,0 +1,185 @@
+//! RFC 6120 §4.3: the states of a stream, one type each, and the way from one to the next. Every first-level element
+//! goes through `First`, then to the `handle` of the state.
+use crate::xml::{Context, Element, ElementRef, Framer, Writer};
+use crate::xmpp::{FullJid, SaslCondition, StanzaError, StreamCondition, StreamError, ns};
+
+use super::bind::Bind;
+use super::header::Header;
+use super::sasl::{Auth, SaslFailure};
+use super::{AccountAnswer, Entropy, Event, ScramKeys, StreamSettings, TlsFacts};
+
+pub(super) enum Negotiation {
+    /// TLS is being set up; nothing may come.
+    Handshake,
+    /// A stream header is expected.
+    Header(Header),
+    StartTls(StartTls),
+    Auth(Box<Auth>),
+    Bind(Bind),
+    Bound(Bound),
+    /// Our closing tag is written, the peer's is awaited.
+    Closing,
+    /// Closed from our side before there was a stream; to be reported.
+    Abandoned,
+    Ended,
+}
+
+/// What the server answered to an event.
+pub(super) enum Answer {
+    Secured(TlsFacts),
+    Credentials(AccountAnswer),
+    Derived(ScramKeys),
+    ReleaseFailure,
+    Bound(FullJid),
+    BindRefused(StanzaError),
+}
+
+/// What a state may use while it handles something.
+pub(super) struct Io<'a> {
+    pub settings: &'a StreamSettings,
+    pub framer: &'a mut Framer,
+    /// Of the header being handled, or of the last one.
+    pub context: &'a Context,
+    pub lang: &'a mut Option<Box<str>>,
+    pub header_sent: &'a mut bool,
+    pub entropy: &'a mut dyn Entropy,
+    pub out: &'a mut Vec<u8>,
+    pub event: Option<Event>,
+}
+
+impl Io<'_> {
+    pub(super) fn writer(&mut self) -> Writer<'_> {
+        Writer::new(self.out)
+    }
+
+    /// RFC 6120 §4.3.3: a new stream begins on the same connection.
+    pub(super) fn restart(&mut self) {
+        self.framer.restart();
+        *self.header_sent = false;
+    }
+}
+
+impl Negotiation {
+    pub(super) fn plain() -> Negotiation {
+        Negotiation::Header(Header::Plain)
+    }
+
+    /// An event was reported whose answer must come first.
+    pub(super) fn is_waiting(&self) -> bool {
+        match self {
+            Negotiation::Auth(auth) => auth.is_waiting(),
+            Negotiation::Bind(bind) => bind.is_waiting(),
+            _ => false,
+        }
+    }
+
+    /// Takes a header or a first-level element.
+    pub(super) fn handle(
+        self,
+        element: Element,
+        io: &mut Io<'_>,
+    ) -> Result<Negotiation, StreamError> {
+        match self {
+            Negotiation::Header(state) => state.handle(&element, io),
+            Negotiation::StartTls(state) => state.handle(&element, io),
+            Negotiation::Auth(state) => state.handle(&element, io),
+            Negotiation::Bind(state) => state.handle(&element, io),
+            Negotiation::Bound(state) => state.handle(element, io),
+            Negotiation::Handshake
+            | Negotiation::Closing
+            | Negotiation::Abandoned
+            | Negotiation::Ended => Ok(self),
+        }
+    }
+
+    /// Takes an answer; one that was not asked for changes nothing.
+    pub(super) fn resume(
+        self,
+        answer: Answer,
+        io: &mut Io<'_>,
+    ) -> Result<Negotiation, StreamError> {
+        match self {
+            Negotiation::Handshake => match answer {
+                Answer::Secured(facts) => Ok(Negotiation::Header(Header::Secured(Box::new(facts)))),
+                _ => Ok(Negotiation::Handshake),
+            },
+            Negotiation::Auth(state) => state.resume(answer, io),
+            Negotiation::Bind(state) => Ok(state.resume(answer, io)),
+            state => Ok(state),
+        }
+    }
+}
+
+/// What a first-level element is to the stream.
+pub(super) enum First {
+    Stanza,
+    StartTls,
+    Sasl,
+}
+
+impl First {
+    pub(super) fn of(root: ElementRef<'_>) -> Result<First, StreamError> {
+        match (root.namespace(), root.name()) {
+            (ns::CLIENT, "message" | "presence" | "iq") => match is_prefixed(root) {
+                // §4.8.5: the content namespace is never prefixed.
+                true => Err(StreamCondition::BadNamespacePrefix.into()),
+                false => Ok(First::Stanza),
+            },
+            (ns::TLS, "starttls") => Ok(First::StartTls),
+            (ns::SASL, "auth" | "response" | "abort") => Ok(First::Sasl),
+            // §4.9.3.24
+            _ => Err(StreamCondition::UnsupportedStanzaType.into()),
+        }
+    }
+}
+
+fn is_prefixed(root: ElementRef<'_>) -> bool {
+    !root
+        .source()
+        .strip_prefix('<')
+        .is_some_and(|rest| rest.starts_with(root.name()))
+}
+
+/// RFC 6120 §4.9.1: the peer gives the stream up.
+pub(super) fn is_stream_error(element: &Element) -> bool {
+    element.root().is("error", ns::STREAM)
+}
+
+/// RFC 6120 §5: nothing but STARTTLS goes over a plain connection.
+pub(super) struct StartTls;
+
+impl StartTls {
+    fn handle(self, element: &Element, io: &mut Io<'_>) -> Result<Negotiation, StreamError> {
+        match First::of(element.root())? {
+            First::StartTls => {
+                io.writer().open_ns("proceed", ns::TLS).close();
+                io.event = Some(Event::StartTls);
+                io.restart();
+                Ok(Negotiation::Handshake)
+            }
+            First::Sasl => {
+                SaslFailure::new(SaslCondition::EncryptionRequired)
+                    .text("Start TLS first.")
+                    .write(io.out);
+                Ok(Negotiation::StartTls(self))
+            }
+            First::Stanza => Err(StreamError::new(StreamCondition::NotAuthorized)
+                .text("Start TLS and log in first.")),
+        }
+    }
+}
+
+/// A resource is bound: stanzas pass.
+pub(super) struct Bound;
+
+impl Bound {
+    fn handle(self, element: Element, io: &mut Io<'_>) -> Result<Negotiation, StreamError> {
+        match First::of(element.root())? {
+            First::Stanza => {
+                io.event = Some(Event::Stanza(element));
+                Ok(Negotiation::Bound(self))
+            }
+            First::StartTls | First::Sasl => Err(StreamCondition::UnsupportedStanzaType.into()),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! RFC 6120 §6.5: why a login failed.
+use crate::xml::Writer;
+use crate::xmpp::{SaslCondition, ns};
+
+/// One failure; the peer hears of it and may try again a few times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SaslFailure {
+    pub condition: SaslCondition,
+    /// Human-readable, English.
+    text: &'static str,
+}
+
+impl SaslFailure {
+    pub const fn new(condition: SaslCondition) -> SaslFailure {
+        SaslFailure {
+            condition,
+            text: default_text(condition),
+        }
+    }
+
+    pub const fn text(self, text: &'static str) -> SaslFailure {
+        SaslFailure { text, ..self }
+    }
+
+    pub(in super::super) fn write(self, out: &mut Vec<u8>) {
+        let mut w = Writer::new(out);
+        w.open_ns("failure", ns::SASL);
+        w.open(self.condition.as_str()).close();
+        w.open("text")
+            .attr("xml:lang", "en")
+            .text(self.text)
+            .close();
+        w.close();
+    }
+}
+
+impl From<SaslCondition> for SaslFailure {
+    fn from(condition: SaslCondition) -> SaslFailure {
+        SaslFailure::new(condition)
+    }
+}
+
+/// The same words for an unknown account and a wrong password (§6.5.10).
+const fn default_text(condition: SaslCondition) -> &'static str {
+    match condition {
+        SaslCondition::Aborted => "The login was given up.",
+        SaslCondition::AccountDisabled => "This account is disabled.",
+        SaslCondition::CredentialsExpired => "The password has expired.",
+        SaslCondition::EncryptionRequired => "Encryption is required.",
+        SaslCondition::IncorrectEncoding => "The data is not base64.",
+        SaslCondition::InvalidAuthzid => "This login does not give that address.",
+        SaslCondition::InvalidMechanism => "This mechanism is not offered.",
+        SaslCondition::MalformedRequest => "The request is malformed.",
+        SaslCondition::MechanismTooWeak => "This mechanism is too weak.",
+        SaslCondition::NotAuthorized => "Wrong user name or password.",
+        SaslCondition::TemporaryAuthFailure => "Logging in is not possible now.",
+    }
+}

@@ -1,0 +1,281 @@
+//! The steps of one login (RFC 5802, RFC 4616): first message, account, challenge, verdict. An account that does not
+//! exist takes the same steps as one that does.
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
+
+use crate::xmpp::{BareJid, Jid, SaslCondition, ns};
+
+use super::super::negotiation::Io;
+use super::super::{AccountAnswer, Event};
+use super::mechanism::{self, Kind, Mechanism};
+use super::scram::{Binding, Challenge, ClientFirst, Parameters};
+use super::{
+    Auth, Credentials, Exchange, PasswordError, Progress, Refusal, SaslFailure, ScramHash,
+    ScramKeys, keys, plain, prepare_password,
+};
+
+/// Random bytes of our part of a SCRAM nonce (no padding in base64).
+const NONCE_BYTES: usize = 18;
+
+/// `Event::Credentials` is out.
+pub(super) struct Lookup {
+    account: BareJid,
+    login: Login,
+}
+
+enum Login {
+    Scram {
+        first: ClientFirst,
+        hash: ScramHash,
+        mechanism: Mechanism,
+    },
+    /// The password, prepared.
+    Plain(Box<str>),
+}
+
+/// The client's final message is awaited.
+pub(super) struct Challenged {
+    account: BareJid,
+    standing: Standing,
+    mechanism: Mechanism,
+    keys: ScramKeys,
+    challenge: Challenge,
+}
+
+/// `Event::Derive` is out.
+pub(super) struct Deriving {
+    account: BareJid,
+    standing: Standing,
+    keys: ScramKeys,
+}
+
+/// What is known of an account and not told before the password proved right.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Good,
+    Disabled,
+    Unknown,
+}
+
+impl Standing {
+    fn check(self) -> Result<(), SaslFailure> {
+        match self {
+            Standing::Good => Ok(()),
+            Standing::Disabled => Err(SaslCondition::AccountDisabled.into()),
+            Standing::Unknown => Err(SaslCondition::NotAuthorized.into()),
+        }
+    }
+}
+
+impl Auth {
+    /// The client's first message: whom it is about, and whether it may be asked for.
+    pub(super) fn first(
+        &self,
+        mechanism: Mechanism,
+        message: &[u8],
+        io: &mut Io<'_>,
+    ) -> Result<Progress, Refusal> {
+        let (account, login) = match mechanism.kind {
+            Kind::Plain => {
+                let message = plain::Message::parse(message)?;
+                let account = self.account(message.username, message.authzid, io)?;
+                let password =
+                    prepare_password(message.password).map_err(|PasswordError| Refusal {
+                        account: Some(account.clone()),
+                        failure: SaslCondition::NotAuthorized.into(),
+                    })?;
+                (account, Login::Plain(password.into()))
+            }
+            Kind::Scram { hash, plus } => {
+                let first = ClientFirst::parse(message)?;
+                let account = self.account(&first.username, first.authzid.as_deref(), io)?;
+                self.check_binding(&first.binding, plus)?;
+                let login = Login::Scram {
+                    first,
+                    hash,
+                    mechanism,
+                };
+                (account, login)
+            }
+        };
+        io.event = Some(Event::Credentials {
+            account: account.clone(),
+        });
+        Ok(Progress::To(Exchange::Lookup(Lookup { account, login })))
+    }
+
+    /// The account of a user name, and whether it is the one the peer wants to act as (§6.3.8): nobody may act as
+    /// another.
+    fn account(
+        &self,
+        username: &str,
+        authzid: Option<&str>,
+        io: &Io<'_>,
+    ) -> Result<BareJid, Refusal> {
+        // Where SASLprep and RFC 7622 disagree the latter decides what an account can be called.
+        let prepared = stringprep::saslprep(username).unwrap_or(username.into());
+        let account = BareJid::from_parts(Some(&prepared), &io.settings.domain)
+            .map_err(|_| SaslCondition::NotAuthorized)?;
+        let is_other = |authzid: &str| Jid::parse(authzid).ok().as_ref() != Some(account.as_jid());
+        let from_other = self.from.as_ref().is_some_and(|from| *from != account);
+        match from_other || authzid.is_some_and(is_other) {
+            true => Err(Refusal {
+                account: Some(account),
+                failure: SaslCondition::InvalidAuthzid.into(),
+            }),
+            false => Ok(account),
+        }
+    }
+
+    /// RFC 5802 §6.
+    fn check_binding(&self, binding: &Binding, plus: bool) -> Result<(), SaslFailure> {
+        let malformed = SaslFailure::new(SaslCondition::MalformedRequest);
+        match (binding, plus) {
+            (Binding::Impossible, false) => Ok(()),
+            // It would have bound the channel, had it seen our offer: somebody took that away.
+            (Binding::Unoffered, false) if mechanism::can_bind(&self.facts) => {
+                Err(SaslFailure::new(SaslCondition::NotAuthorized)
+                    .text("Channel binding was offered; somebody may be in the middle."))
+            }
+            (Binding::Unoffered, false) => Ok(()),
+            (Binding::Type(kind), true) => match self.binding_data(kind) {
+                Some(_) => Ok(()),
+                None => Err(malformed.text("This type of channel binding is not offered.")),
+            },
+            (Binding::Type(_), false) => {
+                Err(malformed.text("This mechanism does not bind the channel."))
+            }
+            (_, true) => Err(malformed.text("This mechanism must bind the channel.")),
+        }
+    }
+
+    fn binding_data(&self, kind: &str) -> Option<&[u8]> {
+        mechanism::channel_bindings(&self.facts)
+            .find(|(offered, _)| *offered == kind)
+            .map(|(_, data)| data)
+    }
+
+    /// The server answered `Event::Credentials`; an unknown account goes the same way as a known one.
+    pub(super) fn looked_up(
+        &self,
+        lookup: Lookup,
+        answer: AccountAnswer,
+        io: &mut Io<'_>,
+    ) -> Exchange {
+        let Lookup { account, login } = lookup;
+        let (credentials, standing) = match answer {
+            AccountAnswer::Known {
+                credentials,
+                disabled: false,
+            } => (credentials, Standing::Good),
+            AccountAnswer::Known { credentials, .. } => (credentials, Standing::Disabled),
+            AccountAnswer::Unknown => {
+                let settings = io.settings;
+                let key = &settings.fake_salt_key;
+                let fake = Credentials::fake(key, account.as_str(), settings.scram_iterations);
+                (fake, Standing::Unknown)
+            }
+        };
+        match login {
+            Login::Plain(password) => {
+                io.event = Some(Event::Derive {
+                    password,
+                    salt: credentials.salt,
+                    iterations: credentials.iterations,
+                });
+                Exchange::Deriving(Deriving {
+                    account,
+                    standing,
+                    keys: credentials.sha256,
+                })
+            }
+            Login::Scram {
+                first,
+                hash,
+                mechanism,
+            } => {
+                let challenge = self.challenge(first, hash, &credentials, io);
+                Exchange::Challenged(Challenged {
+                    account,
+                    standing,
+                    mechanism,
+                    keys: credentials.keys(hash).clone(),
+                    challenge,
+                })
+            }
+        }
+    }
+
+    /// Makes and writes the server's first message.
+    fn challenge(
+        &self,
+        first: ClientFirst,
+        hash: ScramHash,
+        credentials: &Credentials,
+        io: &mut Io<'_>,
+    ) -> Challenge {
+        let mut nonce = [0; NONCE_BYTES];
+        io.entropy.fill(&mut nonce);
+        let channel_binding = match &first.binding {
+            Binding::Type(kind) => self.binding_data(kind).unwrap_or_default(),
+            Binding::Impossible | Binding::Unoffered => &[],
+        };
+        let parameters = Parameters {
+            hash,
+            nonce: &BASE64_STANDARD_NO_PAD.encode(nonce),
+            salt: &credentials.salt,
+            iterations: credentials.iterations,
+            advertised: Some(&mechanism::advertised_digest(&self.facts, hash)),
+            channel_binding,
+        };
+        let challenge = Challenge::new(first, &parameters);
+        io.writer()
+            .open_ns("challenge", ns::SASL)
+            .text(&BASE64_STANDARD.encode(challenge.server_first()))
+            .close();
+        challenge
+    }
+}
+
+impl Challenged {
+    pub(super) fn verify(self, message: &[u8]) -> Result<Progress, Refusal> {
+        let account = self.account;
+        let verified = self
+            .challenge
+            .verify(message, &self.keys)
+            .and_then(|last| self.standing.check().map(|()| last));
+        match verified {
+            Ok(last) => Ok(Progress::Success {
+                account,
+                mechanism: self.mechanism.name,
+                data: Some(last),
+            }),
+            Err(failure) => Err(Refusal {
+                account: Some(account),
+                failure,
+            }),
+        }
+    }
+}
+
+impl Deriving {
+    pub(super) fn compare(self, derived: &ScramKeys) -> Result<Progress, Refusal> {
+        let account = self.account;
+        let right = keys::equal(&derived.stored_key, &self.keys.stored_key);
+        let checked = match right {
+            true => self.standing.check(),
+            false => Err(SaslCondition::NotAuthorized.into()),
+        };
+        match checked {
+            Ok(()) => Ok(Progress::Success {
+                account,
+                mechanism: "PLAIN",
+                data: None,
+            }),
+            Err(failure) => Err(Refusal {
+                account: Some(account),
+                failure,
+            }),
+        }
+    }
+}

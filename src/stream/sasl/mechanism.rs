@@ -1,0 +1,124 @@
+//! Which mechanisms and channel bindings there are (RFC 5802 §4, RFC 9266, RFC 5929 §4), and the digest by which
+//! XEP-0474 proves that nobody took any away.
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use super::{ScramHash, TlsFacts};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Scram {
+        hash: ScramHash,
+        /// With channel binding.
+        plus: bool,
+    },
+    Plain,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mechanism {
+    pub name: &'static str,
+    pub kind: Kind,
+}
+
+const fn scram(name: &'static str, hash: ScramHash, plus: bool) -> Mechanism {
+    Mechanism {
+        name,
+        kind: Kind::Scram { hash, plus },
+    }
+}
+
+/// Strongest first.
+const MECHANISMS: [Mechanism; 7] = [
+    scram("SCRAM-SHA-512-PLUS", ScramHash::Sha512, true),
+    scram("SCRAM-SHA-256-PLUS", ScramHash::Sha256, true),
+    scram("SCRAM-SHA-1-PLUS", ScramHash::Sha1, true),
+    scram("SCRAM-SHA-512", ScramHash::Sha512, false),
+    scram("SCRAM-SHA-256", ScramHash::Sha256, false),
+    scram("SCRAM-SHA-1", ScramHash::Sha1, false),
+    Mechanism {
+        name: "PLAIN",
+        kind: Kind::Plain,
+    },
+];
+
+/// What this connection can offer, strongest first.
+pub fn offered(facts: &TlsFacts) -> impl Iterator<Item = Mechanism> {
+    let can_bind = can_bind(facts);
+    let possible = move |mechanism: &Mechanism| {
+        can_bind || !matches!(mechanism.kind, Kind::Scram { plus: true, .. })
+    };
+    MECHANISMS.into_iter().filter(possible)
+}
+
+/// Types and data of the channel bindings of this connection, strongest first.
+pub fn channel_bindings(facts: &TlsFacts) -> impl Iterator<Item = (&'static str, &[u8])> {
+    let exporter = facts.exporter.as_ref().map(<[u8; 32]>::as_slice);
+    let exporter = exporter.map(|data| ("tls-exporter", data));
+    let end_point = facts.end_point.as_deref();
+    exporter
+        .into_iter()
+        .chain(end_point.map(|data| ("tls-server-end-point", data)))
+}
+
+pub fn can_bind(facts: &TlsFacts) -> bool {
+    channel_bindings(facts).next().is_some()
+}
+
+/// XEP-0474 §5.1: digest of all that was advertised.
+pub fn advertised_digest(facts: &TlsFacts, hash: ScramHash) -> String {
+    let mechanisms = offered(facts).map(|mechanism| mechanism.name);
+    let bindings = channel_bindings(facts).map(|(kind, _)| kind);
+    digest(mechanisms.collect(), bindings.collect(), hash)
+}
+
+fn digest(mut mechanisms: Vec<&str>, mut bindings: Vec<&str>, hash: ScramHash) -> String {
+    mechanisms.sort_unstable();
+    bindings.sort_unstable();
+    let mut text = mechanisms.join("\x1e");
+    if !bindings.is_empty() {
+        text.push('\x1f');
+        text.push_str(&bindings.join("\x1e"));
+    }
+    BASE64_STANDARD.encode(hash.digest(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digest_of_the_example() {
+        // XEP-0474 §5.3
+        let mechanisms = vec!["SCRAM-SHA-1-PLUS", "SCRAM-SHA-1"];
+        let bindings = vec!["tls-server-end-point", "tls-exporter"];
+        let digest = digest(mechanisms, bindings, ScramHash::Sha1);
+        assert_eq!(digest, "G6k/rBLDqgOhRRaCuuatSDFkJ08=");
+    }
+
+    #[test]
+    fn offers_follow_what_tls_can_do() {
+        let names = |facts: &TlsFacts| {
+            let names: Vec<_> = offered(facts).map(|mechanism| mechanism.name).collect();
+            names.join(" ")
+        };
+        let bindings = |facts: &TlsFacts| {
+            let kinds: Vec<_> = channel_bindings(facts).map(|(kind, _)| kind).collect();
+            kinds.join(" ")
+        };
+        let mut facts = TlsFacts::default();
+        assert_eq!(
+            names(&facts),
+            "SCRAM-SHA-512 SCRAM-SHA-256 SCRAM-SHA-1 PLAIN"
+        );
+        assert_eq!(bindings(&facts), "");
+        facts.end_point = Some([1; 32].into());
+        assert_eq!(
+            names(&facts),
+            "SCRAM-SHA-512-PLUS SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-512 SCRAM-SHA-256 SCRAM-SHA-1 PLAIN"
+        );
+        assert_eq!(bindings(&facts), "tls-server-end-point");
+        facts.exporter = Some([2; 32]);
+        assert_eq!(bindings(&facts), "tls-exporter tls-server-end-point");
+    }
+}

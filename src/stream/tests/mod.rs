@@ -1,0 +1,347 @@
+//! Whole streams against a tiny client and a tiny server. Every script runs with its bytes cut in several ways.
+
+mod bound;
+mod headers;
+mod logins;
+
+use std::num::NonZeroU32;
+use std::rc::Rc;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use ring::{digest, hmac, pbkdf2};
+
+use super::*;
+use crate::xmpp::Condition;
+
+const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
+    xmlns:stream='http://etherx.jabber.org/streams' to='localhost' version='1.0'>";
+const PLAIN_ROMEO: &str =
+    "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHBlbmNpbA==</auth>";
+const BIND: &str = "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
+const EXPORTER: [u8; 32] = [3; 32];
+const END_POINT: [u8; 4] = [4; 4];
+
+/// Bytes in one read: alone, few, all.
+const CUTS: [usize; 3] = [1, 7, usize::MAX];
+
+/// Counts, so that every id and nonce is another one.
+struct Counter(u8);
+
+impl Entropy for Counter {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        self.0 += 1;
+        bytes.fill(self.0);
+    }
+}
+
+/// A stream with the server's side of its events.
+struct Peer {
+    stream: Stream,
+    entropy: Counter,
+    cut: usize,
+    events: Vec<String>,
+    disabled: bool,
+    /// Answers to logins are kept back.
+    slow: bool,
+    held: Option<Event>,
+}
+
+fn settings() -> Rc<StreamSettings> {
+    let limits = |bytes| Limits {
+        bytes,
+        depth: 8,
+        attributes: 8,
+        elements: 32,
+    };
+    Rc::new(StreamSettings {
+        domain: "localhost".into(),
+        lang: "en",
+        limits_before_authentication: limits(1000),
+        limits: limits(5000),
+        idle_seconds_max: 600,
+        failures_max: 3,
+        scram_iterations: 10,
+        fake_salt_key: [9; 32],
+        caps: "<c xmlns='http://jabber.org/protocol/caps' ver='x'/>".into(),
+    })
+}
+
+fn facts() -> TlsFacts {
+    TlsFacts {
+        exporter: Some(EXPORTER),
+        end_point: Some(END_POINT.into()),
+        server_name: None,
+        version_1_3: true,
+    }
+}
+
+impl Peer {
+    fn plain(cut: usize) -> Peer {
+        Peer {
+            stream: Stream::new(settings(), false),
+            entropy: Counter(0),
+            cut,
+            events: Vec::new(),
+            disabled: false,
+            slow: false,
+            held: None,
+        }
+    }
+
+    fn with_facts(cut: usize, facts: TlsFacts) -> Peer {
+        let mut peer = Peer::plain(cut);
+        peer.stream = Stream::new(settings(), true);
+        peer.stream.secured(facts);
+        peer
+    }
+
+    /// TLS from the first byte, header exchanged.
+    fn secured(cut: usize) -> Peer {
+        let mut peer = Peer::with_facts(cut, facts());
+        peer.send(HEADER);
+        peer
+    }
+
+    /// Logged in, header exchanged.
+    fn authenticated(cut: usize) -> Peer {
+        let mut peer = Peer::secured(cut);
+        peer.send(PLAIN_ROMEO);
+        peer.send(HEADER);
+        peer.events.clear();
+        peer
+    }
+
+    fn bound(cut: usize) -> Peer {
+        let mut peer = Peer::authenticated(cut);
+        peer.send(BIND);
+        assert!(peer.stream.is_bound());
+        peer.events.clear();
+        peer
+    }
+
+    /// What comes back.
+    fn send(&mut self, text: &str) -> String {
+        let mut out = Vec::new();
+        for mut input in text.as_bytes().chunks(self.cut.min(text.len().max(1))) {
+            self.poll(&mut input, &mut out);
+            assert!(input.is_empty());
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    fn poll(&mut self, input: &mut &[u8], out: &mut Vec<u8>) {
+        while let Some(event) = self.stream.poll(input, &mut self.entropy, out) {
+            self.event(event);
+        }
+    }
+
+    /// Goes on without input.
+    fn wake(&mut self) -> String {
+        let mut out = Vec::new();
+        self.poll(&mut &[][..], &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn event(&mut self, event: Event) {
+        self.events.push(match &event {
+            Event::StartTls => "starttls".into(),
+            Event::Credentials { account } => format!("credentials {account}"),
+            Event::Derive { password, .. } => format!("derive {password}"),
+            Event::Failed { account, condition } => {
+                let account = account.as_ref().map_or("-", |account| account.as_str());
+                format!("failed {account} {}", condition.as_str())
+            }
+            Event::Authenticated { account, mechanism } => {
+                format!("authenticated {account} {mechanism}")
+            }
+            Event::Bind { account, resource } => format!("bind {account} {resource:?}"),
+            Event::Stanza(element) => element.source().into(),
+            Event::Whitespace => "whitespace".into(),
+            Event::Closed(error) => {
+                let condition = error.as_ref().map_or("regularly", |e| e.condition.as_str());
+                format!("closed {condition}")
+            }
+        });
+        match self.slow {
+            true => self.held = Some(event),
+            false => self.answer(event),
+        }
+    }
+
+    fn answer(&mut self, event: Event) {
+        match event {
+            Event::Credentials { account } => {
+                let answer = match account.as_str() {
+                    "romeo@localhost" => AccountAnswer::Known {
+                        credentials: sasl::new_credentials("pencil", [5; 16], 10),
+                        disabled: self.disabled,
+                    },
+                    _ => AccountAnswer::Unknown,
+                };
+                self.stream.credentials(answer);
+            }
+            Event::Derive {
+                password,
+                salt,
+                iterations,
+            } => {
+                let hash = ScramHash::Sha256;
+                let keys = sasl::derive(&password, &salt, iterations, hash);
+                self.stream.derived(keys);
+            }
+            Event::Failed { .. } => self.stream.release_failure(),
+            Event::Bind { resource, .. } if resource.as_deref() == Some("taken") => {
+                self.stream.bind_refused(Condition::Conflict.into());
+            }
+            Event::Bind { account, resource } => {
+                let resource = resource.as_deref().unwrap_or("made");
+                self.stream.bound(&account.with_resource(resource).unwrap());
+            }
+            _ => {}
+        }
+    }
+
+    /// The events since the last call.
+    fn happened(&mut self) -> String {
+        std::mem::take(&mut self.events).join("; ")
+    }
+
+    fn auth(&mut self, mechanism: &str, message: &str) -> String {
+        self.auth_raw(mechanism, &BASE64_STANDARD.encode(message))
+    }
+
+    fn auth_raw(&mut self, mechanism: &str, text: &str) -> String {
+        self.send(&format!(
+            "<auth xmlns='{}' mechanism='{mechanism}'>{text}</auth>",
+            crate::xmpp::ns::SASL
+        ))
+    }
+
+    fn respond(&mut self, message: &str) -> String {
+        let message = BASE64_STANDARD.encode(message);
+        let ns = crate::xmpp::ns::SASL;
+        self.send(&format!("<response xmlns='{ns}'>{message}</response>"))
+    }
+
+    /// A client's SCRAM: the answer to its last message, after it checked the server's proof.
+    fn scram(&mut self, login: &Login) -> String {
+        let bare = format!("n={},r=client-nonce", login.username);
+        let challenge = self.auth(login.mechanism, &format!("{}{bare}", login.gs2_header));
+        let Some(server_first) = payload(&challenge, "challenge") else {
+            return challenge;
+        };
+        let value = |name: &str| {
+            let mut values = server_first.split(',');
+            values.find_map(|v| v.strip_prefix(name)).unwrap()
+        };
+        let salt = BASE64_STANDARD.decode(value("s=")).unwrap();
+        let (digest, hmac, pbkdf2) = login.algorithms();
+        let mut salted = vec![0; digest.output_len()];
+        let iterations = NonZeroU32::new(value("i=").parse().unwrap()).unwrap();
+        let password = login.password.as_bytes();
+        pbkdf2::derive(pbkdf2, iterations, &salt, password, &mut salted);
+        let sign = |key: &[u8], text: &str| {
+            let tag = hmac::sign(&hmac::Key::new(hmac, key), text.as_bytes());
+            tag.as_ref().to_vec()
+        };
+        let channel_binding = [login.gs2_header.as_bytes(), login.channel_binding].concat();
+        let without_proof = format!(
+            "c={},r={}",
+            BASE64_STANDARD.encode(channel_binding),
+            value("r=")
+        );
+        let signed = format!("{bare},{server_first},{without_proof}");
+        let client_key = sign(&salted, "Client Key");
+        let stored_key = digest::digest(digest, &client_key);
+        let signature = sign(stored_key.as_ref(), &signed);
+        let proof: Vec<u8> = client_key
+            .iter()
+            .zip(&signature)
+            .map(|(a, b)| a ^ b)
+            .collect();
+        let proof = BASE64_STANDARD.encode(proof);
+        let answer = self.respond(&format!("{without_proof},p={proof}"));
+        if let Some(server_last) = payload(&answer, "success") {
+            let server_key = sign(&salted, "Server Key");
+            let signature = BASE64_STANDARD.encode(sign(&server_key, &signed));
+            assert_eq!(server_last, format!("v={signature}"));
+        }
+        answer
+    }
+}
+
+/// What a client does for one login.
+#[derive(Clone, Copy)]
+struct Login {
+    mechanism: &'static str,
+    gs2_header: &'static str,
+    channel_binding: &'static [u8],
+    username: &'static str,
+    password: &'static str,
+}
+
+const LOGIN: Login = Login {
+    mechanism: "SCRAM-SHA-256",
+    gs2_header: "n,,",
+    channel_binding: b"",
+    username: "romeo",
+    password: "pencil",
+};
+
+impl Login {
+    fn algorithms(
+        &self,
+    ) -> (
+        &'static digest::Algorithm,
+        hmac::Algorithm,
+        pbkdf2::Algorithm,
+    ) {
+        match self.mechanism.trim_end_matches("-PLUS") {
+            "SCRAM-SHA-1" => (
+                &digest::SHA1_FOR_LEGACY_USE_ONLY,
+                hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+                pbkdf2::PBKDF2_HMAC_SHA1,
+            ),
+            "SCRAM-SHA-256" => (
+                &digest::SHA256,
+                hmac::HMAC_SHA256,
+                pbkdf2::PBKDF2_HMAC_SHA256,
+            ),
+            _ => (
+                &digest::SHA512,
+                hmac::HMAC_SHA512,
+                pbkdf2::PBKDF2_HMAC_SHA512,
+            ),
+        }
+    }
+}
+
+/// Decoded text of an answer that is this SASL element.
+fn payload(answer: &str, name: &str) -> Option<String> {
+    let text = answer
+        .strip_prefix(&format!("<{name} xmlns='{}'>", crate::xmpp::ns::SASL))?
+        .strip_suffix(&format!("</{name}>"))?;
+    let text = BASE64_STANDARD.decode(text).unwrap();
+    Some(String::from_utf8(text).unwrap())
+}
+
+fn failure(condition: &str) -> String {
+    format!("<failure xmlns='{}'><{condition}/>", crate::xmpp::ns::SASL)
+}
+
+fn error(condition: &str) -> String {
+    format!("<stream:error><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>")
+}
+
+#[track_caller]
+fn assert_in(part: &str, whole: &str) {
+    assert!(whole.contains(part), "no {part}\nin {whole}");
+}
+
+/// The stream ended with this error.
+#[track_caller]
+fn assert_fails(out: &str, condition: &str) {
+    assert_in(&error(condition), out);
+    assert!(out.ends_with("</stream:error></stream:stream>"), "{out}");
+}
