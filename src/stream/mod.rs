@@ -276,7 +276,7 @@ impl Stream {
                 }),
             };
             let event = match element {
-                Ok(element) if negotiation::is_stream_error(&element) => {
+                Ok(element) if self.header_sent && negotiation::is_stream_error(&element) => {
                     Some(self.peer_closed(out))
                 }
                 Ok(element) => self.run(entropy, out, |state, io| state.handle(element, io)),

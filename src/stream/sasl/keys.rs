@@ -47,7 +47,7 @@ pub fn prepare_password(text: &str) -> Result<Cow<'_, str>, PasswordError> {
 pub fn derive(password: &str, salt: &[u8], iterations: u32, hash: ScramHash) -> ScramKeys {
     let mut buffer = [0; digest::MAX_OUTPUT_LEN];
     let salted = buffer
-        .get_mut(..hash.len())
+        .get_mut(..hash.output_bytes())
         .expect("no hash is longer than the longest");
     let iterations = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
     pbkdf2::derive(hash.pbkdf2(), iterations, salt, password.as_bytes(), salted);
@@ -88,8 +88,8 @@ impl Credentials {
             *to = *from;
         }
         let keys = |hash: ScramHash| ScramKeys {
-            stored_key: vec![0; hash.len()].into(),
-            server_key: vec![0; hash.len()].into(),
+            stored_key: vec![0; hash.output_bytes()].into(),
+            server_key: vec![0; hash.output_bytes()].into(),
         };
         Credentials {
             salt,
@@ -133,7 +133,7 @@ impl ScramHash {
     }
 
     /// Bytes of its output.
-    pub fn len(self) -> usize {
+    fn output_bytes(self) -> usize {
         self.algorithms().0.output_len()
     }
 
@@ -177,7 +177,7 @@ mod tests {
             assert_eq!(keys, &derive("pencil", &[7; 16], 3, hash));
             assert_eq!(
                 (keys.stored_key.len(), keys.server_key.len()),
-                (hash.len(), hash.len())
+                (hash.output_bytes(), hash.output_bytes())
             );
         }
     }

@@ -39,7 +39,7 @@ fn requests_to_bind_that_are_refused() {
         for cut in CUTS {
             let mut peer = Peer::authenticated(cut);
             let out = peer.send(&text);
-            assert!(out.starts_with("<iq type='error' "), "{text}: {out}");
+            assert!(out.starts_with("<iq type='error'"), "{text}: {out}");
             assert_eq!(out.contains(" id='b'"), text.contains(" id='b'"));
             assert_in(&error(condition), &out);
             assert!(!peer.stream.is_bound());
