@@ -1,8 +1,13 @@
 //! Accounts: name, credentials, state.
-use crate::stream::Credentials;
+use crate::stream::{Credentials, ScramKeys};
 use crate::xmpp::Timestamp;
 
-use super::{StoreError, Tx};
+use super::codec::{Decoder, Encoder};
+use super::schema::{
+    ACCOUNTS, ARCHIVE_PREFERENCES, BLOCKED, CREDENTIALS, LAST_ACTIVITY, META, META_NEXT_ACCOUNT,
+    PRIVATE_XML, PURGE, ROSTER, ROSTER_LOG, ROSTER_VERSIONS, UNSEEN_FROM, VCARDS,
+};
+use super::{StoreError, Tx, Writing, texts_of};
 
 /// Number of an account; never reused, also not after deletion. First part of every key of its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,46 +22,159 @@ pub struct Account {
 
 /// `name` is always the prepared localpart (RFC 7622 §3.3).
 impl Tx {
-    pub fn account(&self, _name: &str) -> Result<Option<Account>, StoreError> {
-        todo!()
+    pub fn account(&self, name: &str) -> Result<Option<Account>, StoreError> {
+        let row = self.view(ACCOUNTS)?;
+        let row = row.get(name)?;
+        row.map(|row| decode_account(row.value())).transpose()
     }
-    pub fn credentials(&self, _id: AccountId) -> Result<Option<Credentials>, StoreError> {
-        todo!()
+
+    pub fn credentials(&self, id: AccountId) -> Result<Option<Credentials>, StoreError> {
+        let row = self.view(CREDENTIALS)?;
+        let row = row.get(id.0)?;
+        row.map(|row| decode_credentials(row.value())).transpose()
     }
+
     /// `None`: the name is taken.
     pub fn add_account(
         &mut self,
-        _name: &str,
-        _credentials: &Credentials,
-        _now: Timestamp,
+        name: &str,
+        credentials: &Credentials,
+        now: Timestamp,
     ) -> Result<Option<AccountId>, StoreError> {
-        todo!()
+        if self.account(name)?.is_some() {
+            return Ok(None);
+        }
+        let next = self
+            .view(META)?
+            .get(META_NEXT_ACCOUNT)?
+            .map(|row| row.value());
+        let next = next.unwrap_or(1);
+        let id = u32::try_from(next).ok().filter(|id| *id < u32::MAX);
+        let id = AccountId(id.ok_or_else(|| StoreError::Io("no account number is left".into()))?);
+        let account = Account {
+            id,
+            disabled: false,
+            created: now,
+        };
+        let Writing { txn, .. } = self.writing()?;
+        txn.open_table(META)?.insert(META_NEXT_ACCOUNT, next + 1)?;
+        txn.open_table(ACCOUNTS)?
+            .insert(name, encode_account(&account).as_slice())?;
+        self.set_credentials(id, credentials)?;
+        Ok(Some(id))
     }
+
     pub fn set_credentials(
         &mut self,
-        _id: AccountId,
-        _credentials: &Credentials,
+        id: AccountId,
+        credentials: &Credentials,
     ) -> Result<(), StoreError> {
-        todo!()
+        let Writing { txn, .. } = self.writing()?;
+        txn.open_table(CREDENTIALS)?
+            .insert(id.0, encode_credentials(credentials).as_slice())?;
+        Ok(())
     }
-    pub fn set_account_disabled(
-        &mut self,
-        _name: &str,
-        _disabled: bool,
-    ) -> Result<bool, StoreError> {
-        todo!()
+
+    /// False: no such account.
+    pub fn set_account_disabled(&mut self, name: &str, disabled: bool) -> Result<bool, StoreError> {
+        let Some(mut account) = self.account(name)? else {
+            return Ok(false);
+        };
+        if account.disabled != disabled {
+            account.disabled = disabled;
+            let Writing { txn, .. } = self.writing()?;
+            txn.open_table(ACCOUNTS)?
+                .insert(name, encode_account(&account).as_slice())?;
+        }
+        Ok(true)
     }
+
     /// Removes the name and all of the account's data at once but its archive, which `purge_step` removes in small steps.
     /// False: no such account.
-    pub fn delete_account(&mut self, _name: &str) -> Result<bool, StoreError> {
-        todo!()
+    pub fn delete_account(&mut self, name: &str) -> Result<bool, StoreError> {
+        let Some(Account { id, .. }) = self.account(name)? else {
+            return Ok(false);
+        };
+        let Writing { txn, mut memory } = self.writing()?;
+        txn.open_table(ACCOUNTS)?.remove(name)?;
+        txn.open_table(CREDENTIALS)?.remove(id.0)?;
+        txn.open_table(VCARDS)?.remove(id.0)?;
+        txn.open_table(LAST_ACTIVITY)?.remove(id.0)?;
+        txn.open_table(ARCHIVE_PREFERENCES)?.remove(id.0)?;
+        txn.open_table(UNSEEN_FROM)?.remove(id.0)?;
+        txn.open_table(ROSTER_VERSIONS)?.remove(id.0)?;
+        let end = id.0.saturating_add(1);
+        txn.open_table(ROSTER)?
+            .retain_in(texts_of(id), |_, _| false)?;
+        txn.open_table(BLOCKED)?
+            .retain_in(texts_of(id), |_, _| false)?;
+        txn.open_table(ROSTER_LOG)?
+            .retain_in((id.0, 0)..(end, 0), |_, _| false)?;
+        txn.open_table(PRIVATE_XML)?
+            .retain_in((id.0, "", "")..(end, "", ""), |_, _| false)?;
+        // From here on the account has no rows in memory, so the purge need look at the tables only.
+        memory.checkpoint(txn)?;
+        memory.unseen_from.remove(&id);
+        txn.open_table(PURGE)?.insert(id.0, ())?;
+        Ok(true)
     }
-    /// Removes up to `rows_max` rows of deleted accounts' archives; true while there is more.
-    pub fn purge_step(&mut self, _rows_max: usize) -> Result<bool, StoreError> {
-        todo!()
-    }
+
     /// All accounts in order of name.
     pub fn accounts(&self) -> Result<Vec<(String, Account)>, StoreError> {
-        todo!()
+        let table = self.view(ACCOUNTS)?;
+        let rows = table.range::<&str>(..)?;
+        rows.map(|row| {
+            let (name, row) = row?;
+            Ok((name.value().to_string(), decode_account(row.value())?))
+        })
+        .collect()
     }
+}
+
+fn encode_account(account: &Account) -> Vec<u8> {
+    Encoder::default()
+        .number(account.id.0.into())
+        .flag(account.disabled)
+        .time(account.created)
+        .done()
+}
+
+fn decode_account(bytes: &[u8]) -> Result<Account, StoreError> {
+    let mut row = Decoder::new(bytes);
+    Ok(Account {
+        id: AccountId(row.number_u32()?),
+        disabled: row.flag()?,
+        created: row.time()?,
+    })
+}
+
+fn encode_credentials(credentials: &Credentials) -> Vec<u8> {
+    let head = Encoder::default()
+        .raw(&credentials.salt)
+        .number(credentials.iterations.into());
+    let keys = [&credentials.sha1, &credentials.sha256, &credentials.sha512];
+    keys.into_iter()
+        .fold(head, |out, keys| {
+            out.bytes(&keys.stored_key).bytes(&keys.server_key)
+        })
+        .done()
+}
+
+fn decode_credentials(bytes: &[u8]) -> Result<Credentials, StoreError> {
+    let mut row = Decoder::new(bytes);
+    let salt = row.array()?;
+    let iterations = row.number_u32()?;
+    let mut keys = || -> Result<ScramKeys, StoreError> {
+        Ok(ScramKeys {
+            stored_key: row.bytes()?.into(),
+            server_key: row.bytes()?.into(),
+        })
+    };
+    Ok(Credentials {
+        salt,
+        iterations,
+        sha1: keys()?,
+        sha256: keys()?,
+        sha512: keys()?,
+    })
 }

@@ -4,9 +4,18 @@
 //! message writes to. `archive` (account, sequence) and `archive_with` (account, hash of peer, sequence) are the index;
 //! rows newer than the index's checkpoint live in memory only (rebuilt at start from the tail of `stanzas`) and are moved
 //! to the tables together once there are enough, so that scattered pages are written rarely.
-use crate::xmpp::{BareJid, Jid, Timestamp};
+use std::collections::hash_map::Entry;
 
-use super::{AccountId, StoreError, Tx};
+use crate::xmpp::{Jid, Timestamp};
+
+use super::codec::{Decoder, Encoder};
+use super::index::Span;
+use super::schema::{ARCHIVE, ARCHIVE_PREFERENCES, STANZAS, UNSEEN_FROM};
+use super::stanza::{StanzaRow, bare, peer_hash};
+use super::{AccountId, StoreError, Tx, View, Writing};
+
+/// `Tx::count` counts no further.
+const COUNTED_MAX: u64 = 10_000;
 
 /// Id of an archived stanza: its place in arrival order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -91,78 +100,252 @@ pub struct ArchivePreferences {
 
 impl Tx {
     /// Appends. The time stored is never earlier than that of the record before it. Returns the id and the time stored.
-    pub fn append(&mut self, _record: &Record<'_>) -> Result<(ArchiveId, Timestamp), StoreError> {
-        todo!()
+    pub fn append(&mut self, record: &Record<'_>) -> Result<(ArchiveId, Timestamp), StoreError> {
+        let Writing { txn, mut memory } = self.writing()?;
+        let (sequence, at) = memory.next(record.at);
+        let stanza = StanzaRow::new(record, at);
+        let bytes = stanza.encode();
+        txn.open_table(STANZAS)?
+            .insert(sequence, bytes.as_slice())?;
+        memory.remember(sequence, &stanza, bytes.len());
+        for owner in stanza.owners.iter().filter(|owner| owner.unseen) {
+            if let Entry::Vacant(first) = memory.unseen_from.entry(owner.account) {
+                first.insert(sequence);
+                txn.open_table(UNSEEN_FROM)?
+                    .insert(owner.account.0, sequence)?;
+            }
+        }
+        Ok((ArchiveId(sequence), at))
     }
+
+    /// A page of what matches. RSM (XEP-0059 §2.5): one that ends before an id is counted from there.
     pub fn page(
         &self,
-        _account: AccountId,
-        _query: &ArchiveQuery,
+        account: AccountId,
+        query: &ArchiveQuery,
     ) -> Result<ArchivePage, StoreError> {
-        todo!()
+        let mut span = self.span(query)?;
+        span.cut(query.page_after, query.page_before);
+        let backward =
+            query.backward || (query.page_before.is_some() && query.page_after.is_none());
+        let stanzas = self.view(STANZAS)?;
+        let mut page = ArchivePage {
+            stanzas: Vec::new(),
+            complete: true,
+        };
+        let peer = query.with.as_ref().map(|with| peer_hash(with.as_str()));
+        self.visit(account, peer, span, backward, &mut |row| {
+            if !matches(&stanzas, row.sequence, account, query.with.as_ref())? {
+                return Ok(true);
+            }
+            if page.stanzas.len() == query.max {
+                page.complete = false;
+                return Ok(false);
+            }
+            page.stanzas.push(read(&stanzas, row.sequence)?);
+            Ok(true)
+        })?;
+        if backward {
+            page.stanzas.reverse();
+        }
+        Ok(page)
     }
+
+    /// How many stanzas match, wherever the page begins (XEP-0059 §2.6); `None`: too many to count.
+    pub fn count(
+        &self,
+        account: AccountId,
+        query: &ArchiveQuery,
+    ) -> Result<Option<u64>, StoreError> {
+        let span = self.span(query)?;
+        let stanzas = self.view(STANZAS)?;
+        let full = query.with.as_ref().filter(|with| !with.is_bare());
+        let peer = query.with.as_ref().map(|with| peer_hash(with.as_str()));
+        let (mut looked_at, mut count) = (0, 0);
+        self.visit(account, peer, span, false, &mut |row| {
+            looked_at += 1;
+            count += u64::from(matches(&stanzas, row.sequence, account, full)?);
+            Ok(looked_at <= COUNTED_MAX)
+        })?;
+        Ok((looked_at <= COUNTED_MAX).then_some(count))
+    }
+
     /// True if this archive holds the id (RSM and extended queries: `item-not-found` otherwise).
-    pub fn archived(&self, _account: AccountId, _id: ArchiveId) -> Result<bool, StoreError> {
-        todo!()
+    pub fn archived(&self, account: AccountId, id: ArchiveId) -> Result<bool, StoreError> {
+        if self.memory()?.holds(account, id.0) {
+            return Ok(true);
+        }
+        Ok(self.view(ARCHIVE)?.get((account.0, id.0))?.is_some())
     }
+
     /// Stanzas of these ids, in order of arrival; `None` if one is not in this archive.
     pub fn archived_ids(
         &self,
-        _account: AccountId,
-        _ids: &[ArchiveId],
+        account: AccountId,
+        ids: &[ArchiveId],
     ) -> Result<Option<Vec<Stored>>, StoreError> {
-        todo!()
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        for id in &ids {
+            if !self.archived(account, *id)? {
+                return Ok(None);
+            }
+        }
+        let stanzas = self.view(STANZAS)?;
+        let stored = ids.iter().map(|id| read(&stanzas, id.0));
+        stored.collect::<Result<Vec<_>, _>>().map(Some)
     }
+
     /// Oldest and newest: id and time (XEP-0313 §4.3 metadata).
     pub fn archive_ends(
         &self,
-        _account: AccountId,
+        account: AccountId,
     ) -> Result<Option<[(ArchiveId, Timestamp); 2]>, StoreError> {
-        todo!()
+        let stanzas = self.view(STANZAS)?;
+        let end = |backward| -> Result<Option<(ArchiveId, Timestamp)>, StoreError> {
+            let mut found = None;
+            self.visit(account, None, Span::ALL, backward, &mut |row| {
+                found = Some(row.sequence);
+                Ok(false)
+            })?;
+            found
+                .map(|sequence| {
+                    let row = stanzas.get(sequence)?.ok_or_else(missing)?;
+                    Ok((ArchiveId(sequence), StanzaRow::time_of(row.value())?))
+                })
+                .transpose()
+        };
+        Ok(match (end(false)?, end(true)?) {
+            (Some(oldest), Some(newest)) => Some([oldest, newest]),
+            _ => None,
+        })
     }
+
     pub fn archive_preferences(
         &self,
-        _account: AccountId,
+        account: AccountId,
     ) -> Result<ArchivePreferences, StoreError> {
-        todo!()
+        let table = self.view(ARCHIVE_PREFERENCES)?;
+        let Some(row) = table.get(account.0)? else {
+            return Ok(ArchivePreferences::default());
+        };
+        let mut row = Decoder::new(row.value());
+        Ok(ArchivePreferences {
+            default: match row.byte()? {
+                0 => DefaultPolicy::Always,
+                1 => DefaultPolicy::Roster,
+                _ => DefaultPolicy::Never,
+            },
+            always: row.texts()?,
+            never: row.texts()?,
+        })
     }
+
     pub fn set_archive_preferences(
         &mut self,
-        _account: AccountId,
-        _preferences: &ArchivePreferences,
+        account: AccountId,
+        preferences: &ArchivePreferences,
     ) -> Result<(), StoreError> {
-        todo!()
+        let default = match preferences.default {
+            DefaultPolicy::Always => 0,
+            DefaultPolicy::Roster => 1,
+            DefaultPolicy::Never => 2,
+        };
+        let row = Encoder::default()
+            .byte(default)
+            .texts(&preferences.always)
+            .texts(&preferences.never);
+        let Writing { txn, .. } = self.writing()?;
+        txn.open_table(ARCHIVE_PREFERENCES)?
+            .insert(account.0, row.done().as_slice())?;
+        Ok(())
     }
-    /// Up to `max` unseen stanzas of an account after `after`, oldest first. Costs nothing for an account that has none.
-    pub fn unseen(
-        &self,
-        _account: AccountId,
-        _after: Option<ArchiveId>,
-        _max: usize,
-    ) -> Result<Vec<Stored>, StoreError> {
-        todo!()
+
+    /// Bytes of all stored stanzas with what else of the file they take, roughly.
+    pub fn stored_bytes(&self) -> Result<u64, StoreError> {
+        Ok(self.memory()?.stored_bytes())
     }
-    pub fn unseen_count(&self, _account: AccountId) -> Result<usize, StoreError> {
-        todo!()
-    }
-    /// All unseen up to and including this id have been delivered.
-    pub fn mark_seen(&mut self, _account: AccountId, _up_to: ArchiveId) -> Result<(), StoreError> {
-        todo!()
-    }
-    /// Moves the in-memory index rows to the tables if there are enough of them; called once per batch.
-    pub fn checkpoint_if_due(&mut self) -> Result<(), StoreError> {
-        todo!()
-    }
-    /// Removes up to `rows_max` of the oldest stanzas of the whole store that are older than `before` (or, with `None`,
-    /// whatever is oldest), with all their index rows. Returns how many. Ids are never reused.
-    pub fn prune_oldest(
-        &mut self,
-        _before: Option<Timestamp>,
-        _rows_max: usize,
-    ) -> Result<usize, StoreError> {
-        todo!()
+
+    /// The sequences a query is about, before paging.
+    fn span(&self, query: &ArchiveQuery) -> Result<Span, StoreError> {
+        let mut span = Span::ALL;
+        span.cut(query.after_id, query.before_id);
+        if query.start.is_none() && query.end.is_none() {
+            return Ok(span);
+        }
+        let stanzas = self.view(STANZAS)?;
+        // XEP-0313 §4.1.2: both ends belong to it.
+        if let Some(start) = query.start {
+            let first = first_where(&stanzas, span, &|at| at >= start)?;
+            span.from = first;
+        }
+        if let Some(end) = query.end {
+            span.to = first_where(&stanzas, span, &|at| at > end)?;
+        }
+        Ok(span)
     }
 }
 
-#[allow(unused)]
-type Peer = BareJid;
+/// The first sequence of a span from which on all times are `late`: times never go backwards, so halving finds it.
+fn first_where(
+    stanzas: &View<'_, u64, &'static [u8]>,
+    span: Span,
+    late: &dyn Fn(Timestamp) -> bool,
+) -> Result<u64, StoreError> {
+    let Some(last) = stanzas
+        .range(span.from..span.to.max(span.from))?
+        .next_back()
+    else {
+        return Ok(span.to);
+    };
+    let (mut low, mut high) = (span.from, last?.0.value() + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let found = stanzas.range(middle..high)?.next().transpose()?;
+        match found {
+            Some((key, row)) if !late(StanzaRow::time_of(row.value())?) => low = key.value() + 1,
+            _ => high = middle,
+        }
+    }
+    Ok(low)
+}
+
+/// XEP-0313 §4.1.1. The index goes by a hash of the peer's bare JID, so the stanza has the last word.
+fn matches(
+    stanzas: &View<'_, u64, &'static [u8]>,
+    sequence: u64,
+    account: AccountId,
+    with: Option<&Jid>,
+) -> Result<bool, StoreError> {
+    let Some(with) = with else {
+        return Ok(true);
+    };
+    let row = stanzas.get(sequence)?.ok_or_else(missing)?;
+    let row = StanzaRow::decode(row.value())?;
+    let peer = row.peer(account);
+    Ok(if with.is_bare() {
+        bare(peer) == with.as_str()
+    } else {
+        // Of what was sent to oneself, both sides are the peer.
+        let is_note = bare(row.from) == bare(row.to);
+        peer == with.as_str() || (is_note && (row.from == with.as_str() || row.to == with.as_str()))
+    })
+}
+
+pub(super) fn read(
+    stanzas: &View<'_, u64, &'static [u8]>,
+    sequence: u64,
+) -> Result<Stored, StoreError> {
+    let row = stanzas.get(sequence)?.ok_or_else(missing)?;
+    let row = StanzaRow::decode(row.value())?;
+    Ok(Stored {
+        id: ArchiveId(sequence),
+        at: row.at,
+        xml: row.xml.to_string(),
+    })
+}
+
+fn missing() -> StoreError {
+    StoreError::Unreadable("an archive points at a stanza that is not there".to_string())
+}

@@ -2,113 +2,268 @@
 
 mod accounts;
 mod archive;
+mod codec;
+mod error;
+mod index;
 mod personal;
+mod retention;
 mod roster;
+mod schema;
+mod stanza;
+mod thread;
+mod unseen;
 
-use std::path::Path;
-use std::sync::Arc;
+use std::borrow::Borrow;
+use std::cell::{OnceCell, Ref, RefCell, RefMut};
+use std::ops::RangeBounds;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use redb::{
+    AccessGuard, Builder, Database, Durability, Key, ReadOnlyTable, ReadTransaction,
+    ReadableDatabase, ReadableTable, Table, TableDefinition, Value, WriteTransaction,
+};
 
 pub use accounts::{Account, AccountId};
 pub use archive::{
     ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, DefaultPolicy, Direction, Owner,
     Record, Stored,
 };
+pub use error::StoreError;
 pub use personal::LastActivity;
 pub use roster::{Contact, RosterChange, Subscription};
+pub use thread::StorageThread;
 
-/// What can be wrong with the database; the log gets it in full.
-#[derive(Debug)]
-pub enum StoreError {
-    /// No space left on the disk.
-    DiskFull(String),
-    /// Another process has the file open.
-    InUse,
-    /// The file's schema version is newer than this program's.
-    Newer { found: u32, known: u32 },
-    /// The file is no Stonechat database or is damaged.
-    Unreadable(String),
-    /// Anything else of the disk.
-    Io(String),
-}
+use index::Memory;
 
 /// The open database. Cheap to clone on the reactor thread.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    shared: Rc<Shared>,
+}
+
+struct Shared {
+    database: Database,
+    /// `None`: over a backend that is no file.
+    path: Option<PathBuf>,
+    /// What is kept of the archive beside the tables; `None` until the first use, and after a batch that was given up.
+    memory: RefCell<Option<Memory>>,
+}
 
 /// One batch's view and writes. Begins a write transaction with the first write; reads before that use a read snapshot,
-/// reads after it see the batch's own writes.
-pub struct Tx {}
+/// reads after it see the batch's own writes. Dropped unfinished, nothing of it was written.
+pub struct Tx {
+    shared: Rc<Shared>,
+    snapshot: OnceCell<ReadTransaction>,
+    write: Option<WriteTransaction>,
+}
 
-/// A write transaction on its way to the storage thread.
-pub struct Commit {}
+/// A write transaction on its way to the storage thread. What the store keeps in memory already counts on it: if it fails
+/// or is dropped, the store must be opened anew.
+pub struct Commit(WriteTransaction);
 
 impl Store {
-    /// Opens or creates. `cache_bytes`: redb's page cache.
-    pub fn open(_path: &Path, _cache_bytes: usize) -> Result<Store, StoreError> {
-        todo!()
+    /// Opens or creates, readable by this user only. `cache_bytes`: redb's page cache.
+    pub fn open(path: &Path, cache_bytes: usize) -> Result<Store, StoreError> {
+        let is_new = !path.exists();
+        std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)?;
+        let database = builder(cache_bytes).create(path)?;
+        let store = Store::new(database, Some(path.to_path_buf()))?;
+        if let (true, Some(folder)) = (is_new, path.parent()) {
+            // The file's name must be as durable as what is in it.
+            let folder = Some(folder).filter(|folder| !folder.as_os_str().is_empty());
+            std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        }
+        Ok(store)
     }
+
     /// The same over a given backend (tests: failing writes, memory).
     pub fn open_backend(
-        _backend: impl redb::StorageBackend,
-        _cache_bytes: usize,
+        backend: impl redb::StorageBackend,
+        cache_bytes: usize,
     ) -> Result<Store, StoreError> {
-        todo!()
+        Store::new(builder(cache_bytes).create_with_backend(backend)?, None)
     }
+
+    fn new(database: Database, path: Option<PathBuf>) -> Result<Store, StoreError> {
+        schema::upgrade(&database)?;
+        let store = Store {
+            shared: Rc::new(Shared {
+                database,
+                path,
+                memory: RefCell::new(None),
+            }),
+        };
+        store.begin().memory()?;
+        Ok(store)
+    }
+
     pub fn begin(&self) -> Tx {
-        todo!()
+        Tx {
+            shared: self.shared.clone(),
+            snapshot: OnceCell::new(),
+            write: None,
+        }
     }
-    /// Bytes of the database file.
+
+    /// Bytes of the database file; more than `Tx::stored_bytes`, for room that pruning freed stays in the file and is
+    /// used again. 0 over a backend that is no file.
     pub fn file_bytes(&self) -> u64 {
-        todo!()
+        let path = self.shared.path.as_ref();
+        path.and_then(|path| std::fs::metadata(path).ok())
+            .map_or(0, |file| file.len())
     }
+}
+
+fn builder(cache_bytes: usize) -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(cache_bytes);
+    builder.set_repair_callback(|repair| {
+        log::warn!("store.repair progress={:.2}", repair.progress());
+    });
+    builder
+}
+
+/// What a write works on.
+struct Writing<'t> {
+    txn: &'t WriteTransaction,
+    memory: RefMut<'t, Memory>,
 }
 
 impl Tx {
     /// True once something was written.
     pub fn has_written(&self) -> bool {
-        todo!()
+        self.write.is_some()
     }
+
     /// Ends the batch. `None`: nothing was written. The commit is not durable until `Commit::run` returned.
-    pub fn finish(self) -> Option<Commit> {
-        todo!()
+    pub fn finish(mut self) -> Option<Commit> {
+        self.write.take().map(Commit)
     }
+
     /// A secret of the server that is made with `make` at first use and stays (fake salts, later key derivations).
     pub fn secret(
         &mut self,
-        _name: &'static str,
-        _make: &mut dyn FnMut(&mut [u8; 32]),
+        name: &'static str,
+        make: &mut dyn FnMut(&mut [u8; 32]),
     ) -> Result<[u8; 32], StoreError> {
-        todo!()
+        if let Some(secret) = self.view(schema::SECRETS)?.get(name)? {
+            return Ok(secret.value());
+        }
+        let mut secret = [0; 32];
+        make(&mut secret);
+        let writing = self.writing()?;
+        writing
+            .txn
+            .open_table(schema::SECRETS)?
+            .insert(name, secret)?;
+        Ok(secret)
+    }
+
+    /// Begins writing if that has not happened yet. Call it only when there is something to write.
+    fn writing(&mut self) -> Result<Writing<'_>, StoreError> {
+        if self.write.is_none() {
+            self.snapshot.take();
+            let mut txn = self.shared.database.begin_write()?;
+            txn.set_durability(Durability::Immediate)
+                .expect("without savepoints the durability is free");
+            txn.set_quick_repair(true);
+            self.write = Some(txn);
+        }
+        self.load_memory()?;
+        let memory = RefMut::map(self.shared.memory.borrow_mut(), |memory| {
+            memory.as_mut().expect("loaded above")
+        });
+        let txn = self.write.as_ref().expect("begun above");
+        Ok(Writing { txn, memory })
+    }
+
+    fn memory(&self) -> Result<Ref<'_, Memory>, StoreError> {
+        self.load_memory()?;
+        Ok(Ref::map(self.shared.memory.borrow(), |memory| {
+            memory.as_ref().expect("loaded above")
+        }))
+    }
+
+    fn load_memory(&self) -> Result<(), StoreError> {
+        if self.shared.memory.borrow().is_none() {
+            let memory = Memory::load(self)?;
+            *self.shared.memory.borrow_mut() = Some(memory);
+        }
+        Ok(())
+    }
+
+    /// A table to read from. A table must not be viewed twice at the same time.
+    fn view<K: Key + 'static, V: Value + 'static>(
+        &self,
+        table: TableDefinition<'_, K, V>,
+    ) -> Result<View<'_, K, V>, StoreError> {
+        if let Some(txn) = &self.write {
+            return Ok(View::Batch(txn.open_table(table)?));
+        }
+        let snapshot = match self.snapshot.get() {
+            Some(snapshot) => snapshot,
+            None => {
+                let snapshot = self.shared.database.begin_read()?;
+                self.snapshot.get_or_init(|| snapshot)
+            }
+        };
+        Ok(View::Snapshot(snapshot.open_table(table)?))
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if self.write.is_some() {
+            // The batch was given up; what is kept in memory may count on it.
+            self.shared.memory.take();
+        }
     }
 }
 
 impl Commit {
     /// Blocks until durable.
     pub fn run(self) -> Result<(), StoreError> {
-        todo!()
+        Ok(self.0.commit()?)
     }
 }
 
-/// Runs commits on the storage thread: `start` hands one over, `done` is called there with the result.
-pub struct StorageThread {}
+/// A table as the batch sees it.
+enum View<'t, K: Key + 'static, V: Value + 'static> {
+    Snapshot(ReadOnlyTable<K, V>),
+    Batch(Table<'t, K, V>),
+}
 
-impl StorageThread {
-    pub fn start() -> StorageThread {
-        todo!()
-    }
-    pub fn run(
+impl<K: Key + 'static, V: Value + 'static> View<'_, K, V> {
+    fn get<'k>(
         &self,
-        _commit: Commit,
-        _done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
-    ) {
-        todo!()
+        key: impl Borrow<K::SelfType<'k>>,
+    ) -> Result<Option<AccessGuard<'_, V>>, StoreError> {
+        Ok(match self {
+            View::Snapshot(table) => ReadableTable::get(table, key)?,
+            View::Batch(table) => table.get(key)?,
+        })
+    }
+
+    fn range<'k, KR: Borrow<K::SelfType<'k>> + 'k>(
+        &self,
+        range: impl RangeBounds<KR> + 'k,
+    ) -> Result<redb::Range<'_, K, V>, StoreError> {
+        Ok(match self {
+            View::Snapshot(table) => ReadableTable::range(table, range)?,
+            View::Batch(table) => table.range(range)?,
+        })
     }
 }
 
-#[allow(unused)]
-type Shared = Arc<()>;
-impl Tx {
-    pub fn stored_bytes(&self) -> Result<u64, StoreError> {
-        todo!()
-    }
+/// Keys of one account in a table keyed by account and text.
+fn texts_of(account: AccountId) -> std::ops::Range<(u32, &'static str)> {
+    (account.0, "")..(account.0.saturating_add(1), "")
 }

@@ -1,6 +1,8 @@
 //! Small things an account keeps: private XML (XEP-0049), vCard (XEP-0054), last activity (XEP-0012).
 use crate::xmpp::Timestamp;
 
+use super::codec::{Decoder, Encoder};
+use super::schema::{LAST_ACTIVITY, PRIVATE_XML, VCARDS};
 use super::{AccountId, StoreError, Tx};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,39 +15,78 @@ pub struct LastActivity {
 impl Tx {
     pub fn private_xml(
         &self,
-        _account: AccountId,
-        _name: &str,
-        _namespace: &str,
+        account: AccountId,
+        name: &str,
+        namespace: &str,
     ) -> Result<Option<String>, StoreError> {
-        todo!()
+        let table = self.view(PRIVATE_XML)?;
+        let row = table.get((account.0, name, namespace))?;
+        Ok(row.map(|row| row.value().to_string()))
     }
+
     /// `None` removes.
     pub fn set_private_xml(
         &mut self,
-        _account: AccountId,
-        _name: &str,
-        _namespace: &str,
-        _xml: Option<&str>,
+        account: AccountId,
+        name: &str,
+        namespace: &str,
+        xml: Option<&str>,
     ) -> Result<(), StoreError> {
-        todo!()
+        let key = (account.0, name, namespace);
+        let writing = self.writing()?;
+        let mut table = writing.txn.open_table(PRIVATE_XML)?;
+        match xml {
+            Some(xml) => table.insert(key, xml)?,
+            None => table.remove(key)?,
+        };
+        Ok(())
     }
-    pub fn private_xml_count(&self, _account: AccountId) -> Result<usize, StoreError> {
-        todo!()
+
+    pub fn private_xml_count(&self, account: AccountId) -> Result<usize, StoreError> {
+        let table = self.view(PRIVATE_XML)?;
+        let end = account.0.saturating_add(1);
+        let mut rows = table.range((account.0, "", "")..(end, "", ""))?;
+        rows.try_fold(0, |count, row| {
+            row.map(|_| count + 1).map_err(StoreError::from)
+        })
     }
-    pub fn vcard(&self, _account: AccountId) -> Result<Option<String>, StoreError> {
-        todo!()
+
+    pub fn vcard(&self, account: AccountId) -> Result<Option<String>, StoreError> {
+        let table = self.view(VCARDS)?;
+        let row = table.get(account.0)?;
+        Ok(row.map(|row| row.value().to_string()))
     }
-    pub fn set_vcard(&mut self, _account: AccountId, _xml: &str) -> Result<(), StoreError> {
-        todo!()
+
+    pub fn set_vcard(&mut self, account: AccountId, xml: &str) -> Result<(), StoreError> {
+        let writing = self.writing()?;
+        writing.txn.open_table(VCARDS)?.insert(account.0, xml)?;
+        Ok(())
     }
-    pub fn last_activity(&self, _account: AccountId) -> Result<Option<LastActivity>, StoreError> {
-        todo!()
+
+    pub fn last_activity(&self, account: AccountId) -> Result<Option<LastActivity>, StoreError> {
+        let table = self.view(LAST_ACTIVITY)?;
+        let row = table.get(account.0)?;
+        row.map(|row| {
+            let mut row = Decoder::new(row.value());
+            Ok(LastActivity {
+                at: row.time()?,
+                status: row.text()?.to_string(),
+            })
+        })
+        .transpose()
     }
+
     pub fn set_last_activity(
         &mut self,
-        _account: AccountId,
-        _activity: &LastActivity,
+        account: AccountId,
+        activity: &LastActivity,
     ) -> Result<(), StoreError> {
-        todo!()
+        let row = Encoder::default().time(activity.at).text(&activity.status);
+        let writing = self.writing()?;
+        writing
+            .txn
+            .open_table(LAST_ACTIVITY)?
+            .insert(account.0, row.done().as_slice())?;
+        Ok(())
     }
 }

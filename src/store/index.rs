@@ -1,0 +1,290 @@
+//! The archive's index: rows newer than the checkpoint in memory, older ones in `archive` and `archive_with`. All rows in
+//! memory are newer than all rows in the tables, so a walk is one after the other. What is in memory follows from what
+//! is stored, so that it can be rebuilt at any time.
+use std::collections::HashMap;
+
+use redb::{Key, WriteTransaction};
+
+use crate::xmpp::Timestamp;
+
+use super::schema::{
+    ARCHIVE, ARCHIVE_WITH, META, META_BYTES, META_CHECKPOINT, META_SEQUENCE, META_TIME, STANZAS,
+    UNSEEN_FROM,
+};
+use super::stanza::{StanzaRow, held, peer_hash};
+use super::{AccountId, ArchiveId, StoreError, Tx};
+
+/// So many rows wait in memory (24 bytes each) before they are moved to the tables.
+const TAIL_ROWS_MAX: usize = 4096;
+/// And no more than this is read at start to rebuild them.
+const TAIL_BYTES_MAX: u64 = 4 << 20;
+/// What a stanza takes in the file beside its bytes: keys, index rows, page slack.
+const STANZA_OVERHEAD_BYTES: u64 = 128;
+
+/// What is known of the archive without reading.
+pub(super) struct Memory {
+    next_sequence: u64,
+    last_at: Timestamp,
+    /// Stanzas before this have their rows in the tables.
+    checkpoint: u64,
+    /// Bytes of the stanzas before the checkpoint, and of those after it.
+    settled_bytes: u64,
+    tail_bytes: u64,
+    tail: HashMap<AccountId, Vec<TailRow>>,
+    tail_rows: usize,
+    /// The rows of the table of that name.
+    pub unseen_from: HashMap<AccountId, u64>,
+}
+
+/// A row that is not in the tables yet; per account in order of sequence.
+#[derive(Clone, Copy)]
+struct TailRow {
+    sequence: u64,
+    peer: u64,
+    held: u8,
+}
+
+/// A row of the index as a walk sees it.
+#[derive(Clone, Copy)]
+pub(super) struct IndexRow {
+    pub sequence: u64,
+    pub held: u8,
+}
+
+/// Sequences from `from` up to but without `to`.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    pub from: u64,
+    pub to: u64,
+}
+
+/// Called for each row; false ends the walk.
+type Visit<'v> = &'v mut dyn FnMut(IndexRow) -> Result<bool, StoreError>;
+
+impl Span {
+    pub const ALL: Span = Span {
+        from: 0,
+        to: u64::MAX,
+    };
+
+    /// What lies after one id and before another.
+    pub fn cut(&mut self, after: Option<ArchiveId>, before: Option<ArchiveId>) {
+        let from = after.map_or(0, |id| id.0.saturating_add(1));
+        self.from = self.from.max(from);
+        self.to = self.to.min(before.map_or(u64::MAX, |id| id.0));
+    }
+}
+
+impl Memory {
+    pub fn load(tx: &Tx) -> Result<Memory, StoreError> {
+        let meta = tx.view(META)?;
+        let number =
+            |key| -> Result<Option<u64>, StoreError> { Ok(meta.get(key)?.map(|row| row.value())) };
+        let mut memory = Memory {
+            next_sequence: number(META_SEQUENCE)?.unwrap_or(1),
+            last_at: Timestamp(number(META_TIME)?.map_or(i64::MIN, u64::cast_signed)),
+            checkpoint: number(META_CHECKPOINT)?.unwrap_or(1),
+            settled_bytes: number(META_BYTES)?.unwrap_or(0),
+            tail_bytes: 0,
+            tail: HashMap::new(),
+            tail_rows: 0,
+            unseen_from: HashMap::new(),
+        };
+        for row in tx.view(STANZAS)?.range(memory.checkpoint..)? {
+            let (key, row) = row?;
+            let stanza = StanzaRow::decode(row.value())?;
+            memory.remember(key.value(), &stanza, row.value().len());
+        }
+        for row in tx.view(UNSEEN_FROM)?.range::<u32>(..)? {
+            let (account, first) = row?;
+            let account = AccountId(account.value());
+            memory.unseen_from.insert(account, first.value());
+        }
+        Ok(memory)
+    }
+
+    /// Sequence and time of the next stanza: neither ever goes back, whatever the clock does.
+    pub fn next(&self, now: Timestamp) -> (u64, Timestamp) {
+        (self.next_sequence, now.max(self.last_at))
+    }
+
+    /// A stanza was appended.
+    pub fn remember(&mut self, sequence: u64, stanza: &StanzaRow<'_>, bytes: usize) {
+        self.next_sequence = self.next_sequence.max(sequence.saturating_add(1));
+        self.last_at = self.last_at.max(stanza.at);
+        self.tail_bytes += footprint(bytes);
+        self.tail_rows += stanza.owners.len();
+        for owner in &stanza.owners {
+            self.tail.entry(owner.account).or_default().push(TailRow {
+                sequence,
+                peer: peer_hash(stanza.peer(owner.account)),
+                held: held(owner),
+            });
+        }
+    }
+
+    pub fn stored_bytes(&self) -> u64 {
+        self.settled_bytes + self.tail_bytes
+    }
+
+    pub fn holds(&self, account: AccountId, sequence: u64) -> bool {
+        self.tail.get(&account).is_some_and(|rows| {
+            rows.binary_search_by_key(&sequence, |row| row.sequence)
+                .is_ok()
+        })
+    }
+
+    pub fn is_settled(&self, sequence: u64) -> bool {
+        sequence < self.checkpoint
+    }
+
+    /// Moves all rows to the tables.
+    pub fn checkpoint(&mut self, txn: &WriteTransaction) -> Result<(), StoreError> {
+        if self.checkpoint == self.next_sequence {
+            return Ok(());
+        }
+        let mut rows: Vec<(AccountId, TailRow)> = Vec::with_capacity(self.tail_rows);
+        for (account, tail) in self.tail.drain() {
+            rows.extend(tail.into_iter().map(|row| (account, row)));
+        }
+        // In order of their keys, so that each page is touched once.
+        rows.sort_unstable_by_key(|(account, row)| (*account, row.sequence));
+        let mut archive = txn.open_table(ARCHIVE)?;
+        for (account, row) in &rows {
+            archive.insert((account.0, row.sequence), row.held)?;
+        }
+        rows.sort_unstable_by_key(|(account, row)| (*account, row.peer, row.sequence));
+        let mut archive_with = txn.open_table(ARCHIVE_WITH)?;
+        for (account, row) in &rows {
+            archive_with.insert((account.0, row.peer, row.sequence), row.held)?;
+        }
+        self.settled_bytes += self.tail_bytes;
+        (self.tail_bytes, self.tail_rows) = (0, 0);
+        self.checkpoint = self.next_sequence;
+        self.save(txn)
+    }
+
+    /// A settled stanza of so many bytes became one of so many; `None`: it is gone.
+    pub fn changed(&mut self, before: usize, after: Option<usize>) {
+        let bytes = self.settled_bytes + after.map_or(0, footprint);
+        self.settled_bytes = bytes.saturating_sub(footprint(before));
+    }
+
+    /// Writes what cannot be told from the stanzas; due whenever a stanza is removed.
+    pub fn save(&self, txn: &WriteTransaction) -> Result<(), StoreError> {
+        let mut meta = txn.open_table(META)?;
+        meta.insert(META_SEQUENCE, self.next_sequence)?;
+        meta.insert(META_TIME, self.last_at.0.cast_unsigned())?;
+        meta.insert(META_CHECKPOINT, self.checkpoint)?;
+        meta.insert(META_BYTES, self.settled_bytes)?;
+        Ok(())
+    }
+
+    fn tail(&self, account: AccountId, span: Span) -> &[TailRow] {
+        let rows = self.tail.get(&account).map_or(&[][..], Vec::as_slice);
+        let from = rows.partition_point(|row| row.sequence < span.from);
+        let to = rows.partition_point(|row| row.sequence < span.to);
+        rows.get(from..to).unwrap_or_default()
+    }
+}
+
+impl Tx {
+    /// Moves the in-memory index rows to the tables if there are enough of them; called once per batch.
+    pub fn checkpoint_if_due(&mut self) -> Result<(), StoreError> {
+        let memory = self.memory()?;
+        let due = memory.tail_rows >= TAIL_ROWS_MAX || memory.tail_bytes >= TAIL_BYTES_MAX;
+        drop(memory);
+        if due {
+            let mut writing = self.writing()?;
+            writing.memory.checkpoint(writing.txn)?;
+        }
+        Ok(())
+    }
+
+    /// Walks an archive's rows in order of sequence, or backward; with `peer`, those of that hash only.
+    pub(super) fn visit(
+        &self,
+        account: AccountId,
+        peer: Option<u64>,
+        span: Span,
+        backward: bool,
+        visit: Visit<'_>,
+    ) -> Result<(), StoreError> {
+        if span.from >= span.to {
+            return Ok(());
+        }
+        let memory = self.memory()?;
+        let is_of_peer = |row: &&TailRow| peer.is_none_or(|peer| peer == row.peer);
+        let mut tail = memory.tail(account, span).iter().filter(is_of_peer);
+        let row = |row: &TailRow| IndexRow {
+            sequence: row.sequence,
+            held: row.held,
+        };
+        if backward {
+            while let Some(next) = tail.next_back() {
+                if !visit(row(next))? {
+                    return Ok(());
+                }
+            }
+            self.visit_tables(account, peer, span, backward, visit)?;
+        } else if self.visit_tables(account, peer, span, backward, visit)? {
+            for next in tail {
+                if !visit(row(next))? {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// False: the visitor has enough.
+    fn visit_tables(
+        &self,
+        account: AccountId,
+        peer: Option<u64>,
+        span: Span,
+        backward: bool,
+        visit: Visit<'_>,
+    ) -> Result<bool, StoreError> {
+        let (account, Span { from, to }) = (account.0, span);
+        match peer {
+            None => {
+                let table = self.view(ARCHIVE)?;
+                let range = table.range((account, from)..(account, to))?;
+                walk(range, backward, |(_, sequence)| sequence, visit)
+            }
+            Some(peer) => {
+                let table = self.view(ARCHIVE_WITH)?;
+                let range = table.range((account, peer, from)..(account, peer, to))?;
+                walk(range, backward, |(_, _, sequence)| sequence, visit)
+            }
+        }
+    }
+}
+
+fn walk<K: Key + 'static>(
+    mut range: redb::Range<'_, K, u8>,
+    backward: bool,
+    sequence: impl Fn(K::SelfType<'_>) -> u64,
+    visit: Visit<'_>,
+) -> Result<bool, StoreError> {
+    while let Some(row) = if backward {
+        range.next_back()
+    } else {
+        range.next()
+    } {
+        let (key, held) = row?;
+        let row = IndexRow {
+            sequence: sequence(key.value()),
+            held: held.value(),
+        };
+        if !visit(row)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn footprint(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX / 2) + STANZA_OVERHEAD_BYTES
+}

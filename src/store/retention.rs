@@ -1,0 +1,122 @@
+//! What leaves the archive: the oldest stanzas of all, and what deleted accounts left behind. Always in small steps, and
+//! no id is ever given twice.
+use redb::ReadableTable;
+
+use crate::xmpp::Timestamp;
+
+use super::schema::{ARCHIVE, ARCHIVE_WITH, PURGE, STANZAS};
+use super::stanza::{StanzaRow, peer_hash};
+use super::{StoreError, Tx, Writing};
+
+impl Tx {
+    /// Removes up to `rows_max` of the oldest stanzas of the whole store that are older than `before` (or, with `None`,
+    /// whatever is oldest), with all their index rows. Returns how many. Ids are never reused.
+    pub fn prune_oldest(
+        &mut self,
+        before: Option<Timestamp>,
+        rows_max: usize,
+    ) -> Result<usize, StoreError> {
+        let is_due = |at: Timestamp| before.is_none_or(|before| at < before);
+        let oldest = self.oldest_time()?;
+        if rows_max == 0 || !oldest.is_some_and(is_due) {
+            return Ok(0);
+        }
+        let Writing { txn, mut memory } = self.writing()?;
+        let mut stanzas = txn.open_table(STANZAS)?;
+        let mut archive = txn.open_table(ARCHIVE)?;
+        let mut archive_with = txn.open_table(ARCHIVE_WITH)?;
+        let mut removed = 0;
+        while removed < rows_max {
+            let Some((key, row)) = stanzas.first()? else {
+                break;
+            };
+            let stanza = StanzaRow::decode(row.value())?;
+            if !is_due(stanza.at) {
+                break;
+            }
+            let sequence = key.value();
+            if !memory.is_settled(sequence) {
+                drop((archive, archive_with));
+                memory.checkpoint(txn)?;
+                archive = txn.open_table(ARCHIVE)?;
+                archive_with = txn.open_table(ARCHIVE_WITH)?;
+            }
+            for owner in &stanza.owners {
+                let (account, peer) = (owner.account.0, peer_hash(stanza.peer(owner.account)));
+                archive.remove((account, sequence))?;
+                archive_with.remove((account, peer, sequence))?;
+            }
+            memory.changed(row.value().len(), None);
+            drop((key, row));
+            stanzas.remove(sequence)?;
+            removed += 1;
+        }
+        memory.save(txn)?;
+        Ok(removed)
+    }
+
+    fn oldest_time(&self) -> Result<Option<Timestamp>, StoreError> {
+        let stanzas = self.view(STANZAS)?;
+        let first = stanzas.range::<u64>(..)?.next().transpose()?;
+        first
+            .map(|(_, row)| StanzaRow::time_of(row.value()))
+            .transpose()
+    }
+
+    /// Removes up to `rows_max` rows of deleted accounts' archives; true while there is more.
+    pub fn purge_step(&mut self, rows_max: usize) -> Result<bool, StoreError> {
+        let Some(account) = self.first_to_purge()? else {
+            return Ok(false);
+        };
+        let (mut ids, mut more) = (Vec::new(), false);
+        for row in self
+            .view(ARCHIVE)?
+            .range((account, 0)..=(account, u64::MAX))?
+        {
+            if ids.len() == rows_max {
+                more = true;
+                break;
+            }
+            ids.push(row?.0.value().1);
+        }
+        for id in ids {
+            self.disown(account, id)?;
+        }
+        let Writing { txn, memory } = self.writing()?;
+        memory.save(txn)?;
+        let mut purge = txn.open_table(PURGE)?;
+        if !more {
+            purge.remove(account)?;
+        }
+        Ok(purge.first()?.is_some())
+    }
+
+    fn first_to_purge(&self) -> Result<Option<u32>, StoreError> {
+        let purge = self.view(PURGE)?;
+        let first = purge.range::<u32>(..)?.next().transpose()?;
+        Ok(first.map(|(account, _)| account.value()))
+    }
+
+    /// Takes a stanza out of one archive; it stays while another one holds it.
+    fn disown(&mut self, account: u32, id: u64) -> Result<(), StoreError> {
+        let Writing { txn, mut memory } = self.writing()?;
+        txn.open_table(ARCHIVE)?.remove((account, id))?;
+        let mut stanzas = txn.open_table(STANZAS)?;
+        let Some(bytes) = stanzas.get(id)?.map(|row| row.value().to_vec()) else {
+            return Ok(());
+        };
+        let mut stanza = StanzaRow::decode(&bytes)?;
+        let peer = peer_hash(stanza.peer(super::AccountId(account)));
+        txn.open_table(ARCHIVE_WITH)?.remove((account, peer, id))?;
+        stanza.owners.retain(|owner| owner.account.0 != account);
+        if stanza.owners.is_empty() {
+            stanzas.remove(id)?;
+            memory.changed(bytes.len(), None);
+        } else {
+            let left = stanza.encode();
+            stanzas.insert(id, left.as_slice())?;
+            memory.changed(bytes.len(), Some(left.len()));
+        }
+        Ok(())
+    }
+}

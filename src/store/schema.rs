@@ -1,0 +1,157 @@
+//! All tables, the schema version, and the steps from one version to the next. Keys of an account's data begin with the
+//! account's id, so that removing an account is one range of each table.
+use redb::{Database, ReadableDatabase, TableDefinition, TableHandle, WriteTransaction};
+
+use super::StoreError;
+
+/// Account id and a JID.
+type AccountText = (u32, &'static str);
+
+/// Numbers of the store as a whole; the keys are the constants below.
+pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+pub(super) const SECRETS: TableDefinition<&str, [u8; 32]> = TableDefinition::new("secrets");
+
+/// Name -> id, disabled, created.
+pub(super) const ACCOUNTS: TableDefinition<&str, &[u8]> = TableDefinition::new("accounts");
+pub(super) const CREDENTIALS: TableDefinition<u32, &[u8]> = TableDefinition::new("credentials");
+pub(super) const PRIVATE_XML: TableDefinition<(u32, &str, &str), &str> =
+    TableDefinition::new("private_xml");
+pub(super) const VCARDS: TableDefinition<u32, &str> = TableDefinition::new("vcards");
+pub(super) const LAST_ACTIVITY: TableDefinition<u32, &[u8]> = TableDefinition::new("last_activity");
+
+pub(super) const ROSTER: TableDefinition<AccountText, &[u8]> = TableDefinition::new("roster");
+pub(super) const ROSTER_VERSIONS: TableDefinition<u32, u64> =
+    TableDefinition::new("roster_versions");
+/// (Account, version) -> the JID that changed.
+pub(super) const ROSTER_LOG: TableDefinition<(u32, u64), &str> = TableDefinition::new("roster_log");
+pub(super) const BLOCKED: TableDefinition<AccountText, ()> = TableDefinition::new("blocked");
+
+/// Sequence -> the stanza and whose archives hold it.
+pub(super) const STANZAS: TableDefinition<u64, &[u8]> = TableDefinition::new("stanzas");
+/// (Account, sequence) -> `Held`.
+pub(super) const ARCHIVE: TableDefinition<(u32, u64), u8> = TableDefinition::new("archive");
+/// (Account, hash of the peer's bare JID, sequence) -> `Held`.
+pub(super) const ARCHIVE_WITH: TableDefinition<(u32, u64, u64), u8> =
+    TableDefinition::new("archive_with");
+/// Account -> no stanza before this sequence is unseen. No row: none is.
+pub(super) const UNSEEN_FROM: TableDefinition<u32, u64> = TableDefinition::new("unseen_from");
+pub(super) const ARCHIVE_PREFERENCES: TableDefinition<u32, &[u8]> =
+    TableDefinition::new("archive_preferences");
+/// Deleted accounts whose archives are still to be removed.
+pub(super) const PURGE: TableDefinition<u32, ()> = TableDefinition::new("purge");
+
+pub(super) const META_SCHEMA: &str = "schema";
+pub(super) const META_NEXT_ACCOUNT: &str = "next_account";
+/// No id at or above this was ever given away, except those of stanzas still there.
+pub(super) const META_SEQUENCE: &str = "sequence";
+/// The same for times, as milliseconds since 1970 in two's complement.
+pub(super) const META_TIME: &str = "time";
+/// Stanzas before this sequence have their rows in the index tables.
+pub(super) const META_CHECKPOINT: &str = "checkpoint";
+/// Bytes of the stanzas before the checkpoint.
+pub(super) const META_BYTES: &str = "bytes";
+
+type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
+
+/// Step n brings a file of version n to version n + 1; the first makes the tables of a new file.
+const STEPS: &[Step] = &[create_tables];
+
+/// Brings the file to this program's version in one transaction, or refuses it. An up-to-date file is not written to.
+pub(super) fn upgrade(database: &Database) -> Result<(), StoreError> {
+    let found = version(database)?;
+    let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    if found == known {
+        return Ok(());
+    }
+    let mut txn = database.begin_write()?;
+    txn.set_quick_repair(true);
+    for step in STEPS
+        .iter()
+        .skip(usize::try_from(found).unwrap_or(usize::MAX))
+    {
+        step(&txn)?;
+    }
+    txn.open_table(META)?
+        .insert(META_SCHEMA, u64::from(known))?;
+    Ok(txn.commit()?)
+}
+
+/// 0: an empty database.
+fn version(database: &Database) -> Result<u32, StoreError> {
+    let foreign = || StoreError::Unreadable("its tables are not Stonechat's".to_string());
+    let txn = database.begin_read()?;
+    let mut tables = txn.list_tables()?.peekable();
+    if tables.peek().is_none() {
+        return Ok(0);
+    }
+    if !tables.any(|table| table.name() == META.name()) {
+        return Err(foreign());
+    }
+    let meta = txn.open_table(META)?;
+    let version = redb::ReadableTable::get(&meta, META_SCHEMA)?.ok_or_else(foreign)?;
+    u32::try_from(version.value()).map_err(|_| foreign())
+}
+
+fn create_tables(txn: &WriteTransaction) -> Result<(), StoreError> {
+    txn.open_table(META)?;
+    txn.open_table(SECRETS)?;
+    txn.open_table(ACCOUNTS)?;
+    txn.open_table(CREDENTIALS)?;
+    txn.open_table(PRIVATE_XML)?;
+    txn.open_table(VCARDS)?;
+    txn.open_table(LAST_ACTIVITY)?;
+    txn.open_table(ROSTER)?;
+    txn.open_table(ROSTER_VERSIONS)?;
+    txn.open_table(ROSTER_LOG)?;
+    txn.open_table(BLOCKED)?;
+    txn.open_table(STANZAS)?;
+    txn.open_table(ARCHIVE)?;
+    txn.open_table(ARCHIVE_WITH)?;
+    txn.open_table(UNSEEN_FROM)?;
+    txn.open_table(ARCHIVE_PREFERENCES)?;
+    txn.open_table(PURGE)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+
+    fn database() -> Database {
+        Database::builder()
+            .create_with_backend(InMemoryBackend::new())
+            .unwrap()
+    }
+
+    #[test]
+    fn a_newer_file_is_refused() {
+        let database = database();
+        upgrade(&database).unwrap();
+        let txn = database.begin_write().unwrap();
+        txn.open_table(META)
+            .unwrap()
+            .insert(META_SCHEMA, 7)
+            .unwrap();
+        txn.commit().unwrap();
+        let refused = upgrade(&database);
+        assert!(
+            matches!(refused, Err(StoreError::Newer { found: 7, known: 1 })),
+            "{refused:?}"
+        );
+    }
+
+    #[test]
+    fn somebody_elses_file_is_refused() {
+        let database = database();
+        let txn = database.begin_write().unwrap();
+        txn.open_table(TableDefinition::<u32, u32>::new("theirs"))
+            .unwrap();
+        txn.commit().unwrap();
+        assert!(matches!(upgrade(&database), Err(StoreError::Unreadable(_))));
+    }
+}

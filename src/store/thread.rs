@@ -1,0 +1,126 @@
+//! The storage thread: commits wait for the disk here, so that the reactor never does.
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use super::{Commit, StoreError};
+
+type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+/// Runs commits on the storage thread: `run` hands one over, `done` is called there with the result. Dropping it waits
+/// until all commits are through.
+pub struct StorageThread {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A commit and who hears of it; whoever drops it undone tells so.
+struct Job {
+    commit: Option<Commit>,
+    done: Option<Done>,
+}
+
+impl StorageThread {
+    pub fn start() -> StorageThread {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let thread = std::thread::Builder::new()
+            .name("storage".to_string())
+            .spawn(move || queue.into_iter().for_each(Job::run));
+        if let Err(error) = &thread {
+            log::error!("store.no_thread error=\"{error}\"");
+        }
+        StorageThread {
+            jobs: Some(jobs),
+            thread: thread.ok(),
+        }
+    }
+
+    /// `done` is called in any case, also if the thread is gone.
+    pub fn run(&self, commit: Commit, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
+        let job = Job {
+            commit: Some(commit),
+            done: Some(Box::new(done)),
+        };
+        if let Some(jobs) = &self.jobs {
+            // A job that cannot be sent is dropped, and says so.
+            let _ = jobs.send(job);
+        }
+    }
+}
+
+impl Job {
+    fn run(mut self) {
+        let result = self.commit.take().map_or(Ok(()), Commit::run);
+        if let Some(done) = self.done.take() {
+            done(result);
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if let Some(done) = self.done.take() {
+            done(Err(StoreError::Io("the storage thread ended".to_string())));
+        }
+    }
+}
+
+impl Drop for StorageThread {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // It ended by a panic: each job's `done` has told.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+
+    use crate::store::Store;
+    use crate::xmpp::Timestamp;
+
+    use super::*;
+
+    fn commit(store: &Store) -> Commit {
+        let mut tx = store.begin();
+        tx.set_last_activity(
+            super::super::AccountId(1),
+            &super::super::LastActivity {
+                at: Timestamp(1),
+                status: String::new(),
+            },
+        )
+        .unwrap();
+        tx.finish().unwrap()
+    }
+
+    #[test]
+    fn commits_and_tells() {
+        let store = Store::open_backend(InMemoryBackend::new(), 1 << 16).unwrap();
+        let thread = StorageThread::start();
+        let (tell, told) = mpsc::channel();
+        for _ in 0..3 {
+            let tell = tell.clone();
+            thread.run(commit(&store), move |result| {
+                tell.send(result.is_ok()).unwrap();
+            });
+            assert!(told.recv().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_dead_thread_is_told() {
+        let store = Store::open_backend(InMemoryBackend::new(), 1 << 16).unwrap();
+        let thread = StorageThread {
+            jobs: Some(mpsc::channel().0),
+            thread: None,
+        };
+        let (tell, told) = mpsc::channel();
+        thread.run(commit(&store), move |result| {
+            tell.send(result.is_err()).unwrap();
+        });
+        assert!(told.recv().unwrap());
+    }
+}

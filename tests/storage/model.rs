@@ -1,0 +1,273 @@
+//! The store as plain maps: what it must do, without tables, transactions and hints.
+use std::collections::{BTreeMap, BTreeSet};
+
+use stonechat::store::{
+    Account, AccountId, ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, Contact,
+    Direction, LastActivity, Owner, Record, RosterChange, Store, Stored, Tx,
+};
+use stonechat::stream::Credentials;
+use stonechat::xmpp::{BareJid, Jid, Timestamp};
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Model {
+    pub accounts: BTreeMap<String, Account>,
+    pub personal: BTreeMap<AccountId, Personal>,
+    pub next_account: u32,
+    pub stanzas: BTreeMap<u64, Row>,
+    pub next_stanza: u64,
+    pub last_at: Option<Timestamp>,
+    pub purge: BTreeSet<AccountId>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Personal {
+    pub credentials: Credentials,
+    pub contacts: BTreeMap<String, Contact>,
+    pub versions: Vec<(u64, String)>,
+    pub blocked: BTreeSet<String>,
+    pub private: BTreeMap<(String, String), String>,
+    pub vcard: Option<String>,
+    pub last: Option<LastActivity>,
+    pub preferences: ArchivePreferences,
+    pub seen: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    pub at: Timestamp,
+    pub owners: Vec<Owner>,
+    pub from: Jid,
+    pub to: Jid,
+    pub xml: String,
+}
+
+impl Model {
+    pub fn add_account(&mut self, name: &str, credentials: &Credentials, now: Timestamp) -> Option<AccountId> {
+        if self.accounts.contains_key(name) {
+            return None;
+        }
+        self.next_account += 1;
+        let id = AccountId(self.next_account);
+        self.accounts.insert(name.to_string(), Account { id, disabled: false, created: now });
+        let personal = Personal {
+            credentials: credentials.clone(),
+            contacts: BTreeMap::new(),
+            versions: vec![(u64::from(id.0) << 32, String::new())],
+            blocked: BTreeSet::new(),
+            private: BTreeMap::new(),
+            vcard: None,
+            last: None,
+            preferences: ArchivePreferences::default(),
+            seen: 0,
+        };
+        self.personal.insert(id, personal);
+        Some(id)
+    }
+
+    pub fn delete_account(&mut self, name: &str) -> bool {
+        let Some(account) = self.accounts.remove(name) else {
+            return false;
+        };
+        self.personal.remove(&account.id);
+        self.purge.insert(account.id);
+        true
+    }
+
+    /// A row of a contact, or its removal.
+    pub fn set_contact(&mut self, id: AccountId, jid: &str, contact: Option<&Contact>) -> u64 {
+        let personal = self.personal.get_mut(&id).unwrap();
+        let visible = |contact: Option<&Contact>| {
+            contact.filter(|c| c.listed).map(|c| Contact { request: None, ..c.clone() })
+        };
+        let before = match contact {
+            Some(contact) => personal.contacts.insert(jid.to_string(), contact.clone()),
+            None => personal.contacts.remove(jid),
+        };
+        let version = personal.versions.last().unwrap().0;
+        if visible(before.as_ref()) == visible(contact) {
+            return version;
+        }
+        personal.versions.push((version + 1, jid.to_string()));
+        version + 1
+    }
+
+    fn roster_changes(&self, id: AccountId, since: u64) -> Option<Vec<(u64, RosterChange)>> {
+        let personal = &self.personal[&id];
+        let at = personal.versions.iter().position(|(version, _)| *version == since)?;
+        let later = &personal.versions[at + 1..];
+        if later.len() > 100 {
+            return None;
+        }
+        let is_last = |(version, jid): &&(u64, String)| {
+            !later.iter().any(|(v, j)| j == jid && v > version)
+        };
+        let change = |(version, jid): &(u64, String)| {
+            let contact = personal.contacts.get(jid).filter(|contact| contact.listed);
+            let jid = BareJid::parse(jid).unwrap();
+            (*version, RosterChange { jid, contact: contact.cloned() })
+        };
+        Some(later.iter().filter(is_last).map(change).collect())
+    }
+
+    pub fn append(&mut self, record: &Record<'_>) -> (ArchiveId, Timestamp) {
+        self.next_stanza += 1;
+        let at = self.last_at.map_or(record.at, |last| last.max(record.at));
+        self.last_at = Some(at);
+        let row = Row {
+            at,
+            owners: record.owners.to_vec(),
+            from: record.from.clone(),
+            to: record.to.clone(),
+            xml: record.xml.to_string(),
+        };
+        self.stanzas.insert(self.next_stanza, row);
+        (ArchiveId(self.next_stanza), at)
+    }
+
+    pub fn prune_oldest(&mut self, before: Option<Timestamp>, rows_max: usize) -> usize {
+        let is_due = |row: &Row| before.is_none_or(|before| row.at < before);
+        let due = self.stanzas.iter().take_while(|(_, row)| is_due(row)).take(rows_max);
+        let due: Vec<u64> = due.map(|(id, _)| *id).collect();
+        due.iter().for_each(|id| {
+            self.stanzas.remove(id);
+        });
+        due.len()
+    }
+
+    pub fn purge_step(&mut self, rows_max: usize) -> bool {
+        let Some(account) = self.purge.first().copied() else {
+            return false;
+        };
+        let ids: Vec<u64> = self.archive(account).map(|(id, _)| id).take(rows_max).collect();
+        for id in ids {
+            let row = self.stanzas.get_mut(&id).unwrap();
+            row.owners.retain(|owner| owner.account != account);
+            if row.owners.is_empty() {
+                self.stanzas.remove(&id);
+            }
+        }
+        if self.archive(account).next().is_none() {
+            self.purge.remove(&account);
+        }
+        !self.purge.is_empty()
+    }
+
+    fn archive(&self, account: AccountId) -> impl DoubleEndedIterator<Item = (u64, &Row)> {
+        let owns = move |row: &Row| row.owners.iter().any(|owner| owner.account == account);
+        self.stanzas.iter().filter(move |(_, row)| owns(row)).map(|(id, row)| (*id, row))
+    }
+
+    fn matching(&self, account: AccountId, query: &ArchiveQuery) -> Vec<Stored> {
+        let after = |limit: Option<ArchiveId>, id: u64| limit.is_none_or(|limit| id > limit.0);
+        let before = |limit: Option<ArchiveId>, id: u64| limit.is_none_or(|limit| id < limit.0);
+        let is_with = |row: &Row| {
+            let Some(with) = &query.with else {
+                return true;
+            };
+            let is_same = |jid: &Jid| jid == with || (with.is_bare() && jid.bare_str() == with.as_str());
+            let owner = row.owners.iter().find(|owner| owner.account == account).unwrap();
+            match owner.direction {
+                _ if row.from.bare_str() == row.to.bare_str() => is_same(&row.from) || is_same(&row.to),
+                Direction::Sent => is_same(&row.to),
+                Direction::Received => is_same(&row.from),
+            }
+        };
+        let rows = self.archive(account).filter(|(id, row)| {
+            after(query.after_id, *id)
+                && before(query.before_id, *id)
+                && query.start.is_none_or(|start| row.at >= start)
+                && query.end.is_none_or(|end| row.at <= end)
+                && is_with(row)
+        });
+        rows.map(|(id, row)| stored(id, row)).collect()
+    }
+
+    fn page(&self, account: AccountId, query: &ArchiveQuery) -> ArchivePage {
+        let mut stanzas = self.matching(account, query);
+        stanzas.retain(|stored| {
+            query.page_after.is_none_or(|limit| stored.id > limit)
+                && query.page_before.is_none_or(|limit| stored.id < limit)
+        });
+        let complete = stanzas.len() <= query.max;
+        if query.backward {
+            stanzas.drain(..stanzas.len().saturating_sub(query.max));
+        }
+        stanzas.truncate(query.max);
+        ArchivePage { stanzas, complete }
+    }
+
+    fn unseen(&self, account: AccountId, after: u64) -> Vec<Stored> {
+        let seen = self.personal[&account].seen.max(after);
+        let waits = |row: &Row| {
+            row.owners.iter().any(|owner| owner.account == account && owner.unseen)
+        };
+        let rows = self.archive(account).filter(|(id, row)| *id > seen && waits(row));
+        rows.map(|(id, row)| stored(id, row)).collect()
+    }
+
+    /// Panics at the first difference.
+    pub fn check(&self, store: &Store, query: &mut dyn FnMut() -> ArchiveQuery) {
+        self.check_in(&store.begin(), query);
+    }
+
+    pub fn check_in(&self, tx: &Tx, query: &mut dyn FnMut() -> ArchiveQuery) {
+        assert_eq!(tx.accounts().unwrap(), self.accounts.clone().into_iter().collect::<Vec<_>>());
+        for (name, account) in &self.accounts {
+            assert_eq!(tx.account(name).unwrap().as_ref(), Some(account));
+            self.check_personal(tx, account.id);
+            self.check_archive(tx, account.id, query);
+        }
+    }
+
+    fn check_personal(&self, tx: &Tx, id: AccountId) {
+        let personal = &self.personal[&id];
+        assert_eq!(tx.credentials(id).unwrap().as_ref(), Some(&personal.credentials));
+        let contacts = tx.contacts(id).unwrap().into_iter();
+        let contacts: BTreeMap<_, _> = contacts.map(|(jid, contact)| (jid.to_string(), contact)).collect();
+        assert_eq!(contacts, personal.contacts);
+        let version = personal.versions.last().unwrap().0;
+        assert_eq!(tx.roster_version(id).unwrap(), version);
+        for since in [0, version - 101, version - 100, version - 7, version, version + 1] {
+            assert_eq!(tx.roster_changes(id, since).unwrap(), self.roster_changes(id, since), "{since}");
+        }
+        assert_eq!(tx.blocked(id).unwrap(), personal.blocked.iter().cloned().collect::<Vec<_>>());
+        assert_eq!(tx.private_xml_count(id).unwrap(), personal.private.len());
+        for ((name, namespace), xml) in &personal.private {
+            assert_eq!(tx.private_xml(id, name, namespace).unwrap().as_ref(), Some(xml));
+        }
+        assert_eq!(tx.vcard(id).unwrap(), personal.vcard);
+        assert_eq!(tx.last_activity(id).unwrap(), personal.last);
+        assert_eq!(tx.archive_preferences(id).unwrap(), personal.preferences);
+    }
+
+    fn check_archive(&self, tx: &Tx, id: AccountId, query: &mut dyn FnMut() -> ArchiveQuery) {
+        for _ in 0..4 {
+            let query = query();
+            assert_eq!(tx.page(id, &query).unwrap(), self.page(id, &query), "{query:?}");
+            let count = self.matching(id, &query).len() as u64;
+            assert_eq!(tx.count(id, &query).unwrap(), Some(count), "{query:?}");
+        }
+        let held: Vec<ArchiveId> = self.archive(id).map(|(id, _)| ArchiveId(id)).collect();
+        for id_asked in 0..=self.next_stanza + 1 {
+            let id_asked = ArchiveId(id_asked);
+            assert_eq!(tx.archived(id, id_asked).unwrap(), held.contains(&id_asked));
+        }
+        let all = self.matching(id, &ArchiveQuery::default());
+        assert_eq!(tx.archived_ids(id, &held).unwrap(), Some(all.clone()));
+        assert_eq!(tx.archived_ids(id, &[ArchiveId(self.next_stanza + 1)]).unwrap(), None);
+        let ends = all.first().zip(all.last());
+        let ends = ends.map(|(first, last)| [(first.id, first.at), (last.id, last.at)]);
+        assert_eq!(tx.archive_ends(id).unwrap(), ends);
+        let unseen = self.unseen(id, 0);
+        assert_eq!(tx.unseen_count(id).unwrap(), unseen.len());
+        assert_eq!(tx.unseen(id, None, usize::MAX).unwrap(), unseen);
+        if let Some(first) = unseen.first() {
+            let rest = self.unseen(id, first.id.0);
+            assert_eq!(tx.unseen(id, Some(first.id), 2).unwrap(), rest[..rest.len().min(2)]);
+        }
+    }
+}
+
+fn stored(id: u64, row: &Row) -> Stored {
+    Stored { id: ArchiveId(id), at: row.at, xml: row.xml.clone() }
+}

@@ -1,0 +1,230 @@
+//! Random batches, done to a store and to its model alike.
+use stonechat::store::{
+    AccountId, ArchiveId, ArchivePreferences, ArchiveQuery, Contact, DefaultPolicy, Direction,
+    LastActivity, Owner, Record, StoreError, Subscription, Tx,
+};
+use stonechat::stream::{Credentials, ScramKeys};
+use stonechat::xmpp::{BareJid, Jid, Timestamp};
+
+use super::model::Model;
+use crate::transcript::prng::Prng;
+
+const NAMES: [&str; 4] = ["romeo", "juliet", "nurse", "tybalt"];
+
+pub struct Random(pub Prng);
+
+impl Random {
+    fn pick<'a, T: ?Sized>(&mut self, of: &[&'a T]) -> &'a T {
+        of[self.0.below(of.len())]
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.0.below(n) == 0
+    }
+
+    fn account(&mut self, model: &Model) -> Option<AccountId> {
+        let index = self.0.below(model.accounts.len());
+        model.accounts.values().nth(index).map(|account| account.id)
+    }
+
+    fn jid(&mut self) -> Jid {
+        let name = self.pick(&NAMES);
+        let resource = self.pick(&["", "/home", "/orchard"]);
+        Jid::parse(&format!("{name}@localhost{resource}")).unwrap()
+    }
+
+    fn id(&mut self, model: &Model) -> ArchiveId {
+        ArchiveId(self.0.below(model.next_stanza as usize + 2) as u64)
+    }
+
+    /// Some batches work on the archive only: those are the frequent ones.
+    pub fn batch(&mut self, tx: &mut Tx, model: &mut Model) -> Result<(), StoreError> {
+        for _ in 0..1 + self.0.below(8) {
+            match self.0.below(20) {
+                0 | 1 => self.change_account(tx, model)?,
+                2..=5 => self.change_personal(tx, model)?,
+                6 => self.change_contact(tx, model)?,
+                7 => self.retire(tx, model)?,
+                8 | 9 => self.see(tx, model)?,
+                _ => self.append(tx, model)?,
+            }
+        }
+        tx.checkpoint_if_due()
+    }
+
+    fn change_account(&mut self, tx: &mut Tx, model: &mut Model) -> Result<(), StoreError> {
+        let name = self.pick(&NAMES);
+        if self.one_in(12) {
+            assert_eq!(tx.delete_account(name)?, model.delete_account(name));
+        } else if self.one_in(4) {
+            let disabled = self.one_in(2);
+            let account = model.accounts.get_mut(name).map(|account| account.disabled = disabled);
+            assert_eq!(tx.set_account_disabled(name, disabled)?, account.is_some());
+        } else {
+            let (credentials, now) = (self.credentials(), Timestamp(self.0.next() as i64 >> 20));
+            let id = tx.add_account(name, &credentials, now)?;
+            assert_eq!(id, model.add_account(name, &credentials, now));
+        }
+        Ok(())
+    }
+
+    fn credentials(&mut self) -> Credentials {
+        let keys = |length, byte: u64| ScramKeys {
+            stored_key: vec![byte as u8; length].into(),
+            server_key: vec![!byte as u8; length].into(),
+        };
+        Credentials {
+            salt: [self.0.next() as u8; 16],
+            iterations: 10_000 + self.0.below(9) as u32,
+            sha1: keys(20, self.0.next()),
+            sha256: keys(32, self.0.next()),
+            sha512: keys(64, self.0.next()),
+        }
+    }
+
+    fn change_personal(&mut self, tx: &mut Tx, model: &mut Model) -> Result<(), StoreError> {
+        let Some(id) = self.account(model) else {
+            return Ok(());
+        };
+        let text = format!("<x>{}</x>", self.0.next());
+        let jid = self.jid().to_string();
+        let personal = model.personal.get_mut(&id).unwrap();
+        match self.0.below(7) {
+            0 => {
+                personal.blocked.insert(jid.clone());
+                tx.block(id, &jid)
+            }
+            1 => {
+                personal.blocked.remove(&jid);
+                tx.unblock(id, &jid)
+            }
+            2 => {
+                let (key, xml) = (("x".to_string(), jid), Some(text).filter(|_| !self.one_in(3)));
+                tx.set_private_xml(id, &key.0, &key.1, xml.as_deref())?;
+                match xml {
+                    Some(xml) => personal.private.insert(key, xml),
+                    None => personal.private.remove(&key),
+                };
+                Ok(())
+            }
+            3 => {
+                tx.set_vcard(id, &text)?;
+                personal.vcard = Some(text);
+                Ok(())
+            }
+            4 => {
+                let last = LastActivity { at: Timestamp(self.0.below(99) as i64 - 50), status: text };
+                tx.set_last_activity(id, &last)?;
+                personal.last = Some(last);
+                Ok(())
+            }
+            5 => {
+                personal.credentials = self.credentials();
+                tx.set_credentials(id, &personal.credentials)
+            }
+            _ => {
+                let default = *self.pick(&[&DefaultPolicy::Always, &DefaultPolicy::Roster, &DefaultPolicy::Never]);
+                personal.preferences = ArchivePreferences { default, always: vec![jid], never: Vec::new() };
+                tx.set_archive_preferences(id, &personal.preferences)
+            }
+        }
+    }
+
+    fn change_contact(&mut self, tx: &mut Tx, model: &mut Model) -> Result<(), StoreError> {
+        let Some(id) = self.account(model) else {
+            return Ok(());
+        };
+        for _ in 0..1 + self.0.below(20) {
+            let jid = self.jid().to_bare();
+            let contact = self.contact();
+            let (stored, modelled) = match self.one_in(4) {
+                true => (tx.remove_contact(id, &jid)?, model.set_contact(id, jid.as_str(), None)),
+                false => (
+                    tx.set_contact(id, &jid, &contact)?,
+                    model.set_contact(id, jid.as_str(), Some(&contact)),
+                ),
+            };
+            assert_eq!(stored, modelled);
+        }
+        let _: BareJid = self.jid().to_bare();
+        Ok(())
+    }
+
+    fn contact(&mut self) -> Contact {
+        let subscription =
+            [Subscription::None, Subscription::To, Subscription::From, Subscription::Both][self.0.below(4)];
+        Contact {
+            name: self.pick(&["", "Ro", "Ju"]).to_string(),
+            groups: vec!["friends".to_string(); self.0.below(3)],
+            subscription,
+            ask: self.one_in(2),
+            approved: self.one_in(5),
+            request: self.one_in(3).then(|| "<presence type='subscribe'/>".to_string()),
+            listed: !self.one_in(3),
+        }
+    }
+
+    fn retire(&mut self, tx: &mut Tx, model: &mut Model) -> Result<(), StoreError> {
+        let rows_max = 1 + self.0.below(6);
+        if self.one_in(2) {
+            assert_eq!(tx.purge_step(rows_max)?, model.purge_step(rows_max));
+        } else if self.one_in(8) {
+            assert_eq!(tx.prune_oldest(None, 1000)?, model.prune_oldest(None, 1000));
+        } else {
+            let before = self.time(model);
+            assert_eq!(tx.prune_oldest(before, rows_max)?, model.prune_oldest(before, rows_max));
+        }
+        Ok(())
+    }
+
+    fn see(&mut self, tx: &mut Tx, model: &mut Model) -> Result<(), StoreError> {
+        let Some(account) = self.account(model) else {
+            return Ok(());
+        };
+        let up_to = self.id(model);
+        let personal = model.personal.get_mut(&account).unwrap();
+        personal.seen = personal.seen.max(up_to.0.min(model.next_stanza));
+        tx.mark_seen(account, up_to)
+    }
+
+    fn append(&mut self, tx: &mut Tx, model: &mut Model) -> Result<(), StoreError> {
+        let (from, to) = (self.jid(), self.jid());
+        let id_of = |jid: &Jid| model.accounts.get(jid.local().unwrap()).map(|account| account.id);
+        let mut owners = Vec::new();
+        if let Some(account) = id_of(&to) {
+            owners.push(Owner { account, direction: Direction::Received, unseen: self.one_in(2) });
+        }
+        if let Some(account) = id_of(&from).filter(|_| from.bare_str() != to.bare_str()) {
+            owners.push(Owner { account, direction: Direction::Sent, unseen: false });
+        }
+        if owners.is_empty() {
+            return Ok(());
+        }
+        let xml = format!("<message>{}</message>", "x".repeat(self.0.below(400)));
+        // The clock goes back now and then.
+        let at = Timestamp(model.next_stanza as i64 * 10 - self.0.below(15) as i64);
+        let record = Record { owners: &owners, from: &from, to: &to, at, xml: &xml };
+        assert_eq!(tx.append(&record)?, model.append(&record));
+        Ok(())
+    }
+
+    fn time(&mut self, model: &Model) -> Option<Timestamp> {
+        self.one_in(2).then(|| Timestamp(self.0.below(model.next_stanza as usize * 10 + 10) as i64 - 5))
+    }
+
+    pub fn query(&mut self, model: &Model) -> ArchiveQuery {
+        let id = |random: &mut Random, n| random.one_in(n).then(|| random.id(model));
+        let (page_after, page_before) = (id(self, 4), id(self, 4));
+        ArchiveQuery {
+            with: self.one_in(2).then(|| self.jid()),
+            start: self.time(model),
+            end: self.time(model),
+            after_id: id(self, 6),
+            before_id: id(self, 6),
+            page_after,
+            page_before,
+            backward: self.one_in(2) || (page_before.is_some() && page_after.is_none()),
+            max: self.0.below(8),
+        }
+    }
+}
