@@ -5,7 +5,9 @@ use std::path::Path;
 mod bodies;
 
 fn replay(name: &str, body: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(name);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fuzz/corpus")
+        .join(name);
     let mut count = 0;
     for file in std::fs::read_dir(&folder).expect("a corpus") {
         body(&std::fs::read(file.expect("an entry").path()).expect("a file"));

@@ -24,18 +24,33 @@ fn open(disk: &Disk) -> Store {
 }
 
 /// One batch, committed.
-fn write<T>(store: &Store, batch: impl FnOnce(&mut stonechat::store::Tx) -> Result<T, StoreError>) -> T {
+fn write<T>(
+    store: &Store,
+    batch: impl FnOnce(&mut stonechat::store::Tx) -> Result<T, StoreError>,
+) -> T {
     let mut tx = store.begin();
     let answer = batch(&mut tx).expect("the batch");
-    tx.finish().expect("something was written").run().expect("the commit");
+    tx.finish()
+        .expect("something was written")
+        .run()
+        .expect("the commit");
     answer
 }
 
 fn append(store: &Store, owners: &[Owner], count: usize) -> Vec<ArchiveId> {
-    let (from, to) = (Jid::parse("romeo@localhost/orchard").unwrap(), Jid::parse("juliet@localhost").unwrap());
+    let (from, to) = (
+        Jid::parse("romeo@localhost/orchard").unwrap(),
+        Jid::parse("juliet@localhost").unwrap(),
+    );
     let xml = "m".repeat(300);
     write(store, |tx| {
-        let record = Record { owners, from: &from, to: &to, at: Timestamp(1), xml: &xml };
+        let record = Record {
+            owners,
+            from: &from,
+            to: &to,
+            at: Timestamp(1),
+            xml: &xml,
+        };
         let ids = (0..count).map(|_| Ok(tx.append(&record)?.0)).collect();
         tx.checkpoint_if_due()?;
         ids
@@ -43,8 +58,16 @@ fn append(store: &Store, owners: &[Owner], count: usize) -> Vec<ArchiveId> {
 }
 
 const OWNERS: [Owner; 2] = [
-    Owner { account: AccountId(1), direction: Direction::Received, unseen: false },
-    Owner { account: AccountId(2), direction: Direction::Sent, unseen: false },
+    Owner {
+        account: AccountId(1),
+        direction: Direction::Received,
+        unseen: false,
+    },
+    Owner {
+        account: AccountId(2),
+        direction: Direction::Sent,
+        unseen: false,
+    },
 ];
 
 #[test]
@@ -88,9 +111,14 @@ fn a_committed_batch_stays_and_a_failed_one_is_whole_or_absent() {
         let (disk, mut model) = (Disk::default(), Model::default());
         let store = open(&disk);
         for _ in 0..3 {
-            random.batch_committed(&store, &mut model).expect("nothing fails yet");
+            random
+                .batch_committed(&store, &mut model)
+                .expect("nothing fails yet");
         }
-        disk.fail(Some(Fail { at: 1 + at / 2, for_good: at % 3 != 0 }));
+        disk.fail(Some(Fail {
+            at: 1 + at / 2,
+            for_good: at % 3 != 0,
+        }));
         let mut before = model.clone();
         for _ in 0..12 {
             before = model.clone();
@@ -100,7 +128,11 @@ fn a_committed_batch_stays_and_a_failed_one_is_whole_or_absent() {
             before = model.clone();
         }
         let is_cut = at % 2 == 0;
-        let image = if is_cut { disk.power_cut(&mut random.0) } else { disk.killed() };
+        let image = if is_cut {
+            disk.power_cut(&mut random.0)
+        } else {
+            disk.killed()
+        };
         failures += usize::from(disk.has_failed());
         drop(store);
         let store = open(&image);
@@ -112,11 +144,16 @@ fn a_committed_batch_stays_and_a_failed_one_is_whole_or_absent() {
             .is_ok()
         };
         if !is_there(&before) {
-            assert!(is_there(&model), "failing at {at} left half a batch or lost a whole one");
+            assert!(
+                is_there(&model),
+                "failing at {at} left half a batch or lost a whole one"
+            );
             before = model;
         }
         let mut model = before;
-        random.batch_committed(&store, &mut model).expect("work goes on");
+        random
+            .batch_committed(&store, &mut model)
+            .expect("work goes on");
         model.check(&store, &mut || random.query(&model));
     }
     assert!(failures > 200, "{failures}");
@@ -137,7 +174,11 @@ fn a_first_start_that_fails_can_be_repeated() {
         let disk = Disk::default();
         disk.fail(Some(Fail { at, for_good: true }));
         drop(Store::open_backend(disk.clone(), CACHE_BYTES));
-        let image = if at % 2 == 0 { disk.power_cut(&mut Prng(at)) } else { disk.killed() };
+        let image = if at % 2 == 0 {
+            disk.power_cut(&mut Prng(at))
+        } else {
+            disk.killed()
+        };
         assert!(open(&image).begin().accounts().unwrap().is_empty());
     }
 }
@@ -152,7 +193,9 @@ fn reopening_after_a_kill_reads_no_more_than_it_must() {
     let image = disk.killed();
     let repaired = Rc::new(Cell::new(false));
     let repairs = repaired.clone();
-    let database = redb::Builder::new().set_repair_callback(move |_| repairs.set(true)).create_with_backend(image);
+    let database = redb::Builder::new()
+        .set_repair_callback(move |_| repairs.set(true))
+        .create_with_backend(image);
     database.expect("the database opens");
     assert!(!repaired.get(), "a full repair walks the whole file");
 }
@@ -200,7 +243,8 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("stonechat-storage-{}-{name}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("stonechat-storage-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         Folder(path)
     }
@@ -221,9 +265,15 @@ fn a_file_in_use_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new("in-use");
     let first = Store::open(&folder.file(), CACHE_BYTES).unwrap();
-    assert!(matches!(Store::open(&folder.file(), CACHE_BYTES).err(), Some(StoreError::InUse)));
+    assert!(matches!(
+        Store::open(&folder.file(), CACHE_BYTES).err(),
+        Some(StoreError::InUse)
+    ));
     let file = std::fs::metadata(folder.file()).unwrap();
-    assert_eq!((first.file_bytes(), file.permissions().mode() & 0o777), (file.len(), 0o600));
+    assert_eq!(
+        (first.file_bytes(), file.permissions().mode() & 0o777),
+        (file.len(), 0o600)
+    );
     drop(first);
     Store::open(&folder.file(), CACHE_BYTES).unwrap();
 }
@@ -232,14 +282,19 @@ fn a_file_in_use_is_refused() {
 fn a_newer_file_is_refused_and_left_alone() {
     let disk = Disk::default();
     drop(open(&disk));
-    let database = redb::Builder::new().create_with_backend(disk.clone()).unwrap();
+    let database = redb::Builder::new()
+        .create_with_backend(disk.clone())
+        .unwrap();
     let txn = database.begin_write().unwrap();
     let meta = redb::TableDefinition::<&str, u64>::new("meta");
     txn.open_table(meta).unwrap().insert("schema", 99).unwrap();
     txn.commit().unwrap();
     drop(database);
     let refused = Store::open_backend(disk, CACHE_BYTES).err();
-    assert!(matches!(refused, Some(StoreError::Newer { found: 99, .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Some(StoreError::Newer { found: 99, .. })),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -261,7 +316,11 @@ fn a_damaged_file_is_refused() {
     ] {
         std::fs::write(folder.file(), &damaged).unwrap();
         let refused = Store::open(&folder.file(), CACHE_BYTES).err();
-        assert!(matches!(refused, Some(StoreError::Unreadable(_))), "{} bytes: {refused:?}", damaged.len());
+        assert!(
+            matches!(refused, Some(StoreError::Unreadable(_))),
+            "{} bytes: {refused:?}",
+            damaged.len()
+        );
     }
     std::fs::write(folder.file(), whole).unwrap();
     Store::open(&folder.file(), CACHE_BYTES).unwrap();

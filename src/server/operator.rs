@@ -230,6 +230,11 @@ impl Server {
             return Ok(Err(unknown(&name)));
         };
         let jid = self.user_jid(&name);
+        self.end_sessions(
+            &jid,
+            StreamError::new(StreamCondition::NotAuthorized).text("The account was deleted."),
+        );
+        self.end_streams(now, tx, out)?;
         let contacts = tx.contacts(account.id)?;
         for (contact, row) in contacts {
             let from = || QueuedPresence {
@@ -249,11 +254,6 @@ impl Server {
             }
         }
         presence::send_queued(&mut self.cx(now, tx, out));
-        self.end_sessions(
-            &jid,
-            StreamError::new(StreamCondition::NotAuthorized).text("The account was deleted."),
-        );
-        self.end_streams(now, tx, out)?;
         tx.delete_account(&name)?;
         self.wake_upkeep(now);
         Ok(Ok(format!("deleted {jid} and all its data")))

@@ -10,7 +10,7 @@ use crate::xmpp::{
     StreamCondition, StreamError, write_error,
 };
 
-use super::{Server, iq, message, presence};
+use super::{Server, iq, message, presence, unseen};
 
 impl Server {
     /// RFC 6120 §7.6, §7.7: the resource asked for or one of ours; an older session of the same name gives way.
@@ -216,13 +216,16 @@ fn refuse_malformed(
 
 /// Ends a session: its contacts hear that it is unavailable (RFC 6121 §4.5.2), the account remembers when.
 pub fn end(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
-    let Some(session) = cx.state.sessions.get(id) else {
+    let Some(session) = cx.state.sessions.get_mut(id) else {
         return Ok(());
     };
+    // Its stream is over: nothing more can be said on it.
+    session.connection = None;
     let jid = session.jid.clone();
     presence::end_of_session(cx, id)?;
     feature::capabilities_session_ended(cx.state, id);
     cx.state.sessions.remove(id);
+    unseen::hand_over(cx, &jid.to_bare())?;
     log::info!("session.ended jid={jid}");
     Ok(())
 }

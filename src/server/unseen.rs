@@ -25,6 +25,31 @@ pub fn begin(cx: &mut Cx<'_>, session: SessionId) -> Result<(), StoreError> {
     next_page(cx, session)
 }
 
+/// A session ended while pages were being delivered: another one goes on, or nobody.
+pub fn hand_over(cx: &mut Cx<'_>, account: &BareJid) -> Result<(), StoreError> {
+    if !cx
+        .state
+        .sessions
+        .online(account)
+        .is_some_and(|online| online.catching_up)
+    {
+        return Ok(());
+    }
+    let taker = cx
+        .state
+        .sessions
+        .of(account)
+        .find(|session| session.takes_messages())
+        .map(|session| session.id);
+    if let Some(taker) = taker {
+        return next_page(cx, taker);
+    }
+    if let Some(online) = cx.state.sessions.online_mut(account) {
+        online.catching_up = false;
+    }
+    Ok(())
+}
+
 /// Gives one page to all sessions that take messages, and asks to hear when it is through if there is more.
 pub fn next_page(cx: &mut Cx<'_>, session: SessionId) -> Result<(), StoreError> {
     let Some((account, jid)) = cx

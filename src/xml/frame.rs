@@ -34,7 +34,13 @@ pub struct Framer {
     elements: u32,
     attributes: u32,
     header_name: NameHash,
+    /// Hash of the name being read, and of the names of the outermost open elements.
+    name: NameHash,
+    open_names: [NameHash; OPEN_NAMES],
 }
+
+/// So many open elements have their end tags compared while bytes trickle in; the strict pass compares all.
+const OPEN_NAMES: usize = 6;
 
 /// Where in the stream the current frame begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +59,14 @@ enum State {
     Between,
     /// After `<`.
     Open,
+    /// In the name of an element.
+    Name,
     Tag,
     Quoted(u8),
     /// After `</`.
     Close,
+    /// In the name of an end tag.
+    CloseName,
     /// After `<!` and so many bytes of `[CDATA[`.
     Bang(u8),
     Cdata,
@@ -94,6 +104,8 @@ impl Framer {
             elements: 0,
             attributes: 0,
             header_name: NameHash::default(),
+            name: NameHash::default(),
+            open_names: [NameHash::default(); OPEN_NAMES],
         }
     }
 
@@ -178,6 +190,8 @@ impl Framer {
         match self.state {
             State::Text => self.skip_past(b'<', bytes, at, State::Open),
             State::Quoted(quote) => self.skip_past(quote, bytes, at, State::Tag),
+            State::Name => Ok(self.name(bytes, at)),
+            State::CloseName => self.close_name(bytes, at),
             State::Tag => self.tag(bytes, at),
             State::Open => self.open(byte, at),
             State::Close => self.close(bytes, at),
@@ -228,7 +242,11 @@ impl Framer {
     fn open(&mut self, byte: u8, at: usize) -> Result<Step, XmlError> {
         match byte {
             b'/' if self.in_header() => return Err(XmlError::NotWellFormed),
-            b'/' => self.state = State::Close,
+            b'/' if self.depth == 0 => self.state = State::Close,
+            b'/' => {
+                self.name = NameHash::start();
+                self.state = State::CloseName;
+            }
             b'!' if self.in_header() => return Err(XmlError::Restricted),
             b'!' => self.state = State::Bang(0),
             b'?' if self.phase == Phase::Start => self.state = State::Question(0),
@@ -237,6 +255,9 @@ impl Framer {
                 self.state = State::Tag;
                 self.attributes = 0;
                 if !self.in_header() {
+                    self.name = NameHash::start();
+                    self.name.add(byte);
+                    self.state = State::Name;
                     self.elements += 1;
                     self.depth += 1;
                     over(self.depth, self.limits.depth)?;
@@ -246,6 +267,48 @@ impl Framer {
             _ => return Err(XmlError::NotWellFormed),
         }
         Ok(Step::To(at + 1))
+    }
+
+    /// Hashes name bytes; where the name ends, or all of `bytes`.
+    fn hash_name(&mut self, bytes: &[u8], at: usize) -> usize {
+        let ends = |byte: u8| is_white(byte) || matches!(byte, b'/' | b'>');
+        let name = bytes.iter().skip(at).take_while(|&&byte| !ends(byte));
+        let mut next = at;
+        for byte in name {
+            self.name.add(*byte);
+            next += 1;
+        }
+        next
+    }
+
+    fn name(&mut self, bytes: &[u8], at: usize) -> Step {
+        let next = self.hash_name(bytes, at);
+        if next == bytes.len() {
+            return Step::To(next);
+        }
+        let name = self.name;
+        if let Some(slot) = self.open_name() {
+            *slot = name;
+        }
+        self.to(State::Tag, next)
+    }
+
+    fn close_name(&mut self, bytes: &[u8], at: usize) -> Result<Step, XmlError> {
+        let next = self.hash_name(bytes, at);
+        if next == bytes.len() {
+            return Ok(Step::To(next));
+        }
+        let name = self.name;
+        match self.open_name() {
+            Some(open) if *open != name => Err(XmlError::NotWellFormed),
+            _ => Ok(self.to(State::Close, next)),
+        }
+    }
+
+    /// The place of the innermost open element's name, if it is remembered.
+    fn open_name(&mut self) -> Option<&mut NameHash> {
+        let place = usize::try_from(self.depth).ok()?.checked_sub(1)?;
+        self.open_names.get_mut(place)
     }
 
     fn tag(&mut self, bytes: &[u8], at: usize) -> Result<Step, XmlError> {
@@ -657,7 +720,7 @@ mod tests {
 
     #[test]
     fn whole_frames_are_borrowed_and_an_idle_framer_holds_nothing() {
-        assert!(size_of::<Framer>() <= 96, "{}", size_of::<Framer>());
+        assert!(size_of::<Framer>() <= 112, "{}", size_of::<Framer>());
         let text = format!("{HEADER}<a/>");
         let mut input = text.as_bytes();
         let mut framer = Framer::new(LIMITS);

@@ -107,10 +107,19 @@ impl NameHash {
             .then(|| NameHash::of(name.take_while(|&byte| !is_white(byte))))
     }
 
-    /// FNV-1a.
     fn of(name: impl Iterator<Item = u8>) -> NameHash {
-        let add = |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-        NameHash(name.fold(0x811C_9DC5, add))
+        let mut hash = NameHash::start();
+        name.for_each(|byte| hash.add(byte));
+        hash
+    }
+
+    /// Of no byte yet (FNV-1a).
+    pub(super) fn start() -> NameHash {
+        NameHash(0x811C_9DC5)
+    }
+
+    pub(super) fn add(&mut self, byte: u8) {
+        self.0 = (self.0 ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     }
 }
 

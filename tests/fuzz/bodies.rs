@@ -8,7 +8,12 @@ use stonechat::xmpp::Jid;
 use crate::transcript::core::{Core, Cutting};
 use crate::transcript::prng::Prng;
 
-const LIMITS: Limits = Limits { bytes: 4096, depth: 16, attributes: 16, elements: 64 };
+const LIMITS: Limits = Limits {
+    bytes: 4096,
+    depth: 16,
+    attributes: 16,
+    elements: 64,
+};
 
 /// However the bytes are cut, the same frames or the same error.
 pub fn framing(data: &[u8]) {
@@ -43,20 +48,31 @@ fn frames(data: &[u8], piece: usize) -> Vec<String> {
 /// What is accepted is the same when it is written alone and read again.
 pub fn element(data: &[u8]) {
     let prefixes = vec![("stream".into(), "http://etherx.jabber.org/streams".into())];
-    let context = Context { default_namespace: "jabber:client".into(), prefixes };
-    let Ok(element) = parse(data, &context) else { return };
+    let context = Context {
+        default_namespace: "jabber:client".into(),
+        prefixes,
+    };
+    let Ok(element) = parse(data, &context) else {
+        return;
+    };
     let alone = element.root().to_xml().into_owned();
-    let again = parse(alone.as_bytes(), &Context::default()).expect("what was accepted can be read again");
+    let again =
+        parse(alone.as_bytes(), &Context::default()).expect("what was accepted can be read again");
     assert_eq!(element.root().name(), again.root().name());
     assert_eq!(element.root().namespace(), again.root().namespace());
     assert_eq!(element.root().text(), again.root().text());
-    assert_eq!(element.root().children().count(), again.root().children().count());
+    assert_eq!(
+        element.root().children().count(),
+        again.root().children().count()
+    );
     assert_eq!(again.root().to_xml(), alone, "writing is stable");
 }
 
 /// Preparation is stable: a prepared JID is its own preparation.
 pub fn jid(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     if let Ok(jid) = Jid::parse(text) {
         assert_eq!(Jid::parse(jid.as_str()).as_ref(), Ok(&jid));
         assert!(jid.as_str().starts_with(jid.bare_str()));

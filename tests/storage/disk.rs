@@ -56,7 +56,11 @@ impl Disk {
     pub fn killed(&self) -> Disk {
         let state = self.0.lock().unwrap();
         let durable = state.bytes.clone();
-        Disk(Arc::new(Mutex::new(State { bytes: state.bytes.clone(), durable, ..State::default() })))
+        Disk(Arc::new(Mutex::new(State {
+            bytes: state.bytes.clone(),
+            durable,
+            ..State::default()
+        })))
     }
 
     /// The disk after a power cut: of what was not synced, each change is there whole, in part or not at all.
@@ -69,12 +73,17 @@ impl Disk {
                 (true, ..) | (_, _, 0) => {}
                 (_, Change::Write(offset, data), 1) => {
                     let sectors = prng.below(data.len() / SECTOR_BYTES + 1);
-                    Change::Write(*offset, data[..sectors * SECTOR_BYTES].to_vec()).apply(&mut bytes);
+                    Change::Write(*offset, data[..sectors * SECTOR_BYTES].to_vec())
+                        .apply(&mut bytes);
                 }
                 (_, change, _) => change.apply(&mut bytes),
             }
         }
-        Disk(Arc::new(Mutex::new(State { bytes: bytes.clone(), durable: bytes, ..State::default() })))
+        Disk(Arc::new(Mutex::new(State {
+            bytes: bytes.clone(),
+            durable: bytes,
+            ..State::default()
+        })))
     }
 
     pub fn fail(&self, fail: Option<Fail>) {
@@ -119,13 +128,19 @@ impl redb::StorageBackend for Disk {
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let state = self.0.lock().unwrap();
-        let from = state.bytes.get(offset as usize..).and_then(|rest| rest.get(..out.len()));
+        let from = state
+            .bytes
+            .get(offset as usize..)
+            .and_then(|rest| rest.get(..out.len()));
         out.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        self.0.lock().unwrap().change(Change::Length(length as usize))
+        self.0
+            .lock()
+            .unwrap()
+            .change(Change::Length(length as usize))
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -42,13 +42,25 @@ pub struct Row {
 }
 
 impl Model {
-    pub fn add_account(&mut self, name: &str, credentials: &Credentials, now: Timestamp) -> Option<AccountId> {
+    pub fn add_account(
+        &mut self,
+        name: &str,
+        credentials: &Credentials,
+        now: Timestamp,
+    ) -> Option<AccountId> {
         if self.accounts.contains_key(name) {
             return None;
         }
         self.next_account += 1;
         let id = AccountId(self.next_account);
-        self.accounts.insert(name.to_string(), Account { id, disabled: false, created: now });
+        self.accounts.insert(
+            name.to_string(),
+            Account {
+                id,
+                disabled: false,
+                created: now,
+            },
+        );
         let personal = Personal {
             credentials: credentials.clone(),
             contacts: BTreeMap::new(),
@@ -77,7 +89,10 @@ impl Model {
     pub fn set_contact(&mut self, id: AccountId, jid: &str, contact: Option<&Contact>) -> u64 {
         let personal = self.personal.get_mut(&id).unwrap();
         let visible = |contact: Option<&Contact>| {
-            contact.filter(|c| c.listed).map(|c| Contact { request: None, ..c.clone() })
+            contact.filter(|c| c.listed).map(|c| Contact {
+                request: None,
+                ..c.clone()
+            })
         };
         let before = match contact {
             Some(contact) => personal.contacts.insert(jid.to_string(), contact.clone()),
@@ -93,18 +108,26 @@ impl Model {
 
     fn roster_changes(&self, id: AccountId, since: u64) -> Option<Vec<(u64, RosterChange)>> {
         let personal = &self.personal[&id];
-        let at = personal.versions.iter().position(|(version, _)| *version == since)?;
+        let at = personal
+            .versions
+            .iter()
+            .position(|(version, _)| *version == since)?;
         let later = &personal.versions[at + 1..];
         if later.len() > 100 {
             return None;
         }
-        let is_last = |(version, jid): &&(u64, String)| {
-            !later.iter().any(|(v, j)| j == jid && v > version)
-        };
+        let is_last =
+            |(version, jid): &&(u64, String)| !later.iter().any(|(v, j)| j == jid && v > version);
         let change = |(version, jid): &(u64, String)| {
             let contact = personal.contacts.get(jid).filter(|contact| contact.listed);
             let jid = BareJid::parse(jid).unwrap();
-            (*version, RosterChange { jid, contact: contact.cloned() })
+            (
+                *version,
+                RosterChange {
+                    jid,
+                    contact: contact.cloned(),
+                },
+            )
         };
         Some(later.iter().filter(is_last).map(change).collect())
     }
@@ -126,7 +149,11 @@ impl Model {
 
     pub fn prune_oldest(&mut self, before: Option<Timestamp>, rows_max: usize) -> usize {
         let is_due = |row: &Row| before.is_none_or(|before| row.at < before);
-        let due = self.stanzas.iter().take_while(|(_, row)| is_due(row)).take(rows_max);
+        let due = self
+            .stanzas
+            .iter()
+            .take_while(|(_, row)| is_due(row))
+            .take(rows_max);
         let due: Vec<u64> = due.map(|(id, _)| *id).collect();
         due.iter().for_each(|id| {
             self.stanzas.remove(id);
@@ -138,7 +165,11 @@ impl Model {
         let Some(account) = self.purge.first().copied() else {
             return false;
         };
-        let ids: Vec<u64> = self.archive(account).map(|(id, _)| id).take(rows_max).collect();
+        let ids: Vec<u64> = self
+            .archive(account)
+            .map(|(id, _)| id)
+            .take(rows_max)
+            .collect();
         for id in ids {
             let row = self.stanzas.get_mut(&id).unwrap();
             row.owners.retain(|owner| owner.account != account);
@@ -154,7 +185,10 @@ impl Model {
 
     fn archive(&self, account: AccountId) -> impl DoubleEndedIterator<Item = (u64, &Row)> {
         let owns = move |row: &Row| row.owners.iter().any(|owner| owner.account == account);
-        self.stanzas.iter().filter(move |(_, row)| owns(row)).map(|(id, row)| (*id, row))
+        self.stanzas
+            .iter()
+            .filter(move |(_, row)| owns(row))
+            .map(|(id, row)| (*id, row))
     }
 
     fn matching(&self, account: AccountId, query: &ArchiveQuery) -> Vec<Stored> {
@@ -164,10 +198,17 @@ impl Model {
             let Some(with) = &query.with else {
                 return true;
             };
-            let is_same = |jid: &Jid| jid == with || (with.is_bare() && jid.bare_str() == with.as_str());
-            let owner = row.owners.iter().find(|owner| owner.account == account).unwrap();
+            let is_same =
+                |jid: &Jid| jid == with || (with.is_bare() && jid.bare_str() == with.as_str());
+            let owner = row
+                .owners
+                .iter()
+                .find(|owner| owner.account == account)
+                .unwrap();
             match owner.direction {
-                _ if row.from.bare_str() == row.to.bare_str() => is_same(&row.from) || is_same(&row.to),
+                _ if row.from.bare_str() == row.to.bare_str() => {
+                    is_same(&row.from) || is_same(&row.to)
+                }
                 Direction::Sent => is_same(&row.to),
                 Direction::Received => is_same(&row.from),
             }
@@ -199,9 +240,13 @@ impl Model {
     fn unseen(&self, account: AccountId, after: u64) -> Vec<Stored> {
         let seen = self.personal[&account].seen.max(after);
         let waits = |row: &Row| {
-            row.owners.iter().any(|owner| owner.account == account && owner.unseen)
+            row.owners
+                .iter()
+                .any(|owner| owner.account == account && owner.unseen)
         };
-        let rows = self.archive(account).filter(|(id, row)| *id > seen && waits(row));
+        let rows = self
+            .archive(account)
+            .filter(|(id, row)| *id > seen && waits(row));
         rows.map(|(id, row)| stored(id, row)).collect()
     }
 
@@ -211,7 +256,10 @@ impl Model {
     }
 
     pub fn check_in(&self, tx: &Tx, query: &mut dyn FnMut() -> ArchiveQuery) {
-        assert_eq!(tx.accounts().unwrap(), self.accounts.clone().into_iter().collect::<Vec<_>>());
+        assert_eq!(
+            tx.accounts().unwrap(),
+            self.accounts.clone().into_iter().collect::<Vec<_>>()
+        );
         for (name, account) in &self.accounts {
             assert_eq!(tx.account(name).unwrap().as_ref(), Some(account));
             self.check_personal(tx, account.id);
@@ -221,19 +269,41 @@ impl Model {
 
     fn check_personal(&self, tx: &Tx, id: AccountId) {
         let personal = &self.personal[&id];
-        assert_eq!(tx.credentials(id).unwrap().as_ref(), Some(&personal.credentials));
+        assert_eq!(
+            tx.credentials(id).unwrap().as_ref(),
+            Some(&personal.credentials)
+        );
         let contacts = tx.contacts(id).unwrap().into_iter();
-        let contacts: BTreeMap<_, _> = contacts.map(|(jid, contact)| (jid.to_string(), contact)).collect();
+        let contacts: BTreeMap<_, _> = contacts
+            .map(|(jid, contact)| (jid.to_string(), contact))
+            .collect();
         assert_eq!(contacts, personal.contacts);
         let version = personal.versions.last().unwrap().0;
         assert_eq!(tx.roster_version(id).unwrap(), version);
-        for since in [0, version - 101, version - 100, version - 7, version, version + 1] {
-            assert_eq!(tx.roster_changes(id, since).unwrap(), self.roster_changes(id, since), "{since}");
+        for since in [
+            0,
+            version - 101,
+            version - 100,
+            version - 7,
+            version,
+            version + 1,
+        ] {
+            assert_eq!(
+                tx.roster_changes(id, since).unwrap(),
+                self.roster_changes(id, since),
+                "{since}"
+            );
         }
-        assert_eq!(tx.blocked(id).unwrap(), personal.blocked.iter().cloned().collect::<Vec<_>>());
+        assert_eq!(
+            tx.blocked(id).unwrap(),
+            personal.blocked.iter().cloned().collect::<Vec<_>>()
+        );
         assert_eq!(tx.private_xml_count(id).unwrap(), personal.private.len());
         for ((name, namespace), xml) in &personal.private {
-            assert_eq!(tx.private_xml(id, name, namespace).unwrap().as_ref(), Some(xml));
+            assert_eq!(
+                tx.private_xml(id, name, namespace).unwrap().as_ref(),
+                Some(xml)
+            );
         }
         assert_eq!(tx.vcard(id).unwrap(), personal.vcard);
         assert_eq!(tx.last_activity(id).unwrap(), personal.last);
@@ -243,7 +313,11 @@ impl Model {
     fn check_archive(&self, tx: &Tx, id: AccountId, query: &mut dyn FnMut() -> ArchiveQuery) {
         for _ in 0..4 {
             let query = query();
-            assert_eq!(tx.page(id, &query).unwrap(), self.page(id, &query), "{query:?}");
+            assert_eq!(
+                tx.page(id, &query).unwrap(),
+                self.page(id, &query),
+                "{query:?}"
+            );
             let count = self.matching(id, &query).len() as u64;
             assert_eq!(tx.count(id, &query).unwrap(), Some(count), "{query:?}");
         }
@@ -254,7 +328,11 @@ impl Model {
         }
         let all = self.matching(id, &ArchiveQuery::default());
         assert_eq!(tx.archived_ids(id, &held).unwrap(), Some(all.clone()));
-        assert_eq!(tx.archived_ids(id, &[ArchiveId(self.next_stanza + 1)]).unwrap(), None);
+        assert_eq!(
+            tx.archived_ids(id, &[ArchiveId(self.next_stanza + 1)])
+                .unwrap(),
+            None
+        );
         let ends = all.first().zip(all.last());
         let ends = ends.map(|(first, last)| [(first.id, first.at), (last.id, last.at)]);
         assert_eq!(tx.archive_ends(id).unwrap(), ends);
@@ -263,11 +341,18 @@ impl Model {
         assert_eq!(tx.unseen(id, None, usize::MAX).unwrap(), unseen);
         if let Some(first) = unseen.first() {
             let rest = self.unseen(id, first.id.0);
-            assert_eq!(tx.unseen(id, Some(first.id), 2).unwrap(), rest[..rest.len().min(2)]);
+            assert_eq!(
+                tx.unseen(id, Some(first.id), 2).unwrap(),
+                rest[..rest.len().min(2)]
+            );
         }
     }
 }
 
 fn stored(id: u64, row: &Row) -> Stored {
-    Stored { id: ArchiveId(id), at: row.at, xml: row.xml.clone() }
+    Stored {
+        id: ArchiveId(id),
+        at: row.at,
+        xml: row.xml.clone(),
+    }
 }

@@ -58,7 +58,10 @@ impl Random {
             assert_eq!(tx.delete_account(name)?, model.delete_account(name));
         } else if self.one_in(4) {
             let disabled = self.one_in(2);
-            let account = model.accounts.get_mut(name).map(|account| account.disabled = disabled);
+            let account = model
+                .accounts
+                .get_mut(name)
+                .map(|account| account.disabled = disabled);
             assert_eq!(tx.set_account_disabled(name, disabled)?, account.is_some());
         } else {
             let (credentials, now) = (self.credentials(), Timestamp(self.0.next() as i64 >> 20));
@@ -99,7 +102,10 @@ impl Random {
                 tx.unblock(id, &jid)
             }
             2 => {
-                let (key, xml) = (("x".to_string(), jid), Some(text).filter(|_| !self.one_in(3)));
+                let (key, xml) = (
+                    ("x".to_string(), jid),
+                    Some(text).filter(|_| !self.one_in(3)),
+                );
                 tx.set_private_xml(id, &key.0, &key.1, xml.as_deref())?;
                 match xml {
                     Some(xml) => personal.private.insert(key, xml),
@@ -113,7 +119,10 @@ impl Random {
                 Ok(())
             }
             4 => {
-                let last = LastActivity { at: Timestamp(self.0.below(99) as i64 - 50), status: text };
+                let last = LastActivity {
+                    at: Timestamp(self.0.below(99) as i64 - 50),
+                    status: text,
+                };
                 tx.set_last_activity(id, &last)?;
                 personal.last = Some(last);
                 Ok(())
@@ -123,8 +132,16 @@ impl Random {
                 tx.set_credentials(id, &personal.credentials)
             }
             _ => {
-                let default = *self.pick(&[&DefaultPolicy::Always, &DefaultPolicy::Roster, &DefaultPolicy::Never]);
-                personal.preferences = ArchivePreferences { default, always: vec![jid], never: Vec::new() };
+                let default = *self.pick(&[
+                    &DefaultPolicy::Always,
+                    &DefaultPolicy::Roster,
+                    &DefaultPolicy::Never,
+                ]);
+                personal.preferences = ArchivePreferences {
+                    default,
+                    always: vec![jid],
+                    never: Vec::new(),
+                };
                 tx.set_archive_preferences(id, &personal.preferences)
             }
         }
@@ -138,7 +155,10 @@ impl Random {
             let jid = self.jid().to_bare();
             let contact = self.contact();
             let (stored, modelled) = match self.one_in(4) {
-                true => (tx.remove_contact(id, &jid)?, model.set_contact(id, jid.as_str(), None)),
+                true => (
+                    tx.remove_contact(id, &jid)?,
+                    model.set_contact(id, jid.as_str(), None),
+                ),
                 false => (
                     tx.set_contact(id, &jid, &contact)?,
                     model.set_contact(id, jid.as_str(), Some(&contact)),
@@ -151,15 +171,21 @@ impl Random {
     }
 
     fn contact(&mut self) -> Contact {
-        let subscription =
-            [Subscription::None, Subscription::To, Subscription::From, Subscription::Both][self.0.below(4)];
+        let subscription = [
+            Subscription::None,
+            Subscription::To,
+            Subscription::From,
+            Subscription::Both,
+        ][self.0.below(4)];
         Contact {
             name: self.pick(&["", "Ro", "Ju"]).to_string(),
             groups: vec!["friends".to_string(); self.0.below(3)],
             subscription,
             ask: self.one_in(2),
             approved: self.one_in(5),
-            request: self.one_in(3).then(|| "<presence type='subscribe'/>".to_string()),
+            request: self
+                .one_in(3)
+                .then(|| "<presence type='subscribe'/>".to_string()),
             listed: !self.one_in(3),
         }
     }
@@ -172,7 +198,10 @@ impl Random {
             assert_eq!(tx.prune_oldest(None, 1000)?, model.prune_oldest(None, 1000));
         } else {
             let before = self.time(model);
-            assert_eq!(tx.prune_oldest(before, rows_max)?, model.prune_oldest(before, rows_max));
+            assert_eq!(
+                tx.prune_oldest(before, rows_max)?,
+                model.prune_oldest(before, rows_max)
+            );
         }
         Ok(())
     }
@@ -189,13 +218,26 @@ impl Random {
 
     fn append(&mut self, tx: &mut Tx, model: &mut Model) -> Result<(), StoreError> {
         let (from, to) = (self.jid(), self.jid());
-        let id_of = |jid: &Jid| model.accounts.get(jid.local().unwrap()).map(|account| account.id);
+        let id_of = |jid: &Jid| {
+            model
+                .accounts
+                .get(jid.local().unwrap())
+                .map(|account| account.id)
+        };
         let mut owners = Vec::new();
         if let Some(account) = id_of(&to) {
-            owners.push(Owner { account, direction: Direction::Received, unseen: self.one_in(2) });
+            owners.push(Owner {
+                account,
+                direction: Direction::Received,
+                unseen: self.one_in(2),
+            });
         }
         if let Some(account) = id_of(&from).filter(|_| from.bare_str() != to.bare_str()) {
-            owners.push(Owner { account, direction: Direction::Sent, unseen: false });
+            owners.push(Owner {
+                account,
+                direction: Direction::Sent,
+                unseen: false,
+            });
         }
         if owners.is_empty() {
             return Ok(());
@@ -203,13 +245,20 @@ impl Random {
         let xml = format!("<message>{}</message>", "x".repeat(self.0.below(400)));
         // The clock goes back now and then.
         let at = Timestamp(model.next_stanza as i64 * 10 - self.0.below(15) as i64);
-        let record = Record { owners: &owners, from: &from, to: &to, at, xml: &xml };
+        let record = Record {
+            owners: &owners,
+            from: &from,
+            to: &to,
+            at,
+            xml: &xml,
+        };
         assert_eq!(tx.append(&record)?, model.append(&record));
         Ok(())
     }
 
     fn time(&mut self, model: &Model) -> Option<Timestamp> {
-        self.one_in(2).then(|| Timestamp(self.0.below(model.next_stanza as usize * 10 + 10) as i64 - 5))
+        self.one_in(2)
+            .then(|| Timestamp(self.0.below(model.next_stanza as usize * 10 + 10) as i64 - 5))
     }
 
     pub fn query(&mut self, model: &Model) -> ArchiveQuery {

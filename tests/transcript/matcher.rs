@@ -20,6 +20,7 @@ pub fn matches(
         .starts_with("<stream:stream")
         && !prepared.contains("</")
     {
+        let prepared = declare_header(&prepared);
         let (header, _) = parse_header(prepared.as_bytes())
             .map_err(|e| format!("bad pattern {pattern}: {e:?}"))?;
         return compare(header.root(), received, bindings);
@@ -28,6 +29,16 @@ pub fn matches(
     let element = parse_stored(&prefixed, "jabber:client")
         .map_err(|e| format!("bad pattern {prefixed}: {e:?}"))?;
     compare(element.root(), received, bindings)
+}
+
+/// A pattern of a header may leave its namespaces out.
+fn declare_header(pattern: &str) -> String {
+    let usual =
+        "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'";
+    match pattern.contains("xmlns:stream=") {
+        true => pattern.to_string(),
+        false => pattern.replacen("<stream:stream", usual, 1),
+    }
 }
 
 /// Features and errors of streams are written with their usual prefix.

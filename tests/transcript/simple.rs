@@ -20,12 +20,22 @@ pub struct Simple {
 
 impl Simple {
     /// Logged in with PLAIN and bound.
-    pub fn log_in(process: &Process, account: &str, password: &str, resource: &str) -> io::Result<Simple> {
-        let mut simple = Simple { tls: process.connect(), client: Client::new() };
+    pub fn log_in(
+        process: &Process,
+        account: &str,
+        password: &str,
+        resource: &str,
+    ) -> io::Result<Simple> {
+        let mut simple = Simple {
+            tls: process.connect(),
+            client: Client::new(),
+        };
         simple.send(HEADER)?;
         simple.expect("features")?;
         let plain = STANDARD.encode(format!("\0{account}\0{password}"));
-        simple.send(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>"))?;
+        simple.send(&format!(
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>"
+        ))?;
         simple.expect("success")?;
         simple.client.restart();
         simple.send(HEADER)?;
@@ -96,17 +106,31 @@ impl Simple {
             let mut answers = self.until_answer(&id)?;
             let fin = answers.pop().expect("the answer");
             for element in &answers {
-                let Some(result) = element.root().child("result", "urn:xmpp:mam:2") else { continue };
+                let Some(result) = element.root().child("result", "urn:xmpp:mam:2") else {
+                    continue;
+                };
                 let forwarded = result.children().next().expect("forwarded");
-                let message = forwarded.child("message", "jabber:client").expect("a message");
-                bodies.push(message.child("body", "jabber:client").expect("a body").text().into_owned());
+                let message = forwarded
+                    .child("message", "jabber:client")
+                    .expect("a message");
+                bodies.push(
+                    message
+                        .child("body", "jabber:client")
+                        .expect("a body")
+                        .text()
+                        .into_owned(),
+                );
             }
             let fin = fin.root().child("fin", "urn:xmpp:mam:2").expect("fin");
             if fin.attribute("complete").as_deref() == Some("true") {
                 break;
             }
-            let set = fin.child("set", "http://jabber.org/protocol/rsm").expect("a set");
-            let last = set.child("last", "http://jabber.org/protocol/rsm").expect("a last id");
+            let set = fin
+                .child("set", "http://jabber.org/protocol/rsm")
+                .expect("a set");
+            let last = set
+                .child("last", "http://jabber.org/protocol/rsm")
+                .expect("a last id");
             after = format!("<after>{}</after>", last.text());
         }
         Ok(bodies)

@@ -347,7 +347,11 @@ mod tests {
 
     fn read_text(children: &str) -> Result<Query, Condition> {
         let query = format!("<query xmlns='urn:xmpp:mam:2'>{children}</query>");
-        read(parse_stored(&query, "").unwrap().root(), 50)
+        read(parse_stored(&query, "").unwrap().root(), 50, &ids())
+    }
+
+    fn ids() -> ArchiveIds {
+        ArchiveIds::new(&[1; 32])
     }
 
     fn form(fields: &str) -> String {
@@ -370,10 +374,12 @@ mod tests {
             "<set xmlns='http://jabber.org/protocol/rsm'><max>500</max><before/></set><flip-page/>";
         let fields = "<field var='with'><value>A@x</value></field>\
             <field var='start'><value>1970-01-01T00:00:01Z</value></field>\
-            <field var='ids'><value>0000000000000002</value><value>0000000000000001</value></field>\
+            <field var='ids'><value>TWO</value><value>ONE</value></field>\
             <field var='include-groupchat'><value>true</value></field>\
             <field var='end'/>";
-        let query = read_text(&format!("{}{rsm}", form(fields))).unwrap();
+        let text = |n| ids().text(ArchiveId(n));
+        let fields = fields.replace("TWO", &text(2)).replace("ONE", &text(1));
+        let query = read_text(&format!("{}{rsm}", form(&fields))).unwrap();
         assert_eq!((query.filter.max, query.filter.backward), (50, true));
         assert_eq!(query.filter.with.unwrap().as_str(), "a@x");
         assert_eq!(query.filter.start, Some(Timestamp(1000)));
