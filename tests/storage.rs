@@ -72,7 +72,7 @@ const OWNERS: [Owner; 2] = [
 
 #[test]
 fn does_what_the_model_does() {
-    for seed in 0..6 {
+    for seed in 0..4 {
         let mut random = Random(Prng(seed));
         let (mut disk, mut model) = (Disk::default(), Model::default());
         let mut store = open(&disk);
@@ -106,7 +106,7 @@ fn does_what_the_model_does() {
 #[test]
 fn a_committed_batch_stays_and_a_failed_one_is_whole_or_absent() {
     let mut failures = 0;
-    for at in 1..400 {
+    for at in 1..130 {
         let mut random = Random(Prng(at));
         let (disk, mut model) = (Disk::default(), Model::default());
         let store = open(&disk);
@@ -116,7 +116,7 @@ fn a_committed_batch_stays_and_a_failed_one_is_whole_or_absent() {
                 .expect("nothing fails yet");
         }
         disk.fail(Some(Fail {
-            at: 1 + at / 2,
+            at,
             for_good: at % 3 != 0,
         }));
         let mut before = model.clone();
@@ -156,7 +156,7 @@ fn a_committed_batch_stays_and_a_failed_one_is_whole_or_absent() {
             .expect("work goes on");
         model.check(&store, &mut || random.query(&model));
     }
-    assert!(failures > 200, "{failures}");
+    assert!(failures > 60, "{failures}");
 }
 
 impl Random {
@@ -165,21 +165,6 @@ impl Random {
         let mut tx = store.begin();
         self.batch(&mut tx, model)?;
         tx.finish().map_or(Ok(()), |commit| commit.run())
-    }
-}
-
-#[test]
-fn a_first_start_that_fails_can_be_repeated() {
-    for at in 1..60 {
-        let disk = Disk::default();
-        disk.fail(Some(Fail { at, for_good: true }));
-        drop(Store::open_backend(disk.clone(), CACHE_BYTES));
-        let image = if at % 2 == 0 {
-            disk.power_cut(&mut Prng(at))
-        } else {
-            disk.killed()
-        };
-        assert!(open(&image).begin().accounts().unwrap().is_empty());
     }
 }
 
@@ -276,6 +261,18 @@ fn a_file_in_use_is_refused() {
     );
     drop(first);
     Store::open(&folder.file(), CACHE_BYTES).unwrap();
+}
+
+#[test]
+fn a_first_start_that_was_cut_short_is_repeated() {
+    let folder = Folder::new("cut-short");
+    let leftover = folder.0.join("stonechat.redb.new");
+    for bytes in [vec![], vec![0; 70_000], b"half a header".to_vec()] {
+        std::fs::write(&leftover, bytes).unwrap();
+        drop(Store::open(&folder.file(), CACHE_BYTES).unwrap());
+        assert!(!leftover.exists());
+        std::fs::remove_file(folder.file()).unwrap();
+    }
 }
 
 #[test]

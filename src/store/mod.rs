@@ -66,22 +66,12 @@ pub struct Commit(WriteTransaction);
 impl Store {
     /// Opens or creates, readable by this user only. `cache_bytes`: redb's page cache.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Store, StoreError> {
-        let is_new = !path.exists();
-        std::fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)?;
-        let database = builder(cache_bytes).create(path)?;
-        let store = Store::new(database, Some(path.to_path_buf()))?;
-        if let (true, Some(folder)) = (is_new, path.parent()) {
-            // The file's name must be as durable as what is in it.
-            let folder = Some(folder).filter(|folder| !folder.as_os_str().is_empty());
-            std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        if path.try_exists()? {
+            let database = builder(cache_bytes).open(path)?;
+            schema::upgrade(&database)?;
+            return Store::new(database, Some(path.to_path_buf()));
         }
-        Ok(store)
+        Store::new(create(path, cache_bytes)?, Some(path.to_path_buf()))
     }
 
     /// The same over a given backend (tests: failing writes, memory).
@@ -89,11 +79,12 @@ impl Store {
         backend: impl redb::StorageBackend,
         cache_bytes: usize,
     ) -> Result<Store, StoreError> {
-        Store::new(builder(cache_bytes).create_with_backend(backend)?, None)
+        let database = builder(cache_bytes).create_with_backend(backend)?;
+        schema::upgrade(&database)?;
+        Store::new(database, None)
     }
 
     fn new(database: Database, path: Option<PathBuf>) -> Result<Store, StoreError> {
-        schema::upgrade(&database)?;
         let store = Store {
             shared: Rc::new(Shared {
                 database,
@@ -120,6 +111,32 @@ impl Store {
         path.and_then(|path| std::fs::metadata(path).ok())
             .map_or(0, |file| file.len())
     }
+}
+
+/// A file that got its name is a whole database: a first start that was cut short leaves one beside it that nobody needs.
+fn create(path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
+    let unnamed = path.with_extension("redb.new");
+    let make = || -> Result<Database, StoreError> {
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        options.open(&unnamed)?;
+        let database = builder(cache_bytes).create(&unnamed)?;
+        schema::upgrade(&database)?;
+        Ok(database)
+    };
+    let database = match make() {
+        Err(StoreError::Unreadable(_)) => {
+            std::fs::remove_file(&unnamed)?;
+            make()?
+        }
+        made => made?,
+    };
+    std::fs::rename(&unnamed, path)?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    Ok(database)
 }
 
 fn builder(cache_bytes: usize) -> Builder {

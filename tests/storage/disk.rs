@@ -17,7 +17,6 @@ struct State {
     /// What was done since the last sync, in order.
     pending: Vec<Change>,
     operations: u64,
-    written_bytes: u64,
     fail: Option<Fail>,
     failed: bool,
 }
@@ -94,10 +93,6 @@ impl Disk {
     pub fn has_failed(&self) -> bool {
         self.0.lock().unwrap().failed
     }
-
-    pub fn written_bytes(&self) -> u64 {
-        self.0.lock().unwrap().written_bytes
-    }
 }
 
 impl State {
@@ -155,7 +150,6 @@ impl redb::StorageBackend for Disk {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut state = self.0.lock().unwrap();
-        state.written_bytes += data.len() as u64;
         state.change(Change::Write(offset as usize, data.to_vec()))
     }
 }

@@ -4,7 +4,7 @@ use stonechat::store::{
     LastActivity, Owner, Record, StoreError, Subscription, Tx,
 };
 use stonechat::stream::{Credentials, ScramKeys};
-use stonechat::xmpp::{BareJid, Jid, Timestamp};
+use stonechat::xmpp::{Jid, Timestamp};
 
 use super::model::Model;
 use crate::transcript::prng::Prng;
@@ -166,7 +166,6 @@ impl Random {
             };
             assert_eq!(stored, modelled);
         }
-        let _: BareJid = self.jid().to_bare();
         Ok(())
     }
 
