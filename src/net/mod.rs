@@ -1,1 +1,21 @@
-//! Placeholder until its first piece lands.
+//! The shell around the core: sockets, TLS, clock, randomness, threads, signals. The only place that waits.
+
+mod census;
+mod certificate;
+mod clock;
+mod connection;
+pub mod control;
+mod driver;
+mod entropy;
+mod hash_thread;
+mod inbox;
+mod listen;
+mod memory;
+mod serve;
+mod tls;
+mod watch;
+
+pub use clock::{Clock, clock_warning};
+pub use entropy::SystemEntropy;
+pub use hash_thread::hash;
+pub use serve::{STORE_FILE, hostname, serve};

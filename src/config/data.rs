@@ -1,0 +1,138 @@
+//! The data directory and the domain its accounts belong to.
+//!
+//! The domain is remembered in the file `domain` there when a server first starts, so that a renamed host does not
+//! orphan its accounts. A domain given explicitly that differs is refused while there are accounts.
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::StartError;
+use crate::xmpp::domainpart;
+
+/// The file that remembers the domain.
+const FILE: &str = "domain";
+
+/// `--data`, else `$STATE_DIRECTORY`, else `$XDG_DATA_HOME/stonechat`, else `$HOME/.local/share/stonechat`.
+/// `environment` looks a variable up.
+pub fn data_directory(
+    given: Option<&str>,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<PathBuf, StartError> {
+    let set = |name: &str| environment(name).filter(|value| !value.is_empty());
+    if let Some(given) = given {
+        return Ok(PathBuf::from(given));
+    }
+    // systemd.exec(5): several directories are separated by colons; ours is the first.
+    if let Some(state) = set("STATE_DIRECTORY") {
+        return Ok(PathBuf::from(state.split(':').next().unwrap_or(&state)));
+    }
+    if let Some(home) = set("XDG_DATA_HOME") {
+        return Ok(Path::new(&home).join("stonechat"));
+    }
+    set("HOME")
+        .map(|home| Path::new(&home).join(".local/share/stonechat"))
+        .ok_or(StartError::NoDataDirectory)
+}
+
+/// Makes the directory, for its owner only, if it is not there.
+pub fn make_data_directory(path: &Path) -> Result<(), StartError> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| StartError::DataDirectory {
+            path: path.to_path_buf(),
+            error,
+        })
+}
+
+/// The domain remembered in a data directory.
+pub fn remembered_domain(data: &Path) -> Result<Option<String>, StartError> {
+    let path = data.join(FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => match domainpart(text.trim()) {
+            Ok(domain) => Ok(Some(domain.into_owned())),
+            Err(_) => Err(StartError::Setting {
+                place: path.display().to_string(),
+                key: None,
+                reason: format!("\"{}\" is no domain", text.trim()),
+                remedy: "write the domain of the accounts into it, or remove it and give --domain NAME".into(),
+            }),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StartError::File {
+            what: "read the domain",
+            path,
+            error,
+        }),
+    }
+}
+
+/// Decides the domain and remembers it. `accounts`: whether there are any.
+pub fn remember_domain(
+    data: &Path,
+    given: Option<&str>,
+    hostname: &str,
+    accounts: bool,
+) -> Result<String, StartError> {
+    let remembered = remembered_domain(data)?;
+    let domain = match (given, &remembered) {
+        (None, Some(remembered)) => return Ok(remembered.clone()),
+        (Some(given), Some(remembered)) if given == remembered => return Ok(remembered.clone()),
+        (Some(given), Some(remembered)) if accounts => {
+            return Err(StartError::DomainChanged {
+                remembered: remembered.clone(),
+                given: given.to_string(),
+                file: data.join(FILE),
+            });
+        }
+        (Some(given), _) => given.to_string(),
+        (None, None) => default_domain(hostname),
+    };
+    let path = data.join(FILE);
+    std::fs::write(&path, format!("{domain}\n")).map_err(|error| StartError::File {
+        what: "remember the domain",
+        path,
+        error,
+    })?;
+    Ok(domain)
+}
+
+/// `<hostname>.local` (RFC 6762 §3), `localhost` where the host has no usable name.
+pub fn default_domain(hostname: &str) -> String {
+    let first = hostname.split('.').next().unwrap_or(hostname);
+    match first {
+        "" | "localhost" | "(none)" => "localhost".to_string(),
+        name => domainpart(&format!("{name}.local"))
+            .map_or_else(|_| "localhost".to_string(), |domain| domain.into_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_directory_is_looked_for_in_order() {
+        let directory = |given: Option<&str>, set: &[(&str, &str)]| {
+            data_directory(given, |name| {
+                let found = set.iter().find(|(key, _)| *key == name);
+                found.map(|(_, value)| value.to_string())
+            })
+            .map(|path| path.display().to_string())
+        };
+        let all = [("STATE_DIRECTORY", "/s:/t"), ("XDG_DATA_HOME", "/x"), ("HOME", "/h")];
+        assert_eq!(directory(Some("/d"), &all).unwrap(), "/d");
+        assert_eq!(directory(None, &all).unwrap(), "/s");
+        assert_eq!(directory(None, &all[1..]).unwrap(), "/x/stonechat");
+        assert_eq!(directory(None, &all[2..]).unwrap(), "/h/.local/share/stonechat");
+        assert!(matches!(directory(None, &[]), Err(StartError::NoDataDirectory)));
+    }
+
+    #[test]
+    fn the_default_domain_is_of_the_local_network() {
+        assert_eq!(default_domain("Pi"), "pi.local");
+        assert_eq!(default_domain("pi.example.org"), "pi.local");
+        assert_eq!(default_domain(""), "localhost");
+    }
+}

@@ -1,0 +1,214 @@
+//! Why the process does not start: for the operator, so each says what, where, and what to do about it.
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::store::StoreError;
+
+#[derive(Debug)]
+pub enum StartError {
+    /// A setting of the file or the command line is wrong; `place` says where it was given.
+    Setting {
+        place: String,
+        key: Option<String>,
+        reason: String,
+        remedy: String,
+    },
+    NoDataDirectory,
+    DataDirectory {
+        path: PathBuf,
+        error: io::Error,
+    },
+    File {
+        what: &'static str,
+        path: PathBuf,
+        error: io::Error,
+    },
+    /// Another process serves this data directory.
+    InUse {
+        data: PathBuf,
+    },
+    Store {
+        path: PathBuf,
+        error: StoreError,
+    },
+    DomainChanged {
+        remembered: String,
+        given: String,
+        file: PathBuf,
+    },
+    PortTaken {
+        address: SocketAddr,
+        key: &'static str,
+    },
+    Listen {
+        address: SocketAddr,
+        key: &'static str,
+        error: io::Error,
+    },
+    /// One of certificate and key was given, or lies there, without the other.
+    HalfCertificate {
+        given: (&'static str, PathBuf),
+        missing: &'static str,
+    },
+    Certificate {
+        path: PathBuf,
+        reason: String,
+    },
+    KeyMismatch {
+        cert: PathBuf,
+        key: PathBuf,
+    },
+    /// A command needs a running server.
+    NotRunning {
+        data: PathBuf,
+    },
+    Control {
+        path: PathBuf,
+        reason: String,
+    },
+    Password(&'static str),
+    System {
+        what: &'static str,
+        error: io::Error,
+    },
+}
+
+impl StartError {
+    pub fn store(data: &std::path::Path, path: PathBuf, error: StoreError) -> StartError {
+        match error {
+            StoreError::InUse => StartError::InUse {
+                data: data.to_path_buf(),
+            },
+            error => StartError::Store { path, error },
+        }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Setting {
+                place,
+                key,
+                reason,
+                remedy,
+            } => match key {
+                Some(key) => write!(f, "{place}: {key}: {reason}\n  {remedy}"),
+                None => write!(f, "{place}: {reason}\n  {remedy}"),
+            },
+            StartError::NoDataDirectory => write!(
+                f,
+                "there is no place for the data: neither $STATE_DIRECTORY nor $XDG_DATA_HOME nor $HOME is set\n  \
+                 say where with --data DIR"
+            ),
+            StartError::DataDirectory { path, error } => write!(
+                f,
+                "cannot use the data directory {}: {error}\n  make it writable for this user, or name another with --data DIR",
+                path.display()
+            ),
+            StartError::File { what, path, error } => {
+                write!(f, "cannot {what}: {}: {error}\n  {}", path.display(), file_remedy(error))
+            }
+            StartError::InUse { data } => write!(
+                f,
+                "another stonechat is using {}\n  stop that one first, or name another directory with --data DIR",
+                data.display()
+            ),
+            StartError::Store { path, error } => store(f, path, error),
+            StartError::DomainChanged {
+                remembered,
+                given,
+                file,
+            } => write!(
+                f,
+                "the accounts here belong to {remembered}, but the domain given is {given}\n  \
+                 leave the domain out to go on as {remembered}; to move all accounts to {given}, remove {} and start again",
+                file.display()
+            ),
+            StartError::PortTaken { address, key } => write!(
+                f,
+                "cannot listen on {address}: another program uses this port\n  \
+                 stop that program (`ss -ltnp` shows it), or choose another port with --{} ADDRESS:PORT",
+                key.replace('_', "-")
+            ),
+            StartError::Listen {
+                address,
+                key,
+                error,
+            } => write!(
+                f,
+                "cannot listen on {address}: {error}\n  choose an address of this machine and a port above 1023 with --{} ADDRESS:PORT",
+                key.replace('_', "-")
+            ),
+            StartError::HalfCertificate { given, missing } => write!(
+                f,
+                "there is a {} ({}) but no {missing}\n  give both with --cert FILE --key FILE, or neither to have both made",
+                given.0,
+                given.1.display()
+            ),
+            StartError::Certificate { path, reason } => write!(
+                f,
+                "cannot use {}: {reason}\n  give PEM files with --cert FILE --key FILE, or remove both files from the data directory to have new ones made",
+                path.display()
+            ),
+            StartError::KeyMismatch { cert, key } => write!(
+                f,
+                "the key {} does not belong to the certificate {}\n  give the pair that was issued together with --cert FILE --key FILE",
+                key.display(),
+                cert.display()
+            ),
+            StartError::NotRunning { data } => write!(
+                f,
+                "no stonechat is running on {}\n  start it with `stonechat`, or name its directory with --data DIR",
+                data.display()
+            ),
+            StartError::Control { path, reason } => write!(
+                f,
+                "cannot talk to the running server through {}: {reason}\n  run the command as the server's user, or stop the server first",
+                path.display()
+            ),
+            StartError::Password(reason) => write!(
+                f,
+                "{reason}\n  give the password as the first line of standard input, or let --generate make one"
+            ),
+            StartError::System { what, error } => {
+                write!(f, "cannot {what}: {error}\n  this is the system's refusal; its log may say more")
+            }
+        }
+    }
+}
+
+fn file_remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull => "make room on this disk, then start again",
+        io::ErrorKind::PermissionDenied => "let this user read and write it",
+        io::ErrorKind::NotFound => "check the path",
+        _ => "check the path and the disk",
+    }
+}
+
+fn store(f: &mut fmt::Formatter<'_>, path: &std::path::Path, error: &StoreError) -> fmt::Result {
+    let path = path.display();
+    match error {
+        StoreError::DiskFull(detail) => write!(
+            f,
+            "the disk of {path} is full ({detail})\n  make room, then start again; nothing that was acknowledged is lost"
+        ),
+        StoreError::InUse => write!(f, "another process has {path} open\n  stop it first"),
+        StoreError::Newer { found, known } => write!(
+            f,
+            "{path} was written by a newer stonechat (its format is {found}, this program knows up to {known})\n  \
+             install the newer version again, or restore a backup made by this one"
+        ),
+        StoreError::Unreadable(detail) => write!(
+            f,
+            "{path} cannot be read as a stonechat database ({detail})\n  move it away and restore a backup; without one a new, empty database is made"
+        ),
+        StoreError::Io(detail) => write!(
+            f,
+            "cannot use the database {path}: {detail}\n  check the rights of the file and the health of the disk"
+        ),
+    }
+}

@@ -1,0 +1,231 @@
+//! The certificate made at first start: EC P-256, self-signed, its own trust anchor, valid for every name and address
+//! the server may be reached by, at any time a clock may show.
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
+    PKCS_ECDSA_P256_SHA256, SanType, date_time_ymd,
+};
+
+use crate::config::{Config, StartError};
+
+/// Services that have, or will have, an address below the domain.
+const SERVICES: [&str; 5] = ["conference", "mix", "pubsub", "upload", "proxy"];
+/// Addresses named at most: a host with hundreds needs a certificate of its own making.
+const ADDRESSES_MAX: usize = 64;
+
+/// Where certificate and key lie, making both if none is configured and none is there.
+pub fn locate(
+    config: &Config,
+    domain: &str,
+    hostname: &str,
+) -> Result<(PathBuf, PathBuf), StartError> {
+    if let (Some(cert), Some(key)) = (&config.cert, &config.key) {
+        return Ok((cert.clone(), key.clone()));
+    }
+    let cert = config.data.join("cert.pem");
+    let key = config.data.join("key.pem");
+    match (cert.exists(), key.exists()) {
+        (true, true) => {}
+        (true, false) => {
+            return Err(StartError::HalfCertificate {
+                given: ("certificate", cert),
+                missing: "key",
+            });
+        }
+        // The key is written first, so a start that was cut short leaves it alone here.
+        (false, has_key) => make(&cert, &key, has_key, domain, hostname)?,
+    }
+    Ok((cert, key))
+}
+
+fn make(
+    cert: &Path,
+    key: &Path,
+    has_key: bool,
+    domain: &str,
+    hostname: &str,
+) -> Result<(), StartError> {
+    let bad = |path: &Path, reason: String| StartError::Certificate {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let pair = if has_key {
+        let pem = std::fs::read_to_string(key).map_err(|error| bad(key, error.to_string()))?;
+        KeyPair::from_pem(&pem).map_err(|error| bad(key, error.to_string()))?
+    } else {
+        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
+            .map_err(|error| bad(key, error.to_string()))?;
+        write(key, 0o600, &pair.serialize_pem())?;
+        pair
+    };
+    let certificate = parameters(domain, hostname, &local_addresses())
+        .and_then(|parameters| parameters.self_signed(&pair))
+        .map_err(|error| bad(cert, error.to_string()))?;
+    write(cert, 0o644, &certificate.pem())
+}
+
+/// Whole or not at all, also when the power fails.
+fn write(path: &Path, mode: u32, text: &str) -> Result<(), StartError> {
+    let new = path.with_extension("new");
+    let written = || -> io::Result<()> {
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&new, path)
+    };
+    written().map_err(|error| StartError::File {
+        what: "write the certificate",
+        path: path.to_path_buf(),
+        error,
+    })
+}
+
+fn parameters(
+    domain: &str,
+    hostname: &str,
+    addresses: &[IpAddr],
+) -> Result<CertificateParams, rcgen::Error> {
+    let mut parameters = CertificateParams::new(Vec::new())?;
+    parameters.not_before = date_time_ymd(1970, 1, 1);
+    // RFC 5280 §4.1.2.5: no well-defined expiration.
+    parameters.not_after = date_time_ymd(9999, 12, 31);
+    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, domain);
+    parameters.distinguished_name = name;
+    parameters.subject_alt_names = names(domain, hostname)
+        .into_iter()
+        // A name that a certificate cannot hold is left out.
+        .filter_map(|name| name.try_into().ok().map(SanType::DnsName))
+        .chain(addresses.iter().copied().map(SanType::IpAddress))
+        .collect();
+    Ok(parameters)
+}
+
+/// DNS names, as A-labels (RFC 6125 §6.4.2); an address literal as domain is among the addresses or none.
+fn names(domain: &str, hostname: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let mut add = |name: String| {
+        let ascii = idna::domain_to_ascii(&name).unwrap_or(name);
+        if !ascii.is_empty() && ascii.parse::<IpAddr>().is_err() && !names.contains(&ascii) {
+            names.push(ascii);
+        }
+    };
+    if domain.parse::<IpAddr>().is_err() && !domain.starts_with('[') {
+        add(domain.to_string());
+        for service in SERVICES {
+            add(format!("{service}.{domain}"));
+        }
+    }
+    let short = hostname.split('.').next().unwrap_or(hostname);
+    add(hostname.to_string());
+    if !short.is_empty() {
+        add(short.to_string());
+        add(format!("{short}.local"));
+    }
+    add("localhost".to_string());
+    names
+}
+
+/// The addresses of this machine, loopback included, link-local ones not: they mean nothing without an interface.
+fn local_addresses() -> Vec<IpAddr> {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let mut addresses: Vec<IpAddr> = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let found = ipv4_of_fib_trie(&read("/proc/net/fib_trie"))
+        .into_iter()
+        .map(IpAddr::from)
+        .chain(
+            ipv6_of_if_inet6(&read("/proc/net/if_inet6"))
+                .into_iter()
+                .map(IpAddr::from),
+        );
+    for address in found {
+        if !addresses.contains(&address) && addresses.len() < ADDRESSES_MAX {
+            addresses.push(address);
+        }
+    }
+    addresses
+}
+
+/// The kernel's routing trie: an address line, then `/32 host LOCAL` for one's own.
+fn ipv4_of_fib_trie(trie: &str) -> Vec<Ipv4Addr> {
+    let mut addresses = Vec::new();
+    let mut last = None;
+    for line in trie.lines() {
+        let line = line.trim();
+        if let Some(address) = line.strip_prefix("|-- ") {
+            last = address.parse::<Ipv4Addr>().ok();
+        } else if line.starts_with("/32 host LOCAL")
+            && let Some(address) = last
+            && !address.is_loopback()
+            && !address.is_link_local()
+            && !addresses.contains(&address)
+        {
+            addresses.push(address);
+        }
+    }
+    addresses
+}
+
+/// proc(5): address in hexadecimal, index, prefix length, scope, flags, name.
+fn ipv6_of_if_inet6(table: &str) -> Vec<Ipv6Addr> {
+    table
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter_map(|hex| u128::from_str_radix(hex, 16).ok())
+        .map(Ipv6Addr::from)
+        .filter(|address| !address.is_loopback() && !address.is_unicast_link_local())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_addresses_are_read_from_the_kernels_tables() {
+        let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n     \
+                    |-- 192.168.1.0\n        /24 link UNICAST\nLocal:\n           |-- 127.0.0.1\n              /32 host LOCAL\n     \
+                    |-- 192.168.1.7\n        /32 host LOCAL\n     |-- 192.168.1.255\n        /32 link BROADCAST\n";
+        assert_eq!(ipv4_of_fib_trie(trie), [Ipv4Addr::new(192, 168, 1, 7)]);
+        let table = "00000000000000000000000000000001 01 80 10 80       lo\n\
+                     fd000000000000000000000000000007 02 40 00 80     eth0\n\
+                     fe80000000000000021122fffe334455 02 40 20 80     eth0\n";
+        assert_eq!(
+            ipv6_of_if_inet6(table),
+            ["fd00::7".parse::<Ipv6Addr>().unwrap()]
+        );
+    }
+
+    #[test]
+    fn the_certificate_names_domain_services_host_and_addresses() {
+        assert_eq!(
+            names("bücher.example", "Pi"),
+            [
+                "xn--bcher-kva.example",
+                "conference.xn--bcher-kva.example",
+                "mix.xn--bcher-kva.example",
+                "pubsub.xn--bcher-kva.example",
+                "upload.xn--bcher-kva.example",
+                "proxy.xn--bcher-kva.example",
+                "pi",
+                "pi.local",
+                "localhost"
+            ]
+        );
+        assert_eq!(names("192.0.2.1", ""), ["localhost"]);
+        let parameters = parameters("pi.local", "pi", &["192.0.2.1".parse().unwrap()]).unwrap();
+        let address = SanType::IpAddress("192.0.2.1".parse().unwrap());
+        assert!(parameters.subject_alt_names.contains(&address));
+        assert_eq!(parameters.not_before, date_time_ymd(1970, 1, 1));
+    }
+}

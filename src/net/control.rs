@@ -1,0 +1,302 @@
+//! The control socket in the data directory: an operator's commands to the running server.
+//!
+//! One request and one answer for each connection, each a list of texts: length (4 bytes) of all that follows, then for
+//! each text its length (4 bytes) and itself. Whoever may open the socket may do everything (mode 0600).
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use smol::future::FutureExt;
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::{Async, Timer};
+
+use super::driver::Shell;
+use super::inbox::Arrival;
+pub use super::inbox::Answer;
+use crate::config::StartError;
+use crate::server::Command;
+
+const FILE: &str = "control.sock";
+/// unix(7): 108 with the zero at the end.
+const PATH_BYTES_MAX: usize = 107;
+const REQUEST_BYTES_MAX: usize = 64 << 10;
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+const REQUEST_SECONDS_MAX: u64 = 10;
+/// Hashing a password on a slow board behind others takes its time.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The socket's path, short enough for the kernel as long as this lives.
+struct SocketPath {
+    path: PathBuf,
+    _directory: Option<OwnedFd>,
+}
+
+impl SocketPath {
+    fn of(data: &Path) -> io::Result<SocketPath> {
+        let path = data.join(FILE);
+        if path.as_os_str().len() <= PATH_BYTES_MAX {
+            return Ok(SocketPath {
+                path,
+                _directory: None,
+            });
+        }
+        // A directory deep down is reached through an open descriptor of it.
+        use rustix::fs::{Mode, OFlags};
+        let directory = rustix::fs::open(
+            data,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        Ok(SocketPath {
+            path: format!("/proc/self/fd/{}/{FILE}", directory.as_raw_fd()).into(),
+            _directory: Some(directory),
+        })
+    }
+}
+
+/// Opens the socket. The data directory is ours by now, so a socket that is there is of a process that is gone.
+pub fn listen(data: &Path) -> Result<Async<UnixListener>, StartError> {
+    let open = || -> io::Result<Async<UnixListener>> {
+        let socket = SocketPath::of(data)?;
+        match std::fs::remove_file(&socket.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&socket.path)?;
+        std::fs::set_permissions(&socket.path, std::fs::Permissions::from_mode(0o600))?;
+        Async::new(listener)
+    };
+    open().map_err(|error| StartError::File {
+        what: "open the control socket",
+        path: data.join(FILE),
+        error,
+    })
+}
+
+/// Takes the socket away at the end.
+pub fn remove(data: &Path) {
+    if let Err(error) = std::fs::remove_file(data.join(FILE)) {
+        log::debug!("control.left error=\"{error}\"");
+    }
+}
+
+/// Answers for ever, one command after the other.
+pub async fn answer(listener: Async<UnixListener>, shell: Rc<Shell>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let shell = Rc::clone(&shell);
+                let answered = async {
+                    if let Err(error) = answer_one(stream, &shell).await {
+                        log::debug!("control.gone error=\"{error}\"");
+                    }
+                };
+                answered.await;
+            }
+            Err(error) => {
+                log::warn!("control.failed error=\"{error}\"");
+                Timer::after(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+async fn answer_one(mut stream: Async<UnixStream>, shell: &Shell) -> io::Result<()> {
+    let request = async {
+        let mut length = [0; 4];
+        stream.read_exact(&mut length).await?;
+        let mut body = vec![0; checked_length(length, REQUEST_BYTES_MAX)?];
+        stream.read_exact(&mut body).await?;
+        Ok(body)
+    };
+    let late = async {
+        Timer::after(Duration::from_secs(REQUEST_SECONDS_MAX)).await;
+        Err(io::ErrorKind::TimedOut.into())
+    };
+    let request = request.or(late).await?;
+    let answer = match texts(&request).and_then(|texts| command(&texts)) {
+        Some(command) => {
+            let (reply, answered) = smol::channel::bounded(1);
+            shell.inbox.push(Arrival::Command { command, reply });
+            answered.recv().await.map_err(io::Error::other)?
+        }
+        None => Answer {
+            code: 1,
+            text: "the running server is of another version and does not know this command".into(),
+        },
+    };
+    stream
+        .write_all(&frame(&[&answer.code.to_string(), &answer.text]))
+        .await
+}
+
+/// Asks the running server. `None`: there is none.
+pub fn ask(data: &Path, command: &Command) -> Result<Option<Answer>, StartError> {
+    let failed = |error: io::Error| StartError::Control {
+        path: data.join(FILE),
+        reason: error.to_string(),
+    };
+    if !data.join(FILE).exists() {
+        return Ok(None);
+    }
+    let socket = SocketPath::of(data).map_err(failed)?;
+    let mut stream = match UnixStream::connect(&socket.path) {
+        Ok(stream) => stream,
+        Err(error) => {
+            return match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
+                _ => Err(failed(error)),
+            };
+        }
+    };
+    let mut exchange = || -> io::Result<Answer> {
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        let request = request(command);
+        let request: Vec<&str> = request.iter().map(String::as_str).collect();
+        stream.write_all(&frame(&request))?;
+        let mut length = [0; 4];
+        stream.read_exact(&mut length)?;
+        let mut body = vec![0; checked_length(length, ANSWER_BYTES_MAX)?];
+        stream.read_exact(&mut body)?;
+        let texts = texts(&body).ok_or(io::ErrorKind::InvalidData)?;
+        match texts.as_slice() {
+            [code, text] => Ok(Answer {
+                code: code.parse().map_err(io::Error::other)?,
+                text: (*text).to_string(),
+            }),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    };
+    exchange().map(Some).map_err(failed)
+}
+
+fn checked_length(length: [u8; 4], max: usize) -> io::Result<usize> {
+    usize::try_from(u32::from_be_bytes(length))
+        .ok()
+        .filter(|length| *length <= max)
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+fn frame(texts: &[&str]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for text in texts {
+        body.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+        body.extend_from_slice(text.as_bytes());
+    }
+    let mut framed = u32::try_from(body.len())
+        .unwrap_or(u32::MAX)
+        .to_be_bytes()
+        .to_vec();
+    framed.append(&mut body);
+    framed
+}
+
+fn texts(mut body: &[u8]) -> Option<Vec<&str>> {
+    let mut texts = Vec::new();
+    while !body.is_empty() {
+        let (length, rest) = body.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (text, rest) = rest.split_at_checked(length)?;
+        texts.push(std::str::from_utf8(text).ok()?);
+        body = rest;
+    }
+    Some(texts)
+}
+
+fn request(command: &Command) -> Vec<String> {
+    let texts: &[&str] = match command {
+        Command::UserAdd { name, password } => &["user add", name, password],
+        Command::UserPassword { name, password } => &["user passwd", name, password],
+        Command::UserDelete { name } => &["user del", name],
+        Command::UserDisable {
+            name,
+            disabled: true,
+        } => &["user disable", name],
+        Command::UserDisable {
+            name,
+            disabled: false,
+        } => &["user enable", name],
+        Command::UserList => &["user list"],
+        Command::Status => &["status"],
+    };
+    texts.iter().map(|text| (*text).to_string()).collect()
+}
+
+fn command(texts: &[&str]) -> Option<Command> {
+    let owned = |text: &str| text.to_string();
+    Some(match texts {
+        ["user add", name, password] => Command::UserAdd {
+            name: owned(name),
+            password: owned(password),
+        },
+        ["user passwd", name, password] => Command::UserPassword {
+            name: owned(name),
+            password: owned(password),
+        },
+        ["user del", name] => Command::UserDelete { name: owned(name) },
+        ["user disable", name] => Command::UserDisable {
+            name: owned(name),
+            disabled: true,
+        },
+        ["user enable", name] => Command::UserDisable {
+            name: owned(name),
+            disabled: false,
+        },
+        ["user list"] => Command::UserList,
+        ["status"] => Command::Status,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_arrives_as_it_was_sent() {
+        let [name, password] = ["älice", "p\n w"].map(str::to_string);
+        for sent in [
+            Command::UserAdd {
+                name: name.clone(),
+                password: password.clone(),
+            },
+            Command::UserPassword {
+                name: name.clone(),
+                password,
+            },
+            Command::UserDelete { name: name.clone() },
+            Command::UserDisable {
+                name: name.clone(),
+                disabled: true,
+            },
+            Command::UserDisable {
+                name,
+                disabled: false,
+            },
+            Command::UserList,
+            Command::Status,
+        ] {
+            let request = request(&sent);
+            let request: Vec<&str> = request.iter().map(String::as_str).collect();
+            let framed = frame(&request);
+            let (length, body) = framed.split_first_chunk::<4>().unwrap();
+            assert_eq!(
+                checked_length(*length, REQUEST_BYTES_MAX).unwrap(),
+                body.len()
+            );
+            assert_eq!(command(&texts(body).unwrap()), Some(sent));
+        }
+    }
+
+    #[test]
+    fn a_damaged_request_is_no_command() {
+        assert_eq!(texts(b"\0\0\0\x05abc"), None);
+        assert_eq!(texts(b"\0\0\0\x01\xff"), None);
+        assert_eq!(command(&["user add", "alice"]), None);
+        assert!(checked_length([0xff; 4], REQUEST_BYTES_MAX).is_err());
+    }
+}

@@ -1,0 +1,442 @@
+//! The one loop: take what has arrived, step it in one transaction, commit on the storage thread, then perform what the
+//! steps wanted. Nothing leaves before what it promises is durable; a batch that wrote nothing leaves at once.
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::Duration;
+
+use smol::channel::{Receiver, Sender, bounded};
+use smol::future::FutureExt;
+use smol::{LocalExecutor, Task, Timer};
+
+use super::census::{Admission, Census};
+use super::clock::Clock;
+use super::connection::{Connection, Overflow, READ_BYTES_MAX};
+use super::hash_thread::HashThread;
+use super::inbox::{Answer, Arrival, Inbox};
+use super::memory::memory_bytes;
+use super::tls::TlsSession;
+use super::watch::Identities;
+use crate::server::{Command, Input, Server};
+use crate::state::{ConnectionId, JobId, Outbox, Output};
+use crate::store::{StorageThread, Store, StoreError, Tx};
+
+/// Inputs of one batch at most; the rest waits for the next.
+const BATCH_INPUTS_MAX: usize = 1024;
+/// A batch whose outputs hold more takes no further inputs.
+const BATCH_OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// Shared buffers larger than this after a batch are given back.
+const BUFFER_BYTES_KEPT: usize = 64 << 10;
+/// Time for the last bytes to leave at the end of the process.
+const EXIT_SECONDS_MAX: u64 = 3;
+
+/// What the loop and the tasks of the connections share.
+pub struct Shell {
+    pub executor: LocalExecutor<'static>,
+    pub clock: Clock,
+    pub inbox: Inbox,
+    pub census: Rc<Census>,
+    pub identities: Identities,
+    pub send_queue_bytes_max: usize,
+    /// Buffers for whoever reads or writes at the moment, never held across a wait.
+    pub incoming: RefCell<Vec<u8>>,
+    pub outgoing: RefCell<Vec<u8>>,
+    pub plaintext: RefCell<Vec<u8>>,
+}
+
+impl Shell {
+    pub fn new(
+        clock: Clock,
+        census: Rc<Census>,
+        identities: Identities,
+        send_queue_bytes_max: usize,
+    ) -> Rc<Shell> {
+        Rc::new(Shell {
+            executor: LocalExecutor::new(),
+            clock,
+            inbox: Inbox::default(),
+            census,
+            identities,
+            send_queue_bytes_max,
+            incoming: RefCell::new(vec![0; READ_BYTES_MAX]),
+            outgoing: RefCell::default(),
+            plaintext: RefCell::default(),
+        })
+    }
+}
+
+pub struct Driver {
+    shell: Rc<Shell>,
+    server: Server,
+    store: Store,
+    storage: StorageThread,
+    committed: (
+        Sender<Result<(), StoreError>>,
+        Receiver<Result<(), StoreError>>,
+    ),
+    hashing: HashThread,
+    connections: HashMap<ConnectionId, Open>,
+    last_connection: u64,
+    commands: HashMap<JobId, Waiting>,
+    last_command: u64,
+    commits: u64,
+    batch: Batch,
+}
+
+/// A connection and the task that reads from it.
+struct Open {
+    connection: Rc<Connection>,
+    _reader: Task<()>,
+}
+
+/// A command whose answer is awaited.
+struct Waiting {
+    reply: Sender<Answer>,
+    is_status: bool,
+}
+
+/// What one batch gathers; its allocations are used again.
+#[derive(Default)]
+struct Batch {
+    out: Outbox,
+    actions: Vec<(ConnectionId, Action)>,
+    /// Plain connections read on only after the outputs: `StartTls` decides how the next bytes are read.
+    held: Vec<ConnectionId>,
+    gone: Vec<ConnectionId>,
+    joined: Vec<u8>,
+    exit: bool,
+}
+
+/// What is to be done to a connection.
+enum Action {
+    Send(Range<usize>),
+    StartTls,
+    ReportDrained,
+    Close,
+}
+
+impl Driver {
+    pub fn new(shell: Rc<Shell>, server: Server, store: Store, hashing: HashThread) -> Driver {
+        Driver {
+            shell,
+            server,
+            store,
+            storage: StorageThread::start(),
+            committed: bounded(1),
+            hashing,
+            connections: HashMap::new(),
+            last_connection: 0,
+            commands: HashMap::new(),
+            last_command: 0,
+            commits: 0,
+            batch: Batch::default(),
+        }
+    }
+
+    /// Runs until `Output::Exit` is performed, or storage fails: then nothing of the batch was promised to anybody.
+    pub async fn run(mut self) -> Result<(), StoreError> {
+        while !self.batch.exit {
+            self.wait().await;
+            let mut tx = self.store.begin();
+            self.step_batch(&mut tx)?;
+            tx.checkpoint_if_due()?;
+            if let Some(commit) = tx.finish() {
+                let done = self.committed.0.clone();
+                self.storage.run(commit, move |result| {
+                    // There is room: one commit runs at a time.
+                    let _gone = done.try_send(result);
+                });
+                self.committed
+                    .1
+                    .recv()
+                    .await
+                    .expect("the loop holds a sender of this channel")?;
+                self.commits += 1;
+            }
+            self.perform();
+        }
+        self.exit().await;
+        Ok(())
+    }
+
+    async fn wait(&self) {
+        let arrived = self.shell.inbox.arrived();
+        match self.server.next_wake_ms() {
+            None => arrived.await,
+            Some(wake_ms) => {
+                let rest_ms = wake_ms.saturating_sub(self.shell.clock.monotonic_ms());
+                let due = async {
+                    Timer::after(Duration::from_millis(rest_ms)).await;
+                };
+                arrived.or(due).await;
+            }
+        }
+        // Whoever else is ready joins the batch.
+        smol::future::yield_now().await;
+    }
+
+    fn step_batch(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        let now = self.shell.clock.now();
+        if self
+            .server
+            .next_wake_ms()
+            .is_some_and(|wake_ms| wake_ms <= now.monotonic_ms)
+        {
+            self.step(Input::Tick, tx)?;
+        }
+        for _ in 0..BATCH_INPUTS_MAX {
+            if self.batch.out.bytes.len() >= BATCH_OUTPUT_BYTES_MAX {
+                return Ok(());
+            }
+            let Some(arrival) = self.shell.inbox.pop() else {
+                return Ok(());
+            };
+            self.take(arrival, tx)?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, input: Input<'_>, tx: &mut Tx) -> Result<(), StoreError> {
+        let now = self.shell.clock.now();
+        self.server.step(now, input, tx, &mut self.batch.out)
+    }
+
+    fn take(&mut self, arrival: Arrival, tx: &mut Tx) -> Result<(), StoreError> {
+        match arrival {
+            Arrival::Accepted {
+                socket,
+                admission,
+                direct_tls,
+            } => return self.accept(socket, admission, direct_tls, tx),
+            Arrival::Bytes { connection, bytes } => {
+                let bytes = &*bytes;
+                self.step(Input::Bytes { connection, bytes }, tx)?;
+                match self.connections.get(&connection) {
+                    Some(open) if open.connection.is_plain() => self.batch.held.push(connection),
+                    Some(open) => open.connection.chunk_done(),
+                    None => {}
+                }
+                Ok(())
+            }
+            Arrival::Closed { connection } => {
+                self.batch.gone.push(connection);
+                self.step(Input::Closed { connection }, tx)
+            }
+            Arrival::Secured { connection, facts } => {
+                let facts = *facts;
+                self.step(Input::Secured { connection, facts }, tx)
+            }
+            Arrival::Drained { connection } => self.step(Input::Drained { connection }, tx),
+            Arrival::Hashed { job, result } => self.step(Input::Hashed { job, result }, tx),
+            Arrival::Command { command, reply } => {
+                self.last_command += 1;
+                let job = JobId(self.last_command);
+                let is_status = command == Command::Status;
+                self.commands.insert(job, Waiting { reply, is_status });
+                self.step(Input::Command { job, command }, tx)
+            }
+            Arrival::Disk {
+                free_bytes,
+                total_bytes,
+            } => self.step(
+                Input::Disk {
+                    free_bytes,
+                    total_bytes,
+                },
+                tx,
+            ),
+            Arrival::Shutdown => self.step(Input::Shutdown, tx),
+        }
+    }
+
+    fn accept(
+        &mut self,
+        socket: smol::Async<std::net::TcpStream>,
+        admission: Admission,
+        direct_tls: bool,
+        tx: &mut Tx,
+    ) -> Result<(), StoreError> {
+        self.last_connection += 1;
+        let id = ConnectionId(self.last_connection);
+        let address = admission.address();
+        log::debug!(
+            "connection.opened connection={} address={address} direct_tls={direct_tls}",
+            id.0
+        );
+        let tls = match direct_tls {
+            true => match TlsSession::new(self.shell.identities.current(), true) {
+                Ok(session) => Some(Box::new(session)),
+                Err(error) => {
+                    log::error!("tls.failed connection={} error=\"{error}\"", id.0);
+                    return Ok(());
+                }
+            },
+            false => None,
+        };
+        let connection = Rc::new(Connection::new(id, socket, tls, admission));
+        let reader = Rc::clone(&connection).read(Rc::clone(&self.shell));
+        let open = Open {
+            connection,
+            _reader: self.shell.executor.spawn(reader),
+        };
+        self.connections.insert(id, open);
+        self.step(
+            Input::Opened {
+                connection: id,
+                address,
+                direct_tls,
+            },
+            tx,
+        )
+    }
+
+    /// Performs what the batch wanted, in order for each connection, with one write for each where possible.
+    fn perform(&mut self) {
+        let mut batch = std::mem::take(&mut self.batch);
+        for output in batch.out.outputs.drain(..) {
+            let (connection, action) = match output {
+                Output::Send { connection, bytes } => (connection, Action::Send(bytes)),
+                Output::StartTls { connection } => (connection, Action::StartTls),
+                Output::ReportDrained { connection } => (connection, Action::ReportDrained),
+                Output::Close { connection } => (connection, Action::Close),
+                Output::Hash { job, work } => {
+                    self.hashing.run(job, work);
+                    continue;
+                }
+                Output::CommandDone { job, code, text } => {
+                    self.answer(job, code, text);
+                    continue;
+                }
+                Output::Exit => {
+                    batch.exit = true;
+                    continue;
+                }
+            };
+            batch.actions.push((connection, action));
+        }
+        // A stable sort: the order within each connection stays.
+        batch.actions.sort_by_key(|(connection, _)| *connection);
+        for actions in batch.actions.chunk_by(|a, b| a.0 == b.0) {
+            if let Some((id, _)) = actions.first() {
+                self.perform_for(*id, actions, &batch.out.bytes, &mut batch.joined);
+            }
+        }
+        for id in batch.gone.drain(..) {
+            self.close(id);
+        }
+        for id in batch.held.drain(..) {
+            if let Some(open) = self.connections.get(&id) {
+                open.connection.chunk_done();
+            }
+        }
+        batch.actions.clear();
+        batch.out.clear();
+        batch.out.bytes.shrink_to(BUFFER_BYTES_KEPT);
+        batch.joined.shrink_to(BUFFER_BYTES_KEPT);
+        self.shell.outgoing.borrow_mut().shrink_to(BUFFER_BYTES_KEPT);
+        self.batch = batch;
+    }
+
+    fn perform_for(
+        &mut self,
+        id: ConnectionId,
+        actions: &[(ConnectionId, Action)],
+        bytes: &[u8],
+        joined: &mut Vec<u8>,
+    ) {
+        let Some(open) = self.connections.get(&id) else {
+            return;
+        };
+        let connection = Rc::clone(&open.connection);
+        if let [(_, Action::Send(range))] = actions {
+            return self.send(&connection, bytes.get(range.clone()).unwrap_or_default());
+        }
+        joined.clear();
+        for (_, action) in actions {
+            if let Action::Send(range) = action {
+                joined.extend_from_slice(bytes.get(range.clone()).unwrap_or_default());
+                continue;
+            }
+            self.send(&connection, joined);
+            joined.clear();
+            match action {
+                Action::StartTls => {
+                    connection.start_tls(&self.shell, self.shell.identities.current());
+                }
+                Action::ReportDrained => connection.report_drained(&self.shell),
+                Action::Close | Action::Send(_) => return self.close(id),
+            }
+        }
+        self.send(&connection, joined);
+    }
+
+    fn send(&mut self, connection: &Rc<Connection>, plaintext: &[u8]) {
+        if plaintext.is_empty() || !self.connections.contains_key(&connection.id) {
+            return;
+        }
+        if let Err(Overflow) = connection.send(&self.shell, plaintext) {
+            log::warn!(
+                "connection.overflow connection={} address={} unsent_bytes={}",
+                connection.id.0,
+                connection.address(),
+                connection.unsent_bytes()
+            );
+            self.connections.remove(&connection.id);
+            connection.abandon();
+            self.shell.inbox.push(Arrival::Closed {
+                connection: connection.id,
+            });
+        }
+    }
+
+    /// Closes once everything is sent; from now on nothing more is read.
+    fn close(&mut self, id: ConnectionId) {
+        if let Some(open) = self.connections.remove(&id) {
+            log::debug!("connection.closed connection={}", id.0);
+            let closing = open.connection.close(Rc::clone(&self.shell));
+            self.shell.executor.spawn(closing).detach();
+        }
+    }
+
+    fn answer(&mut self, job: JobId, code: u8, mut text: String) {
+        let Some(waiting) = self.commands.remove(&job) else {
+            return;
+        };
+        if waiting.is_status {
+            text.push_str(&self.status());
+        }
+        // Whoever asked may have gone.
+        let _gone = waiting.reply.try_send(Answer { code, text });
+    }
+
+    /// What only the shell knows.
+    fn status(&self) -> String {
+        let unsent: usize = self
+            .connections
+            .values()
+            .map(|open| open.connection.unsent_bytes())
+            .sum();
+        let memory = memory_bytes().map_or("unknown".to_string(), |bytes| bytes.to_string());
+        format!(
+            "\nmemory bytes {memory}\nstore bytes  {}\ncommits      {}\nqueue bytes  {} in, {unsent} out\ncertificate  {}",
+            self.store.file_bytes(),
+            self.commits,
+            self.shell.inbox.bytes(),
+            self.shell.identities.current().fingerprint
+        )
+    }
+
+    /// Everything was said: gives it time to leave.
+    async fn exit(mut self) {
+        let open: Vec<ConnectionId> = self.connections.keys().copied().collect();
+        for id in open {
+            self.close(id);
+        }
+        while self.shell.inbox.pop().is_some() {}
+        let late = async {
+            Timer::after(Duration::from_secs(EXIT_SECONDS_MAX)).await;
+        };
+        self.shell.census.emptied().or(late).await;
+    }
+}

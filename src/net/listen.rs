@@ -1,0 +1,158 @@
+//! Listening sockets, and letting connections in.
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener};
+use std::rc::Rc;
+use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use smol::{Async, Timer};
+
+use super::census::Refusal;
+use super::driver::Shell;
+use super::inbox::Arrival;
+use crate::config::StartError;
+
+/// Connections the kernel holds until we take them: a whole house that comes back after a power cut.
+const BACKLOG: i32 = 1024;
+/// Pause after accept failed (most often: no more file descriptors), instead of spinning.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+/// Refused connections are logged no more often than this.
+const REFUSAL_LOG_MS: u64 = 10_000;
+
+/// One listening socket.
+pub struct Listener {
+    pub socket: Async<TcpListener>,
+    pub address: SocketAddr,
+    pub direct_tls: bool,
+}
+
+/// Listens on all addresses of one setting. `[::]` takes IPv4 too, unless the list names `0.0.0.0` on that port; where
+/// there is no IPv6 it means `0.0.0.0`.
+pub fn listen(
+    addresses: &[SocketAddr],
+    key: &'static str,
+    direct_tls: bool,
+) -> Result<Vec<Listener>, StartError> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let with_ipv4 = address.ip() == Ipv6Addr::UNSPECIFIED
+            && !addresses.iter().any(|other| {
+                other.ip() == Ipv4Addr::UNSPECIFIED && other.port() == address.port()
+            });
+        let socket = bind(*address, with_ipv4).or_else(|error| match with_ipv4 && no_ipv6(&error) {
+            true => bind((Ipv4Addr::UNSPECIFIED, address.port()).into(), false),
+            false => Err(error),
+        });
+        let listener = socket.and_then(|socket| {
+            Ok(Listener {
+                address: socket.local_addr()?,
+                socket: Async::new(socket)?,
+                direct_tls,
+            })
+        });
+        listeners.push(listener.map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => StartError::PortTaken {
+                address: *address,
+                key,
+            },
+            _ => StartError::Listen {
+                address: *address,
+                key,
+                error,
+            },
+        })?);
+    }
+    Ok(listeners)
+}
+
+fn no_ipv6(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL, Errno::PROTONOSUPPORT]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+fn bind(address: SocketAddr, with_ipv4: bool) -> io::Result<TcpListener> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    // A restart takes the port at once, though old connections still linger in the kernel.
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, !with_ipv4)?;
+    }
+    rustix::net::bind(&socket, &address)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(TcpListener::from(socket))
+}
+
+/// Lets connections in for ever.
+pub async fn accept(listener: Listener, shell: Rc<Shell>) {
+    let mut logged_ms = None;
+    loop {
+        let (socket, peer) = match listener.socket.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                log::warn!("accept.failed address={} error=\"{error}\"", listener.address);
+                Timer::after(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // Stanzas are small and wanted now; writes are gathered by batch.
+        if let Err(error) = socket.get_ref().set_nodelay(true) {
+            log::debug!("accept.gone peer={peer} error=\"{error}\"");
+            continue;
+        }
+        match shell.census.admit(canonical(peer)) {
+            Ok(admission) => shell.inbox.push(Arrival::Accepted {
+                socket,
+                admission,
+                direct_tls: listener.direct_tls,
+            }),
+            Err(refusal) => {
+                let now_ms = shell.clock.monotonic_ms();
+                if logged_ms.is_none_or(|logged| now_ms >= logged + REFUSAL_LOG_MS) {
+                    logged_ms = Some(now_ms);
+                    let reached = match refusal {
+                        Refusal::Total => "connections_max",
+                        Refusal::Address => "connections_per_address_max",
+                    };
+                    log::warn!("connection.refused address={} limit={reached}", peer.ip());
+                }
+            }
+        }
+    }
+}
+
+/// An IPv4 peer of an IPv6 socket is an IPv4 peer.
+fn canonical(peer: SocketAddr) -> std::net::IpAddr {
+    match peer {
+        SocketAddr::V4(peer) => (*peer.ip()).into(),
+        SocketAddr::V6(peer) => SocketAddrV6::ip(&peer).to_canonical(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_told_apart() {
+        let first = listen(&["127.0.0.1:0".parse().unwrap()], "c2s", false).unwrap();
+        let taken = first[0].address;
+        assert!(taken.port() != 0);
+        let refused = listen(&[taken], "c2s", false).err().unwrap();
+        assert!(matches!(refused, StartError::PortTaken { address, .. } if address == taken));
+        let foreign = listen(&["192.0.2.1:0".parse().unwrap()], "c2s", false);
+        assert!(matches!(foreign.err().unwrap(), StartError::Listen { .. }));
+    }
+
+    #[test]
+    fn any_address_takes_both_families() {
+        let listener = listen(&["[::]:0".parse().unwrap()], "c2s", false).unwrap();
+        let port = listener[0].address.port();
+        std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("IPv4 reaches it");
+    }
+}

@@ -1,0 +1,35 @@
+//! What the kernel says of this process and its disk.
+use std::path::Path;
+
+/// Proportional set size in bytes (proc(5)), resident size on kernels without it.
+pub fn memory_bytes() -> Option<u64> {
+    let field = |file: &str, name: &str| {
+        let text = std::fs::read_to_string(file).ok()?;
+        let line = text.lines().find(|line| line.starts_with(name))?;
+        let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+        Some(kib * 1024)
+    };
+    field("/proc/self/smaps_rollup", "Pss:").or_else(|| field("/proc/self/status", "VmRSS:"))
+}
+
+/// Free (for this user) and total bytes of the disk a path is on.
+pub fn disk_bytes(path: &Path) -> std::io::Result<(u64, u64)> {
+    let disk = rustix::fs::statvfs(path)?;
+    Ok((
+        disk.f_bavail.saturating_mul(disk.f_frsize),
+        disk.f_blocks.saturating_mul(disk.f_frsize),
+    ))
+}
+
+/// Lets the process have as many open files as it may: each connection is one.
+pub fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = rustix::process::Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        log::debug!("limit.files error=\"{error}\"");
+    }
+}

@@ -1,0 +1,144 @@
+//! Starting and ending the server.
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::rc::Rc;
+
+use super::census::Census;
+use super::clock::{Clock, clock_warning};
+use super::driver::{Driver, Shell};
+use super::entropy::SystemEntropy;
+use super::hash_thread::HashThread;
+use super::inbox::Arrival;
+use super::listen::{self, Listener};
+use super::watch::{self, Identities};
+use super::{certificate, control, memory};
+use crate::config::{self, Config, StartError};
+use crate::server::Server;
+use crate::store::{Store, StoreError, Tx};
+
+/// The database, in the data directory.
+pub const STORE_FILE: &str = "stonechat.redb";
+
+/// Serves until told to stop. `data_flag`: what an operator has to add to commands to reach this data directory.
+pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
+    let clock = Clock::start();
+    if let Some(warning) = clock_warning(clock.now().wall) {
+        log::warn!("{warning}");
+    }
+    memory::raise_file_limit();
+    let data = &config.data;
+    config::make_data_directory(data)?;
+    let store_path = data.join(STORE_FILE);
+    let failed = |error: StoreError| StartError::store(data, store_path.clone(), error);
+    let store = Store::open(&store_path, config.cache_bytes).map_err(failed)?;
+    let mut tx = store.begin();
+    let host = hostname();
+    let accounts = !tx.accounts().map_err(failed)?.is_empty();
+    let domain = config::remember_domain(data, config.domain.as_deref(), &host, accounts)?;
+    let server = start(config, &domain, &mut tx, clock).map_err(failed)?;
+    if let Some(commit) = tx.finish() {
+        commit.run().map_err(failed)?;
+    }
+    let mut listeners = listen::listen(&config.c2s, "c2s", false)?;
+    listeners.extend(listen::listen(&config.c2s_tls, "c2s_tls", true)?);
+    let (cert, key) = certificate::locate(config, &domain, &host)?;
+    let identities = Identities::load(cert, key)?;
+    let signals = watch::signals()?;
+    let operators = control::listen(data)?;
+    let (hashed, results) = smol::channel::unbounded();
+    let hashing = HashThread::start(hashed).map_err(|error| StartError::System {
+        what: "start a thread",
+        error,
+    })?;
+
+    print(&banner(&domain, data, &listeners, &identities, data_flag));
+    let census = Census::new(
+        config.settings.connections_max,
+        config.settings.connections_per_address_max,
+    );
+    let send_queue = config.settings.send_queue_bytes_max;
+    let shell = Shell::new(clock, census, identities, send_queue);
+    for listener in listeners {
+        spawn(&shell, listen::accept(listener, Rc::clone(&shell)));
+    }
+    spawn(&shell, control::answer(operators, Rc::clone(&shell)));
+    spawn(&shell, watch::obey(Rc::clone(&shell), signals));
+    spawn(&shell, watch::certificate(Rc::clone(&shell)));
+    spawn(&shell, watch::disk(Rc::clone(&shell), data.clone()));
+    let inbox = Rc::clone(&shell);
+    spawn(&shell, async move {
+        while let Ok((job, result)) = results.recv().await {
+            inbox.inbox.push(Arrival::Hashed { job, result });
+        }
+    });
+    let driver = Driver::new(Rc::clone(&shell), server, store, hashing);
+    let ended = smol::block_on(shell.executor.run(driver.run()));
+    control::remove(data);
+    match ended {
+        Ok(()) => {
+            log::info!("server.stopped");
+            Ok(())
+        }
+        Err(error) => {
+            log::error!("store.failed error=\"{error:?}\"");
+            Err(failed(error))
+        }
+    }
+}
+
+fn start(
+    config: &Config,
+    domain: &str,
+    tx: &mut Tx,
+    clock: Clock,
+) -> Result<Server, StoreError> {
+    Server::new(
+        config.settings_for(domain),
+        Box::new(SystemEntropy::new()),
+        tx,
+        clock.now(),
+    )
+}
+
+fn spawn(shell: &Rc<Shell>, task: impl Future<Output = ()> + 'static) {
+    shell.executor.spawn(task).detach();
+}
+
+/// The machine's name, as the kernel has it.
+pub fn hostname() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// What the operator sees first.
+fn banner(
+    domain: &str,
+    data: &Path,
+    listeners: &[Listener],
+    identities: &Identities,
+    data_flag: &str,
+) -> String {
+    let mut text = format!("stonechat {} serves {domain}\n", env!("CARGO_PKG_VERSION"));
+    let mut line = |name: &str, value: &dyn std::fmt::Display| {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "  {name:<12} {value}");
+    };
+    line("data", &data.display());
+    for listener in listeners {
+        let name = if listener.direct_tls { "c2s-tls" } else { "c2s" };
+        line(name, &listener.address);
+    }
+    line("certificate", &identities.cert().display());
+    line("sha256", &identities.current().fingerprint);
+    line("add a user", &format!("stonechat user add NAME{data_flag}"));
+    text
+}
+
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // Nobody may be there to read it.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

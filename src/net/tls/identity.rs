@@ -1,0 +1,175 @@
+//! Who we are to TLS clients: a certificate chain with its key, and the rustls configurations made of them.
+//!
+//! rustls' unbuffered API neither exports keying material nor tells the server name: a key log and a certificate
+//! resolver observe both. They run inside `process_tls_records`, and whoever called that takes what they saw at once.
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::binding;
+use crate::config::StartError;
+
+/// XEP-0368 §4.
+const ALPN: &[u8] = b"xmpp-client";
+/// A client keeps one ticket and gets a new one with each resumption.
+const TICKETS: usize = 1;
+/// RFC 8446 §4.1.2 names no bound; a DNS name has at most 253 characters.
+const SERVER_NAME_BYTES_MAX: usize = 255;
+
+pub struct Identity {
+    starttls: Arc<ServerConfig>,
+    direct: Arc<ServerConfig>,
+    pub(super) observed: Arc<Observed>,
+    /// `tls-server-end-point`.
+    pub(super) end_point: Option<Box<[u8]>>,
+    pub fingerprint: String,
+}
+
+/// Certificate chain and key as they were read.
+pub struct Loaded {
+    pub chain: Vec<CertificateDer<'static>>,
+    pub key: PrivateKeyDer<'static>,
+}
+
+impl Loaded {
+    /// Reads PEM files.
+    pub fn read(cert: &Path, key: &Path) -> Result<Loaded, StartError> {
+        let bad = |path: &Path, reason: String| StartError::Certificate {
+            path: path.to_path_buf(),
+            reason,
+        };
+        let chain = CertificateDer::pem_file_iter(cert)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| bad(cert, error.to_string()))?;
+        if chain.is_empty() {
+            return Err(bad(cert, "there is no certificate in it".into()));
+        }
+        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| {
+            bad(
+                key,
+                match error {
+                    rustls::pki_types::pem::Error::NoItemsFound => {
+                        "there is no private key in it".to_string()
+                    }
+                    error => error.to_string(),
+                },
+            )
+        })?;
+        Ok(Loaded { chain, key })
+    }
+}
+
+impl Identity {
+    /// Reads the files and makes the configurations.
+    pub fn load(cert: &Path, key: &Path) -> Result<Identity, StartError> {
+        let loaded = Loaded::read(cert, key)?;
+        Identity::new(loaded).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => StartError::KeyMismatch {
+                cert: cert.to_path_buf(),
+                key: key.to_path_buf(),
+            },
+            error => StartError::Certificate {
+                path: cert.to_path_buf(),
+                reason: error.to_string(),
+            },
+        })
+    }
+
+    pub fn new(loaded: Loaded) -> Result<Identity, rustls::Error> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let leaf = loaded.chain.first().map(AsRef::as_ref).unwrap_or_default();
+        let end_point = binding::end_point(leaf);
+        let fingerprint = binding::fingerprint(leaf);
+        let certified = CertifiedKey::from_der(loaded.chain, loaded.key, &provider)?;
+        let observed = Arc::new(Observed {
+            certified: Arc::new(certified),
+            exporter_secret: Mutex::new(None),
+            server_name: Mutex::new(None),
+        });
+        let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&observed) as _;
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(resolver);
+        config.key_log = Arc::clone(&observed) as _;
+        // Tickets hold the session, so nothing is kept here for clients that went away. Their key is new with each
+        // identity: a session of an older certificate is not resumed, so its bindings stay true.
+        config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = TICKETS;
+        let mut direct = config.clone();
+        direct.alpn_protocols = vec![ALPN.to_vec()];
+        Ok(Identity {
+            starttls: Arc::new(config),
+            direct: Arc::new(direct),
+            observed,
+            end_point,
+            fingerprint,
+        })
+    }
+
+    pub(super) fn server_config(&self, direct: bool) -> Arc<ServerConfig> {
+        Arc::clone(if direct { &self.direct } else { &self.starttls })
+    }
+}
+
+/// Sees the exporter secret and the server name of the handshake that is being processed.
+pub struct Observed {
+    certified: Arc<CertifiedKey>,
+    exporter_secret: Mutex<Option<Vec<u8>>>,
+    server_name: Mutex<Option<Box<str>>>,
+}
+
+impl Observed {
+    pub fn take_exporter_secret(&self) -> Option<Vec<u8>> {
+        self.exporter_secret.lock().ok()?.take()
+    }
+
+    pub fn take_server_name(&self) -> Option<Box<str>> {
+        self.server_name.lock().ok()?.take()
+    }
+}
+
+impl std::fmt::Debug for Observed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Observed")
+    }
+}
+
+impl rustls::KeyLog for Observed {
+    fn log(&self, label: &str, _client_random: &[u8], secret: &[u8]) {
+        if self.will_log(label)
+            && let Ok(mut kept) = self.exporter_secret.lock()
+        {
+            *kept = Some(secret.to_vec());
+        }
+    }
+
+    fn will_log(&self, label: &str) -> bool {
+        label == "EXPORTER_SECRET"
+    }
+}
+
+impl ResolvesServerCert for Observed {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if let Some(name) = hello.server_name()
+            && name.len() <= SERVER_NAME_BYTES_MAX
+            && let Ok(mut kept) = self.server_name.lock()
+        {
+            *kept = Some(name.into());
+        }
+        Some(Arc::clone(&self.certified))
+    }
+}
+
+#[cfg(test)]
+impl Identity {
+    pub(super) fn observed_certificate(&self) -> CertificateDer<'static> {
+        self.observed.certified.cert.first().cloned().unwrap()
+    }
+}

@@ -1,0 +1,364 @@
+//! Our side against a rustls client over in-memory pipes.
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ClientConfig, ClientConnection, Resumption};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, HandshakeKind, SignatureScheme, SupportedProtocolVersion};
+
+use super::*;
+
+/// Takes any certificate: which one it is, is not what these tests ask.
+#[derive(Debug)]
+struct AnyCertificate;
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ECDSA_NISTP256_SHA256]
+    }
+}
+
+fn identity() -> Rc<Identity> {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let params = rcgen::CertificateParams::new(vec!["pi.local".to_string()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let loaded = Loaded {
+        chain: vec![certificate.der().clone()],
+        key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+    };
+    Rc::new(Identity::new(loaded).unwrap())
+}
+
+fn client_config(version: &'static SupportedProtocolVersion) -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+        .with_no_client_auth();
+    config.resumption = Resumption::in_memory_sessions(8);
+    config
+}
+
+fn client(config: &Arc<ClientConfig>) -> ClientConnection {
+    ClientConnection::new(Arc::clone(config), "pi.local".try_into().unwrap()).unwrap()
+}
+
+/// Both ends and what the server read.
+struct Pair {
+    client: ClientConnection,
+    server: TlsSession,
+    /// How many bytes each delivery holds, in turn.
+    cuts: Box<dyn FnMut() -> usize>,
+    read: Vec<u8>,
+    facts: Option<TlsFacts>,
+    peer_closed: bool,
+}
+
+impl Pair {
+    fn new(client: ClientConnection, server: TlsSession) -> Pair {
+        Pair {
+            client,
+            server,
+            cuts: Box::new(|| usize::MAX),
+            read: Vec::new(),
+            facts: None,
+            peer_closed: false,
+        }
+    }
+
+    /// Client to server, in pieces.
+    fn deliver(&mut self) -> Result<bool, TlsError> {
+        let mut wire = Vec::new();
+        while self.client.wants_write() {
+            self.client.write_tls(&mut wire).unwrap();
+        }
+        let moved = !wire.is_empty();
+        let mut rest = wire.as_mut_slice();
+        while !rest.is_empty() {
+            let cut = (self.cuts)().clamp(1, rest.len());
+            let (piece, later) = rest.split_at_mut(cut);
+            rest = later;
+            let mut outgoing = Vec::new();
+            let received = self.server.receive(piece, &mut outgoing, &mut self.read);
+            self.to_client(&outgoing);
+            let received = received?;
+            self.peer_closed |= received.peer_closed;
+            if received.secured.is_some() {
+                assert!(self.facts.is_none(), "secured once");
+                self.facts = received.secured;
+            }
+        }
+        Ok(moved)
+    }
+
+    fn to_client(&mut self, mut wire: &[u8]) {
+        while !wire.is_empty() {
+            self.client.read_tls(&mut wire).unwrap();
+            // An alert of ours is an error there.
+            let _ = self.client.process_new_packets();
+        }
+    }
+
+    fn settle(&mut self) {
+        while self.deliver().unwrap() {}
+    }
+
+    fn send(&mut self, plaintext: &[u8]) {
+        let mut outgoing = Vec::new();
+        self.server.seal(plaintext, &mut outgoing).unwrap();
+        self.to_client(&outgoing);
+    }
+
+    fn client_reads(&mut self) -> Vec<u8> {
+        let mut plaintext = Vec::new();
+        // WouldBlock ends it: the connection is not closed.
+        let _ = std::io::Read::read_to_end(&mut self.client.reader(), &mut plaintext);
+        plaintext
+    }
+
+    fn client_writes(&mut self, plaintext: &[u8]) {
+        std::io::Write::write_all(&mut self.client.writer(), plaintext).unwrap();
+    }
+
+    fn exported(&self) -> [u8; 32] {
+        self.client
+            .export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""))
+            .unwrap()
+    }
+}
+
+#[test]
+fn the_exporter_is_the_clients_on_full_and_resumed_handshakes() {
+    let identity = identity();
+    let config = Arc::new(client_config(&rustls::version::TLS13));
+    let mut values = Vec::new();
+    for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+        let server = TlsSession::new(Rc::clone(&identity), false).unwrap();
+        let mut pair = Pair::new(client(&config), server);
+        pair.settle();
+        assert_eq!(pair.client.handshake_kind(), Some(kind));
+        let facts = pair.facts.clone().expect("the handshake is complete");
+        assert_eq!(facts.exporter, Some(pair.exported()));
+        assert_eq!(facts.server_name.as_deref(), Some("pi.local"));
+        assert!(facts.version_1_3);
+        values.push(facts.exporter);
+    }
+    assert_ne!(values[0], values[1]);
+}
+
+#[test]
+fn both_hashes_of_tls13_give_the_clients_exporter() {
+    for suite in rustls::crypto::ring::ALL_CIPHER_SUITES {
+        if suite.tls13().is_none() {
+            continue;
+        }
+        let mut provider = rustls::crypto::ring::default_provider();
+        provider.cipher_suites = vec![*suite];
+        let config = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+            .with_no_client_auth();
+        let server = TlsSession::new(identity(), false).unwrap();
+        let mut pair = Pair::new(client(&Arc::new(config)), server);
+        pair.settle();
+        assert_eq!(pair.facts.clone().unwrap().exporter, Some(pair.exported()));
+    }
+}
+
+#[test]
+fn tls12_has_the_end_point_but_no_exporter() {
+    let identity = identity();
+    let config = Arc::new(client_config(&rustls::version::TLS12));
+    for _ in 0..2 {
+        let server = TlsSession::new(Rc::clone(&identity), false).unwrap();
+        let mut pair = Pair::new(client(&config), server);
+        pair.settle();
+        let facts = pair.facts.clone().expect("the handshake is complete");
+        assert_eq!(facts.exporter, None);
+        assert!(!facts.version_1_3);
+        let certificate = identity.observed_certificate();
+        let hash = ring::digest::digest(&ring::digest::SHA256, &certificate);
+        assert_eq!(facts.end_point.as_deref(), Some(hash.as_ref()));
+        pair.client_writes(b"hello");
+        pair.settle();
+        pair.send(b"world");
+        assert_eq!(pair.read, b"hello");
+        assert_eq!(pair.client_reads(), b"world");
+    }
+}
+
+#[test]
+fn any_cut_of_the_bytes_gives_the_same_plaintext() {
+    let identity = identity();
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        let config = Arc::new(client_config(version));
+        for seed in 1..40u64 {
+            let server = TlsSession::new(Rc::clone(&identity), false).unwrap();
+            let mut pair = Pair::new(client(&config), server);
+            let mut state = seed;
+            pair.cuts = Box::new(move || {
+                if seed == 1 {
+                    return 1;
+                }
+                state = state.wrapping_mul(6364136223846793005).wrapping_add(seed);
+                (state >> 33) as usize % (1 << (seed % 14))
+            });
+            pair.settle();
+            let text: Vec<u8> = (0..70_000u32).map(|i| (i % 251) as u8).collect();
+            for part in text.chunks(20_011) {
+                pair.client_writes(part);
+                pair.settle();
+                pair.send(part);
+            }
+            pair.client.send_close_notify();
+            pair.settle();
+            assert_eq!(pair.read, text, "seed {seed}");
+            assert!(pair.peer_closed && pair.facts.is_some());
+            assert_eq!(pair.client_reads(), text);
+            assert!(pair.server.leftover.is_empty());
+        }
+    }
+}
+
+#[test]
+fn key_updates_are_followed_and_answered() {
+    let config = Arc::new(client_config(&rustls::version::TLS13));
+    let mut pair = Pair::new(client(&config), TlsSession::new(identity(), false).unwrap());
+    pair.settle();
+    for round in 0..5u8 {
+        pair.client.refresh_traffic_keys().unwrap();
+        pair.client_writes(&[round]);
+        pair.settle();
+        pair.send(&[round]);
+    }
+    assert_eq!(pair.read, [0, 1, 2, 3, 4]);
+    assert_eq!(pair.client_reads(), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn close_notify_goes_both_ways() {
+    let config = Arc::new(client_config(&rustls::version::TLS13));
+    let mut pair = Pair::new(client(&config), TlsSession::new(identity(), false).unwrap());
+    pair.settle();
+    pair.client_writes(b"bye");
+    pair.client.send_close_notify();
+    pair.settle();
+    assert!(pair.peer_closed);
+    assert_eq!(pair.read, b"bye");
+    pair.send(b"last words");
+    let mut outgoing = Vec::new();
+    pair.server.close(&mut outgoing).unwrap();
+    pair.to_client(&outgoing);
+    let mut plaintext = Vec::new();
+    std::io::Read::read_to_end(&mut pair.client.reader(), &mut plaintext)
+        .expect("a regular end, not a truncation");
+    assert_eq!(plaintext, b"last words");
+}
+
+#[test]
+fn damage_is_answered_with_an_alert() {
+    let config = Arc::new(client_config(&rustls::version::TLS13));
+    let mut pair = Pair::new(client(&config), TlsSession::new(identity(), false).unwrap());
+    pair.settle();
+    pair.client_writes(b"hello");
+    let mut wire = Vec::new();
+    pair.client.write_tls(&mut wire).unwrap();
+    *wire.last_mut().unwrap() ^= 1;
+    let (mut outgoing, mut plaintext) = (Vec::new(), Vec::new());
+    assert!(pair.server.receive(&mut wire, &mut outgoing, &mut plaintext).is_err());
+    assert!(plaintext.is_empty());
+    assert!(pair.server.seal(b"more", &mut Vec::new()).is_err());
+    let mut rest = outgoing.as_slice();
+    pair.client.read_tls(&mut rest).unwrap();
+    assert_eq!(
+        pair.client.process_new_packets().unwrap_err(),
+        rustls::Error::AlertReceived(rustls::AlertDescription::BadRecordMac)
+    );
+}
+
+#[test]
+fn what_is_no_tls_is_refused() {
+    let mut server = TlsSession::new(identity(), true).unwrap();
+    let (mut outgoing, mut plaintext) = (Vec::new(), Vec::new());
+    let mut bytes = *b"<stream:stream to='pi.local'>";
+    assert!(server.receive(&mut bytes, &mut outgoing, &mut plaintext).is_err());
+    assert_eq!(outgoing.first(), Some(&21), "an alert record");
+    assert!(matches!(server.close(&mut outgoing), Err(TlsError::NotReady)));
+}
+
+#[test]
+fn nothing_is_sealed_before_the_handshake_is_complete() {
+    let mut server = TlsSession::new(identity(), true).unwrap();
+    assert!(matches!(server.seal(b"early", &mut Vec::new()), Err(TlsError::NotReady)));
+}
+
+/// XEP-0368 §4: `xmpp-client`, or no ALPN at all.
+#[test]
+fn the_direct_port_asks_for_its_protocol() {
+    let identity = identity();
+    let offers: [(&[&[u8]], bool); 4] = [
+        (&[], true),
+        (&[b"xmpp-client"], true),
+        (&[b"h2", b"xmpp-client"], true),
+        (&[b"h2"], false),
+    ];
+    for (offer, accepted) in offers {
+        let mut config = client_config(&rustls::version::TLS13);
+        config.alpn_protocols = offer.iter().map(|name| name.to_vec()).collect();
+        let server = TlsSession::new(Rc::clone(&identity), true).unwrap();
+        let mut pair = Pair::new(client(&Arc::new(config)), server);
+        let mut result = Ok(true);
+        while let Ok(true) = result {
+            result = pair.deliver();
+        }
+        assert_eq!(result.is_ok(), accepted, "{offer:?}");
+        assert_eq!(pair.facts.is_some(), accepted);
+    }
+}
+
+#[test]
+fn the_end_point_follows_the_signature() {
+    for (algorithm, bytes) in [
+        (&rcgen::PKCS_ECDSA_P256_SHA256, Some(32)),
+        (&rcgen::PKCS_ECDSA_P384_SHA384, Some(48)),
+        (&rcgen::PKCS_ED25519, None),
+    ] {
+        let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+        let params = rcgen::CertificateParams::new(vec!["pi.local".to_string()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let value = binding::end_point(certificate.der());
+        assert_eq!(value.map(|value| value.len()), bytes);
+    }
+    assert_eq!(binding::end_point(b"\x30\x84\xff\xff\xff\xff"), None);
+}

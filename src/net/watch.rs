@@ -1,0 +1,119 @@
+//! What is looked at now and then: the certificate's files, the disk, signals.
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use async_signal::{Signal, Signals};
+use smol::Timer;
+use smol::stream::StreamExt;
+
+use super::driver::Shell;
+use super::inbox::Arrival;
+use super::memory::disk_bytes;
+use super::tls::Identity;
+use crate::config::StartError;
+
+const CERTIFICATE_LOOK: Duration = Duration::from_secs(30);
+const DISK_LOOK: Duration = Duration::from_secs(10);
+
+/// The identity in use and the files it came from.
+pub struct Identities {
+    cert: PathBuf,
+    key: PathBuf,
+    current: RefCell<Rc<Identity>>,
+    modified: Cell<Modified>,
+}
+
+type Modified = (Option<SystemTime>, Option<SystemTime>);
+
+impl Identities {
+    pub fn load(cert: PathBuf, key: PathBuf) -> Result<Identities, StartError> {
+        let modified = modified(&cert, &key);
+        let identity = Identity::load(&cert, &key)?;
+        Ok(Identities {
+            cert,
+            key,
+            current: RefCell::new(Rc::new(identity)),
+            modified: Cell::new(modified),
+        })
+    }
+
+    /// For connections from now on.
+    pub fn current(&self) -> Rc<Identity> {
+        Rc::clone(&self.current.borrow())
+    }
+
+    pub fn cert(&self) -> &Path {
+        &self.cert
+    }
+
+    /// Reads the files again; what cannot be used changes nothing.
+    pub fn reload(&self) {
+        self.modified.set(modified(&self.cert, &self.key));
+        match Identity::load(&self.cert, &self.key) {
+            Ok(identity) => {
+                log::info!("certificate.loaded sha256={}", identity.fingerprint);
+                *self.current.borrow_mut() = Rc::new(identity);
+            }
+            Err(error) => {
+                let reason = error.to_string().replace('\n', ";");
+                log::error!("certificate.kept reason=\"{reason}\"");
+            }
+        }
+    }
+
+    fn have_changed(&self) -> bool {
+        modified(&self.cert, &self.key) != self.modified.get()
+    }
+}
+
+fn modified(cert: &Path, key: &Path) -> Modified {
+    let time = |path: &Path| std::fs::metadata(path).and_then(|data| data.modified()).ok();
+    (time(cert), time(key))
+}
+
+/// Loads the certificate again when its files change.
+pub async fn certificate(shell: Rc<Shell>) {
+    loop {
+        Timer::after(CERTIFICATE_LOOK).await;
+        if shell.identities.have_changed() {
+            shell.identities.reload();
+        }
+    }
+}
+
+/// Tells the core how full the disk is.
+pub async fn disk(shell: Rc<Shell>, data: PathBuf) {
+    loop {
+        match disk_bytes(&data) {
+            Ok((free_bytes, total_bytes)) => shell.inbox.push(Arrival::Disk {
+                free_bytes,
+                total_bytes,
+            }),
+            Err(error) => log::warn!("disk.unknown error=\"{error}\""),
+        }
+        Timer::after(DISK_LOOK).await;
+    }
+}
+
+pub fn signals() -> Result<Signals, StartError> {
+    Signals::new([Signal::Term, Signal::Int, Signal::Hup]).map_err(|error| StartError::System {
+        what: "listen to signals",
+        error,
+    })
+}
+
+/// SIGTERM and SIGINT end the server, SIGHUP loads the certificate again.
+pub async fn obey(shell: Rc<Shell>, mut signals: Signals) {
+    while let Some(signal) = signals.next().await {
+        match signal {
+            Ok(Signal::Hup) => shell.identities.reload(),
+            Ok(signal) => {
+                log::info!("server.stopping signal={signal:?}");
+                shell.inbox.push(Arrival::Shutdown);
+            }
+            Err(error) => log::error!("signal.failed error=\"{error}\""),
+        }
+    }
+}
