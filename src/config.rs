@@ -3,6 +3,7 @@
 
 mod data;
 mod error;
+mod kind;
 mod table;
 
 use std::net::SocketAddr;
@@ -13,10 +14,13 @@ use toml::de::{DeTable, DeValue};
 
 use crate::state::Settings;
 
-pub use data::{data_directory, default_domain, make_data_directory, remember_domain, remembered_domain};
+pub use data::{
+    data_directory, default_domain, make_data_directory, remember_domain, remembered_domain,
+};
 pub use error::StartError;
+use kind::Raw;
+use table::SETTINGS;
 pub use table::settings_table;
-use table::{Raw, SETTINGS};
 
 /// The file of settings, in the data directory.
 pub const FILE: &str = "stonechat.toml";
@@ -197,10 +201,7 @@ mod tests {
         assert_eq!(config.settings.archive_days_max, Some(30));
         assert_eq!(
             config.settings.contact_addresses,
-            [(
-                "admin-addresses".to_string(),
-                vec!["xmpp:a@b".to_string()]
-            )]
+            [("admin-addresses".to_string(), vec!["xmpp:a@b".to_string()])]
         );
     }
 
@@ -210,9 +211,15 @@ mod tests {
         assert!(unknown.contains("stonechat.toml line 2"), "{unknown}");
         assert!(unknown.contains("logg"), "{unknown}");
         let range = read("stanza_bytes_max = 5").unwrap_err();
-        assert!(range.contains("line 1") && range.contains("10000"), "{range}");
+        assert!(
+            range.contains("line 1") && range.contains("10000"),
+            "{range}"
+        );
         let kind = read("\n\ncache_bytes = true").unwrap_err();
-        assert!(kind.contains("line 3") && kind.contains("boolean"), "{kind}");
+        assert!(
+            kind.contains("line 3") && kind.contains("boolean"),
+            "{kind}"
+        );
         let syntax = read("log = \"info\"\nx = = 3").unwrap_err();
         assert!(syntax.contains("line 2"), "{syntax}");
         let address = read("c2s = \"5222\"").unwrap_err();

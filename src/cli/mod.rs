@@ -1,1 +1,123 @@
-//! Placeholder until its first piece lands.
+//! The command line. `stonechat` alone is `stonechat serve`.
+
+mod offline;
+mod password;
+mod serve;
+mod user;
+
+use std::io::Write;
+
+use argh::{EarlyExit, FromArgs};
+
+use crate::config::{Config, Override, StartError, data_directory};
+use crate::net::control::{self, Answer};
+use crate::server::Command;
+
+/// A chat server (XMPP) for a home.
+///
+/// Without a command it serves; `stonechat serve --help` shows the settings.
+#[derive(FromArgs)]
+struct Stonechat {
+    /// print the version
+    #[argh(switch)]
+    version: bool,
+    #[argh(subcommand)]
+    command: Option<Subcommand>,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+enum Subcommand {
+    Serve(serve::Serve),
+    User(user::User),
+    Status(Status),
+}
+
+/// Show what the running server is doing.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "status")]
+struct Status {
+    /// data directory of the server
+    #[argh(option, arg_name = "DIR")]
+    data: Option<String>,
+}
+
+/// Names of commands and flags of the top level; anything else is for `serve`.
+const TOP_LEVEL: [&str; 6] = ["serve", "user", "status", "--version", "--help", "help"];
+
+/// Runs what the arguments (without the program's name) say; tells the exit code.
+pub fn run(arguments: &[String]) -> u8 {
+    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if arguments
+        .first()
+        .is_none_or(|first| !TOP_LEVEL.contains(first))
+    {
+        arguments.insert(0, "serve");
+    }
+    let parsed = match Stonechat::from_args(&["stonechat"], &arguments) {
+        Ok(parsed) => parsed,
+        Err(EarlyExit { output, status }) => return early_exit(&output, status.is_ok()),
+    };
+    if parsed.version {
+        print(&format!("stonechat {}", env!("CARGO_PKG_VERSION")));
+        return 0;
+    }
+    let result = match parsed.command {
+        Some(Subcommand::Serve(serve)) => serve.run(),
+        Some(Subcommand::User(user)) => user.run(),
+        Some(Subcommand::Status(status)) => status.run(),
+        None => serve::Serve::default().run(),
+    };
+    match result {
+        Ok(Answer { code, text }) => {
+            match code {
+                0 => print(&text),
+                _ => complain(&text),
+            }
+            code
+        }
+        Err(error) => {
+            complain(&error.to_string());
+            1
+        }
+    }
+}
+
+fn early_exit(output: &str, asked: bool) -> u8 {
+    if asked {
+        print(output.trim_end());
+        return 0;
+    }
+    complain(&format!(
+        "{}\n  `stonechat --help` shows how it is used",
+        output.trim_end()
+    ));
+    1
+}
+
+fn print(text: &str) {
+    if !text.is_empty() {
+        // Whoever reads may have gone (`| head`).
+        let _gone = writeln!(std::io::stdout(), "{text}");
+    }
+}
+
+fn complain(text: &str) {
+    let _gone = writeln!(std::io::stderr(), "stonechat: {text}");
+}
+
+impl Status {
+    fn run(self) -> Result<Answer, StartError> {
+        let data = data_directory(self.data.as_deref(), environment)?;
+        control::ask(&data, &Command::Status)?.ok_or(StartError::NotRunning { data })
+    }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The settings for a data directory, with what the command line says.
+fn load(data: Option<&str>, overrides: &[Override]) -> Result<Config, StartError> {
+    Config::load(data_directory(data, environment)?, overrides)
+}

@@ -56,7 +56,9 @@ pub fn remembered_domain(data: &Path) -> Result<Option<String>, StartError> {
                 place: path.display().to_string(),
                 key: None,
                 reason: format!("\"{}\" is no domain", text.trim()),
-                remedy: "write the domain of the accounts into it, or remove it and give --domain NAME".into(),
+                remedy:
+                    "write the domain of the accounts into it, or remove it and give --domain NAME"
+                        .into(),
             }),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -121,12 +123,22 @@ mod tests {
             })
             .map(|path| path.display().to_string())
         };
-        let all = [("STATE_DIRECTORY", "/s:/t"), ("XDG_DATA_HOME", "/x"), ("HOME", "/h")];
+        let all = [
+            ("STATE_DIRECTORY", "/s:/t"),
+            ("XDG_DATA_HOME", "/x"),
+            ("HOME", "/h"),
+        ];
         assert_eq!(directory(Some("/d"), &all).unwrap(), "/d");
         assert_eq!(directory(None, &all).unwrap(), "/s");
         assert_eq!(directory(None, &all[1..]).unwrap(), "/x/stonechat");
-        assert_eq!(directory(None, &all[2..]).unwrap(), "/h/.local/share/stonechat");
-        assert!(matches!(directory(None, &[]), Err(StartError::NoDataDirectory)));
+        assert_eq!(
+            directory(None, &all[2..]).unwrap(),
+            "/h/.local/share/stonechat"
+        );
+        assert!(matches!(
+            directory(None, &[]),
+            Err(StartError::NoDataDirectory)
+        ));
     }
 
     #[test]

@@ -109,14 +109,20 @@ impl fmt::Display for StartError {
                 path.display()
             ),
             StartError::File { what, path, error } => {
-                write!(f, "cannot {what}: {}: {error}\n  {}", path.display(), file_remedy(error))
+                write!(
+                    f,
+                    "cannot {what}: {}: {error}\n  {}",
+                    path.display(),
+                    file_remedy(error)
+                )
             }
             StartError::InUse { data } => write!(
                 f,
                 "another stonechat is using {}\n  stop that one first, or name another directory with --data DIR",
                 data.display()
             ),
-            StartError::Store { path, error } => store(f, path, error),
+            // The error says what to do about it.
+            StartError::Store { path, error } => write!(f, "{}: {error}", path.display()),
             StartError::DomainChanged {
                 remembered,
                 given,
@@ -174,7 +180,10 @@ impl fmt::Display for StartError {
                 "{reason}\n  give the password as the first line of standard input, or let --generate make one"
             ),
             StartError::System { what, error } => {
-                write!(f, "cannot {what}: {error}\n  this is the system's refusal; its log may say more")
+                write!(
+                    f,
+                    "cannot {what}: {error}\n  this is the system's refusal; its log may say more"
+                )
             }
         }
     }
@@ -186,29 +195,5 @@ fn file_remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => "let this user read and write it",
         io::ErrorKind::NotFound => "check the path",
         _ => "check the path and the disk",
-    }
-}
-
-fn store(f: &mut fmt::Formatter<'_>, path: &std::path::Path, error: &StoreError) -> fmt::Result {
-    let path = path.display();
-    match error {
-        StoreError::DiskFull(detail) => write!(
-            f,
-            "the disk of {path} is full ({detail})\n  make room, then start again; nothing that was acknowledged is lost"
-        ),
-        StoreError::InUse => write!(f, "another process has {path} open\n  stop it first"),
-        StoreError::Newer { found, known } => write!(
-            f,
-            "{path} was written by a newer stonechat (its format is {found}, this program knows up to {known})\n  \
-             install the newer version again, or restore a backup made by this one"
-        ),
-        StoreError::Unreadable(detail) => write!(
-            f,
-            "{path} cannot be read as a stonechat database ({detail})\n  move it away and restore a backup; without one a new, empty database is made"
-        ),
-        StoreError::Io(detail) => write!(
-            f,
-            "cannot use the database {path}: {detail}\n  check the rights of the file and the health of the disk"
-        ),
     }
 }

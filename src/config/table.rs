@@ -1,52 +1,15 @@
 //! The table of settings: key, default, limit, doc line. The README's table is made from it.
-use std::net::SocketAddr;
-use std::ops::RangeInclusive;
-
 use log::LevelFilter;
 
 use super::Config;
+use super::kind::Kind;
 use crate::xmpp::domainpart;
-
-/// A value as it was written.
-pub enum Raw {
-    Text(String),
-    Number(i128),
-    List(Vec<String>),
-}
 
 pub struct Setting {
     pub key: &'static str,
     pub kind: Kind,
     pub doc: &'static str,
 }
-
-/// How a setting is written, and where it goes.
-pub enum Kind {
-    Number {
-        range: RangeInclusive<u64>,
-        get: fn(&Config) -> u64,
-        set: fn(&mut Config, u64) -> Option<()>,
-    },
-    /// A number or `unlimited`.
-    Limit {
-        range: RangeInclusive<u64>,
-        get: fn(&Config) -> Option<u64>,
-        set: fn(&mut Config, Option<u64>) -> Option<()>,
-    },
-    Text {
-        default: &'static str,
-        limits: &'static str,
-        set: fn(&mut Config, &str) -> Result<(), String>,
-    },
-    Addresses {
-        get: fn(&Config) -> &Vec<SocketAddr>,
-        get_mut: fn(&mut Config) -> &mut Vec<SocketAddr>,
-    },
-    /// XEP-0157: URIs of the named field.
-    Contact(&'static str),
-}
-
-const UNLIMITED: &str = "unlimited";
 
 /// A number setting that lives at one place of `Config`.
 macro_rules! number {
@@ -170,162 +133,184 @@ pub const SETTINGS: &[Setting] = &[
         },
         doc: "How much is logged to standard error.",
     },
-    number!("cache_bytes", 65_536..=1 << 32, cache_bytes, "Memory for pages of the database."),
     number!(
-        "connections_max", 1..=1_000_000, settings.connections_max,
+        "cache_bytes",
+        65_536..=1 << 32,
+        cache_bytes,
+        "Memory for pages of the database."
+    ),
+    number!(
+        "connections_max",
+        1..=1_000_000,
+        settings.connections_max,
         "Connections at once; more are closed at once."
     ),
     number!(
-        "connections_per_address_max", 1..=1_000_000, settings.connections_per_address_max,
+        "connections_per_address_max",
+        1..=1_000_000,
+        settings.connections_per_address_max,
         "Connections at once from one IP address."
     ),
     number!(
-        "sessions_per_account_max", 1..=1_000, settings.sessions_per_account_max,
+        "sessions_per_account_max",
+        1..=1_000,
+        settings.sessions_per_account_max,
         "Clients of one account online at once."
     ),
     number!(
-        "negotiation_seconds_max", 5..=3_600, settings.negotiation_seconds_max,
+        "negotiation_seconds_max",
+        5..=3_600,
+        settings.negotiation_seconds_max,
         "Time from connecting to being logged in."
     ),
     number!(
-        "negotiation_idle_seconds_max", 5..=3_600, settings.negotiation_idle_seconds_max,
+        "negotiation_idle_seconds_max",
+        5..=3_600,
+        settings.negotiation_idle_seconds_max,
         "Time without a byte before being logged in."
     ),
     number!(
-        "idle_seconds_max", 60..=86_400, settings.idle_seconds_max,
+        "idle_seconds_max",
+        60..=86_400,
+        settings.idle_seconds_max,
         "Time without a byte after which a client is asked for a sign of life."
     ),
     // RFC 6120 §13.12: at least 10000 bytes.
     number!(
-        "stanza_bytes_max", 10_000..=16 << 20, settings.limits.bytes,
+        "stanza_bytes_max",
+        10_000..=16 << 20,
+        settings.limits.bytes,
         "Size of one stanza."
     ),
     number!(
-        "stanza_bytes_max_before_login", 10_000..=1 << 20, settings.limits_before_authentication.bytes,
+        "stanza_bytes_max_before_login",
+        10_000..=1 << 20,
+        settings.limits_before_authentication.bytes,
         "Size of one element before login."
     ),
-    number!("stanza_depth_max", 16..=1_000, settings.limits.depth, "Elements within each other in a stanza."),
-    number!("stanza_elements_max", 256..=1_000_000, settings.limits.elements, "Elements in a stanza."),
-    number!("attributes_max", 16..=1_000, settings.limits.attributes, "Attributes of one element."),
     number!(
-        "authentication_failures_max", 1..=100, settings.authentication_failures_max,
+        "stanza_depth_max",
+        16..=1_000,
+        settings.limits.depth,
+        "Elements within each other in a stanza."
+    ),
+    number!(
+        "stanza_elements_max",
+        256..=1_000_000,
+        settings.limits.elements,
+        "Elements in a stanza."
+    ),
+    number!(
+        "attributes_max",
+        16..=1_000,
+        settings.limits.attributes,
+        "Attributes of one element."
+    ),
+    number!(
+        "authentication_failures_max",
+        1..=100,
+        settings.authentication_failures_max,
         "Failed logins on one connection before it is closed."
     ),
     // RFC 7677 §4: at least 4096.
     number!(
-        "scram_iterations", 10_000..=10_000_000, settings.scram_iterations,
+        "scram_iterations",
+        10_000..=10_000_000,
+        settings.scram_iterations,
         "Work of checking a password, for passwords set from now on."
     ),
-    number!("roster_contacts_max", 10..=100_000, settings.roster_contacts_max, "Contacts of one account."),
-    number!("roster_groups_max", 1..=1_000, settings.roster_groups_max, "Groups one contact may be in."),
-    number!("blocked_jids_max", 10..=100_000, settings.blocked_jids_max, "Addresses one account may block."),
     number!(
-        "private_bytes_max", 1_024..=16 << 20, settings.private_bytes_max,
+        "roster_contacts_max",
+        10..=100_000,
+        settings.roster_contacts_max,
+        "Contacts of one account."
+    ),
+    number!(
+        "roster_groups_max",
+        1..=1_000,
+        settings.roster_groups_max,
+        "Groups one contact may be in."
+    ),
+    number!(
+        "blocked_jids_max",
+        10..=100_000,
+        settings.blocked_jids_max,
+        "Addresses one account may block."
+    ),
+    number!(
+        "private_bytes_max",
+        1_024..=16 << 20,
+        settings.private_bytes_max,
         "Size of a vCard or one item of private storage."
     ),
     number!(
-        "private_items_max", 1..=10_000, settings.private_items_max,
+        "private_items_max",
+        1..=10_000,
+        settings.private_items_max,
         "Items of private storage of one account."
     ),
     number!(
-        "send_queue_bytes_max", 65_536..=1 << 30, settings.send_queue_bytes_max,
+        "send_queue_bytes_max",
+        65_536..=1 << 30,
+        settings.send_queue_bytes_max,
         "Bytes that may wait for a slow client before it is disconnected."
     ),
-    number!("archive_page_max", 10..=10_000, settings.archive_page_max, "Messages on one page of history."),
+    number!(
+        "archive_page_max",
+        10..=10_000,
+        settings.archive_page_max,
+        "Messages on one page of history."
+    ),
     limit!(
-        "archive_days_max", 1..=36_500, settings.archive_days_max,
+        "archive_days_max",
+        1..=36_500,
+        settings.archive_days_max,
         "Days messages are kept."
     ),
     limit!(
-        "archive_bytes_max", 1 << 20..=1 << 50, settings.archive_bytes_max,
+        "archive_bytes_max",
+        1 << 20..=1 << 50,
+        settings.archive_bytes_max,
         "Bytes of messages at which the oldest are removed."
     ),
     number!(
-        "disk_free_percent_min", 0..=90, settings.disk_free_percent_min,
+        "disk_free_percent_min",
+        0..=90,
+        settings.disk_free_percent_min,
         "Percent of the disk kept free: below it the oldest messages are removed and no new ones stored."
     ),
-    contact!("admin_addresses", "admin-addresses", "Who runs this server (XEP-0157)."),
-    contact!("abuse_addresses", "abuse-addresses", "Where to report abuse."),
-    contact!("feedback_addresses", "feedback-addresses", "Where to say what one thinks of it."),
+    contact!(
+        "admin_addresses",
+        "admin-addresses",
+        "Who runs this server (XEP-0157)."
+    ),
+    contact!(
+        "abuse_addresses",
+        "abuse-addresses",
+        "Where to report abuse."
+    ),
+    contact!(
+        "feedback_addresses",
+        "feedback-addresses",
+        "Where to say what one thinks of it."
+    ),
     contact!("sales_addresses", "sales-addresses", "Where to buy."),
-    contact!("security_addresses", "security-addresses", "Where to report a security problem."),
-    contact!("status_addresses", "status-addresses", "Where its state is shown."),
-    contact!("support_addresses", "support-addresses", "Where to get help."),
+    contact!(
+        "security_addresses",
+        "security-addresses",
+        "Where to report a security problem."
+    ),
+    contact!(
+        "status_addresses",
+        "status-addresses",
+        "Where its state is shown."
+    ),
+    contact!(
+        "support_addresses",
+        "support-addresses",
+        "Where to get help."
+    ),
 ];
-
-impl Kind {
-    pub fn apply(&self, config: &mut Config, value: Raw) -> Result<(), String> {
-        match self {
-            Kind::Number { range, set, .. } => {
-                set(config, number(&value, range)?).ok_or_else(|| "too large for this machine".into())
-            }
-            Kind::Limit { range, set, .. } => {
-                let number = match &value {
-                    Raw::Text(text) if text == UNLIMITED => None,
-                    value => Some(number(value, range)?),
-                };
-                set(config, number).ok_or_else(|| "too large for this machine".into())
-            }
-            Kind::Text { set, .. } => match value {
-                Raw::Text(text) if !text.is_empty() => set(config, &text),
-                _ => Err("one text is wanted".into()),
-            },
-            Kind::Addresses { get_mut, .. } => {
-                *get_mut(config) = addresses(list(value)?)?;
-                Ok(())
-            }
-            Kind::Contact(field) => {
-                let uris = list(value)?;
-                if let Some(bad) = uris.iter().find(|uri| !uri.contains(':')) {
-                    return Err(format!("\"{bad}\" is no URI"));
-                }
-                let contacts = &mut config.settings.contact_addresses;
-                contacts.retain(|(known, _)| known != field);
-                contacts.push((field.to_string(), uris));
-                Ok(())
-            }
-        }
-    }
-
-    pub fn limits(&self) -> String {
-        match self {
-            Kind::Number { range, .. } => format!("{} to {}", range.start(), range.end()),
-            Kind::Limit { range, .. } => {
-                format!("{} to {}, or \"{UNLIMITED}\"", range.start(), range.end())
-            }
-            Kind::Text { limits, .. } => (*limits).to_string(),
-            Kind::Addresses { .. } => "a list of ADDRESS:PORT (port 0: any free one), or \"none\"".to_string(),
-            Kind::Contact(_) => "a list of URIs such as \"mailto:admin@example.org\"".to_string(),
-        }
-    }
-
-    fn default_text(&self, config: &Config) -> String {
-        match self {
-            Kind::Number { get, .. } => get(config).to_string(),
-            Kind::Limit { get, .. } => {
-                get(config).map_or_else(|| UNLIMITED.to_string(), |number| number.to_string())
-            }
-            Kind::Text { default, .. } => (*default).to_string(),
-            Kind::Addresses { get, .. } => {
-                let all: Vec<String> = get(config).iter().map(|address| format!("`{address}`")).collect();
-                all.join(", ")
-            }
-            Kind::Contact(_) => "none".to_string(),
-        }
-    }
-
-    /// The default as the setting would be written; `None` where it is made at start.
-    #[cfg(test)]
-    pub fn default_raw(&self, config: &Config) -> Option<Raw> {
-        match self {
-            Kind::Text { .. } | Kind::Contact(_) => None,
-            Kind::Addresses { get, .. } => {
-                Some(Raw::List(get(config).iter().map(SocketAddr::to_string).collect()))
-            }
-            _ => Some(Raw::Text(self.default_text(config))),
-        }
-    }
-}
 
 /// The README's table.
 pub fn settings_table() -> String {
@@ -341,41 +326,4 @@ pub fn settings_table() -> String {
         ));
     }
     table
-}
-
-fn number(value: &Raw, range: &RangeInclusive<u64>) -> Result<u64, String> {
-    let number = match value {
-        Raw::Number(number) => *number,
-        Raw::Text(text) => text.parse().map_err(|_| format!("\"{text}\" is no number"))?,
-        Raw::List(_) => return Err("one number is wanted".into()),
-    };
-    u64::try_from(number)
-        .ok()
-        .filter(|number| range.contains(number))
-        .ok_or_else(|| format!("{number} is out of range"))
-}
-
-fn list(value: Raw) -> Result<Vec<String>, String> {
-    match value {
-        Raw::List(items) => Ok(items),
-        Raw::Text(text) => Ok(vec![text]),
-        Raw::Number(_) => Err("texts are wanted".into()),
-    }
-}
-
-fn addresses(texts: Vec<String>) -> Result<Vec<SocketAddr>, String> {
-    if texts.iter().all(|text| text == "none") {
-        return Ok(Vec::new());
-    }
-    let mut addresses = Vec::new();
-    for text in texts {
-        let address = text
-            .parse::<SocketAddr>()
-            .map_err(|_| format!("\"{text}\" is not of the form ADDRESS:PORT"))?;
-        if address.port() != 0 && addresses.contains(&address) {
-            return Err(format!("{address} is there twice"));
-        }
-        addresses.push(address);
-    }
-    Ok(addresses)
 }

@@ -10,8 +10,8 @@ use smol::future::FutureExt;
 use smol::{Async, Timer};
 
 use super::census::Admission;
-use super::driver::Shell;
 use super::inbox::{Arrival, Waiters};
+use super::shell::Shell;
 use super::tls::{Identity, TlsSession};
 use crate::state::ConnectionId;
 
@@ -117,7 +117,11 @@ impl Connection {
     }
 
     /// Sends plaintext; all that the socket does not take at once is kept.
-    pub fn send(self: &Rc<Connection>, shell: &Rc<Shell>, plaintext: &[u8]) -> Result<(), Overflow> {
+    pub fn send(
+        self: &Rc<Connection>,
+        shell: &Rc<Shell>,
+        plaintext: &[u8],
+    ) -> Result<(), Overflow> {
         let mut scratch = shell.outgoing.borrow_mut();
         scratch.clear();
         match self.tls.borrow_mut().as_mut() {
@@ -289,7 +293,11 @@ impl Connection {
     }
 
     /// Hands bytes to the socket, in order; the rest is sent by a task when the socket takes it.
-    fn transmit(self: &Rc<Connection>, shell: &Rc<Shell>, mut bytes: &[u8]) -> Result<(), Overflow> {
+    fn transmit(
+        self: &Rc<Connection>,
+        shell: &Rc<Shell>,
+        mut bytes: &[u8],
+    ) -> Result<(), Overflow> {
         let mut unsent = self.unsent.borrow_mut();
         if unsent.len() == 0 {
             match self.write(bytes) {

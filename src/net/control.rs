@@ -14,9 +14,9 @@ use smol::future::FutureExt;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, Timer};
 
-use super::driver::Shell;
-use super::inbox::Arrival;
 pub use super::inbox::Answer;
+use super::inbox::Arrival;
+use super::shell::Shell;
 use crate::config::StartError;
 use crate::server::Command;
 
@@ -111,7 +111,7 @@ async fn answer_one(mut stream: Async<UnixStream>, shell: &Shell) -> io::Result<
         stream.read_exact(&mut length).await?;
         let mut body = vec![0; checked_length(length, REQUEST_BYTES_MAX)?];
         stream.read_exact(&mut body).await?;
-        Ok(body)
+        io::Result::Ok(body)
     };
     let late = async {
         Timer::after(Duration::from_secs(REQUEST_SECONDS_MAX)).await;

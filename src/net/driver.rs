@@ -1,6 +1,5 @@
 //! The one loop: take what has arrived, step it in one transaction, commit on the storage thread, then perform what the
 //! steps wanted. Nothing leaves before what it promises is durable; a batch that wrote nothing leaves at once.
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -8,16 +7,15 @@ use std::time::Duration;
 
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::FutureExt;
-use smol::{LocalExecutor, Task, Timer};
+use smol::{Task, Timer};
 
-use super::census::{Admission, Census};
-use super::clock::Clock;
-use super::connection::{Connection, Overflow, READ_BYTES_MAX};
+use super::census::Admission;
+use super::connection::{Connection, Overflow};
 use super::hash_thread::HashThread;
-use super::inbox::{Answer, Arrival, Inbox};
+use super::inbox::{Answer, Arrival};
 use super::memory::memory_bytes;
+use super::shell::{BUFFER_BYTES_KEPT, Shell};
 use super::tls::TlsSession;
-use super::watch::Identities;
 use crate::server::{Command, Input, Server};
 use crate::state::{ConnectionId, JobId, Outbox, Output};
 use crate::store::{StorageThread, Store, StoreError, Tx};
@@ -26,55 +24,18 @@ use crate::store::{StorageThread, Store, StoreError, Tx};
 const BATCH_INPUTS_MAX: usize = 1024;
 /// A batch whose outputs hold more takes no further inputs.
 const BATCH_OUTPUT_BYTES_MAX: usize = 1 << 20;
-/// Shared buffers larger than this after a batch are given back.
-const BUFFER_BYTES_KEPT: usize = 64 << 10;
 /// Time for the last bytes to leave at the end of the process.
 const EXIT_SECONDS_MAX: u64 = 3;
 
-/// What the loop and the tasks of the connections share.
-pub struct Shell {
-    pub executor: LocalExecutor<'static>,
-    pub clock: Clock,
-    pub inbox: Inbox,
-    pub census: Rc<Census>,
-    pub identities: Identities,
-    pub send_queue_bytes_max: usize,
-    /// Buffers for whoever reads or writes at the moment, never held across a wait.
-    pub incoming: RefCell<Vec<u8>>,
-    pub outgoing: RefCell<Vec<u8>>,
-    pub plaintext: RefCell<Vec<u8>>,
-}
-
-impl Shell {
-    pub fn new(
-        clock: Clock,
-        census: Rc<Census>,
-        identities: Identities,
-        send_queue_bytes_max: usize,
-    ) -> Rc<Shell> {
-        Rc::new(Shell {
-            executor: LocalExecutor::new(),
-            clock,
-            inbox: Inbox::default(),
-            census,
-            identities,
-            send_queue_bytes_max,
-            incoming: RefCell::new(vec![0; READ_BYTES_MAX]),
-            outgoing: RefCell::default(),
-            plaintext: RefCell::default(),
-        })
-    }
-}
+type Committed = Result<(), StoreError>;
 
 pub struct Driver {
     shell: Rc<Shell>,
     server: Server,
     store: Store,
     storage: StorageThread,
-    committed: (
-        Sender<Result<(), StoreError>>,
-        Receiver<Result<(), StoreError>>,
-    ),
+    /// Told by the storage thread.
+    committed: (Sender<Committed>, Receiver<Committed>),
     hashing: HashThread,
     connections: HashMap<ConnectionId, Open>,
     last_connection: u64,
@@ -208,7 +169,7 @@ impl Driver {
                 socket,
                 admission,
                 direct_tls,
-            } => return self.accept(socket, admission, direct_tls, tx),
+            } => self.accept(socket, admission, direct_tls, tx),
             Arrival::Bytes { connection, bytes } => {
                 let bytes = &*bytes;
                 self.step(Input::Bytes { connection, bytes }, tx)?;
@@ -334,7 +295,7 @@ impl Driver {
         batch.out.clear();
         batch.out.bytes.shrink_to(BUFFER_BYTES_KEPT);
         batch.joined.shrink_to(BUFFER_BYTES_KEPT);
-        self.shell.outgoing.borrow_mut().shrink_to(BUFFER_BYTES_KEPT);
+        self.shell.shrink_buffers();
         self.batch = batch;
     }
 

@@ -41,7 +41,12 @@ pub fn hash(work: HashJob) -> Hashed {
             password,
             salt,
             iterations,
-        } => Hashed::Compare(sasl::derive(&password, &salt, iterations, ScramHash::Sha256)),
+        } => Hashed::Compare(sasl::derive(
+            &password,
+            &salt,
+            iterations,
+            ScramHash::Sha256,
+        )),
         HashJob::New {
             password,
             salt,

@@ -8,8 +8,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use smol::{Async, Timer};
 
 use super::census::Refusal;
-use super::driver::Shell;
 use super::inbox::Arrival;
+use super::shell::Shell;
 use crate::config::StartError;
 
 /// Connections the kernel holds until we take them: a whole house that comes back after a power cut.
@@ -36,13 +36,14 @@ pub fn listen(
     let mut listeners = Vec::new();
     for address in addresses {
         let with_ipv4 = address.ip() == Ipv6Addr::UNSPECIFIED
-            && !addresses.iter().any(|other| {
-                other.ip() == Ipv4Addr::UNSPECIFIED && other.port() == address.port()
+            && !addresses
+                .iter()
+                .any(|other| other.ip() == Ipv4Addr::UNSPECIFIED && other.port() == address.port());
+        let socket =
+            bind(*address, with_ipv4).or_else(|error| match with_ipv4 && no_ipv6(&error) {
+                true => bind((Ipv4Addr::UNSPECIFIED, address.port()).into(), false),
+                false => Err(error),
             });
-        let socket = bind(*address, with_ipv4).or_else(|error| match with_ipv4 && no_ipv6(&error) {
-            true => bind((Ipv4Addr::UNSPECIFIED, address.port()).into(), false),
-            false => Err(error),
-        });
         let listener = socket.and_then(|socket| {
             Ok(Listener {
                 address: socket.local_addr()?,
@@ -67,9 +68,13 @@ pub fn listen(
 
 fn no_ipv6(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL, Errno::PROTONOSUPPORT]
-        .iter()
-        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+    [
+        Errno::AFNOSUPPORT,
+        Errno::ADDRNOTAVAIL,
+        Errno::PROTONOSUPPORT,
+    ]
+    .iter()
+    .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 fn bind(address: SocketAddr, with_ipv4: bool) -> io::Result<TcpListener> {
@@ -95,7 +100,10 @@ pub async fn accept(listener: Listener, shell: Rc<Shell>) {
         let (socket, peer) = match listener.socket.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                log::warn!("accept.failed address={} error=\"{error}\"", listener.address);
+                log::warn!(
+                    "accept.failed address={} error=\"{error}\"",
+                    listener.address
+                );
                 Timer::after(ACCEPT_PAUSE).await;
                 continue;
             }

@@ -6,11 +6,12 @@ use std::rc::Rc;
 
 use super::census::Census;
 use super::clock::{Clock, clock_warning};
-use super::driver::{Driver, Shell};
+use super::driver::Driver;
 use super::entropy::SystemEntropy;
 use super::hash_thread::HashThread;
 use super::inbox::Arrival;
 use super::listen::{self, Listener};
+use super::shell::Shell;
 use super::watch::{self, Identities};
 use super::{certificate, control, memory};
 use crate::config::{self, Config, StartError};
@@ -87,12 +88,7 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     }
 }
 
-fn start(
-    config: &Config,
-    domain: &str,
-    tx: &mut Tx,
-    clock: Clock,
-) -> Result<Server, StoreError> {
+fn start(config: &Config, domain: &str, tx: &mut Tx, clock: Clock) -> Result<Server, StoreError> {
     Server::new(
         config.settings_for(domain),
         Box::new(SystemEntropy::new()),
@@ -128,7 +124,11 @@ fn banner(
     };
     line("data", &data.display());
     for listener in listeners {
-        let name = if listener.direct_tls { "c2s-tls" } else { "c2s" };
+        let name = if listener.direct_tls {
+            "c2s-tls"
+        } else {
+            "c2s"
+        };
         line(name, &listener.address);
     }
     line("certificate", &identities.cert().display());

@@ -12,8 +12,7 @@ use rustls::unbuffered::{
     WriteTraffic,
 };
 
-pub use binding::fingerprint;
-pub use identity::{Identity, Loaded};
+pub use identity::Identity;
 
 use crate::stream::TlsFacts;
 
@@ -183,7 +182,7 @@ impl TlsSession {
                 Ok(Step::GoOn) => {}
                 Ok(Step::Rest) => return (used, Ok(())),
                 Err(error) => {
-                    self.take_alert(bytes.get_mut(used..).unwrap_or_default(), outgoing);
+                    self.take_alert(outgoing);
                     return (used, Err(error));
                 }
             }
@@ -252,13 +251,17 @@ impl TlsSession {
         }
     }
 
-    /// The alert that tells the peer what was wrong.
-    fn take_alert(&mut self, rest: &mut [u8], outgoing: &mut Vec<u8>) {
-        while let Ok(state @ ConnectionState::EncodeTlsData(_)) =
-            self.connection.process_tls_records(rest).state
-        {
-            if outgoing_step(state, outgoing).is_err() {
-                return;
+    /// The alert that tells the peer what was wrong. Only while there is something to take, and without input: rustls
+    /// panics when it comes upon a second error.
+    fn take_alert(&mut self, outgoing: &mut Vec<u8>) {
+        while self.connection.wants_write() {
+            match self.connection.process_tls_records(&mut []).state {
+                Ok(state @ ConnectionState::EncodeTlsData(_)) => {
+                    if outgoing_step(state, outgoing).is_err() {
+                        return;
+                    }
+                }
+                _ => return,
             }
         }
     }

@@ -8,9 +8,9 @@ use async_signal::{Signal, Signals};
 use smol::Timer;
 use smol::stream::StreamExt;
 
-use super::driver::Shell;
 use super::inbox::Arrival;
 use super::memory::disk_bytes;
+use super::shell::Shell;
 use super::tls::Identity;
 use crate::config::StartError;
 
@@ -69,7 +69,11 @@ impl Identities {
 }
 
 fn modified(cert: &Path, key: &Path) -> Modified {
-    let time = |path: &Path| std::fs::metadata(path).and_then(|data| data.modified()).ok();
+    let time = |path: &Path| {
+        std::fs::metadata(path)
+            .and_then(|data| data.modified())
+            .ok()
+    };
     (time(cert), time(key))
 }
 

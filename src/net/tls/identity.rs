@@ -91,12 +91,11 @@ impl Identity {
             exporter_secret: Mutex::new(None),
             server_name: Mutex::new(None),
         });
-        let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&observed) as _;
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
-            .with_cert_resolver(resolver);
-        config.key_log = Arc::clone(&observed) as _;
+            .with_cert_resolver(Arc::<Observed>::clone(&observed));
+        config.key_log = Arc::<Observed>::clone(&observed);
         // Tickets hold the session, so nothing is kept here for clients that went away. Their key is new with each
         // identity: a session of an older certificate is not resumed, so its bindings stay true.
         config.ticketer = rustls::crypto::ring::Ticketer::new()?;

@@ -7,6 +7,7 @@ use rustls::client::{ClientConfig, ClientConnection, Resumption};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, HandshakeKind, SignatureScheme, SupportedProtocolVersion};
 
+use super::identity::Loaded;
 use super::*;
 
 /// Takes any certificate: which one it is, is not what these tests ask.
@@ -79,6 +80,9 @@ struct Pair {
     /// How many bytes each delivery holds, in turn.
     cuts: Box<dyn FnMut() -> usize>,
     read: Vec<u8>,
+    client_read: Vec<u8>,
+    /// Position, among all bytes of the client, of one to damage.
+    damage: Option<usize>,
     facts: Option<TlsFacts>,
     peer_closed: bool,
 }
@@ -90,6 +94,8 @@ impl Pair {
             server,
             cuts: Box::new(|| usize::MAX),
             read: Vec::new(),
+            client_read: Vec::new(),
+            damage: None,
             facts: None,
             peer_closed: false,
         }
@@ -102,6 +108,12 @@ impl Pair {
             self.client.write_tls(&mut wire).unwrap();
         }
         let moved = !wire.is_empty();
+        if let Some(position) = self.damage {
+            match wire.get_mut(position) {
+                Some(byte) => *byte ^= 0x55,
+                None => self.damage = Some(position - wire.len()),
+            }
+        }
         let mut rest = wire.as_mut_slice();
         while !rest.is_empty() {
             let cut = (self.cuts)().clamp(1, rest.len());
@@ -109,7 +121,7 @@ impl Pair {
             rest = later;
             let mut outgoing = Vec::new();
             let received = self.server.receive(piece, &mut outgoing, &mut self.read);
-            self.to_client(&outgoing);
+            self.client_gets(&outgoing);
             let received = received?;
             self.peer_closed |= received.peer_closed;
             if received.secured.is_some() {
@@ -120,11 +132,12 @@ impl Pair {
         Ok(moved)
     }
 
-    fn to_client(&mut self, mut wire: &[u8]) {
+    fn client_gets(&mut self, mut wire: &[u8]) {
         while !wire.is_empty() {
             self.client.read_tls(&mut wire).unwrap();
-            // An alert of ours is an error there.
+            // An alert of ours is an error there; WouldBlock ends the reading.
             let _ = self.client.process_new_packets();
+            let _ = std::io::Read::read_to_end(&mut self.client.reader(), &mut self.client_read);
         }
     }
 
@@ -135,14 +148,11 @@ impl Pair {
     fn send(&mut self, plaintext: &[u8]) {
         let mut outgoing = Vec::new();
         self.server.seal(plaintext, &mut outgoing).unwrap();
-        self.to_client(&outgoing);
+        self.client_gets(&outgoing);
     }
 
     fn client_reads(&mut self) -> Vec<u8> {
-        let mut plaintext = Vec::new();
-        // WouldBlock ends it: the connection is not closed.
-        let _ = std::io::Read::read_to_end(&mut self.client.reader(), &mut plaintext);
-        plaintext
+        std::mem::take(&mut self.client_read)
     }
 
     fn client_writes(&mut self, plaintext: &[u8]) {
@@ -279,11 +289,10 @@ fn close_notify_goes_both_ways() {
     pair.send(b"last words");
     let mut outgoing = Vec::new();
     pair.server.close(&mut outgoing).unwrap();
-    pair.to_client(&outgoing);
-    let mut plaintext = Vec::new();
-    std::io::Read::read_to_end(&mut pair.client.reader(), &mut plaintext)
-        .expect("a regular end, not a truncation");
-    assert_eq!(plaintext, b"last words");
+    pair.client_gets(&outgoing);
+    let end = std::io::Read::read(&mut pair.client.reader(), &mut [0]);
+    assert_eq!(end.expect("a regular end, not a truncation"), 0);
+    assert_eq!(pair.client_reads(), b"last words");
 }
 
 #[test]
@@ -296,7 +305,11 @@ fn damage_is_answered_with_an_alert() {
     pair.client.write_tls(&mut wire).unwrap();
     *wire.last_mut().unwrap() ^= 1;
     let (mut outgoing, mut plaintext) = (Vec::new(), Vec::new());
-    assert!(pair.server.receive(&mut wire, &mut outgoing, &mut plaintext).is_err());
+    assert!(
+        pair.server
+            .receive(&mut wire, &mut outgoing, &mut plaintext)
+            .is_err()
+    );
     assert!(plaintext.is_empty());
     assert!(pair.server.seal(b"more", &mut Vec::new()).is_err());
     let mut rest = outgoing.as_slice();
@@ -307,20 +320,63 @@ fn damage_is_answered_with_an_alert() {
     );
 }
 
+/// Nothing a peer sends may end the process: any one byte damaged, delivered in any way, is an error or nothing at all.
+#[test]
+fn damage_anywhere_is_an_error_and_no_panic() {
+    let identity = identity();
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        let config = Arc::new(client_config(version));
+        let mut errors = 0;
+        for position in (0..900).step_by(3) {
+            let server = TlsSession::new(Rc::clone(&identity), false).unwrap();
+            let mut pair = Pair::new(client(&config), server);
+            pair.damage = Some(position);
+            pair.cuts = Box::new(move || 1 + position % 50);
+            let mut result = Ok(true);
+            for round in 0..6 {
+                if round == 3 {
+                    // Refused once the client knows of the damage.
+                    let _ = std::io::Write::write(&mut pair.client.writer(), b"hello");
+                }
+                result = result.and_then(|_| pair.deliver());
+            }
+            errors += usize::from(result.is_err());
+            let (mut outgoing, mut plaintext) = (Vec::new(), Vec::new());
+            let mut more = [0x17; 64];
+            let _ = pair
+                .server
+                .receive(&mut more, &mut outgoing, &mut plaintext);
+            let _ = pair.server.close(&mut outgoing);
+            let _ = pair.server.seal(b"more", &mut outgoing);
+        }
+        assert!(errors > 50, "{errors}");
+    }
+}
+
 #[test]
 fn what_is_no_tls_is_refused() {
     let mut server = TlsSession::new(identity(), true).unwrap();
     let (mut outgoing, mut plaintext) = (Vec::new(), Vec::new());
     let mut bytes = *b"<stream:stream to='pi.local'>";
-    assert!(server.receive(&mut bytes, &mut outgoing, &mut plaintext).is_err());
+    assert!(
+        server
+            .receive(&mut bytes, &mut outgoing, &mut plaintext)
+            .is_err()
+    );
     assert_eq!(outgoing.first(), Some(&21), "an alert record");
-    assert!(matches!(server.close(&mut outgoing), Err(TlsError::NotReady)));
+    assert!(matches!(
+        server.close(&mut outgoing),
+        Err(TlsError::NotReady)
+    ));
 }
 
 #[test]
 fn nothing_is_sealed_before_the_handshake_is_complete() {
     let mut server = TlsSession::new(identity(), true).unwrap();
-    assert!(matches!(server.seal(b"early", &mut Vec::new()), Err(TlsError::NotReady)));
+    assert!(matches!(
+        server.seal(b"early", &mut Vec::new()),
+        Err(TlsError::NotReady)
+    ));
 }
 
 /// XEP-0368 §4: `xmpp-client`, or no ALPN at all.

@@ -1,0 +1,77 @@
+//! An operator's command while no server runs: the same step of the same core, on the same database.
+use crate::config::{Config, StartError, default_domain, make_data_directory, remembered_domain};
+use crate::net::control::Answer;
+use crate::net::{Clock, STORE_FILE, SystemEntropy, hash, hostname};
+use crate::server::{Command, Input, Server};
+use crate::state::{JobId, Outbox, Output};
+use crate::store::{Store, StoreError};
+use crate::xmpp::domainpart;
+
+pub fn run(config: &Config, command: Command) -> Result<Answer, StartError> {
+    make_data_directory(&config.data)?;
+    let domain = match remembered_domain(&config.data)? {
+        Some(domain) => domain,
+        None => first_domain(config, &command),
+    };
+    let path = config.data.join(STORE_FILE);
+    step(config, &domain, command).map_err(|error| StartError::store(&config.data, path, error))
+}
+
+/// Before the first start no domain is remembered: the configured one, else the one the operator writes, else the
+/// default. Accounts are kept by name, so the server's first start may still settle on another.
+fn first_domain(config: &Config, command: &Command) -> String {
+    let written = match command {
+        Command::UserAdd { name, .. }
+        | Command::UserPassword { name, .. }
+        | Command::UserDelete { name }
+        | Command::UserDisable { name, .. } => name.split_once('@').map(|(_, domain)| domain),
+        Command::UserList | Command::Status => None,
+    };
+    let written =
+        written.and_then(|domain| domainpart(domain).ok().map(|domain| domain.into_owned()));
+    config
+        .domain
+        .clone()
+        .or(written)
+        .unwrap_or_else(|| default_domain(&hostname()))
+}
+
+fn step(config: &Config, domain: &str, command: Command) -> Result<Answer, StoreError> {
+    let clock = Clock::start();
+    let store = Store::open(&config.data.join(STORE_FILE), config.cache_bytes)?;
+    let mut tx = store.begin();
+    let mut out = Outbox::default();
+    let settings = config.settings_for(domain);
+    let entropy = Box::new(SystemEntropy::new());
+    let mut server = Server::new(settings, entropy, &mut tx, clock.now())?;
+    let job = JobId(1);
+    server.step(
+        clock.now(),
+        Input::Command { job, command },
+        &mut tx,
+        &mut out,
+    )?;
+    let mut answer = None;
+    while answer.is_none() && !out.outputs.is_empty() {
+        for output in std::mem::take(&mut out.outputs) {
+            match output {
+                Output::Hash { job, work } => {
+                    let result = hash(work);
+                    server.step(
+                        clock.now(),
+                        Input::Hashed { job, result },
+                        &mut tx,
+                        &mut out,
+                    )?;
+                }
+                Output::CommandDone { code, text, .. } => answer = Some(Answer { code, text }),
+                // Nobody is connected.
+                _ => {}
+            }
+        }
+    }
+    if let Some(commit) = tx.finish() {
+        commit.run()?;
+    }
+    Ok(answer.expect("the core answers every command"))
+}

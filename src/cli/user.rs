@@ -1,0 +1,160 @@
+//! `stonechat user …`: accounts, with or without a running server.
+use argh::FromArgs;
+
+use super::{offline, password};
+use crate::config::StartError;
+use crate::net::control::{self, Answer};
+use crate::server::Command;
+
+/// Add, change, list and remove users.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "user")]
+pub struct User {
+    #[argh(subcommand)]
+    action: Action,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+enum Action {
+    Add(Add),
+    Passwd(Passwd),
+    Del(Del),
+    List(List),
+    Disable(Disable),
+    Enable(Enable),
+}
+
+/// Add a user. The password is asked for, or read from the first line of standard input.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "add")]
+struct Add {
+    /// name, as in `alice` or `alice@domain`
+    #[argh(positional)]
+    name: String,
+    /// make a password and print it
+    #[argh(switch)]
+    generate: bool,
+    /// data directory of the server
+    #[argh(option, arg_name = "DIR")]
+    data: Option<String>,
+}
+
+/// Change a user's password. It is asked for, or read from the first line of standard input.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "passwd")]
+struct Passwd {
+    /// name, as in `alice` or `alice@domain`
+    #[argh(positional)]
+    name: String,
+    /// make a password and print it
+    #[argh(switch)]
+    generate: bool,
+    /// data directory of the server
+    #[argh(option, arg_name = "DIR")]
+    data: Option<String>,
+}
+
+/// Remove a user with contacts, messages and everything else.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "del")]
+struct Del {
+    /// name, as in `alice` or `alice@domain`
+    #[argh(positional)]
+    name: String,
+    /// data directory of the server
+    #[argh(option, arg_name = "DIR")]
+    data: Option<String>,
+}
+
+/// List all users.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "list")]
+struct List {
+    /// data directory of the server
+    #[argh(option, arg_name = "DIR")]
+    data: Option<String>,
+}
+
+/// Let a user log in no more, keeping all data.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "disable")]
+struct Disable {
+    /// name, as in `alice` or `alice@domain`
+    #[argh(positional)]
+    name: String,
+    /// data directory of the server
+    #[argh(option, arg_name = "DIR")]
+    data: Option<String>,
+}
+
+/// Let a disabled user log in again.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "enable")]
+struct Enable {
+    /// name, as in `alice` or `alice@domain`
+    #[argh(positional)]
+    name: String,
+    /// data directory of the server
+    #[argh(option, arg_name = "DIR")]
+    data: Option<String>,
+}
+
+impl User {
+    pub fn run(self) -> Result<Answer, StartError> {
+        match self.action {
+            Action::Add(Add {
+                name,
+                generate,
+                data,
+            }) => {
+                let (password, generated) = password::obtain(generate)?;
+                let command = Command::UserAdd { name, password };
+                run(data, command).map(|answer| show_password(answer, generated))
+            }
+            Action::Passwd(Passwd {
+                name,
+                generate,
+                data,
+            }) => {
+                let (password, generated) = password::obtain(generate)?;
+                let command = Command::UserPassword { name, password };
+                run(data, command).map(|answer| show_password(answer, generated))
+            }
+            Action::Del(Del { name, data }) => run(data, Command::UserDelete { name }),
+            Action::List(List { data }) => run(data, Command::UserList),
+            Action::Disable(Disable { name, data }) => run(
+                data,
+                Command::UserDisable {
+                    name,
+                    disabled: true,
+                },
+            ),
+            Action::Enable(Enable { name, data }) => run(
+                data,
+                Command::UserDisable {
+                    name,
+                    disabled: false,
+                },
+            ),
+        }
+    }
+}
+
+/// Asks the running server; where there is none, does it here.
+fn run(data: Option<String>, command: Command) -> Result<Answer, StartError> {
+    let config = super::load(data.as_deref(), &[])?;
+    match control::ask(&config.data, &command)? {
+        Some(answer) => Ok(answer),
+        None => offline::run(&config, command),
+    }
+}
+
+fn show_password(mut answer: Answer, generated: Option<String>) -> Answer {
+    if answer.code == 0
+        && let Some(password) = generated
+    {
+        answer.text.push_str(&format!("\npassword {password}"));
+    }
+    answer
+}

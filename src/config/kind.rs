@@ -1,0 +1,157 @@
+//! How a setting is written, checked and shown.
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+
+use super::Config;
+
+/// A value as it was written.
+pub enum Raw {
+    Text(String),
+    Number(i128),
+    List(Vec<String>),
+}
+
+/// How a setting is written, and where it goes.
+pub enum Kind {
+    Number {
+        range: RangeInclusive<u64>,
+        get: fn(&Config) -> u64,
+        set: fn(&mut Config, u64) -> Option<()>,
+    },
+    /// A number or `unlimited`.
+    Limit {
+        range: RangeInclusive<u64>,
+        get: fn(&Config) -> Option<u64>,
+        set: fn(&mut Config, Option<u64>) -> Option<()>,
+    },
+    Text {
+        default: &'static str,
+        limits: &'static str,
+        set: fn(&mut Config, &str) -> Result<(), String>,
+    },
+    Addresses {
+        get: fn(&Config) -> &Vec<SocketAddr>,
+        get_mut: fn(&mut Config) -> &mut Vec<SocketAddr>,
+    },
+    /// XEP-0157: URIs of the named field.
+    Contact(&'static str),
+}
+
+const UNLIMITED: &str = "unlimited";
+
+impl Kind {
+    pub fn apply(&self, config: &mut Config, value: Raw) -> Result<(), String> {
+        match self {
+            Kind::Number { range, set, .. } => set(config, number(&value, range)?)
+                .ok_or_else(|| "too large for this machine".into()),
+            Kind::Limit { range, set, .. } => {
+                let number = match &value {
+                    Raw::Text(text) if text == UNLIMITED => None,
+                    value => Some(number(value, range)?),
+                };
+                set(config, number).ok_or_else(|| "too large for this machine".into())
+            }
+            Kind::Text { set, .. } => match value {
+                Raw::Text(text) if !text.is_empty() => set(config, &text),
+                _ => Err("one text is wanted".into()),
+            },
+            Kind::Addresses { get_mut, .. } => {
+                *get_mut(config) = addresses(list(value)?)?;
+                Ok(())
+            }
+            Kind::Contact(field) => {
+                let uris = list(value)?;
+                if let Some(bad) = uris.iter().find(|uri| !uri.contains(':')) {
+                    return Err(format!("\"{bad}\" is no URI"));
+                }
+                let contacts = &mut config.settings.contact_addresses;
+                contacts.retain(|(known, _)| known != field);
+                contacts.push((field.to_string(), uris));
+                Ok(())
+            }
+        }
+    }
+
+    pub fn limits(&self) -> String {
+        match self {
+            Kind::Number { range, .. } => format!("{} to {}", range.start(), range.end()),
+            Kind::Limit { range, .. } => {
+                format!("{} to {}, or \"{UNLIMITED}\"", range.start(), range.end())
+            }
+            Kind::Text { limits, .. } => (*limits).to_string(),
+            Kind::Addresses { .. } => {
+                "a list of ADDRESS:PORT (port 0: any free one), or \"none\"".to_string()
+            }
+            Kind::Contact(_) => "a list of URIs such as \"mailto:admin@example.org\"".to_string(),
+        }
+    }
+
+    pub fn default_text(&self, config: &Config) -> String {
+        match self {
+            Kind::Number { get, .. } => get(config).to_string(),
+            Kind::Limit { get, .. } => {
+                get(config).map_or_else(|| UNLIMITED.to_string(), |number| number.to_string())
+            }
+            Kind::Text { default, .. } => (*default).to_string(),
+            Kind::Addresses { get, .. } => {
+                let all: Vec<String> = get(config)
+                    .iter()
+                    .map(|address| format!("`{address}`"))
+                    .collect();
+                all.join(", ")
+            }
+            Kind::Contact(_) => "none".to_string(),
+        }
+    }
+
+    /// The default as the setting would be written; `None` where it is made at start.
+    #[cfg(test)]
+    pub fn default_raw(&self, config: &Config) -> Option<Raw> {
+        match self {
+            Kind::Text { .. } | Kind::Contact(_) => None,
+            Kind::Addresses { get, .. } => Some(Raw::List(
+                get(config).iter().map(SocketAddr::to_string).collect(),
+            )),
+            _ => Some(Raw::Text(self.default_text(config))),
+        }
+    }
+}
+
+fn number(value: &Raw, range: &RangeInclusive<u64>) -> Result<u64, String> {
+    let number = match value {
+        Raw::Number(number) => *number,
+        Raw::Text(text) => text
+            .parse()
+            .map_err(|_| format!("\"{text}\" is no number"))?,
+        Raw::List(_) => return Err("one number is wanted".into()),
+    };
+    u64::try_from(number)
+        .ok()
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| format!("{number} is out of range"))
+}
+
+fn list(value: Raw) -> Result<Vec<String>, String> {
+    match value {
+        Raw::List(items) => Ok(items),
+        Raw::Text(text) => Ok(vec![text]),
+        Raw::Number(_) => Err("texts are wanted".into()),
+    }
+}
+
+fn addresses(texts: Vec<String>) -> Result<Vec<SocketAddr>, String> {
+    if texts.iter().all(|text| text == "none") {
+        return Ok(Vec::new());
+    }
+    let mut addresses = Vec::new();
+    for text in texts {
+        let address = text
+            .parse::<SocketAddr>()
+            .map_err(|_| format!("\"{text}\" is not of the form ADDRESS:PORT"))?;
+        if address.port() != 0 && addresses.contains(&address) {
+            return Err(format!("{address} is there twice"));
+        }
+        addresses.push(address);
+    }
+    Ok(addresses)
+}

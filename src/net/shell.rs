@@ -1,0 +1,57 @@
+//! What the loop and the tasks of the connections share.
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use smol::LocalExecutor;
+
+use super::census::Census;
+use super::clock::Clock;
+use super::connection::READ_BYTES_MAX;
+use super::inbox::Inbox;
+use super::watch::Identities;
+
+/// Shared buffers larger than this after a batch are given back.
+pub const BUFFER_BYTES_KEPT: usize = 64 << 10;
+pub struct Shell {
+    pub executor: LocalExecutor<'static>,
+    pub clock: Clock,
+    pub inbox: Inbox,
+    pub census: Rc<Census>,
+    pub identities: Identities,
+    pub send_queue_bytes_max: usize,
+    /// Buffers for whoever reads or writes at the moment, never held across a wait.
+    pub incoming: RefCell<Vec<u8>>,
+    pub outgoing: RefCell<Vec<u8>>,
+    pub plaintext: RefCell<Vec<u8>>,
+}
+
+impl Shell {
+    pub fn new(
+        clock: Clock,
+        census: Rc<Census>,
+        identities: Identities,
+        send_queue_bytes_max: usize,
+    ) -> Rc<Shell> {
+        Rc::new(Shell {
+            executor: LocalExecutor::new(),
+            clock,
+            inbox: Inbox::default(),
+            census,
+            identities,
+            send_queue_bytes_max,
+            incoming: RefCell::new(vec![0; READ_BYTES_MAX]),
+            outgoing: RefCell::default(),
+            plaintext: RefCell::default(),
+        })
+    }
+
+    /// Gives back what a large batch made grow.
+    pub fn shrink_buffers(&self) {
+        for buffer in [&self.outgoing, &self.plaintext] {
+            let mut buffer = buffer.borrow_mut();
+            if buffer.capacity() > BUFFER_BYTES_KEPT {
+                *buffer = Vec::new();
+            }
+        }
+    }
+}
