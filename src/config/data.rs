@@ -13,8 +13,16 @@ use crate::xmpp::domainpart;
 const FILE: &str = "domain";
 
 /// `--data`, else `$STATE_DIRECTORY`, else `$XDG_DATA_HOME/stonechat`, else `$HOME/.local/share/stonechat`.
-/// `environment` looks a variable up.
+/// `environment` looks a variable up. The path is absolute, so that it can be printed for use elsewhere.
 pub fn data_directory(
+    given: Option<&str>,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<PathBuf, StartError> {
+    let path = find(given, environment)?;
+    Ok(std::path::absolute(&path).unwrap_or(path))
+}
+
+fn find(
     given: Option<&str>,
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<PathBuf, StartError> {
