@@ -134,6 +134,12 @@ impl Server {
                 self.bind(now, id, &account, resource.as_deref(), tx, out)?
             }
             Event::Stanza(element) => self.stanza(now, id, element, tx, out)?,
+            Event::Resume {
+                account,
+                id: name,
+                h,
+            } => self.resume(now, id, &account, (&name, h), tx, out)?,
+            Event::Nonza(element) => self.nonza(now, id, &element, tx, out),
             Event::Whitespace => {}
             Event::Closed(error) => self.stream_closed(now, id, error, tx, out)?,
         }
@@ -232,6 +238,10 @@ impl Server {
         if let Err(error) = super::session::stanza(&mut cx, session, element) {
             self.state.ending.push((id, error));
         }
+        let known = self.state.sessions.get_mut(session);
+        if let Some(management) = known.and_then(|known| known.management.as_mut()) {
+            management.received = management.received.wrapping_add(1);
+        }
         Ok(())
     }
 
@@ -252,21 +262,24 @@ impl Server {
             );
         }
         out.push(Output::Close { connection: id });
-        self.closed(now, id, tx, out)
+        self.closed(now, id, false, tx, out)
     }
 
-    /// The connection is gone, or as good as gone: its session ends.
+    /// The connection is gone, or as good as gone. `lost`: nobody said good-bye, so that the session may be resumed.
     pub(super) fn closed(
         &mut self,
         now: Moment,
         id: ConnectionId,
+        lost: bool,
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        let Some(connection) = self.connections.remove(&id) else {
-            return Ok(());
-        };
-        match connection.session {
+        let session = self
+            .connections
+            .remove(&id)
+            .and_then(|connection| connection.session);
+        match session {
+            Some(session) if lost && self.detach(now, session) => Ok(()),
             Some(session) => super::session::end(&mut self.cx(now, tx, out), session),
             None => Ok(()),
         }
@@ -306,10 +319,11 @@ impl Server {
             id.0,
             error.condition.as_str()
         );
+        let lost = error.condition == StreamCondition::ConnectionTimeout;
         let entropy = self.entropy.as_mut();
         out.send(id, |bytes| connection.stream.fail(error, entropy, bytes));
         out.push(Output::Close { connection: id });
-        self.closed(now, id, tx, out)
+        self.closed(now, id, lost, tx, out)
     }
 
     /// A session's time is over; one that is still connected hears why.
@@ -350,6 +364,8 @@ impl Server {
                     }
                     self.poll(now, id, &[], tx, out)?;
                 }
+                Timer::Expire(session) => self.check_expiry(now, session),
+                Timer::Ask(session) => self.check_unacknowledged(now, session, out),
                 Timer::Upkeep => self.upkeep(now, tx)?,
             }
             self.end_streams(now, tx, out)?;

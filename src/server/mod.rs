@@ -5,6 +5,7 @@ mod connection;
 mod copies;
 mod input;
 mod iq;
+mod management;
 mod message;
 mod operator;
 mod presence;
@@ -40,8 +41,8 @@ pub struct Server {
     timers: Timers,
     jobs: Jobs,
     throttle: Throttle,
-    /// The archive is larger than it may be, or the disk nearly full: prune.
-    over_size: bool,
+    /// Less of the disk is free than must be.
+    disk_full: bool,
     shutting_down: bool,
 }
 
@@ -82,6 +83,7 @@ impl Server {
                 queued_presence: Vec::new(),
                 after_reply: Vec::new(),
                 expiring: Vec::new(),
+                unasked: Vec::new(),
                 ending: Vec::new(),
             },
             entropy,
@@ -90,7 +92,7 @@ impl Server {
             timers: Timers::default(),
             jobs: Jobs::default(),
             throttle: Throttle::default(),
-            over_size: false,
+            disk_full: false,
             shutting_down: false,
         };
         server.timers.set(start.monotonic_ms, Timer::Upkeep);
@@ -116,19 +118,19 @@ impl Server {
             Input::Secured { connection, facts } => self.secured(connection, facts),
             Input::Bytes { connection, bytes } => self.bytes(now, connection, bytes, tx, out)?,
             Input::Drained { connection } => self.drained(now, connection, tx, out)?,
-            Input::Closed { connection } => self.closed(now, connection, tx, out)?,
+            Input::Closed { connection } => self.closed(now, connection, true, tx, out)?,
             Input::Hashed { job, result } => self.hashed(now, job, result, tx, out)?,
             Input::Command { job, command } => self.command(now, job, command, tx, out)?,
             Input::Disk {
                 free_bytes,
                 total_bytes,
-            } => {
-                self.disk(free_bytes, total_bytes, tx.stored_bytes()?);
-            }
+            } => self.disk(free_bytes, total_bytes, tx)?,
             Input::Tick => self.tick(now, tx, out)?,
-            Input::Shutdown => self.shutdown(out),
+            Input::Shutdown => self.shutdown(now, tx, out)?,
         }
-        self.end_streams(now, tx, out)
+        self.end_streams(now, tx, out)?;
+        self.watch_unacknowledged(now);
+        Ok(())
     }
 
     /// `Moment::monotonic_ms` at which `Input::Tick` is wanted.
@@ -157,7 +159,7 @@ impl Server {
         }
     }
 
-    fn shutdown(&mut self, out: &mut Outbox) {
+    fn shutdown(&mut self, now: Moment, tx: &mut Tx, out: &mut Outbox) -> Result<(), StoreError> {
         self.shutting_down = true;
         for (id, connection) in &mut self.connections {
             let error = StreamError::new(StreamCondition::SystemShutdown);
@@ -166,6 +168,10 @@ impl Server {
             });
             out.push(crate::state::Output::Close { connection: *id });
         }
+        for session in self.state.sessions.ids() {
+            management::give_up(&mut self.cx(now, tx, out), session)?;
+        }
         out.push(crate::state::Output::Exit);
+        Ok(())
     }
 }

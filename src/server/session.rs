@@ -10,7 +10,7 @@ use crate::xmpp::{
     StreamCondition, StreamError, write_error,
 };
 
-use super::{Server, iq, message, presence, unseen};
+use super::{Server, iq, management, message, presence, unseen};
 
 impl Server {
     /// RFC 6120 §7.6, §7.7: the resource asked for or one of ours; an older session of the same name gives way.
@@ -222,6 +222,7 @@ pub fn end(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
     // Its stream is over: nothing more can be said on it.
     session.connection = None;
     let jid = session.jid.clone();
+    management::give_up(cx, id)?;
     presence::end_of_session(cx, id)?;
     feature::capabilities_session_ended(cx.state, id);
     cx.state.sessions.remove(id);

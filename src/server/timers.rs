@@ -1,7 +1,7 @@
 //! What is to happen at a time.
 use std::collections::BTreeSet;
 
-use crate::state::ConnectionId;
+use crate::state::{ConnectionId, SessionId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
@@ -11,6 +11,10 @@ pub enum Timer {
     Idle(ConnectionId),
     /// The delayed answer to a failed login is due.
     ReleaseFailure(ConnectionId),
+    /// A session without a connection may have been away for too long.
+    Expire(SessionId),
+    /// A session may have to be asked for an acknowledgement.
+    Ask(SessionId),
     /// Pruning and purging.
     Upkeep,
 }

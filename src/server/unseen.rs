@@ -1,5 +1,5 @@
 //! XEP-0160 on the archive: what an absent account has not been given, once, in order, in pages as the connection drains.
-use crate::state::{Cx, Output, SessionId};
+use crate::state::{Cx, Output, SessionId, Urgency};
 use crate::store::StoreError;
 use crate::xml::Escaped;
 use crate::xmpp::{BareJid, ns};
@@ -23,6 +23,14 @@ pub fn begin(cx: &mut Cx<'_>, session: SessionId) -> Result<(), StoreError> {
         _ => return Ok(()),
     }
     next_page(cx, session)
+}
+
+/// A session was resumed: pages go on where they stopped.
+pub fn go_on(cx: &mut Cx<'_>, session: SessionId) -> Result<(), StoreError> {
+    match cx.state.sessions.get(session) {
+        Some(known) if known.takes_messages() => next_page(cx, session),
+        _ => Ok(()),
+    }
 }
 
 /// A session ended while pages were being delivered: another one goes on, or nobody.
@@ -90,7 +98,8 @@ pub fn next_page(cx: &mut Cx<'_>, session: SessionId) -> Result<(), StoreError> 
         let start = cx.out.bytes.len();
         write_delayed(cx, &jid, stored);
         for taker in &takers {
-            cx.deliver(*taker, start..cx.out.bytes.len());
+            let stanza = start..cx.out.bytes.len();
+            cx.deliver_as(*taker, stanza, Urgency::Now, Some(stored.id));
         }
     }
     if let Some(last) = page.get(fits - 1) {
@@ -105,7 +114,9 @@ pub fn next_page(cx: &mut Cx<'_>, session: SessionId) -> Result<(), StoreError> 
             .and_then(|session| session.connection),
     ) {
         (true, Some(connection)) => cx.out.push(Output::ReportDrained { connection }),
-        _ => {
+        // It goes on when the session is resumed, or with another one.
+        (true, None) => {}
+        (false, _) => {
             if let Some(online) = cx.state.sessions.online_mut(&jid) {
                 online.catching_up = false;
             }

@@ -12,6 +12,8 @@ const REST_MS: u64 = 60_000;
 const STEP_MS: u64 = 50;
 /// Rows removed in one step: small enough that nobody notices.
 const STEP_ROWS_MAX: usize = 200;
+/// Room inside the file that pruning makes on a full disk, at most half the file.
+const REUSABLE_BYTES_WANTED: u64 = 64 << 20;
 const DAY_MS: i64 = 86_400_000;
 
 impl Server {
@@ -22,39 +24,62 @@ impl Server {
             let before = Timestamp(now.wall.0 - i64::from(days) * DAY_MS);
             more |= tx.prune_oldest(Some(before), STEP_ROWS_MAX)? == STEP_ROWS_MAX;
         }
-        if self.over_size {
+        if self.pressure(tx)?.prune {
             more |= tx.prune_oldest(None, STEP_ROWS_MAX)? == STEP_ROWS_MAX;
         }
-        self.timers.set(
-            now.monotonic_ms + if more { STEP_MS } else { REST_MS },
-            Timer::Upkeep,
-        );
+        let pause_ms = if more { STEP_MS } else { REST_MS };
+        self.timers.set(now.monotonic_ms + pause_ms, Timer::Upkeep);
         Ok(())
     }
 
+    /// There is something to do: look at once.
     pub(super) fn wake_upkeep(&mut self, now: Moment) {
         self.timers.set(now.monotonic_ms, Timer::Upkeep);
     }
 
-    /// Below the least free space nothing is stored any more, and the oldest messages make room.
-    pub(super) fn disk(&mut self, free_bytes: u64, total_bytes: u64, archive_bytes: u64) {
+    /// A sample of the disk's free space.
+    pub(super) fn disk(
+        &mut self,
+        free_bytes: u64,
+        total_bytes: u64,
+        tx: &Tx,
+    ) -> Result<(), StoreError> {
         let free_min = total_bytes / 100 * u64::from(self.state.settings.disk_free_percent_min);
-        let low = free_bytes < free_min;
-        if low != self.state.disk_low {
-            if low {
-                log::warn!(
-                    "disk.low free_bytes={free_bytes} remedy=\"make room; new messages for absent users are refused\""
-                );
-            } else {
-                log::info!("disk.ok free_bytes={free_bytes}");
-            }
-            self.state.disk_low = low;
+        self.disk_full = free_bytes < free_min;
+        let low = self.pressure(tx)?.refuse;
+        if low && !self.state.disk_low {
+            log::warn!(
+                "disk.low free_bytes={free_bytes} remedy=\"make room; messages for absent users are refused meanwhile\""
+            );
+        } else if !low && self.state.disk_low {
+            log::info!("disk.ok free_bytes={free_bytes}");
         }
+        self.state.disk_low = low;
+        Ok(())
+    }
+
+    /// On a full disk the archive stops growing: the oldest messages make room inside the file, and while there is too
+    /// little of it, nothing more is stored. What else fills the disk does not empty the archive.
+    fn pressure(&self, tx: &Tx) -> Result<Pressure, StoreError> {
+        let (stored, file) = (tx.stored_bytes()?, tx.file_bytes());
+        let (reusable, wanted) = (
+            file.saturating_sub(stored),
+            (file / 2).min(REUSABLE_BYTES_WANTED),
+        );
         let over = self
             .state
             .settings
             .archive_bytes_max
-            .is_some_and(|max| archive_bytes > max);
-        self.over_size = low || over;
+            .is_some_and(|max| stored > max);
+        Ok(Pressure {
+            refuse: self.disk_full && reusable <= wanted / 2,
+            prune: over || (self.disk_full && reusable < wanted),
+        })
     }
+}
+
+/// What the room that is left asks for.
+struct Pressure {
+    refuse: bool,
+    prune: bool,
 }

@@ -124,6 +124,9 @@ impl Cx<'_> {
             if management.is_full() {
                 self.state.expiring.push(session);
             }
+            if !known.ask_set && known.connection.is_some() {
+                self.state.unasked.push(session);
+            }
         }
         if let Some(connection) = known.connection {
             self.out.send_range(connection, stanza);
@@ -169,6 +172,13 @@ impl Cx<'_> {
             Some(online) => Ok(online.blocked.clone()),
             None => Ok(BlockList::new(self.tx.blocked(account)?)),
         }
+    }
+
+    /// A name that gives its holder rights: 128 random bits.
+    pub fn new_secret_id(&mut self) -> String {
+        let mut bytes = [0; 16];
+        self.entropy.fill(&mut bytes);
+        base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, bytes)
     }
 
     /// An id for a stanza of the server's own, unguessable.

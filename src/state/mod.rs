@@ -48,6 +48,8 @@ pub struct State {
     pub after_reply: Vec<(SessionId, Range<usize>)>,
     /// Sessions to end: their unacknowledged stanzas passed the limit, or their account is gone.
     pub expiring: Vec<SessionId>,
+    /// Sessions that were given something to be acknowledged.
+    pub unasked: Vec<SessionId>,
     /// Streams that the step's handlers want ended, with the reason for their peers.
     pub ending: Vec<(ConnectionId, StreamError)>,
 }

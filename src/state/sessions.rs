@@ -1,5 +1,5 @@
 //! Sessions: bound resources and what is known of each; accounts that have any.
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use crate::store::{AccountId, ArchivePreferences};
@@ -45,6 +45,10 @@ pub struct Session {
     pub held: Option<Box<Held>>,
     /// Stream management is on (XEP-0198).
     pub management: Option<Box<Management>>,
+    /// When a session without a connection ends (`Moment::monotonic_ms`).
+    pub expires_ms: u64,
+    /// A timer is set to ask for an acknowledgement.
+    pub ask_set: bool,
 }
 
 impl Session {
@@ -73,6 +77,20 @@ pub struct Sessions {
     by_id: HashMap<SessionId, Session>,
     online: HashMap<BareJid, Online>,
     last_id: u64,
+    /// Names for resumption (XEP-0198 §5).
+    resumable: HashMap<Box<str>, SessionId>,
+    /// What sessions that ended had received, newest last.
+    expired: VecDeque<Expired>,
+}
+
+/// Ended sessions whose count of received stanzas is remembered for a client that comes too late.
+const EXPIRED_MAX: usize = 1024;
+
+#[derive(Debug)]
+struct Expired {
+    account: BareJid,
+    id: Box<str>,
+    received: u32,
 }
 
 impl Sessions {
@@ -90,6 +108,10 @@ impl Sessions {
 
     pub fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         self.by_id.get_mut(&id)
+    }
+
+    pub fn ids(&self) -> Vec<SessionId> {
+        self.by_id.keys().copied().collect()
     }
 
     pub fn online(&self, account: &BareJid) -> Option<&Online> {
@@ -157,9 +179,42 @@ impl Sessions {
             caps: None,
             held: None,
             management: None,
+            expires_ms: 0,
+            ask_set: false,
         };
         self.by_id.insert(id, session);
         id
+    }
+
+    /// The session with this name for resumption.
+    pub fn resumable(&self, name: &str) -> Option<&Session> {
+        self.by_id.get(self.resumable.get(name)?)
+    }
+
+    pub fn name_for_resumption(&mut self, id: SessionId, name: &str) {
+        self.resumable.insert(name.into(), id);
+    }
+
+    /// How many stanzas a session that ended had received, where it is remembered.
+    pub fn received_of_expired(&self, account: &BareJid, name: &str) -> Option<u32> {
+        let found = self
+            .expired
+            .iter()
+            .find(|e| e.account == *account && &*e.id == name);
+        found.map(|expired| expired.received)
+    }
+
+    /// Remembers the count of a session that ends, and forgets its name.
+    pub fn forget_resumption(&mut self, account: &BareJid, name: &str, received: u32) {
+        self.resumable.remove(name);
+        if self.expired.len() >= EXPIRED_MAX {
+            self.expired.pop_front();
+        }
+        self.expired.push_back(Expired {
+            account: account.clone(),
+            id: name.into(),
+            received,
+        });
     }
 
     pub fn remove(&mut self, id: SessionId) -> Option<Session> {

@@ -134,6 +134,17 @@ impl Memory {
         })
     }
 
+    /// Changes the flags of a row in memory; false: it is in the tables.
+    pub fn set_held(&mut self, account: AccountId, sequence: u64, held: u8) -> bool {
+        let rows = self
+            .tail
+            .get_mut(&account)
+            .map(Vec::as_mut_slice)
+            .unwrap_or_default();
+        let row = rows.iter_mut().find(|row| row.sequence == sequence);
+        row.map(|row| row.held = held).is_some()
+    }
+
     pub fn is_settled(&self, sequence: u64) -> bool {
         sequence < self.checkpoint
     }

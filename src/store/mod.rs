@@ -107,9 +107,17 @@ impl Store {
     /// Bytes of the database file; more than `Tx::stored_bytes`, for room that pruning freed stays in the file and is
     /// used again. 0 over a backend that is no file.
     pub fn file_bytes(&self) -> u64 {
-        let path = self.shared.path.as_ref();
-        path.and_then(|path| std::fs::metadata(path).ok())
-            .map_or(0, |file| file.len())
+        self.shared.file_bytes()
+    }
+}
+
+impl Shared {
+    fn file_bytes(&self) -> u64 {
+        let file = self
+            .path
+            .as_ref()
+            .and_then(|path| std::fs::metadata(path).ok());
+        file.map_or(0, |file| file.len())
     }
 }
 
@@ -155,6 +163,11 @@ struct Writing<'t> {
 }
 
 impl Tx {
+    /// `Store::file_bytes`.
+    pub fn file_bytes(&self) -> u64 {
+        self.shared.file_bytes()
+    }
+
     /// True once something was written.
     pub fn has_written(&self) -> bool {
         self.write.is_some()

@@ -2,9 +2,9 @@
 //! from where on to look; it is written when an absence begins and when what waited is given.
 use super::archive::read;
 use super::index::Span;
-use super::schema::{STANZAS, UNSEEN_FROM};
-use super::stanza::is_unseen;
-use super::{AccountId, ArchiveId, StoreError, Stored, Tx, Writing};
+use super::schema::{ARCHIVE, ARCHIVE_WITH, STANZAS, UNSEEN_FROM};
+use super::stanza::{StanzaRow, held, is_unseen, peer_hash};
+use super::{AccountId, ArchiveId, Direction, Owner, StoreError, Stored, Tx, Writing};
 
 impl Tx {
     /// Up to `max` unseen stanzas of an account after `after`, oldest first. Costs nothing for an account that has none.
@@ -63,6 +63,42 @@ impl Tx {
                 memory.unseen_from.remove(&account);
                 table.remove(account.0)?;
             }
+        }
+        Ok(())
+    }
+
+    /// A session is gone that was given these and never said that it got them: they wait like those that came while
+    /// nobody was there.
+    pub fn mark_unseen(&mut self, account: AccountId, ids: &[ArchiveId]) -> Result<(), StoreError> {
+        for id in ids {
+            let row = self
+                .view(STANZAS)?
+                .get(id.0)?
+                .map(|row| row.value().to_vec());
+            let Some(bytes) = row else { continue };
+            let mut stanza = StanzaRow::decode(&bytes)?;
+            let of_account = |owner: &&mut Owner| {
+                owner.account == account && owner.direction == Direction::Received
+            };
+            let Some(owner) = stanza.owners.iter_mut().find(of_account) else {
+                continue;
+            };
+            owner.unseen = true;
+            let (flags, peer) = (held(owner), peer_hash(stanza.peer(account)));
+            let bytes = stanza.encode();
+            let Writing { txn, mut memory } = self.writing()?;
+            txn.open_table(STANZAS)?.insert(id.0, bytes.as_slice())?;
+            if !memory.set_held(account, id.0, flags) {
+                txn.open_table(ARCHIVE)?.insert((account.0, id.0), flags)?;
+                txn.open_table(ARCHIVE_WITH)?
+                    .insert((account.0, peer, id.0), flags)?;
+            }
+            let first = memory
+                .unseen_from
+                .get(&account)
+                .map_or(id.0, |first| id.0.min(*first));
+            memory.unseen_from.insert(account, first);
+            txn.open_table(UNSEEN_FROM)?.insert(account.0, first)?;
         }
         Ok(())
     }

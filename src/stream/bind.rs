@@ -5,7 +5,7 @@ use crate::xmpp::{
 };
 
 use super::Event;
-use super::negotiation::{Answer, Bound, First, Io, Negotiation};
+use super::negotiation::{Answer, Bound, First, Io, Negotiation, refuse_management};
 
 /// Refused requests after which the stream ends with `policy-violation`.
 const REQUESTS_MAX: u8 = 10;
@@ -39,7 +39,8 @@ impl Bind {
         let root = element.root();
         match First::of(root)? {
             First::Stanza => {}
-            First::StartTls | First::Sasl => {
+            First::Management => return self.manage(root, io),
+            First::StartTls | First::Sasl | First::ClientState => {
                 return Err(StreamCondition::UnsupportedStanzaType.into());
             }
         }
@@ -52,11 +53,7 @@ impl Bind {
                 );
             }
         };
-        self.requests = self.requests.saturating_add(1);
-        if self.requests > REQUESTS_MAX {
-            return Err(StreamError::new(StreamCondition::PolicyViolation)
-                .text("Too many requests to bind a resource."));
-        }
+        self.count_request()?;
         let id = root.attribute("id");
         match requested(root, request) {
             Ok(resource) => {
@@ -71,6 +68,34 @@ impl Bind {
         Ok(Negotiation::Bind(self))
     }
 
+    fn count_request(&mut self) -> Result<(), StreamError> {
+        self.requests = self.requests.saturating_add(1);
+        if self.requests > REQUESTS_MAX {
+            return Err(StreamError::new(StreamCondition::PolicyViolation)
+                .text("Too many requests to bind a resource."));
+        }
+        Ok(())
+    }
+
+    /// XEP-0198 §5: instead of binding, an earlier session goes on. §3: nothing else before a resource is bound.
+    fn manage(mut self, root: ElementRef<'_>, io: &mut Io<'_>) -> Result<Negotiation, StreamError> {
+        let wanted = root
+            .attribute("previd")
+            .zip(root.attribute("h").and_then(|h| h.parse().ok()));
+        match wanted.filter(|_| root.name() == "resume") {
+            Some((id, h)) => {
+                self.request = Some(Box::default());
+                io.event = Some(Event::Resume {
+                    account: self.account.clone(),
+                    id: id.into(),
+                    h,
+                });
+            }
+            None => refuse_management(io.out),
+        }
+        Ok(Negotiation::Bind(self))
+    }
+
     pub(super) fn resume(mut self, answer: Answer, io: &mut Io<'_>) -> Negotiation {
         match (answer, self.request.take()) {
             (Answer::Bound(jid), Some(id)) => {
@@ -81,6 +106,8 @@ impl Bind {
                 write_refusal(Some(&id), &error, io.out);
                 Negotiation::Bind(self)
             }
+            (Answer::Resumed, Some(_)) => Negotiation::Bound(Bound),
+            (Answer::ResumeRefused, Some(_)) => Negotiation::Bind(self),
             (_, request) => {
                 self.request = request;
                 Negotiation::Bind(self)

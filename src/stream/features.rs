@@ -56,6 +56,8 @@ pub(super) fn write_authenticated(settings: &StreamSettings, out: &mut Vec<u8>) 
         .close();
     w.open_ns("ver", ROSTER_VERSIONS).close();
     w.open_ns("sub", PRE_APPROVAL).close();
+    w.open_ns("sm", ns::MANAGEMENT).close();
+    w.open_ns("csi", ns::CLIENT_STATE).close();
     write_limits(
         &mut w,
         settings.limits.bytes,

@@ -92,6 +92,15 @@ pub enum Event {
         account: BareJid,
         resource: Option<Box<str>>,
     },
+    /// XEP-0198 §5: the peer asks for an earlier session and has handled `h` of its stanzas. The answer is written by the
+    /// server; then `resumed` or `resume_refused`.
+    Resume {
+        account: BareJid,
+        id: Box<str>,
+        h: u32,
+    },
+    /// An element of XEP-0198 or XEP-0352 after binding.
+    Nonza(Element),
     /// One message, presence or iq after binding, not yet checked beyond its name and namespace.
     Stanza(Element),
     /// Only white space came (a keep-alive).
@@ -203,6 +212,16 @@ impl Stream {
     /// Stanza error for the bind request (RFC 6120 §7.6.2, §7.7.2); the stream goes on and may ask again.
     pub fn bind_refused(&mut self, error: StanzaError) {
         self.answer(Answer::BindRefused(error));
+    }
+
+    /// The earlier session goes on; `<resumed/>` is written already.
+    pub fn resumed(&mut self) {
+        self.answer(Answer::Resumed);
+    }
+
+    /// There is no such session; `<failed/>` is written already, and a resource may be bound.
+    pub fn resume_refused(&mut self) {
+        self.answer(Answer::ResumeRefused);
     }
 
     /// Ends the stream with an error; header first if none was sent (RFC 6120 §4.9.1.1), then the closing tag.

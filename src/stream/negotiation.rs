@@ -32,6 +32,8 @@ pub(super) enum Answer {
     ReleaseFailure,
     Bound(FullJid),
     BindRefused(StanzaError),
+    Resumed,
+    ResumeRefused,
 }
 
 /// What a state may use while it handles something.
@@ -115,6 +117,10 @@ pub(super) enum First {
     Stanza,
     StartTls,
     Sasl,
+    /// XEP-0198.
+    Management,
+    /// XEP-0352.
+    ClientState,
 }
 
 impl First {
@@ -127,6 +133,8 @@ impl First {
             },
             (ns::TLS, "starttls") => Ok(First::StartTls),
             (ns::SASL, "auth" | "response" | "abort") => Ok(First::Sasl),
+            (ns::MANAGEMENT, "enable" | "resume" | "r" | "a") => Ok(First::Management),
+            (ns::CLIENT_STATE, "active" | "inactive") => Ok(First::ClientState),
             // §4.9.3.24
             _ => Err(StreamCondition::UnsupportedStanzaType.into()),
         }
@@ -163,8 +171,14 @@ impl StartTls {
                     .write(io.out);
                 Ok(Negotiation::StartTls(self))
             }
-            First::Stanza => Err(StreamError::new(StreamCondition::NotAuthorized)
-                .text("Start TLS and log in first.")),
+            First::Management => {
+                refuse_management(io.out);
+                Ok(Negotiation::StartTls(self))
+            }
+            First::Stanza | First::ClientState => {
+                Err(StreamError::new(StreamCondition::NotAuthorized)
+                    .text("Start TLS and log in first."))
+            }
         }
     }
 }
@@ -179,7 +193,18 @@ impl Bound {
                 io.event = Some(Event::Stanza(element));
                 Ok(Negotiation::Bound(self))
             }
+            First::Management | First::ClientState => {
+                io.event = Some(Event::Nonza(element));
+                Ok(Negotiation::Bound(self))
+            }
             First::StartTls | First::Sasl => Err(StreamCondition::UnsupportedStanzaType.into()),
         }
     }
+}
+
+/// XEP-0198 §3: out of order.
+pub(super) fn refuse_management(out: &mut Vec<u8>) {
+    let mut w = Writer::new(out);
+    w.open_ns("failed", ns::MANAGEMENT);
+    w.open_ns("unexpected-request", ns::STANZAS).close().close();
 }

@@ -180,8 +180,8 @@ const fn default_type(condition: Condition) -> ErrorType {
 pub struct StreamError {
     pub condition: StreamCondition,
     pub text: Option<&'static str>,
-    /// Application-specific condition: element name and namespace.
-    pub application: Option<(&'static str, &'static str)>,
+    /// Application-specific condition, as checked XML.
+    pub application: Option<Box<str>>,
 }
 
 impl StreamError {
@@ -193,11 +193,10 @@ impl StreamError {
         }
     }
 
-    pub const fn text(self, text: &'static str) -> StreamError {
+    pub fn text(self, text: &'static str) -> StreamError {
         StreamError {
-            condition: self.condition,
             text: Some(text),
-            application: self.application,
+            ..self
         }
     }
 
@@ -212,8 +211,8 @@ impl StreamError {
                 .text(text)
                 .close();
         }
-        if let Some((name, namespace)) = self.application {
-            w.open_ns(name, namespace).close();
+        if let Some(xml) = &self.application {
+            w.raw(xml);
         }
         w.close();
     }

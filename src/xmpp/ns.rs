@@ -25,3 +25,5 @@ pub const MAM: &str = "urn:xmpp:mam:2";
 pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 pub const RECEIPTS: &str = "urn:xmpp:receipts";
 pub const MARKERS: &str = "urn:xmpp:chat-markers:0";
+pub const MANAGEMENT: &str = "urn:xmpp:sm:3";
+pub const CLIENT_STATE: &str = "urn:xmpp:csi:0";

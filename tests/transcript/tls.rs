@@ -356,6 +356,10 @@ impl Stage for Real {
         while connected.client.received.is_empty() && !connected.client.closed && in_negotiation {
             connected.read();
         }
+        if connected.bound && connected.client.received.is_empty() {
+            self.round_trip(name);
+        }
+        let connected = self.connected(name);
         let received = connected.client.received.pop_front();
         if let Some(Received::Element(element)) = &received {
             let root = element.root();

@@ -20,7 +20,7 @@ use crate::xml::{Element, ElementRef};
 use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError, ns};
 
 use super::header::Header;
-use super::negotiation::{Answer, First, Io, Negotiation};
+use super::negotiation::{Answer, First, Io, Negotiation, refuse_management};
 use super::{Event, TlsFacts};
 use login::{Challenged, Deriving, Lookup};
 use mechanism::Mechanism;
@@ -105,7 +105,11 @@ impl Auth {
         let root = element.root();
         match First::of(root)? {
             First::Sasl => {}
-            First::Stanza => {
+            First::Management => {
+                refuse_management(io.out);
+                return Ok(Negotiation::Auth(self));
+            }
+            First::Stanza | First::ClientState => {
                 return Err(StreamError::new(StreamCondition::NotAuthorized).text("Log in first."));
             }
             First::StartTls => {

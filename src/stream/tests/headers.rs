@@ -51,7 +51,7 @@ fn from_plain_text_to_a_bound_resource() {
         assert_in(
             "<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><required/></bind>\
             <session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>\
-            <ver xmlns='urn:xmpp:features:rosterver'/><sub xmlns='urn:xmpp:features:pre-approval'/>\
+            <ver xmlns='urn:xmpp:features:rosterver'/><sub xmlns='urn:xmpp:features:pre-approval'/><sm xmlns='urn:xmpp:sm:3'/><csi xmlns='urn:xmpp:csi:0'/>\
             <limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>5000</max-bytes>\
             <idle-seconds>600</idle-seconds></limits>\
             <c xmlns='http://jabber.org/protocol/caps' ver='x'/></stream:features>",

@@ -156,7 +156,8 @@ impl Peer {
                 format!("authenticated {account} {mechanism}")
             }
             Event::Bind { account, resource } => format!("bind {account} {resource:?}"),
-            Event::Stanza(element) => element.source().into(),
+            Event::Resume { account, id, h } => format!("resume {account} {id} {h}"),
+            Event::Stanza(element) | Event::Nonza(element) => element.source().into(),
             Event::Whitespace => "whitespace".into(),
             Event::Closed(error) => {
                 let condition = error.as_ref().map_or("regularly", |e| e.condition.as_str());
