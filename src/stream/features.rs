@@ -49,7 +49,7 @@ pub(super) fn write_mechanisms(facts: &TlsFacts, settings: &StreamSettings, out:
 pub(super) fn write_authenticated(settings: &StreamSettings, out: &mut Vec<u8>) {
     let mut w = Writer::new(out);
     w.open("stream:features");
-    w.open_ns("bind", ns::BIND).open("required").close().close();
+    w.open_ns("bind", ns::BIND).close();
     w.open_ns("session", ns::SESSION)
         .open("optional")
         .close()

@@ -150,7 +150,10 @@ impl Stream {
 
     /// TLS is up; a new stream header is expected.
     pub fn secured(&mut self, facts: TlsFacts) {
-        self.answer(Answer::Secured(facts));
+        if matches!(self.state, Negotiation::Handshake) {
+            self.unread = Unread::default();
+            self.state = Negotiation::secured(facts);
+        }
     }
 
     /// Goes on with `input` (and what it still holds) until there is an event or nothing to do; what it writes is

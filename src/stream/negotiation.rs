@@ -26,7 +26,6 @@ pub(super) enum Negotiation {
 
 /// What the server answered to an event.
 pub(super) enum Answer {
-    Secured(TlsFacts),
     Credentials(AccountAnswer),
     Derived(ScramKeys),
     ReleaseFailure,
@@ -66,6 +65,10 @@ impl Negotiation {
         Negotiation::Header(Header::Plain)
     }
 
+    pub(super) fn secured(facts: TlsFacts) -> Negotiation {
+        Negotiation::Header(Header::Secured(Box::new(facts)))
+    }
+
     /// An event was reported whose answer must come first.
     pub(super) fn is_waiting(&self) -> bool {
         match self {
@@ -101,10 +104,6 @@ impl Negotiation {
         io: &mut Io<'_>,
     ) -> Result<Negotiation, StreamError> {
         match self {
-            Negotiation::Handshake => match answer {
-                Answer::Secured(facts) => Ok(Negotiation::Header(Header::Secured(Box::new(facts)))),
-                _ => Ok(Negotiation::Handshake),
-            },
             Negotiation::Auth(state) => state.resume(answer, io),
             Negotiation::Bind(state) => Ok(state.resume(answer, io)),
             state => Ok(state),

@@ -49,7 +49,7 @@ fn from_plain_text_to_a_bound_resource() {
         );
         let features = peer.send(HEADER);
         assert_in(
-            "<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><required/></bind>\
+            "<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>\
             <session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>\
             <ver xmlns='urn:xmpp:features:rosterver'/><sub xmlns='urn:xmpp:features:pre-approval'/><sm xmlns='urn:xmpp:sm:3'/><csi xmlns='urn:xmpp:csi:0'/>\
             <limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>5000</max-bytes>\
@@ -293,6 +293,9 @@ fn failing_at_every_stage() {
     peer.send(PLAIN_ROMEO);
     peer.events.clear();
     assert!(fail(peer).starts_with(header));
+    // TLS is up, the peer silent since.
+    let out = fail(Peer::with_facts(1, facts()));
+    assert!(out.starts_with(header), "{out}");
     // No stream to tell it in.
     let mut peer = Peer::plain(1);
     peer.stream = Stream::new(settings(), true);

@@ -1,6 +1,7 @@
 //! Whole streams against a tiny client and a tiny server. Every script runs with its bytes cut in several ways.
 
 mod bound;
+mod changed;
 mod headers;
 mod logins;
 
