@@ -6,7 +6,9 @@
     clippy::panic
 )]
 
+mod crash;
 mod fuzz;
+mod readme;
 mod storage;
 mod transcript;
 mod transcripts;

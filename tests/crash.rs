@@ -1,11 +1,11 @@
 //! SIGKILL under load at random moments: everything acknowledged is there afterwards, and nothing twice.
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::transcript::prng::Prng;
 use crate::transcript::simple::Simple;
-use crate::transcript::tls::{Process, TestDir, operate};
+use crate::transcript::tls::{Access, Process, TestDir, operate};
 
 const ROUNDS: usize = 20;
 const SENDERS: usize = 3;
@@ -31,11 +31,22 @@ fn kill_under_load_loses_nothing() {
     for round in 0..ROUNDS {
         let load_ms = 20 + prng.below(250) as u64;
         // In every other round the receiver is absent, so that messages wait.
-        put_under_load(&mut process, &dir, round, load_ms, round % 2 == 0, &acknowledged);
+        put_under_load(
+            &mut process,
+            &dir,
+            round,
+            load_ms,
+            round % 2 == 0,
+            &acknowledged,
+        );
         process = Process::start(&dir.0);
     }
     let acknowledged = acknowledged.lock().unwrap();
-    assert!(acknowledged.messages.len() > ROUNDS, "only {} messages", acknowledged.messages.len());
+    assert!(
+        acknowledged.messages.len() > ROUNDS,
+        "only {} messages",
+        acknowledged.messages.len()
+    );
     assert!(!acknowledged.contacts.is_empty());
     check(&process, &dir, &acknowledged);
 }
@@ -54,19 +65,24 @@ fn put_under_load(
     acknowledged: &Arc<Mutex<Acknowledged>>,
 ) {
     let mut threads = Vec::new();
-    let mut senders = Vec::new();
+    let ready = Arc::new(Barrier::new(SENDERS + 1));
     for number in 0..SENDERS {
-        senders.push(Simple::log_in(process, &format!("sender{number}"), "secret", "crash").expect("log in"));
+        let (access, acknowledged, ready) = (
+            process.access.clone(),
+            Arc::clone(acknowledged),
+            Arc::clone(&ready),
+        );
+        threads.push(std::thread::spawn(move || {
+            let sender = Simple::log_in(&access, &format!("sender{number}"), "secret", "crash");
+            ready.wait();
+            load(sender.expect("log in"), round, number, &acknowledged);
+        }));
     }
     if present {
-        let mut receiver = Simple::log_in(process, "receiver", "secret", "crash").expect("log in");
-        receiver.send("<presence/>").expect("send");
-        threads.push(std::thread::spawn(move || while receiver.next().is_ok() {}));
+        let access = process.access.clone();
+        threads.push(std::thread::spawn(move || receive(&access)));
     }
-    for (number, sender) in senders.into_iter().enumerate() {
-        let acknowledged = Arc::clone(acknowledged);
-        threads.push(std::thread::spawn(move || load(sender, round, number, &acknowledged)));
-    }
+    ready.wait();
     let start = Instant::now();
     let name = format!("late{round}");
     // An account that is added while messages flow; acknowledged by the exit code.
@@ -79,6 +95,16 @@ fn put_under_load(
     process.kill();
     for thread in threads {
         thread.join().expect("a client");
+    }
+}
+
+/// Takes what comes until the connection breaks.
+fn receive(access: &Access) {
+    let Ok(mut receiver) = Simple::log_in(access, "receiver", "secret", "crash") else {
+        return;
+    };
+    if receiver.send("<presence/>").is_ok() {
+        while receiver.next().is_ok() {}
     }
 }
 
@@ -104,13 +130,18 @@ fn load(mut sender: Simple, round: usize, number: usize, acknowledged: &Mutex<Ac
             if sender.send(&set).is_err() || sender.until_answer(&id).is_err() {
                 return;
             }
-            acknowledged.lock().unwrap().contacts.push(format!("sender{number} {contact}"));
+            acknowledged
+                .lock()
+                .unwrap()
+                .contacts
+                .push(format!("sender{number} {contact}"));
         }
     }
 }
 
 fn check(process: &Process, dir: &TestDir, acknowledged: &Acknowledged) {
-    let mut receiver = Simple::log_in(process, "receiver", "secret", "check").expect("log in");
+    let mut receiver =
+        Simple::log_in(&process.access, "receiver", "secret", "check").expect("log in");
     let mut counts: HashMap<String, usize> = HashMap::new();
     for body in receiver.archive().expect("the archive") {
         *counts.entry(body).or_default() += 1;
@@ -118,19 +149,40 @@ fn check(process: &Process, dir: &TestDir, acknowledged: &Acknowledged) {
     for body in &acknowledged.messages {
         assert_eq!(counts.get(body), Some(&1), "message {body}");
     }
-    assert!(counts.values().all(|count| *count == 1), "something is there twice");
+    assert!(
+        counts.values().all(|count| *count == 1),
+        "something is there twice"
+    );
     for number in 0..SENDERS {
         let name = format!("sender{number}");
-        let mut sender = Simple::log_in(process, &name, "secret", "check").expect("log in");
-        sender.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>").expect("send");
-        let roster = sender.until_answer("r").expect("a roster").pop().expect("the answer");
-        for line in acknowledged.contacts.iter().filter(|line| line.starts_with(&format!("{name} "))) {
+        let mut sender = Simple::log_in(&process.access, &name, "secret", "check").expect("log in");
+        sender
+            .send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
+            .expect("send");
+        let roster = sender
+            .until_answer("r")
+            .expect("a roster")
+            .pop()
+            .expect("the answer");
+        for line in acknowledged
+            .contacts
+            .iter()
+            .filter(|line| line.starts_with(&format!("{name} ")))
+        {
             let contact = line.split(' ').nth(1).expect("a contact");
-            assert_eq!(roster.source().matches(&format!("jid='{contact}'")).count(), 1, "{line}");
+            assert_eq!(
+                roster.source().matches(&format!("jid='{contact}'")).count(),
+                1,
+                "{line}"
+            );
         }
     }
     let (_, users) = operate(&dir.0, &["user", "list"], "");
     for account in &acknowledged.accounts {
-        assert_eq!(users.matches(&format!("{account}@localhost")).count(), 1, "account {account}");
+        assert_eq!(
+            users.matches(&format!("{account}@localhost")).count(),
+            1,
+            "account {account}"
+        );
     }
 }

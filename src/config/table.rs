@@ -221,7 +221,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     number!(
         "roster_contacts_max",
-        10..=100_000,
+        1..=100_000,
         settings.roster_contacts_max,
         "Contacts of one account."
     ),
@@ -233,7 +233,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     number!(
         "blocked_jids_max",
-        10..=100_000,
+        1..=100_000,
         settings.blocked_jids_max,
         "Addresses one account may block."
     ),

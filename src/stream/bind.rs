@@ -79,6 +79,7 @@ impl Bind {
 
     /// XEP-0198 §5: instead of binding, an earlier session goes on. §3: nothing else before a resource is bound.
     fn manage(mut self, root: ElementRef<'_>, io: &mut Io<'_>) -> Result<Negotiation, StreamError> {
+        self.count_request()?;
         let wanted = root
             .attribute("previd")
             .zip(root.attribute("h").and_then(|h| h.parse().ok()));

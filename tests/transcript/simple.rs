@@ -8,7 +8,7 @@ use rustls::{ClientConnection, StreamOwned};
 use stonechat::xml::Element;
 
 use super::client::{Client, Received};
-use super::tls::Process;
+use super::tls::Access;
 
 const HEADER: &str = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
     xmlns:stream='http://etherx.jabber.org/streams'>";
@@ -21,13 +21,13 @@ pub struct Simple {
 impl Simple {
     /// Logged in with PLAIN and bound.
     pub fn log_in(
-        process: &Process,
+        access: &Access,
         account: &str,
         password: &str,
         resource: &str,
     ) -> io::Result<Simple> {
         let mut simple = Simple {
-            tls: process.connect(),
+            tls: access.connect(),
             client: Client::new(),
         };
         simple.send(HEADER)?;

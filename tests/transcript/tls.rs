@@ -43,6 +43,12 @@ impl Drop for TestDir {
 /// A running server.
 pub struct Process {
     child: Child,
+    pub access: Access,
+}
+
+/// How to reach a server, from any thread.
+#[derive(Clone)]
+pub struct Access {
     pub c2s: SocketAddr,
     pub c2s_tls: SocketAddr,
     pub certificate: CertificateDer<'static>,
@@ -85,12 +91,12 @@ impl Process {
         };
         let certificate =
             CertificateDer::from_pem_file(data.join("cert.pem")).expect("the certificate");
-        Process {
-            child,
+        let access = Access {
             c2s,
             c2s_tls,
             certificate,
-        }
+        };
+        Process { child, access }
     }
 
     pub fn id(&self) -> u32 {
@@ -102,7 +108,9 @@ impl Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
 
+impl Access {
     /// A TLS connection to the direct port, the certificate pinned.
     pub fn connect(&self) -> StreamOwned<ClientConnection, TcpStream> {
         let tcp = TcpStream::connect(self.c2s_tls).expect("connect");
@@ -325,9 +333,9 @@ impl Connected {
 impl Stage for Real {
     fn connect(&mut self, name: &str, tls: bool) {
         let link = if tls {
-            Link::Tls(Box::new(self.process().connect()))
+            Link::Tls(Box::new(self.process().access.connect()))
         } else {
-            let tcp = TcpStream::connect(self.process().c2s).expect("connect");
+            let tcp = TcpStream::connect(self.process().access.c2s).expect("connect");
             tcp.set_read_timeout(Some(PATIENCE)).expect("set a timeout");
             Link::Plain(Some(tcp))
         };
@@ -374,7 +382,7 @@ impl Stage for Real {
                     panic!("TLS in TLS")
                 };
                 let tcp = tcp.take().expect("a connection");
-                let tls = self.process().wrap(tcp);
+                let tls = self.process().access.wrap(tcp);
                 let connected = self.connected(name);
                 connected.link = Link::Tls(Box::new(tls));
                 connected.client.restart();
@@ -403,6 +411,11 @@ impl Stage for Real {
     fn is_closed(&mut self, name: &str) -> bool {
         self.connected(name).read_to_end();
         true
+    }
+
+    fn is_negotiating(&mut self, name: &str) -> bool {
+        let connected = self.connected(name);
+        !connected.bound && !connected.client.closed
     }
 
     fn cut(&mut self, name: &str) {
