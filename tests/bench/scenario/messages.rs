@@ -1,0 +1,140 @@
+//! Messages a second between pairs, archived and not, in a crowd and alone; pings; bytes written to disk.
+
+use std::thread;
+use std::time::Duration;
+
+use super::traffic::{Load, Measured, Plan, pairs, run};
+use super::{KIB, Stage};
+use crate::Outcome;
+use crate::report::Figure;
+use crate::server::{Kind, Running};
+
+const NO_LIMIT: u64 = u64::MAX;
+/// Lets late writes reach the kernel before they are counted.
+const DISK_PAUSE: Duration = Duration::from_secs(4);
+
+pub fn messages(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
+    let mut server = stage.start()?;
+    let mut lanes = pairs(stage, &server, 0, 50)?;
+    let mut figures = Vec::new();
+    let alone = stage.pick(2_000, 300);
+    let runs: &[(&str, Load, usize, usize)] = &[
+        ("alone, archived", Load::Archived, 1, 1),
+        ("alone, no-store", Load::Unstored, 1, 1),
+        ("50 pairs window 32, archived", Load::Archived, 50, 32),
+        ("50 pairs window 32, no-store", Load::Unstored, 50, 32),
+        ("50 pairs window 1, archived", Load::Archived, 50, 1),
+        ("50 pairs window 1, no-store", Load::Unstored, 50, 1),
+        ("500 pairs window 32, archived", Load::Archived, 500, 32),
+        ("500 pairs window 32, no-store", Load::Unstored, 500, 32),
+    ];
+    for (name, load, count, window) in runs {
+        let is_bare = stage.kind == Kind::Relay;
+        if (is_bare && *load == Load::Archived) || 2 * count > stage.accounts {
+            continue;
+        }
+        if *count > lanes.len() {
+            let more = pairs(stage, &server, lanes.len(), *count)?;
+            lanes.extend(more);
+        }
+        let stanzas_max = if *count == 1 { alone } else { NO_LIMIT };
+        let plan = plan(stage, *load, *window, stanzas_max);
+        let measured = run(stage.clients, &mut server, &lanes[..*count], plan)?;
+        figures.extend(rates("messages", name, measured));
+    }
+    stage.clients.close_all();
+    Ok(figures)
+}
+
+pub fn pings(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
+    let mut server = stage.start()?;
+    let mut lanes = pairs(stage, &server, 0, 50)?;
+    for lane in &mut lanes {
+        lane.receiver = lane.sender;
+    }
+    let plan = plan(stage, Load::Ping, 32, NO_LIMIT);
+    let measured = run(stage.clients, &mut server, &lanes, plan)?;
+    stage.clients.close_all();
+    Ok(rates("ping", "50 clients window 32", measured))
+}
+
+pub fn disk(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
+    let mut server = stage.start()?;
+    let lanes = pairs(stage, &server, 0, 64)?;
+    let mut figures = Vec::new();
+    for senders in [1, 8, 64] {
+        let (measured, written) = written_by(stage, &mut server, &lanes[..senders])?;
+        let named = |what: &str| format!("{what}, {senders} senders");
+        figures.push(Figure::less(
+            "disk",
+            named("written per message"),
+            "KiB",
+            written / measured.stanzas / KIB,
+        ));
+        figures.push(Figure::more(
+            "disk",
+            named("messages"),
+            "1/s",
+            measured.per_second(),
+        ));
+    }
+    stage.clients.close_all();
+    Ok(figures)
+}
+
+fn written_by(
+    stage: &mut Stage<'_>,
+    server: &mut Running,
+    lanes: &[super::traffic::Lane],
+) -> Outcome<(Measured, f64)> {
+    let before = server.family.written_bytes();
+    let plan = Plan {
+        warm: Duration::ZERO,
+        ..plan(stage, Load::Archived, 1, NO_LIMIT)
+    };
+    let measured = run(stage.clients, server, lanes, plan)?;
+    thread::sleep(DISK_PAUSE);
+    let written = server.family.written_bytes().saturating_sub(before) as f64;
+    Ok((measured, written))
+}
+
+fn plan(stage: &Stage<'_>, load: Load, window: usize, stanzas_max: u64) -> Plan {
+    Plan {
+        load,
+        window,
+        warm: Duration::from_millis(stage.pick(2_000, 500)),
+        measure: Duration::from_millis(stage.pick(6_000, 1_500)),
+        stanzas_max,
+    }
+}
+
+fn rates(scenario: &'static str, name: &str, mut measured: Measured) -> Vec<Figure> {
+    let named = |what: &str| format!("{name}: {what}");
+    vec![
+        Figure::more(scenario, named("rate"), "1/s", measured.per_second()),
+        Figure::less(
+            scenario,
+            named("CPU each"),
+            "us",
+            measured.cpu_micros_each(),
+        ),
+        Figure::less(
+            scenario,
+            named("latency p50"),
+            "ms",
+            measured.latency_millis(0.5),
+        ),
+        Figure::less(
+            scenario,
+            named("latency p99"),
+            "ms",
+            measured.latency_millis(0.99),
+        ),
+        Figure::note(
+            scenario,
+            named("load's core busy"),
+            "%",
+            measured.load_busy_percent(),
+        ),
+    ]
+}

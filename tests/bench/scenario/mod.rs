@@ -1,0 +1,143 @@
+//! What is measured. Every scenario gets a server that starts from the same prepared data, and gives figures.
+
+mod archive;
+mod idle;
+mod login;
+mod messages;
+mod traffic;
+
+use std::path::PathBuf;
+
+use crate::Outcome;
+use crate::client::Clients;
+use crate::report::Figure;
+use crate::server::{self, Ground, Kind, Running};
+
+/// What a scenario works with.
+pub struct Stage<'a> {
+    pub kind: Kind,
+    pub clients: &'a mut Clients,
+    pub quick: bool,
+    pub accounts: usize,
+    pub prepared: PathBuf,
+    pub dir: PathBuf,
+    pub ground: Ground,
+}
+
+pub struct Scenario {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// Accounts it needs, in a full and in a quick run.
+    accounts: (usize, usize),
+    /// Whether the bare relay can take part.
+    pub for_relay: bool,
+    pub run: fn(&mut Stage<'_>) -> Outcome<Vec<Figure>>,
+}
+
+const FEW: (usize, usize) = (1_000, 200);
+
+pub const ALL: &[Scenario] = &[
+    Scenario {
+        name: "start",
+        about: "cold start to the first login",
+        accounts: FEW,
+        for_relay: false,
+        run: login::start,
+    },
+    Scenario {
+        name: "login",
+        about: "logins: how many, at what cost, in how many round trips",
+        accounts: FEW,
+        for_relay: true,
+        run: login::logins,
+    },
+    Scenario {
+        name: "idle",
+        about: "memory of sessions that do nothing",
+        accounts: (5_000, 1_000),
+        for_relay: false,
+        run: idle::idle,
+    },
+    Scenario {
+        name: "messages",
+        about: "messages between pairs of users",
+        accounts: FEW,
+        for_relay: true,
+        run: messages::messages,
+    },
+    Scenario {
+        name: "ping",
+        about: "IQs the server answers itself",
+        accounts: FEW,
+        for_relay: false,
+        run: messages::pings,
+    },
+    Scenario {
+        name: "archive",
+        about: "pages of 50 from a long archive",
+        accounts: FEW,
+        for_relay: false,
+        run: archive::archive,
+    },
+    Scenario {
+        name: "offline",
+        about: "messages to somebody absent, who then comes",
+        accounts: FEW,
+        for_relay: false,
+        run: archive::offline,
+    },
+    Scenario {
+        name: "disk",
+        about: "bytes written for an archived message",
+        accounts: FEW,
+        for_relay: false,
+        run: messages::disk,
+    },
+];
+
+impl Scenario {
+    pub fn accounts(&self, quick: bool) -> usize {
+        if quick {
+            self.accounts.1
+        } else {
+            self.accounts.0
+        }
+    }
+}
+
+impl Stage<'_> {
+    /// Starts the server on fresh data.
+    pub fn start(&self) -> Outcome<Running> {
+        server::start(
+            self.kind,
+            &self.prepared,
+            &self.dir,
+            self.accounts,
+            &self.ground,
+        )
+    }
+
+    /// Starts it on the data it left, without waiting until it answers.
+    pub fn restart(&self) -> Outcome<Running> {
+        server::restart(self.kind, &self.dir, self.accounts, &self.ground)
+    }
+
+    pub fn pick<T>(&self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
+}
+
+/// The value below which this share of all lie.
+pub fn percentile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let at = (share * values.len() as f64) as usize;
+    values
+        .get(at.min(values.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or(f64::NAN)
+}
+
+pub const MILLIS: f64 = 1e3;
+pub const MICROS: f64 = 1e6;
+pub const KIB: f64 = 1024.0;
+pub const MIB: f64 = 1024.0 * 1024.0;
