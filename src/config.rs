@@ -71,6 +71,12 @@ impl Config {
         match std::fs::read_to_string(&path) {
             Ok(text) => config.read(&path, &text)?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+                return Err(StartError::DataDirectory {
+                    path: config.data,
+                    error,
+                });
+            }
             Err(error) => {
                 return Err(StartError::File {
                     what: "read the settings",

@@ -6,8 +6,10 @@
     clippy::panic
 )]
 
+mod cli;
 mod crash;
 mod fuzz;
+mod layers;
 mod readme;
 mod storage;
 mod transcript;

@@ -239,7 +239,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     number!(
         "private_bytes_max",
-        1_024..=16 << 20,
+        1..=16 << 20,
         settings.private_bytes_max,
         "Size of a vCard or one item of private storage."
     ),
@@ -257,7 +257,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     number!(
         "archive_page_max",
-        10..=10_000,
+        1..=10_000,
         settings.archive_page_max,
         "Messages on one page of history."
     ),
