@@ -204,7 +204,7 @@ fn users_are_added_listed_disabled_and_removed() {
 
 /// A login that fails ends the test client with a panic.
 fn may_log_in(process: &Process, name: &str, password: &str) -> bool {
-    let login = || Simple::log_in(process, name, password, "r").is_ok();
+    let login = || Simple::log_in(&process.access, name, password, "r").is_ok();
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(login)).unwrap_or(false)
 }
 
@@ -216,7 +216,7 @@ fn status_tells_what_the_server_does() {
     says(&text, &["no stonechat is running", "--data"]);
     let process = Process::start(&dir.0);
     operate(&dir.0, &["user", "add", "alice"], "secret\n");
-    let _alice = Simple::log_in(&process, "alice", "secret", "r").unwrap();
+    let _alice = Simple::log_in(&process.access, "alice", "secret", "r").unwrap();
     let (code, text) = operate(&dir.0, &["status"], "");
     assert_eq!(code, 0);
     let value = |name: &str| {
@@ -248,7 +248,7 @@ fn a_second_start_on_the_same_data_is_refused() {
 fn a_taken_port_is_named() {
     let [one, other] = [TestDir::new("port"), TestDir::new("port")];
     let process = Process::start(&one.0);
-    let taken = process.c2s_tls.to_string();
+    let taken = process.access.c2s_tls.to_string();
     let text = refused(stonechat(&other.0).args(["--c2s", "none", "--c2s-tls", &taken]));
     says(
         &text,
@@ -462,13 +462,13 @@ fn sighup_loads_the_certificate_again() {
     std::fs::write(&cert, &pem).unwrap();
     signal(process.id(), Signal::HUP);
     operate(&dir.0, &["user", "add", "alice"], "secret\n");
-    Simple::log_in(&process, "alice", "secret", "r").expect("the old certificate is served");
+    Simple::log_in(&process.access, "alice", "secret", "r").expect("the old certificate is served");
     std::fs::write(&key, &key_pem).unwrap();
     signal(process.id(), Signal::HUP);
-    process.certificate =
+    process.access.certificate =
         <CertificateDer<'_> as rustls::pki_types::pem::PemObject>::from_pem_slice(pem.as_bytes())
             .unwrap();
-    let served = (0..500).any(|_| Simple::log_in(&process, "alice", "secret", "r").is_ok());
+    let served = (0..500).any(|_| Simple::log_in(&process.access, "alice", "secret", "r").is_ok());
     assert!(served, "the new certificate is served");
 }
 
