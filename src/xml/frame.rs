@@ -45,7 +45,8 @@ const OPEN_NAMES: usize = 6;
 /// Where in the stream the current frame begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Nothing read: the only place for an XML declaration.
+    /// Nothing but white space read: the only place for an XML declaration.
+    // COMPAT(go-xmpp, 0.5): ends <auth/> with a newline, which then stands before the next declaration.
     Start,
     /// The header must follow.
     Prolog,
@@ -161,9 +162,6 @@ impl Framer {
     fn skip_white(&mut self, input: &mut &[u8]) -> bool {
         let white = input.iter().take_while(|&&byte| is_white(byte)).count();
         *input = input.get(white..).unwrap_or_default();
-        if white > 0 && self.phase == Phase::Start {
-            self.phase = Phase::Prolog;
-        }
         white > 0
     }
 
@@ -540,7 +538,7 @@ mod tests {
             ("< a>", NotWellFormed),
             ("<<", NotWellFormed),
             ("<!", Restricted),
-            (" <?", Restricted),
+            (" <?p", Restricted),
             ("<?xm-", Restricted),
             ("<?xml-s ", Restricted),
             ("<?xml ?>x", NotWellFormed),

@@ -16,7 +16,7 @@ class Client(slixmpp.ClientXMPP):
 
     def __init__(self, server, name, resource):
         super().__init__(f"{name}@{server.domain}/{resource}", f"secret of {name}")
-        self.server = server
+        self.host_under_test = server
         self.inbox = asyncio.Queue()
         self.requests = asyncio.Queue()
         self.presences = asyncio.Queue()
@@ -44,7 +44,7 @@ class Client(slixmpp.ClientXMPP):
 
     async def come(self):
         # Verified against the printed certificate alone.
-        self.connect(self.server.domain, self.server.port)
+        self.connect(self.host_under_test.domain, self.host_under_test.port)
         await asyncio.wait_for(self.ready.wait(), TIMEOUT)
         return self
 
@@ -56,7 +56,7 @@ class Client(slixmpp.ClientXMPP):
 
     async def archive(self):
         bodies = []
-        async for result in self["xep_0313"].iterate(rsm={"max": 50}):
+        async for result in self.plugin["xep_0313"].iterate(rsm={"max": 50}):
             bodies.append(result["mam_result"]["forwarded"]["stanza"]["body"])
         return bodies
 
@@ -83,7 +83,7 @@ async def converse(server):
     await juliet.go()
     for number in range(5):
         romeo.send_message("juliet@localhost", f"while away {number}", mtype="chat")
-    await romeo["xep_0199"].ping()
+    await romeo.plugin["xep_0199"].ping()
     juliet = await Client(server, "juliet", "balcony").come()
     for number in range(5):
         message = await juliet.next_message()
@@ -102,7 +102,7 @@ async def kill_under_load(server, romeo, juliet):
     async def load():
         for number in range(100_000):
             romeo.send_message("juliet@localhost", f"load {number}", mtype="chat")
-            await romeo["xep_0199"].ping(timeout=TIMEOUT)
+            await romeo.plugin["xep_0199"].ping(timeout=TIMEOUT)
             acknowledged.append(f"load {number}")
     task = asyncio.ensure_future(load())
     await asyncio.sleep(2)

@@ -17,10 +17,6 @@ class Terminal:
     def __init__(self, certificate):
         self.home = tempfile.mkdtemp(prefix="stonechat-profanity-")
         self.session = f"stonechat-{os.getpid()}"
-        config = os.path.join(self.home, "config", "profanity")
-        os.makedirs(config)
-        with open(os.path.join(config, "profrc"), "w") as file:
-            file.write(f"[connection]\ntls.certpath=\n[ui]\nsplash=false\n[notifications]\nmessage=off\n")
         env = dict(os.environ, HOME=self.home, XDG_CONFIG_HOME=os.path.join(self.home, "config"),
                    XDG_DATA_HOME=os.path.join(self.home, "data"), SSL_CERT_FILE=certificate, TERM="screen")
         subprocess.run(["tmux", "-L", self.session, "new-session", "-d", "-s", self.session, "-x", "140", "-y", "40",
@@ -62,7 +58,7 @@ def main(binary):
         terminal = Terminal(server.certificate)
         try:
             terminal.wait_for("Profanity")
-            terminal.type(f"/connect juliet@localhost server localhost port {server.port} tls force")
+            terminal.type(f"/connect juliet@localhost server 127.0.0.1 port {server.port} tls force")
             terminal.wait_for("password")
             terminal.type("secret of juliet")
             terminal.wait_for("logged in successfully")
