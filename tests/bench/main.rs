@@ -198,6 +198,10 @@ impl Run<'_> {
             return Ok(path.clone());
         }
         let path = self.work.join(format!("{}-{accounts}", kind.name()));
+        if path.exists() {
+            // Half made, by an attempt that failed.
+            fs::remove_dir_all(&path)?;
+        }
         server::prepare(kind, &path, accounts, &self.ground, &mut self.clients)?;
         self.prepared.insert(key, path.clone());
         Ok(path)

@@ -11,8 +11,10 @@ use crate::Outcome;
 use crate::client::Clients;
 use crate::scan;
 
+const ROSTER_AND_PRESENCE: &[u8] =
+    b"<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq><presence/>";
 const LOGINS_AT_ONCE: usize = 32;
-const SUBSCRIBE_LIMIT: Duration = Duration::from_secs(600);
+const SUBSCRIBE_LIMIT: Duration = Duration::from_secs(120);
 
 pub fn version(binary: &Path) -> Option<String> {
     let said = Command::new(binary).arg("--version").output().ok()?;
@@ -73,7 +75,8 @@ fn befriend(site: &Site, server: &Running, clients: &mut Clients) -> Outcome<()>
     let links = clients.log_in(server.door, &who, LOGINS_AT_ONCE)?;
     let mut missing = 0;
     for (number, link) in links.iter().enumerate() {
-        clients.swarm.send(*link, b"<presence/>");
+        // §3.1.6: the answers go to resources that have asked for the roster.
+        clients.swarm.send(*link, ROSTER_AND_PRESENCE);
         for contact in contacts_of(number, site.accounts) {
             let stanza = format!(
                 "<presence type='subscribe' to='{}@localhost'/>",
