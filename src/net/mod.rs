@@ -11,6 +11,7 @@ mod hash_thread;
 mod inbox;
 mod listen;
 mod memory;
+mod notify;
 mod serve;
 mod shell;
 mod tls;

@@ -11,6 +11,7 @@ use super::entropy::SystemEntropy;
 use super::hash_thread::HashThread;
 use super::inbox::Arrival;
 use super::listen::{self, Listener};
+use super::notify::Notify;
 use super::shell::Shell;
 use super::watch::{self, Identities};
 use super::{certificate, control, memory};
@@ -74,6 +75,8 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
         }
     });
     let driver = Driver::new(Rc::clone(&shell), server, store, hashing);
+    Notify::from_environment().ready();
+    spawn(&shell, Notify::from_environment().keep_alive());
     let ended = smol::block_on(shell.executor.run(driver.run()));
     control::remove(data);
     match ended {

@@ -10,6 +10,7 @@ use smol::stream::StreamExt;
 
 use super::inbox::Arrival;
 use super::memory::disk_bytes;
+use super::notify::Notify;
 use super::shell::Shell;
 use super::tls::Identity;
 use crate::config::StartError;
@@ -115,6 +116,7 @@ pub async fn obey(shell: Rc<Shell>, mut signals: Signals) {
             Ok(Signal::Hup) => shell.identities.reload(),
             Ok(signal) => {
                 log::info!("server.stopping signal={signal:?}");
+                Notify::from_environment().stopping();
                 shell.inbox.push(Arrival::Shutdown);
             }
             Err(error) => log::error!("signal.failed error=\"{error}\""),
