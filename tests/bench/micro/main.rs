@@ -1,0 +1,165 @@
+//! What the hot paths cost, one by one: nanoseconds and allocations of one operation. `cargo bench --bench micro`.
+//! The time is the best of several rounds, for the machine adds to it and never takes away; allocations are exact.
+
+// A benchmark is a test: its figures are floats.
+#![allow(clippy::as_conversions)]
+
+mod world;
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use redb::backends::InMemoryBackend;
+use stonechat::store::{AccountId, ArchiveQuery, Direction, Owner, Record, Store};
+use stonechat::xml::{Context, Framer, Limits, parse};
+use stonechat::xmpp::{Jid, Stanza, Timestamp};
+
+use world::{NO_STORE, ROMEO, World, message};
+
+const ROUNDS: u32 = 20;
+const ROUND: Duration = Duration::from_millis(40);
+const BATCH: usize = 64;
+const ARCHIVED: usize = 10_000;
+
+fn main() {
+    println!(
+        "{:44} {:>10} {:>12} {:>14}",
+        "operation", "ns", "allocations", "bytes asked"
+    );
+    xml();
+    relay();
+    archive();
+}
+
+fn xml() {
+    let stanza = message("");
+    let bytes = stanza.as_bytes();
+    let context = Context {
+        default_namespace: "jabber:client".into(),
+        prefixes: Vec::new(),
+    };
+    let mut framer = Framer::new(Limits {
+        bytes: 1 << 18,
+        depth: 64,
+        attributes: 64,
+        elements: 4096,
+    });
+    let mut header: &[u8] =
+        b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
+    framer.next(&mut header).expect("a header");
+    let size = bytes.len();
+    measure(&format!("frame a message of {size} bytes"), 1, || {
+        let mut input = bytes;
+        black_box(framer.next(&mut input).expect("a frame"));
+    });
+    measure("strict pass over it", 1, || {
+        black_box(parse(bytes, &context).expect("an element"));
+    });
+    let element = parse(bytes, &context).expect("an element");
+    measure("its envelope", 1, || {
+        black_box(Stanza::from_element(black_box(&element).clone()));
+    });
+    measure("a full JID, ASCII", 1, || {
+        black_box(Jid::parse(black_box("juliet@localhost/balcony")).expect("a JID"));
+    });
+    measure("a full JID, not ASCII", 1, || {
+        black_box(Jid::parse(black_box("jülïet@localhost/balkön")).expect("a JID"));
+    });
+}
+
+fn relay() {
+    for (name, hint) in [
+        ("relay a message, not archived, batch of 64", NO_STORE),
+        ("relay a message, archived, batch of 64", ""),
+    ] {
+        let mut world = World::new();
+        let stanza = message(hint);
+        measure(name, BATCH, || {
+            let batch = std::iter::repeat_n(stanza.as_bytes(), BATCH);
+            let sent = world.batch(ROMEO, batch);
+            assert!(sent > BATCH * stanza.len(), "not delivered: {sent} bytes");
+        });
+    }
+    let mut world = World::new();
+    let ping = "<iq type='get' id='p1' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>";
+    measure("answer a ping, batch of 64", BATCH, || {
+        let sent = world.batch(ROMEO, std::iter::repeat_n(ping.as_bytes(), BATCH));
+        assert!(sent > 0, "not answered: {sent} bytes");
+    });
+}
+
+fn archive() {
+    let store = Store::open_backend(InMemoryBackend::new(), 8 << 20).expect("a store");
+    let romeo = Jid::parse("romeo@localhost/r").expect("a JID");
+    let juliet = Jid::parse("juliet@localhost").expect("a JID");
+    let owner = |account, direction| Owner {
+        account: AccountId(account),
+        direction,
+        unseen: false,
+    };
+    let owners = [owner(1, Direction::Sent), owner(2, Direction::Received)];
+    let xml = message("");
+    let mut at = 1_790_000_000_000;
+    let mut append = || {
+        let mut tx = store.begin();
+        for _ in 0..BATCH {
+            at += 1;
+            let record = Record {
+                owners: &owners,
+                from: &romeo,
+                to: &juliet,
+                at: Timestamp(at),
+                xml: &xml,
+            };
+            tx.append(&record).expect("a record");
+        }
+        tx.checkpoint_if_due().expect("a checkpoint");
+        tx.finish()
+            .expect("something to commit")
+            .run()
+            .expect("a commit");
+    };
+    for _ in 0..ARCHIVED / BATCH {
+        append();
+    }
+    let query = ArchiveQuery {
+        backward: true,
+        max: 50,
+        ..ArchiveQuery::default()
+    };
+    measure("latest page of 50 out of 10,000", 1, || {
+        let page = store.begin().page(AccountId(2), &query).expect("a page");
+        assert_eq!(page.stanzas.len(), 50);
+    });
+    measure("append to two archives, batch of 64", BATCH, append);
+}
+
+/// `per`: how many operations one call is.
+fn measure(name: &str, per: usize, mut call: impl FnMut()) {
+    for _ in 0..3 {
+        call();
+    }
+    let mut best = f64::INFINITY;
+    let (mut calls, mut allocations, mut bytes) = (0u64, 0, 0);
+    for _ in 0..ROUNDS {
+        let (allocations_before, bytes_before) = (counting::allocations(), counting::bytes());
+        let begun = Instant::now();
+        let mut in_round = 0u32;
+        while begun.elapsed() < ROUND {
+            call();
+            in_round += 1;
+        }
+        let nanos = begun.elapsed().as_secs_f64() * 1e9;
+        best = best.min(nanos / f64::from(in_round));
+        allocations += counting::allocations() - allocations_before;
+        bytes += counting::bytes() - bytes_before;
+        calls += u64::from(in_round);
+    }
+    let operations = calls as f64 * per as f64;
+    println!(
+        "{name:44} {:>10.0} {:>12.2} {:>14.0}",
+        best / per as f64,
+        allocations as f64 / operations,
+        bytes as f64 / operations
+    );
+}

@@ -1,0 +1,173 @@
+//! The pure core with two users who are logged in, on a store in memory: what is left when sockets, TLS and disk are
+//! taken away.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use redb::backends::InMemoryBackend;
+use stonechat::server::{Command, Input, Moment, Server};
+use stonechat::state::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output, Settings};
+use stonechat::store::Store;
+use stonechat::stream::{Entropy, ScramHash, TlsFacts, sasl};
+use stonechat::xmpp::Timestamp;
+
+pub const ROMEO: ConnectionId = ConnectionId(1);
+pub const JULIET: ConnectionId = ConnectionId(2);
+
+const START: Timestamp = Timestamp(1_790_000_000_000);
+const CACHE_BYTES: usize = 8 << 20;
+const HEADER: &str = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
+xmlns:stream='http://etherx.jabber.org/streams'>";
+
+pub struct World {
+    pub store: Store,
+    server: Server,
+    out: Outbox,
+}
+
+/// Ids need not be hard to guess here, only to differ.
+struct Counter(u8);
+
+impl Entropy for Counter {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            self.0 = self.0.wrapping_mul(5).wrapping_add(3);
+            *byte = self.0;
+        }
+    }
+}
+
+impl World {
+    /// Romeo and Juliet, both available.
+    pub fn new() -> World {
+        let store = Store::open_backend(InMemoryBackend::new(), CACHE_BYTES).expect("a store");
+        let mut settings = Settings::new("localhost");
+        settings.scram_iterations = 1;
+        let mut tx = store.begin();
+        let server = Server::new(settings, Box::new(Counter(1)), &mut tx, now()).expect("a server");
+        if let Some(commit) = tx.finish() {
+            commit.run().expect("a first commit");
+        }
+        let mut world = World {
+            store,
+            server,
+            out: Outbox::default(),
+        };
+        for (connection, name) in [(ROMEO, "romeo"), (JULIET, "juliet")] {
+            world.log_in(connection, name);
+        }
+        world
+    }
+
+    fn log_in(&mut self, connection: ConnectionId, name: &str) {
+        let command = Command::UserAdd {
+            name: name.to_owned(),
+            password: name.to_owned(),
+        };
+        self.one(Input::Command {
+            job: JobId(u64::MAX),
+            command,
+        });
+        self.one(Input::Opened {
+            connection,
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            direct_tls: true,
+        });
+        let facts = TlsFacts {
+            exporter: Some([7; 32]),
+            end_point: None,
+            server_name: None,
+            version_1_3: true,
+        };
+        self.one(Input::Secured { connection, facts });
+        let plain = STANDARD.encode(format!("\0{name}\0{name}"));
+        for text in [
+            HEADER,
+            &format!(
+                "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>"
+            ),
+            HEADER,
+            "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>",
+            "<presence/>",
+        ] {
+            let bytes = text.as_bytes();
+            self.one(Input::Bytes { connection, bytes });
+        }
+    }
+
+    /// One input as a batch of its own, with what it leads to.
+    fn one(&mut self, input: Input<'_>) {
+        let mut tx = self.store.begin();
+        let mut out = Outbox::default();
+        self.server
+            .step(now(), input, &mut tx, &mut out)
+            .expect("a step");
+        if let Some(commit) = tx.finish() {
+            commit.run().expect("a commit");
+        }
+        for output in out.outputs {
+            if let Output::Hash { job, work } = output {
+                let result = hash(&work);
+                self.one(Input::Hashed { job, result });
+            }
+        }
+    }
+
+    /// A batch of stanzas as the driver makes it: so many steps, one commit, the outputs at the end. How many bytes it
+    /// sends to clients.
+    pub fn batch<'b>(
+        &mut self,
+        from: ConnectionId,
+        stanzas: impl Iterator<Item = &'b [u8]>,
+    ) -> usize {
+        let mut tx = self.store.begin();
+        for bytes in stanzas {
+            let input = Input::Bytes {
+                connection: from,
+                bytes,
+            };
+            self.server
+                .step(now(), input, &mut tx, &mut self.out)
+                .expect("a step");
+        }
+        tx.checkpoint_if_due().expect("a checkpoint");
+        if let Some(commit) = tx.finish() {
+            commit.run().expect("a commit");
+        }
+        let sent = self.out.bytes.len();
+        self.out.clear();
+        sent
+    }
+}
+
+pub fn message(hint: &str) -> String {
+    format!(
+        "<message to='juliet@localhost/r' type='chat' id='m1'><body>But, soft! what light through yonder window \
+         breaks? It is the east, and Juliet is the sun.</body>{hint}</message>"
+    )
+}
+
+pub const NO_STORE: &str = "<no-store xmlns='urn:xmpp:hints'/>";
+
+fn now() -> Moment {
+    Moment {
+        monotonic_ms: 0,
+        wall: START,
+    }
+}
+
+fn hash(work: &HashJob) -> Hashed {
+    match work {
+        HashJob::Compare {
+            password,
+            salt,
+            iterations,
+        } => Hashed::Compare(sasl::derive(password, salt, *iterations, ScramHash::Sha256)),
+        HashJob::New {
+            password,
+            salt,
+            iterations,
+        } => Hashed::New(sasl::new_credentials(password, *salt, *iterations)),
+    }
+}
