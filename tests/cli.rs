@@ -472,6 +472,55 @@ fn sighup_loads_the_certificate_again() {
     assert!(served, "the new certificate is served");
 }
 
+/// Whoever does not read is given up when the queue is full; nobody else notices.
+#[test]
+fn a_client_that_does_not_read_is_disconnected() {
+    const MESSAGES: usize = 2_000;
+    let dir = TestDir::new("overflow");
+    std::fs::write(
+        dir.0.join("stonechat.toml"),
+        "send_queue_bytes_max = 65536\n",
+    )
+    .unwrap();
+    let process = Process::start(&dir.0);
+    for name in ["alice", "bob"] {
+        operate(&dir.0, &["user", "add", name], "secret\n");
+    }
+    let mut alice = Simple::log_in(&process.access, "alice", "secret", "r").unwrap();
+    let mut bob = Simple::log_in(&process.access, "bob", "secret", "r").unwrap();
+    // Far more than the kernel's buffers of one connection hold.
+    let body = "x".repeat(8_000);
+    for _ in 0..MESSAGES {
+        alice
+            .send(&format!(
+                "<message to='bob@localhost/r' type='headline'><body>{body}</body></message>"
+            ))
+            .unwrap();
+    }
+    alice
+        .send("<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
+        .unwrap();
+    alice.until_answer("p").expect("alice is served on");
+    let got = std::iter::from_fn(|| bob.next().ok()).count();
+    assert!(got < MESSAGES, "bob got all {got}");
+}
+
+#[test]
+fn connections_over_the_limit_are_closed() {
+    for limit in ["connections_max", "connections_per_address_max"] {
+        let dir = TestDir::new("limit");
+        std::fs::write(dir.0.join("stonechat.toml"), format!("{limit} = 2\n")).unwrap();
+        let process = Process::start(&dir.0);
+        let connect = || std::net::TcpStream::connect(process.access.c2s).unwrap();
+        let admitted = [connect(), connect()];
+        assert_eq!(connect().read(&mut [0]).unwrap_or(0), 0, "{limit}");
+        for mut tcp in admitted {
+            std::io::Write::write_all(&mut tcp, b"</x>").unwrap();
+            assert!(tcp.read(&mut [0]).unwrap() > 0, "{limit}: the stream error");
+        }
+    }
+}
+
 /// unix(7): a socket's path has at most 107 bytes, a data directory's may have more.
 #[test]
 fn a_deep_data_directory_has_a_control_socket_too() {

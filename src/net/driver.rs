@@ -197,13 +197,10 @@ impl Driver {
                 self.commands.insert(job, Waiting { reply, is_status });
                 self.step(Input::Command { job, command }, tx)
             }
-            Arrival::Disk {
-                free_bytes,
-                total_bytes,
-            } => self.step(
+            Arrival::Disk(disk) => self.step(
                 Input::Disk {
-                    free_bytes,
-                    total_bytes,
+                    free_bytes: disk.free_bytes,
+                    total_bytes: disk.total_bytes,
                 },
                 tx,
             ),

@@ -9,6 +9,7 @@ use smol::Async;
 use smol::channel::Sender;
 
 use super::census::Admission;
+use super::memory::DiskBytes;
 use crate::server::Command;
 use crate::state::{ConnectionId, Hashed, JobId};
 use crate::stream::TlsFacts;
@@ -44,10 +45,7 @@ pub enum Arrival {
         command: Command,
         reply: Sender<Answer>,
     },
-    Disk {
-        free_bytes: u64,
-        total_bytes: u64,
-    },
+    Disk(DiskBytes),
     Shutdown,
 }
 

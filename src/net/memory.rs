@@ -12,13 +12,20 @@ pub fn memory_bytes() -> Option<u64> {
     field("/proc/self/smaps_rollup", "Pss:").or_else(|| field("/proc/self/status", "VmRSS:"))
 }
 
-/// Free (for this user) and total bytes of the disk a path is on.
-pub fn disk_bytes(path: &Path) -> std::io::Result<(u64, u64)> {
+/// Room on a disk.
+pub struct DiskBytes {
+    /// For this user.
+    pub free_bytes: u64,
+    pub total_bytes: u64,
+}
+
+/// The disk a path is on.
+pub fn disk_bytes(path: &Path) -> std::io::Result<DiskBytes> {
     let disk = rustix::fs::statvfs(path)?;
-    Ok((
-        disk.f_bavail.saturating_mul(disk.f_frsize),
-        disk.f_blocks.saturating_mul(disk.f_frsize),
-    ))
+    Ok(DiskBytes {
+        free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize),
+        total_bytes: disk.f_blocks.saturating_mul(disk.f_frsize),
+    })
 }
 
 /// Lets the process have as many open files as it may: each connection is one.

@@ -92,10 +92,7 @@ pub async fn certificate(shell: Rc<Shell>) {
 pub async fn disk(shell: Rc<Shell>, data: PathBuf) {
     loop {
         match disk_bytes(&data) {
-            Ok((free_bytes, total_bytes)) => shell.inbox.push(Arrival::Disk {
-                free_bytes,
-                total_bytes,
-            }),
+            Ok(disk) => shell.inbox.push(Arrival::Disk(disk)),
             Err(error) => log::warn!("disk.unknown error=\"{error}\""),
         }
         Timer::after(DISK_LOOK).await;
