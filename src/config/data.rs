@@ -2,7 +2,7 @@
 //!
 //! The domain is remembered in the file `domain` there when a server first starts, so that a renamed host does not
 //! orphan its accounts. A domain given explicitly that differs is refused while there are accounts.
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -100,12 +100,23 @@ pub fn remember_domain(
         (None, None) => default_domain(hostname),
     };
     let path = data.join(FILE);
-    std::fs::write(&path, format!("{domain}\n")).map_err(|error| StartError::File {
-        what: "remember the domain",
-        path,
-        error,
-    })?;
-    Ok(domain)
+    match write_whole(&path, &format!("{domain}\n")) {
+        Ok(()) => Ok(domain),
+        Err(error) => Err(StartError::File {
+            what: "remember the domain",
+            path,
+            error,
+        }),
+    }
+}
+
+/// Whole or not at all, also when the power fails.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = std::fs::File::create(&new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&new, path)
 }
 
 /// `<hostname>.local` (RFC 6762 §3), `localhost` where the host has no usable name.
