@@ -234,9 +234,7 @@ pub fn domainpart(text: &str) -> Result<Cow<'_, str>, JidError> {
         if is_plain(text, ascii) && !text.split('.').any(|label| label.starts_with("xn--")) {
             Cow::Borrowed(text)
         } else {
-            let (unicode, checked) = idna::domain_to_unicode(text);
-            checked.map_err(|_| JidError)?;
-            Cow::Owned(unicode)
+            Cow::Owned(u_labels(text)?)
         };
     let well_formed = |label: &str| {
         let ascii_ok = |c: char| {
@@ -257,6 +255,20 @@ pub fn domainpart(text: &str) -> Result<Cow<'_, str>, JidError> {
         return Err(JidError);
     }
     within_limits(prepared)
+}
+
+/// The domain in U-labels; refused if that is not its own preparation (an A-label whose content looks like one again).
+fn u_labels(text: &str) -> Result<String, JidError> {
+    let convert = |text: &str| {
+        let (unicode, checked) = idna::domain_to_unicode(text);
+        checked.map(|()| unicode).map_err(|_| JidError)
+    };
+    let unicode = convert(text)?;
+    if convert(&unicode)? == unicode {
+        Ok(unicode)
+    } else {
+        Err(JidError)
+    }
 }
 
 /// True for a text that every profile leaves as it is: not empty, within limits, and of such bytes only.
@@ -341,6 +353,7 @@ mod tests {
             "a@-x.example",
             "a@[::zz]",
             "a@exa<mple",
+            "a@xn--xn--bbcherc-k3e",
             &format!("{long}@example.com"),
             &format!("a@example.com/{long}"),
         ] {
