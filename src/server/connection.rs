@@ -8,22 +8,19 @@ use crate::stream::{AccountAnswer, Event, Stream, TlsFacts};
 use crate::xml::Element;
 use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError};
 
+use super::Server;
 use super::operator::Job;
 use super::timers::Timer;
-use super::{Server, iq};
-
-/// How long a silent peer has to answer a probe.
-const PROBE_MS_MAX: u64 = 60_000;
 
 /// A connection and what is known of it.
 pub struct Connection {
     pub stream: Stream,
     address: IpAddr,
     pub session: Option<SessionId>,
-    opened_ms: u64,
-    last_input_ms: u64,
+    pub opened_ms: u64,
+    pub last_input_ms: u64,
     /// A probe was sent and nothing came since.
-    probed: bool,
+    pub probed: bool,
 }
 
 impl Server {
@@ -76,7 +73,7 @@ impl Server {
     }
 
     /// Lets the stream go on until it has nothing more to say.
-    fn poll(
+    pub(super) fn poll(
         &mut self,
         now: Moment,
         id: ConnectionId,
@@ -346,85 +343,6 @@ impl Server {
             return Ok(());
         }
         super::session::end(&mut self.cx(now, tx, out), session)
-    }
-
-    pub(super) fn tick(
-        &mut self,
-        now: Moment,
-        tx: &mut Tx,
-        out: &mut Outbox,
-    ) -> Result<(), StoreError> {
-        while let Some(timer) = self.timers.take_due(now.monotonic_ms) {
-            match timer {
-                Timer::Negotiation(id) => self.check_negotiation(now, id),
-                Timer::Idle(id) => self.check_idle(now, id, tx, out),
-                Timer::ReleaseFailure(id) => {
-                    if let Some(connection) = self.connections.get_mut(&id) {
-                        connection.stream.release_failure();
-                    }
-                    self.poll(now, id, &[], tx, out)?;
-                }
-                Timer::Expire(session) => self.check_expiry(now, session),
-                Timer::Ask(session) => self.check_unacknowledged(now, session, out),
-                Timer::Upkeep => self.upkeep(now, tx)?,
-            }
-            self.end_streams(now, tx, out)?;
-        }
-        Ok(())
-    }
-
-    /// Total and idle time before a resource is bound.
-    fn negotiation_deadline(&self, opened_ms: u64, last_input_ms: u64) -> u64 {
-        let total = opened_ms + u64::from(self.state.settings.negotiation_seconds_max) * 1000;
-        let idle =
-            last_input_ms + u64::from(self.state.settings.negotiation_idle_seconds_max) * 1000;
-        total.min(idle)
-    }
-
-    fn check_negotiation(&mut self, now: Moment, id: ConnectionId) {
-        let Some(connection) = self.connections.get(&id) else {
-            return;
-        };
-        if connection.session.is_some() {
-            return;
-        }
-        let deadline = self.negotiation_deadline(connection.opened_ms, connection.last_input_ms);
-        if deadline > now.monotonic_ms {
-            self.timers.set(deadline, Timer::Negotiation(id));
-            return;
-        }
-        let error = StreamError::new(StreamCondition::ConnectionTimeout)
-            .text("Not logged in within the time allowed.");
-        self.state.ending.push((id, error));
-    }
-
-    /// A resource was bound: from now on silence is what is watched.
-    pub(super) fn watch_idle(&mut self, now: Moment, id: ConnectionId) {
-        self.timers.set(
-            now.monotonic_ms + u64::from(self.state.settings.idle_seconds_max) * 1000,
-            Timer::Idle(id),
-        );
-    }
-
-    /// RFC 6120 §4.6: a peer silent for long is asked for a sign of life (XEP-0199), then given up.
-    fn check_idle(&mut self, now: Moment, id: ConnectionId, tx: &mut Tx, out: &mut Outbox) {
-        let idle_ms = u64::from(self.state.settings.idle_seconds_max) * 1000;
-        let Some(connection) = self.connections.get_mut(&id) else {
-            return;
-        };
-        let quiet_since = connection.last_input_ms;
-        if connection.probed {
-            let error =
-                StreamError::new(StreamCondition::ConnectionTimeout).text("No answer to a ping.");
-            self.state.ending.push((id, error));
-        } else if quiet_since + idle_ms > now.monotonic_ms {
-            self.timers.set(quiet_since + idle_ms, Timer::Idle(id));
-        } else if let Some(session) = connection.session {
-            connection.probed = true;
-            self.timers
-                .set(now.monotonic_ms + PROBE_MS_MAX, Timer::Idle(id));
-            iq::ping(&mut self.cx(now, tx, out), session);
-        }
     }
 
     pub(super) fn drained(

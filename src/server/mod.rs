@@ -3,12 +3,14 @@
 
 mod connection;
 mod copies;
+mod deadlines;
 mod input;
 mod iq;
 mod management;
 mod message;
 mod operator;
 mod presence;
+mod probe;
 mod session;
 mod subscription;
 mod timers;

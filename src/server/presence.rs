@@ -4,13 +4,13 @@ use std::ops::Range;
 use crate::feature;
 use crate::state::{AvailablePresence, Cx, Fault, Session, SessionId, Urgency};
 use crate::store::{AccountId, Contact, LastActivity, StoreError, Subscription};
-use crate::xml::Writer;
 use crate::xmpp::{
     BareJid, Condition, Envelope, Jid, Presence, PresenceKind, StanzaError, ns, write_open,
 };
 
 use super::iq::require_not_blocked_by_sender;
 use super::message::write_stanza;
+use super::probe::{self, send_presence_of, send_session_presence};
 use super::{subscription, unseen};
 
 /// Entities one session can have sent directed presence to at a time.
@@ -38,7 +38,7 @@ pub fn from_session(cx: &mut Cx<'_>, session: SessionId, presence: Presence) -> 
                 | PresenceKind::Unsubscribed => {
                     subscription::outbound(cx, session, &presence, &to.to_bare())
                 }
-                PresenceKind::Probe => Ok(probe_from_session(cx, session, &to)?),
+                PresenceKind::Probe => Ok(probe::from_session(cx, session, &to)?),
                 PresenceKind::Available | PresenceKind::Unavailable | PresenceKind::Error => {
                     directed(cx, session, &presence, &to)
                 }
@@ -327,53 +327,6 @@ fn receive_presence_of_contacts(
     Ok(())
 }
 
-/// The current presence of all available sessions of an account, to one address. True if there was any.
-pub fn send_presence_of(cx: &mut Cx<'_>, account: &BareJid, to: &Jid) -> Result<bool, StoreError> {
-    let blocked = cx
-        .state
-        .sessions
-        .online(account)
-        .is_some_and(|online| online.blocked.matches(to));
-    if blocked {
-        return Ok(false);
-    }
-    let sessions = cx
-        .state
-        .sessions
-        .ids_where(account, |session| session.presence.is_some());
-    for session in &sessions {
-        send_session_presence(cx, *session, to)?;
-    }
-    Ok(!sessions.is_empty())
-}
-
-fn send_session_presence(cx: &mut Cx<'_>, id: SessionId, to: &Jid) -> Result<(), StoreError> {
-    let Some(session) = cx.state.sessions.get(id) else {
-        return Ok(());
-    };
-    let Some(presence) = &session.presence else {
-        return Ok(());
-    };
-    let from = Jid::from(session.jid.clone());
-    let envelope = Envelope {
-        from: Some(from.clone()),
-        to: Some(to.clone()),
-        id: presence.id.clone(),
-        lang: presence.lang.clone(),
-    };
-    let start = cx.out.bytes.len();
-    write_open(&mut cx.out.bytes, "presence", "", &envelope);
-    if presence.payload.is_empty() {
-        cx.out.bytes.extend_from_slice(b"/>");
-    } else {
-        cx.out.bytes.push(b'>');
-        cx.out.bytes.extend_from_slice(presence.payload.as_bytes());
-        cx.out.bytes.extend_from_slice(b"</presence>");
-    }
-    let stanza = start..cx.out.bytes.len();
-    deliver(cx, &from, to, stanza)
-}
-
 /// Unavailable from all available sessions of an account, to one address (§3.2.1, §3.3.3).
 pub fn send_unavailable_of(cx: &mut Cx<'_>, account: &BareJid, to: &Jid) -> Result<(), StoreError> {
     for id in cx
@@ -429,61 +382,6 @@ fn directed(cx: &mut Cx<'_>, id: SessionId, presence: &Presence, to: &Jid) -> Re
         }
     }
     Ok(send_to(cx, presence, to)?)
-}
-
-/// §4.3: a client's own probe is answered for its own session.
-fn probe_from_session(cx: &mut Cx<'_>, id: SessionId, to: &Jid) -> Result<(), StoreError> {
-    let Some(session) = cx.state.sessions.get(id) else {
-        return Ok(());
-    };
-    let (prober, prober_full) = (session.jid.to_bare(), Jid::from(session.jid.clone()));
-    let contact = to.to_bare();
-    if contact.domain() != cx.state.domain.domain() || contact.local().is_none() {
-        return Ok(());
-    }
-    let account = cx.account(&contact)?;
-    if !may_see(cx, account, &contact, &prober)? {
-        // §4.3.2: no subscription, or no such user, which looks the same.
-        answer_probe(cx, id, &contact, &prober, "unsubscribed");
-        return Ok(());
-    }
-    if !send_presence_of(cx, &contact, &prober_full)? {
-        answer_probe(cx, id, &contact, &prober, "unavailable");
-    }
-    Ok(())
-}
-
-fn answer_probe(
-    cx: &mut Cx<'_>,
-    session: SessionId,
-    contact: &BareJid,
-    prober: &BareJid,
-    kind: &str,
-) {
-    cx.send(session, |w: &mut Writer<'_>| {
-        w.open("presence")
-            .attr("from", contact.as_str())
-            .attr("to", prober.as_str())
-            .attr("type", kind)
-            .close();
-    });
-}
-
-/// True if `viewer` is subscribed to the presence of the account, or is the account itself.
-fn may_see(
-    cx: &Cx<'_>,
-    account: Option<AccountId>,
-    jid: &BareJid,
-    viewer: &BareJid,
-) -> Result<bool, StoreError> {
-    match account {
-        _ if jid == viewer => Ok(true),
-        Some(account) => Ok(cx
-            .tx
-            .contact(account, viewer)?
-            .is_some_and(|row| is_from(row.subscription))),
-        None => Ok(false),
-    }
 }
 
 /// Sends what handlers queued on behalf of accounts (roster removal, account deletion).

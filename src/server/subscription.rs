@@ -6,7 +6,8 @@ use crate::xmpp::{BareJid, Condition, Envelope, Presence, PresenceKind, write_op
 
 use super::iq::require_not_blocked_by_sender;
 use super::message::write_stanza;
-use super::presence::{is_from, is_to, send_presence_of, send_unavailable_of};
+use super::presence::{is_from, is_to, send_unavailable_of};
+use super::probe::send_presence_of;
 
 /// Bytes of a stored subscription request.
 const REQUEST_BYTES_MAX: usize = 8 << 10;

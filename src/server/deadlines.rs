@@ -1,0 +1,91 @@
+//! What happens when nothing happens: deadlines of negotiation, silent clients, timers as they come due.
+use crate::state::{ConnectionId, Moment, Outbox};
+use crate::store::{StoreError, Tx};
+use crate::xmpp::{StreamCondition, StreamError};
+
+use super::timers::Timer;
+use super::{Server, iq};
+
+/// How long a silent peer has to answer a probe.
+const PROBE_MS_MAX: u64 = 60_000;
+
+impl Server {
+    pub(super) fn tick(
+        &mut self,
+        now: Moment,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        while let Some(timer) = self.timers.take_due(now.monotonic_ms) {
+            match timer {
+                Timer::Negotiation(id) => self.check_negotiation(now, id),
+                Timer::Idle(id) => self.check_idle(now, id, tx, out),
+                Timer::ReleaseFailure(id) => {
+                    if let Some(connection) = self.connections.get_mut(&id) {
+                        connection.stream.release_failure();
+                    }
+                    self.poll(now, id, &[], tx, out)?;
+                }
+                Timer::Expire(session) => self.check_expiry(now, session),
+                Timer::Ask(session) => self.check_unacknowledged(now, session, out),
+                Timer::Upkeep => self.upkeep(now, tx)?,
+            }
+            self.end_streams(now, tx, out)?;
+        }
+        Ok(())
+    }
+
+    /// Total and idle time before a resource is bound.
+    pub(super) fn negotiation_deadline(&self, opened_ms: u64, last_input_ms: u64) -> u64 {
+        let total = opened_ms + u64::from(self.state.settings.negotiation_seconds_max) * 1000;
+        let idle =
+            last_input_ms + u64::from(self.state.settings.negotiation_idle_seconds_max) * 1000;
+        total.min(idle)
+    }
+
+    fn check_negotiation(&mut self, now: Moment, id: ConnectionId) {
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
+        if connection.session.is_some() {
+            return;
+        }
+        let deadline = self.negotiation_deadline(connection.opened_ms, connection.last_input_ms);
+        if deadline > now.monotonic_ms {
+            self.timers.set(deadline, Timer::Negotiation(id));
+            return;
+        }
+        let error = StreamError::new(StreamCondition::ConnectionTimeout)
+            .text("Not logged in within the time allowed.");
+        self.state.ending.push((id, error));
+    }
+
+    /// A resource was bound: from now on silence is what is watched.
+    pub(super) fn watch_idle(&mut self, now: Moment, id: ConnectionId) {
+        self.timers.set(
+            now.monotonic_ms + u64::from(self.state.settings.idle_seconds_max) * 1000,
+            Timer::Idle(id),
+        );
+    }
+
+    /// RFC 6120 §4.6: a peer silent for long is asked for a sign of life (XEP-0199), then given up.
+    fn check_idle(&mut self, now: Moment, id: ConnectionId, tx: &mut Tx, out: &mut Outbox) {
+        let idle_ms = u64::from(self.state.settings.idle_seconds_max) * 1000;
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let quiet_since = connection.last_input_ms;
+        if connection.probed {
+            let error =
+                StreamError::new(StreamCondition::ConnectionTimeout).text("No answer to a ping.");
+            self.state.ending.push((id, error));
+        } else if quiet_since + idle_ms > now.monotonic_ms {
+            self.timers.set(quiet_since + idle_ms, Timer::Idle(id));
+        } else if let Some(session) = connection.session {
+            connection.probed = true;
+            self.timers
+                .set(now.monotonic_ms + PROBE_MS_MAX, Timer::Idle(id));
+            iq::ping(&mut self.cx(now, tx, out), session);
+        }
+    }
+}
