@@ -56,9 +56,7 @@ impl Server {
             self.state
                 .ending
                 .extend(connection.map(|connection| (connection, error)));
-        } else if self.state.sessions.of(account_jid).count()
-            >= self.state.settings.sessions_per_account_max
-        {
+        } else if !self.make_room(now, account_jid, tx, out)? {
             // §7.6.2.1
             let error = StanzaError::new(Condition::ResourceConstraint)
                 .text("Too many sessions of this account.");
@@ -73,6 +71,28 @@ impl Server {
         self.watch_idle(now, id);
         log::info!("session.bound jid={jid}");
         Ok(())
+    }
+
+    /// Whether the account may have one more session; one that is away (XEP-0198) gives its place to one that is here.
+    fn make_room(
+        &mut self,
+        now: Moment,
+        account: &BareJid,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<bool, StoreError> {
+        let sessions = &self.state.sessions;
+        if sessions.of(account).count() < self.state.settings.sessions_per_account_max {
+            return Ok(true);
+        }
+        let away = sessions
+            .of(account)
+            .find(|session| session.connection.is_none());
+        let Some(away) = away.map(|session| session.id) else {
+            return Ok(false);
+        };
+        end(&mut self.cx(now, tx, out), away)?;
+        Ok(true)
     }
 
     fn refuse_bind(&mut self, id: ConnectionId, error: StanzaError) {
