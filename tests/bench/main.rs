@@ -5,6 +5,7 @@
 #![allow(clippy::as_conversions, clippy::indexing_slicing)]
 
 mod client;
+mod disk;
 mod process;
 mod report;
 mod scan;
@@ -15,8 +16,7 @@ mod swarm;
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -280,7 +280,7 @@ fn describe_machine(options: &Options, dir: &Path, report: &mut Report) -> Outco
             "full"
         },
     );
-    let mut times = fdatasync_times(&dir.join("fdatasync"), if options.quick { 50 } else { 300 })?;
+    let mut times = disk::fdatasync_times(dir, if options.quick { 50 } else { 300 })?;
     let total: f64 = times.iter().sum();
     report.fact(
         "fdatasync per second",
@@ -291,19 +291,4 @@ fn describe_machine(options: &Options, dir: &Path, report: &mut Report) -> Outco
         format!("{:.3}", scenario::percentile(&mut times, 0.5) * 1e3),
     );
     Ok(())
-}
-
-/// The disk's own speed: append 4 KiB, wait until they are durable.
-fn fdatasync_times(path: &Path, rounds: usize) -> Outcome<Vec<f64>> {
-    let mut file = File::create(path)?;
-    let block = [7; 4096];
-    let mut times = Vec::with_capacity(rounds);
-    for _ in 0..rounds {
-        file.write_all(&block)?;
-        let begun = Instant::now();
-        file.sync_data()?;
-        times.push(begun.elapsed().as_secs_f64());
-    }
-    fs::remove_file(path)?;
-    Ok(times)
 }

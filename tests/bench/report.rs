@@ -201,7 +201,8 @@ impl Row {
             Better::Less => other / one,
             Better::Neither => return None,
         };
-        times.is_finite().then_some(times)
+        // Of nothing there is no ratio.
+        (times.is_finite() && times > 0.0).then_some(times)
     }
 }
 

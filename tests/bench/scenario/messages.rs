@@ -4,10 +4,10 @@ use std::thread;
 use std::time::Duration;
 
 use super::traffic::{Load, Measured, Plan, pairs, run};
-use super::{KIB, Stage};
-use crate::Outcome;
+use super::{KIB, MILLIS, Stage, percentile};
 use crate::report::Figure;
 use crate::server::{Kind, Running};
+use crate::{Outcome, disk};
 
 const NO_LIMIT: u64 = u64::MAX;
 /// Lets late writes reach the kernel before they are counted.
@@ -18,6 +18,7 @@ pub fn messages(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
     let mut lanes = pairs(stage, &server, 0, 50)?;
     let mut figures = Vec::new();
     let alone = stage.pick(2_000, 300);
+    figures.push(fdatasync(stage)?);
     let runs: &[(&str, Load, usize, usize)] = &[
         ("alone, archived", Load::Archived, 1, 1),
         ("alone, no-store", Load::Unstored, 1, 1),
@@ -44,6 +45,18 @@ pub fn messages(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
     }
     stage.clients.close_all();
     Ok(figures)
+}
+
+/// Measured again beside each server, for what else uses the disk slows both.
+fn fdatasync(stage: &Stage<'_>) -> Outcome<Figure> {
+    let mut times = disk::fdatasync_times(&stage.dir, stage.pick(300, 50))?;
+    let millis = percentile(&mut times, 0.5) * MILLIS;
+    Ok(Figure::note(
+        "messages",
+        "the disk's fdatasync before, p50",
+        "ms",
+        millis,
+    ))
 }
 
 pub fn pings(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {

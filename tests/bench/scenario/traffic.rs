@@ -12,7 +12,10 @@ use crate::server::{Kind, Running, user};
 use crate::swarm::{LinkId, Swarm};
 use crate::{Outcome, scan};
 
-const STALLED: Duration = Duration::from_secs(30);
+const STALLED: Duration = Duration::from_secs(120);
+/// A slow server with many senders answers in bursts further apart than a phase is long; then it lasts until half of what
+/// is on its way has come, so much longer at most.
+const PHASE_MAX: Duration = Duration::from_secs(90);
 const LATENCIES_MAX: usize = 4_000_000;
 const BODY: &str =
     "But, soft! what light through yonder window breaks? It is the east, and Juliet is the sun.";
@@ -149,13 +152,20 @@ pub fn run(
             server.check()?;
             return Err(format!("{} stanzas never arrived", traffic.on_their_way()).into());
         }
-        if !is_warm && now - begun >= plan.warm {
+        let turnover = (lanes.len() * plan.window / 2) as u64;
+        let phase_over = |since: Instant, length: Duration, received: u64| {
+            let lasted = now - since;
+            lasted >= length && (received >= turnover || lasted >= length + PHASE_MAX)
+        };
+        if !is_warm && phase_over(begun, plan.warm, traffic.received) {
             is_warm = true;
             traffic.latencies.clear();
             first = Mark::now(server, &traffic);
         }
         let all_there = traffic.is_full() && traffic.on_their_way() == 0;
-        if last.is_none() && (all_there || now - begun >= plan.warm + plan.measure) {
+        let measured = traffic.received - first.received;
+        if last.is_none() && (all_there || is_warm && phase_over(first.at, plan.measure, measured))
+        {
             traffic.is_over = true;
             last = Some(Mark::now(server, &traffic));
         }
