@@ -135,7 +135,7 @@ impl Server {
                 account,
                 id: name,
                 h,
-            } => self.resume(now, id, &account, (&name, h), tx, out)?,
+            } => self.resume_requested(now, id, &account, (&name, h), tx, out)?,
             Event::Nonza(element) => self.nonza(now, id, &element, tx, out),
             Event::Whitespace => {}
             Event::Closed(error) => self.stream_closed(now, id, error, tx, out)?,
