@@ -248,6 +248,7 @@ impl TlsSession {
             end_point: handshake.identity.end_point.clone(),
             server_name: handshake.server_name,
             version_1_3,
+            early: false,
         }
     }
 

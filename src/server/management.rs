@@ -2,6 +2,7 @@
 //! that say they are inactive.
 use crate::state::{ASK, ConnectionId, Cx, Held, Management, Moment, Outbox, SessionId, TooHigh};
 use crate::store::{ArchiveId, StoreError, Tx};
+use crate::stream::{EnableRequest, enable_request};
 use crate::xml::{Element, ElementRef, Writer};
 use crate::xmpp::{BareJid, Condition, IqKind, Stanza, StreamCondition, StreamError, ns};
 
@@ -236,7 +237,7 @@ impl Server {
 }
 
 /// XEP-0352 §4.2: what was held goes out before anything that answers the client.
-fn client_state(cx: &mut Cx<'_>, session: SessionId, active: bool) {
+pub fn client_state(cx: &mut Cx<'_>, session: SessionId, active: bool) {
     if active {
         cx.release_held(session);
     }
@@ -255,7 +256,7 @@ fn enable_requested(
     session: SessionId,
     request: ElementRef<'_>,
 ) -> Result<(), StreamError> {
-    let enabled = enable(cx, session, request);
+    let enabled = enable(cx, session, enable_request(request));
     let connection = cx
         .state
         .sessions
@@ -275,19 +276,17 @@ fn enable_requested(
 pub fn enable(
     cx: &mut Cx<'_>,
     session: SessionId,
-    request: ElementRef<'_>,
+    request: EnableRequest,
 ) -> Result<Enabled, Condition> {
-    let wants_resumption = matches!(request.attribute("resume").as_deref(), Some("true" | "1"));
+    let wants_resumption = request.resume;
     let id = cx.new_secret_id();
     let known = cx.state.sessions.get_mut(session);
     let known = known.ok_or(Condition::InternalServerError)?;
     if known.management.is_some() {
         return Err(Condition::UnexpectedRequest);
     }
-    let asked = request
-        .attribute("max")
-        .and_then(|max| max.parse::<u32>().ok());
-    let seconds = asked
+    let seconds = request
+        .max
         .unwrap_or(RESUME_SECONDS_DEFAULT)
         .min(RESUME_SECONDS_MAX);
     let mut management = Management::default();
