@@ -54,7 +54,7 @@ pub struct Core {
     memory: Memory,
     store: Option<Store>,
     server: Option<Server>,
-    settings: Settings,
+    pub settings: Settings,
     cutting: Cutting,
     now_ms: u64,
     seed: u64,

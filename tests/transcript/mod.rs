@@ -3,6 +3,7 @@
 //! binary over TLS. The format is told in `tests/transcripts/README.md`.
 
 pub mod client;
+pub mod computed;
 pub mod core;
 pub mod matcher;
 pub mod prng;

@@ -377,6 +377,14 @@ impl Stage for Real {
             {
                 connected.bound = true;
             }
+            let inline = [("bound", "urn:xmpp:bind:0"), ("resumed", "urn:xmpp:sm:3")];
+            if root.is("success", "urn:xmpp:sasl:2")
+                && inline
+                    .iter()
+                    .any(|(name, ns)| root.child(name, ns).is_some())
+            {
+                connected.bound = true;
+            }
             if root.name() == "proceed" {
                 let Link::Plain(tcp) = &mut connected.link else {
                     panic!("TLS in TLS")
@@ -445,6 +453,8 @@ impl Stage for Real {
     fn wait(&mut self, _ms: u64) {
         panic!("the clock of a real server is not ours to move");
     }
+
+    fn set(&mut self, _key: &str, _value: &str) {}
 
     fn disk(&mut self, _low: bool) {
         panic!("the disk of a real server is not ours to fill");
