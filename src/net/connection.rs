@@ -250,10 +250,19 @@ impl Connection {
                     let facts = Box::new(facts);
                     shell.inbox.push(Arrival::Secured { connection, facts });
                 }
-                let chunk = match plaintext.is_empty() {
-                    true => Reading::Nothing,
-                    false => self.push_chunk(shell, &plaintext),
-                };
+                let (early, rest) = plaintext
+                    .split_at_checked(outcome.early_bytes)
+                    .unwrap_or((&plaintext, &[]));
+                let mut chunk = Reading::Nothing;
+                if !early.is_empty() {
+                    chunk = self.push_chunk(shell, early);
+                }
+                if outcome.handshake_done {
+                    shell.inbox.push(Arrival::HandshakeDone { connection });
+                }
+                if !rest.is_empty() {
+                    chunk = self.push_chunk(shell, rest);
+                }
                 match outcome.peer_closed {
                     true => Reading::End,
                     false => chunk,

@@ -188,6 +188,9 @@ impl Driver {
                 let facts = *facts;
                 self.step(Input::Secured { connection, facts }, tx)
             }
+            Arrival::HandshakeDone { connection } => {
+                self.step(Input::HandshakeDone { connection }, tx)
+            }
             Arrival::Drained { connection } => self.step(Input::Drained { connection }, tx),
             Arrival::Hashed { job, result } => self.step(Input::Hashed { job, result }, tx),
             Arrival::Command { command, reply } => {
@@ -377,7 +380,8 @@ impl Driver {
             .sum();
         let memory = memory_bytes().map_or("unknown".to_string(), |bytes| bytes.to_string());
         format!(
-            "\nmemory bytes {memory}\nstore bytes  {}\ncommits      {}\nqueue bytes  {} in, {unsent} out\ncertificate  {}",
+            "\nmemory bytes {memory}\ntls sessions {} bytes\nstore bytes  {}\ncommits      {}\nqueue bytes  {} in, {unsent} out\ncertificate  {}",
+            self.shell.identities.current().session_bytes(),
             self.store.file_bytes(),
             self.commits,
             self.shell.inbox.bytes(),

@@ -46,7 +46,7 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     let mut listeners = listen::listen(&config.c2s, "c2s", false)?;
     listeners.extend(listen::listen(&config.c2s_tls, "c2s_tls", true)?);
     let (cert, key) = certificate::locate(config, &domain, &host)?;
-    let identities = Identities::load(cert, key)?;
+    let identities = Identities::load(cert, key, config.settings.early_data)?;
     let signals = watch::signals()?;
     let operators = control::listen(data)?;
     let (hashed, results) = smol::channel::unbounded();
