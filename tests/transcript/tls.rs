@@ -120,16 +120,21 @@ impl Access {
     pub fn wrap(&self, tcp: TcpStream) -> StreamOwned<ClientConnection, TcpStream> {
         tcp.set_read_timeout(Some(PATIENCE)).expect("set a timeout");
         tcp.set_nodelay(true).expect("no delay");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let config = Arc::new(self.client_config());
+        let connection = ClientConnection::new(config, name).expect("a client");
+        StreamOwned::new(connection, tcp)
+    }
+
+    /// Trusts this server's certificate and no other.
+    pub fn client_config(&self) -> ClientConfig {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .expect("versions")
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Pinned(self.certificate.clone(), provider)))
-            .with_no_client_auth();
-        let name = ServerName::try_from("localhost").expect("a name");
-        let connection = ClientConnection::new(Arc::new(config), name).expect("a client");
-        StreamOwned::new(connection, tcp)
+            .with_no_client_auth()
     }
 }
 
