@@ -5,7 +5,7 @@ use crate::state::{ConnectionId, Cx, Moment, Outbox, SessionClient, SessionId};
 use crate::store::{AccountId, ArchiveId, Client, ClientKey, FastToken, StoreError, Tx};
 use crate::stream::{
     AccountAnswer, BindRequest, FastCandidate, FastStanding, Hashes, Login, Offer, Outcome, Proof,
-    Request, ResumeRequest, ScramHash, Slot, TokenAnswer, TokenScheme, Upgrade, UserAgent,
+    Request, ResumeRequest, ScramHash, Slot, Upgrade, UserAgent,
 };
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, FullJid, SaslCondition, Timestamp, ns};
@@ -13,9 +13,10 @@ use crate::xmpp::{BareJid, FullJid, SaslCondition, Timestamp, ns};
 use super::Server;
 use super::management::{self, ResumeOutcome};
 use super::session::usable_account;
+use super::token;
 
 /// A client that is seen again is written down no more often than this.
-const NOTE_SEEN_MS: i64 = 3_600_000;
+pub const NOTE_SEEN_MS: i64 = 3_600_000;
 
 /// How a token of XEP-0484 is used.
 pub struct FastUse {
@@ -137,20 +138,6 @@ impl Server {
         Ok(())
     }
 
-    pub(super) fn answer_token(
-        &mut self,
-        _now: Moment,
-        id: ConnectionId,
-        _scheme: TokenScheme,
-        _token: &str,
-        _tx: &Tx,
-    ) -> Result<(), StoreError> {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.stream.token(TokenAnswer::Invalid);
-        }
-        Ok(())
-    }
-
     pub(super) fn authenticated(
         &mut self,
         now: Moment,
@@ -244,7 +231,8 @@ impl Server {
         match (session, self.connections.get_mut(&id)) {
             (Some(session), _) => {
                 let mut cx = self.cx(now, tx, out);
-                note_client(&mut cx, session, &request.agent)?;
+                let by_password = login.proof == Proof::Password;
+                note_client(&mut cx, session, &request.agent, by_password)?;
             }
             (None, Some(connection)) => connection.client = client,
             (None, None) => {}
@@ -429,11 +417,15 @@ pub fn note_client(
     cx: &mut Cx<'_>,
     session: SessionId,
     agent: &UserAgent,
+    by_password: bool,
 ) -> Result<(), StoreError> {
     let Some(known) = cx.state.sessions.get(session) else {
         return Ok(());
     };
     let (account, client) = (known.account, known.client.clone());
+    if client.grant.is_some() {
+        return token::note_use(cx, session);
+    }
     let Some(key) = client.key else {
         return Ok(());
     };
@@ -442,15 +434,12 @@ pub fn note_client(
     let mut noted = stored.clone().unwrap_or(Client {
         first_seen: now,
         last_seen: now,
-        proofs: Default::default(),
+        knows_password: false,
         software: String::new(),
         uri: String::new(),
         device: String::new(),
     });
-    match client.grant {
-        Some(_) => noted.proofs.grant = true,
-        None => noted.proofs.password = true,
-    }
+    noted.knows_password |= by_password;
     for (noted, told) in [
         (&mut noted.software, &agent.software),
         (&mut noted.uri, &agent.uri),

@@ -1,6 +1,7 @@
 //! The order of things: one step per input, no waiting. `step` dispatches; each way of a stanza is a function of its own
 //! file that reads from top to bottom.
 
+mod access;
 mod connection;
 mod copies;
 mod deadlines;
@@ -15,6 +16,7 @@ mod probe;
 mod session;
 mod subscription;
 mod timers;
+mod token;
 mod unseen;
 mod upkeep;
 
@@ -93,6 +95,8 @@ impl Server {
                 after_reply: Vec::new(),
                 expiring: Vec::new(),
                 unasked: Vec::new(),
+                removals: Vec::new(),
+                password_changes: Vec::new(),
                 ending: Vec::new(),
             },
             entropy,
@@ -138,6 +142,7 @@ impl Server {
             Input::Tick => self.tick(now, tx, out)?,
             Input::Shutdown => self.shutdown(now, tx, out)?,
         }
+        self.change_accounts(now, tx, out)?;
         self.end_streams(now, tx, out)?;
         self.watch_unacknowledged(now);
         Ok(())

@@ -53,7 +53,7 @@ impl Server {
         match opened {
             Ok(session) => {
                 let mut cx = self.cx(now, tx, out);
-                login::note_client(&mut cx, session, &UserAgent::default())?;
+                login::note_client(&mut cx, session, &UserAgent::default(), true)?;
                 let jid = cx
                     .state
                     .sessions

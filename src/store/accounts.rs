@@ -7,7 +7,7 @@ use super::schema::{
     ACCOUNTS, ARCHIVE_PREFERENCES, BLOCKED, CREDENTIALS, LAST_ACTIVITY, META, META_NEXT_ACCOUNT,
     PRIVATE_XML, PURGE, ROSTER, ROSTER_LOG, ROSTER_VERSIONS, UNSEEN_FROM, VCARDS,
 };
-use super::{StoreError, Tx, Writing, clients, texts_of};
+use super::{StoreError, Tx, Writing, clients, grants, texts_of};
 
 /// Number of an account; never reused, also not after deletion. First part of every key of its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,6 +99,7 @@ impl Tx {
         txn.open_table(ACCOUNTS)?.remove(name)?;
         txn.open_table(CREDENTIALS)?.remove(id.0)?;
         clients::remove_all(txn, id)?;
+        grants::remove_all(txn, id)?;
         txn.open_table(VCARDS)?.remove(id.0)?;
         txn.open_table(LAST_ACTIVITY)?.remove(id.0)?;
         txn.open_table(ARCHIVE_PREFERENCES)?.remove(id.0)?;

@@ -5,6 +5,7 @@ mod archive;
 mod clients;
 mod codec;
 mod error;
+mod grants;
 mod index;
 mod personal;
 mod retention;
@@ -31,8 +32,9 @@ pub use archive::{
     ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, DefaultPolicy, Direction, Owner,
     Record, Stored,
 };
-pub use clients::{CLIENTS_MAX, Client, ClientKey, FastToken, FastTokens, ProofsSeen};
+pub use clients::{CLIENTS_MAX, Client, ClientKey, FastToken, FastTokens};
 pub use error::StoreError;
+pub use grants::{APP_TOKENS_MAX, AppToken, OauthGrant};
 pub use personal::LastActivity;
 pub use roster::{Contact, RosterChange, Subscription};
 pub use thread::StorageThread;

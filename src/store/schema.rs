@@ -48,6 +48,12 @@ pub(super) const CLIENTS: TableDefinition<AccountText, &[u8]> = TableDefinition:
 pub(super) const FAST_TOKENS: TableDefinition<(u32, &str, &str), &[u8]> =
     TableDefinition::new("fast_tokens");
 
+/// (Account, token) -> a token made for an app.
+pub(super) const APP_TOKENS: TableDefinition<AccountText, &[u8]> =
+    TableDefinition::new("app_tokens");
+/// Account -> what its X-OAUTH tokens are signed with.
+pub(super) const OAUTH_GRANTS: TableDefinition<u32, &[u8]> = TableDefinition::new("oauth_grants");
+
 pub(super) const META_SCHEMA: &str = "schema";
 pub(super) const META_NEXT_ACCOUNT: &str = "next_account";
 /// No id at or above this was ever given away, except those of stanzas still there.
@@ -130,6 +136,8 @@ fn create_tables(txn: &WriteTransaction) -> Result<(), StoreError> {
 fn add_clients(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(CLIENTS)?;
     txn.open_table(FAST_TOKENS)?;
+    txn.open_table(APP_TOKENS)?;
+    txn.open_table(OAUTH_GRANTS)?;
     let mut table = txn.open_table(CREDENTIALS)?;
     let rows: Vec<(u32, Vec<u8>)> = table
         .iter()?

@@ -33,6 +33,8 @@ pub enum Line {
     Disk(bool),
     /// `operator user del romeo`
     Operator(Vec<String>),
+    /// `answer token $token …`: what the operator read, word by word.
+    Answer(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +87,7 @@ fn parse_line(number: usize, line: &str) -> Line {
         "restart" => Line::Restart,
         "wait" => Line::Wait(duration_ms(rest)),
         "disk" => Line::Disk(rest == "low"),
+        "answer" => Line::Answer(rest.into()),
         "operator" => Line::Operator(rest.split(' ').map(str::to_string).collect()),
         "set" => {
             let (key, value) = rest
