@@ -5,6 +5,7 @@ mod archive;
 mod blocking;
 mod capabilities;
 mod carbons;
+mod client_state;
 mod contact_addresses;
 mod core;
 mod disco;
@@ -26,6 +27,7 @@ pub use capabilities::{
     session_ended as capabilities_session_ended,
 };
 pub use carbons::{NS as CARBONS_NS, eligible as carbons_eligible};
+pub use client_state::{message_urgency, presence_urgency};
 pub use last_activity::require_may_ask as require_may_ask_last_activity;
 pub use roster::push as push_roster;
 pub use spec::{Spec, Support, specification_table};
@@ -51,6 +53,7 @@ pub const FEATURES: &[&Feature] = &[
     &ping::FEATURE,
     &time::FEATURE,
     &carbons::FEATURE,
+    &client_state::FEATURE,
     &archive::FEATURE,
     &no_reply::FEATURE,
 ];

@@ -92,12 +92,11 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
 }
 
 fn start(config: &Config, domain: &str, tx: &mut Tx, clock: Clock) -> Result<Server, StoreError> {
-    Server::new(
-        config.settings_for(domain),
-        Box::new(SystemEntropy::new()),
-        tx,
-        clock.now(),
-    )
+    let start = clock.now();
+    let entropy = Box::new(SystemEntropy::new());
+    let mut server = Server::new(config.settings_for(domain), entropy, tx, start)?;
+    server.begin(start, tx)?;
+    Ok(server)
 }
 
 fn spawn(shell: &Rc<Shell>, task: impl Future<Output = ()> + 'static) {

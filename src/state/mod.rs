@@ -10,19 +10,27 @@ mod moment;
 mod outbox;
 mod sessions;
 mod settings;
+mod sleep;
 mod throttle;
+mod uncopied;
 
 pub use archive_ids::ArchiveIds;
 pub use block_list::BlockList;
 pub use capabilities::{CLIENT_FEATURES_MAX, Capabilities, CapsId};
-pub use client_state::{Held, Urgency};
+pub use client_state::{Held, HeldStanza, Kind, Replaces, Urgency};
 pub use cx::{ASK, Cx, Fault};
-pub use management::{Management, TooHigh, Unacknowledged};
+pub use management::{
+    CONNECTED_BYTES_MAX, DETACHED_BYTES_MAX, Form, Keep, Management, STORED_BYTES_MAX, TooHigh,
+    received_id,
+};
 pub use moment::Moment;
 pub use outbox::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
-pub use sessions::{AvailablePresence, Online, Session, SessionId, Sessions};
+pub use sessions::{
+    AvailablePresence, Online, PresenceDetails, Session, SessionId, Sessions, Stored,
+};
 pub use settings::Settings;
 pub use throttle::Throttle;
+pub use uncopied::Uncopied;
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -46,10 +54,12 @@ pub struct State {
     pub queued_presence: Vec<QueuedPresence>,
     /// Stanzas that follow the reply of the request being handled.
     pub after_reply: Vec<(SessionId, Range<usize>)>,
-    /// Sessions to end: their unacknowledged stanzas passed the limit, or their account is gone.
+    /// Sessions to end: their unacknowledged stanzas passed the limit, their time is over, or their account is gone.
     pub expiring: Vec<SessionId>,
     /// Sessions that were given something to be acknowledged.
     pub unasked: Vec<SessionId>,
+    /// Sessions whose queues have grown too large for memory.
+    pub spilling: Vec<SessionId>,
     /// Streams that the step's handlers want ended, with the reason for their peers.
     pub ending: Vec<(ConnectionId, StreamError)>,
 }

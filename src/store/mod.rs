@@ -10,6 +10,7 @@ mod retention;
 mod roster;
 mod schema;
 mod stanza;
+mod suspended;
 mod thread;
 mod unseen;
 
@@ -33,6 +34,7 @@ pub use archive::{
 pub use error::StoreError;
 pub use personal::LastActivity;
 pub use roster::{Contact, RosterChange, Subscription};
+pub use suspended::{HeldRow, QueueRow, Suspended, SuspendedId, SuspendedPresence};
 pub use thread::StorageThread;
 
 use index::Memory;
