@@ -4,9 +4,10 @@ use std::rc::Rc;
 
 use crate::state::{
     AvailablePresence, BlockList, CONNECTED_BYTES_MAX, CapsId, Cx, Held, Management, Moment,
-    Online, Outbox, Output, Session, SessionId, Stored,
+    Online, Outbox, Output, Session, SessionClient, SessionId, Stored,
 };
-use crate::store::{ArchiveId, StoreError, Suspended, SuspendedId, Tx};
+use crate::store::{ArchiveId, ClientKey, StoreError, Suspended, SuspendedId, Tx};
+use crate::stream::Grant;
 use crate::xmpp::{FullJid, Jid, StreamCondition, StreamError};
 
 use super::timers::Timer;
@@ -190,7 +191,16 @@ fn restored(
 ) -> Result<SessionId, StoreError> {
     let blocked = BlockList::new(tx.blocked(id.account)?);
     let archive_preferences = Rc::new(tx.archive_preferences(id.account)?);
-    let session = sessions.restore(jid.clone(), id.account, || Online {
+    let client = SessionClient {
+        key: row.client.as_deref().map(|key| ClientKey(key.into())),
+        grant: row.grant.as_ref().map(|(id, restricted)| {
+            Rc::new(Grant {
+                id: id.as_str().into(),
+                restricted: *restricted,
+            })
+        }),
+    };
+    let session = sessions.restore(jid.clone(), id.account, client, || Online {
         account: id.account,
         sessions: Vec::new(),
         blocked,

@@ -2,6 +2,7 @@
 //! inactive. How sessions come back is in `resumption`, how they go in `giving_up`, how they sleep in `hibernation`.
 use crate::state::{ConnectionId, Cx, Held, Management, Moment, Outbox, SessionId, TooHigh};
 use crate::store::{ArchiveId, StoreError, Tx};
+use crate::stream::{EnableRequest, enable_request};
 use crate::xml::{Element, ElementRef, Writer};
 use crate::xmpp::{Condition, StreamCondition, StreamError, ns};
 
@@ -134,7 +135,7 @@ fn enable_requested(
     session: SessionId,
     request: ElementRef<'_>,
 ) -> Result<(), StreamError> {
-    let enabled = enable(cx, session, request);
+    let enabled = enable(cx, session, enable_request(request));
     let connection = cx
         .state
         .sessions
@@ -154,9 +155,8 @@ fn enable_requested(
 pub fn enable(
     cx: &mut Cx<'_>,
     session: SessionId,
-    request: ElementRef<'_>,
+    request: EnableRequest,
 ) -> Result<Enabled, Condition> {
-    let wants_resumption = matches!(request.attribute("resume").as_deref(), Some("true" | "1"));
     let name = cx.new_secret_id();
     let known = cx.state.sessions.get_mut(session);
     let known = known.ok_or(Condition::InternalServerError)?;
@@ -164,20 +164,16 @@ pub fn enable(
         return Err(Condition::UnexpectedRequest);
     }
     let mut management = Box::<Management>::default();
-    if !wants_resumption {
+    if !request.resume {
         known.management = Some(management);
         return Ok(Enabled { resumption: None });
     }
-    // §3: a preference, which may be more than a number can hold.
-    let asked = request.attribute("max").map(|max| match max.trim() {
-        max if max.bytes().all(|byte| byte.is_ascii_digit()) => max.parse().unwrap_or(u32::MAX),
-        _ => RESUME_SECONDS_DEFAULT,
-    });
     let seconds_max = match cx.state.disk_low {
         true => RESUME_SECONDS_MAX_FULL,
         false => RESUME_SECONDS_MAX,
     };
-    let seconds = asked.unwrap_or(RESUME_SECONDS_DEFAULT).min(seconds_max);
+    let asked = request.max.unwrap_or(RESUME_SECONDS_DEFAULT);
+    let seconds = asked.min(seconds_max);
     let shared = std::rc::Rc::<str>::from(name.as_str());
     management.name = Some(std::rc::Rc::clone(&shared));
     management.resume_seconds = seconds;

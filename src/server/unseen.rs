@@ -39,6 +39,27 @@ fn begin_for(cx: &mut Cx<'_>, account: &BareJid) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// XEP-0386 §3.2: what waits is in the archive, where a client that is there now looks itself. What sessions are being given
+/// they still are, and so is whoever is in the middle of it.
+pub fn dismiss(cx: &mut Cx<'_>, jid: &BareJid) -> Result<(), StoreError> {
+    let Some(online) = cx.state.sessions.online(jid) else {
+        return Ok(());
+    };
+    let account = online.account;
+    if online.catching_up.is_some() {
+        return Ok(());
+    }
+    let mut after = ArchiveId(0);
+    while cx.tx.has_unseen(account)? {
+        let page = waiting(cx, jid, account, after)?;
+        let ids: Vec<ArchiveId> = page.iter().map(|stored| stored.id).collect();
+        let Some(last) = ids.last() else { break };
+        after = *last;
+        cx.tx.mark_seen(account, &ids)?;
+    }
+    Ok(())
+}
+
 /// A connection has room again, or its client acknowledged something.
 pub fn go_on(cx: &mut Cx<'_>, session: SessionId) -> Result<(), StoreError> {
     let Some(account) = cx.state.sessions.get(session).map(|s| s.jid.to_bare()) else {

@@ -12,13 +12,14 @@ mod sessions;
 mod settings;
 mod sleep;
 mod throttle;
+mod tokens;
 mod uncopied;
 
 pub use archive_ids::ArchiveIds;
 pub use block_list::BlockList;
 pub use capabilities::{CLIENT_FEATURES_MAX, Capabilities, CapsId};
 pub use client_state::{Held, HeldStanza, Kind, Replaces, Urgency};
-pub use cx::{ASK, Cx, Fault};
+pub use cx::{ASK, Cx, Fault, name_of};
 pub use management::{
     CONNECTED_BYTES_MAX, DETACHED_BYTES_MAX, Form, Keep, Management, STORED_BYTES_MAX, TooHigh,
     received_id,
@@ -26,10 +27,11 @@ pub use management::{
 pub use moment::Moment;
 pub use outbox::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
 pub use sessions::{
-    AvailablePresence, Online, PresenceDetails, Session, SessionId, Sessions, Stored,
+    AvailablePresence, Online, PresenceDetails, Session, SessionClient, SessionId, Sessions, Stored,
 };
 pub use settings::Settings;
 pub use throttle::Throttle;
+pub use tokens::Tokens;
 pub use uncopied::Uncopied;
 
 use std::ops::Range;
@@ -46,6 +48,7 @@ pub struct State {
     pub sessions: Sessions,
     pub capabilities: Capabilities,
     pub archive_ids: ArchiveIds,
+    pub tokens: Tokens,
     /// `ver` of the server's own capabilities (XEP-0115) and the `<c/>` that carries it.
     pub own_caps: Rc<str>,
     /// The disk is nearly full: nothing that must be stored is accepted.

@@ -2,7 +2,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-use crate::store::{AccountId, ArchiveId, ArchivePreferences, SuspendedId, SuspendedPresence};
+use crate::store::{
+    AccountId, ArchiveId, ArchivePreferences, ClientKey, SuspendedId, SuspendedPresence,
+};
+use crate::stream::Grant;
 use crate::xmpp::{BareJid, FullJid, Jid};
 
 use super::{BlockList, CapsId, ConnectionId, Held, Management, Uncopied};
@@ -47,6 +50,22 @@ pub struct Stored {
     pub is_asleep: bool,
 }
 
+/// The client of a session, and by what right it is there.
+#[derive(Clone, Debug, Default)]
+pub struct SessionClient {
+    /// `None`: it has no name that lasts.
+    pub key: Option<ClientKey>,
+    /// It logged in by this token of `stonechat token add` or of X-OAUTH.
+    pub grant: Option<Rc<Grant>>,
+}
+
+impl SessionClient {
+    /// It may not change the password, manage clients or tokens, or remove the account.
+    pub fn is_restricted(&self) -> bool {
+        self.grant.as_ref().is_some_and(|grant| grant.restricted)
+    }
+}
+
 /// One bound resource.
 #[derive(Debug)]
 pub struct Session {
@@ -75,6 +94,8 @@ pub struct Session {
     pub management: Option<Box<Management>>,
     /// Part of it is in the store.
     pub stored: Option<Stored>,
+    /// Who its client is, as far as it said.
+    pub client: SessionClient,
     /// When a session without a connection ends (`Moment::monotonic_ms`).
     pub expires_ms: u64,
     /// A timer is set to ask for an acknowledgement.
@@ -201,9 +222,10 @@ impl Sessions {
         jid: FullJid,
         account: AccountId,
         connection: ConnectionId,
+        client: SessionClient,
         loaded: impl FnOnce() -> Online,
     ) -> SessionId {
-        self.insert(jid, account, Some(connection), loaded)
+        self.insert(jid, account, Some(connection), client, loaded)
     }
 
     /// Adds a session that comes back from the store, without a connection.
@@ -211,9 +233,10 @@ impl Sessions {
         &mut self,
         jid: FullJid,
         account: AccountId,
+        client: SessionClient,
         loaded: impl FnOnce() -> Online,
     ) -> SessionId {
-        self.insert(jid, account, None, loaded)
+        self.insert(jid, account, None, client, loaded)
     }
 
     fn insert(
@@ -221,6 +244,7 @@ impl Sessions {
         jid: FullJid,
         account: AccountId,
         connection: Option<ConnectionId>,
+        client: SessionClient,
         loaded: impl FnOnce() -> Online,
     ) -> SessionId {
         self.last_id += 1;
@@ -245,6 +269,7 @@ impl Sessions {
             held: None,
             management: None,
             stored: None,
+            client,
             expires_ms: 0,
             ask_set: false,
         };

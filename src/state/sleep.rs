@@ -105,6 +105,7 @@ impl Cx<'_> {
             false => None,
         };
         let online = self.state.sessions.online(&known.jid.to_bare());
+        let grant = known.client.grant.as_deref();
         let row = Suspended {
             remaining_ms,
             at: self.now.wall,
@@ -118,6 +119,8 @@ impl Cx<'_> {
             carbons: known.carbons,
             inactive: known.held.is_some(),
             catching_up: online.is_some_and(|online| online.catching_up.is_some()),
+            client: known.client.key.as_ref().map(|key| key.0.to_string()),
+            grant: grant.map(|grant| (grant.id.to_string(), grant.restricted)),
             capabilities: known.caps.as_ref().map(|caps| caps.0.to_string()),
             queue: management.stored(),
             queue_bytes: management.stored_bytes(),

@@ -37,6 +37,10 @@ pub struct Suspended {
     /// Its account was being given what had waited.
     pub catching_up: bool,
     pub presence: Option<SuspendedPresence>,
+    /// The client, as far as it has a name that lasts.
+    pub client: Option<String>,
+    /// The token it logged in by, and whether that restricts it.
+    pub grant: Option<(String, bool)>,
     /// The `ver` of its capabilities (XEP-0115).
     pub capabilities: Option<String>,
     /// Whom it sent directed presence.
@@ -265,6 +269,10 @@ impl Suspended {
                 .text(&presence.payload);
             row = optional(optional(row, &presence.id), &presence.lang);
         }
+        row = optional(row, &self.client).flag(self.grant.is_some());
+        if let Some((grant, restricted)) = &self.grant {
+            row = row.text(grant).flag(*restricted);
+        }
         row = optional(row, &self.capabilities)
             .texts(&self.directed)
             .length(self.held.len());
@@ -305,6 +313,11 @@ impl Suspended {
                     id: read_optional(&mut row)?,
                     lang: read_optional(&mut row)?,
                 }),
+                false => None,
+            },
+            client: read_optional(&mut row)?,
+            grant: match row.flag()? {
+                true => Some((row.text()?.to_string(), row.flag()?)),
                 false => None,
             },
             capabilities: read_optional(&mut row)?,
@@ -407,6 +420,8 @@ mod tests {
                 id: Some("p".into()),
                 lang: None,
             }),
+            client: Some("client".into()),
+            grant: Some(("grant".into(), true)),
             capabilities: Some("ver".into()),
             directed: vec!["nurse@localhost/a".into()],
             held: vec![HeldRow {
