@@ -81,6 +81,10 @@ fn step(
             }
         }
     }
+    if !server.state().sessions.is_empty() {
+        // Sessions that were suspended may have ended, or been told something.
+        server.step(clock.now(), Input::Shutdown, &mut tx, &mut out)?;
+    }
     if let Some(commit) = tx.finish() {
         commit.run()?;
     }

@@ -49,16 +49,10 @@ pub const FEATURE: Feature = Feature {
             "Best Practices for Handling Offline Messages",
             "1.0.1",
         ),
-        Spec::partial(
-            "XEP-0198",
-            "Stream Management",
-            "1.6.3",
-            "sessions do not outlive the server's process",
-        ),
+        Spec::complete("XEP-0198", "Stream Management", "1.6.3"),
         Spec::complete("XEP-0203", "Delayed Delivery", "2.0"),
         Spec::complete("XEP-0334", "Message Processing Hints", "1.0.0"),
         Spec::complete("XEP-0359", "Unique and Stable Stanza IDs", "0.7.0"),
-        Spec::complete("XEP-0352", "Client State Indication", "1.0.0"),
         Spec::partial(
             "XEP-0368",
             "SRV records for XMPP over TLS",

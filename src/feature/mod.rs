@@ -5,6 +5,7 @@ mod archive;
 mod blocking;
 mod capabilities;
 mod carbons;
+mod client_state;
 mod clients;
 mod contact_addresses;
 mod core;
@@ -31,6 +32,7 @@ pub use capabilities::{
     session_ended as capabilities_session_ended,
 };
 pub use carbons::{NS as CARBONS_NS, eligible as carbons_eligible};
+pub use client_state::{message_urgency, presence_urgency};
 pub use clients::{Access, Revoked, all as all_access, take_away as take_access_away};
 pub use last_activity::require_may_ask as require_may_ask_last_activity;
 pub use roster::push as push_roster;
@@ -59,6 +61,7 @@ pub const FEATURES: &[&Feature] = &[
     &ping::FEATURE,
     &time::FEATURE,
     &carbons::FEATURE,
+    &client_state::FEATURE,
     &archive::FEATURE,
     &clients::FEATURE,
     &no_reply::FEATURE,

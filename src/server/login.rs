@@ -2,7 +2,7 @@
 //! for beside: an earlier session first, then a resource (XEP-0386), then a token (XEP-0484), all told in one success.
 use crate::feature;
 use crate::state::{ConnectionId, Cx, Moment, Outbox, SessionClient, SessionId};
-use crate::store::{AccountId, ArchiveId, Client, ClientKey, FastToken, StoreError, Tx};
+use crate::store::{AccountId, Client, ClientKey, FastToken, StoreError, Tx};
 use crate::stream::{
     AccountAnswer, BindRequest, FastCandidate, FastStanding, Hashes, Login, Offer, Outcome, Proof,
     Request, ResumeRequest, ScramHash, Slot, Upgrade, UserAgent,
@@ -11,9 +11,11 @@ use crate::xml::Writer;
 use crate::xmpp::{BareJid, FullJid, SaslCondition, Timestamp, ns};
 
 use super::Server;
-use super::management::{self, ResumeOutcome};
+use super::management;
+use super::resumption::{ResumeOutcome, write_outcome};
 use super::session::usable_account;
 use super::token;
+use super::unseen;
 
 /// A client that is seen again is written down no more often than this.
 pub const NOTE_SEEN_MS: i64 = 3_600_000;
@@ -197,7 +199,7 @@ impl Server {
         let mut resumed = None;
         if let Some(ResumeRequest { id: previous, h }) = &request.resume {
             let outcome = self.resume(now, id, &login.account, (previous, *h), tx, out)?;
-            management::write_outcome(&mut w, previous, &outcome);
+            write_outcome(&mut w, previous, &outcome);
             match outcome {
                 ResumeOutcome::Resumed { session, .. } => resumed = Some(session),
                 ResumeOutcome::NotFound { .. } => {}
@@ -292,10 +294,7 @@ impl Server {
         }
         let mut cx = self.cx(now, tx, out);
         // What waited is in the archive, where this client looks itself; a client that is being given it keeps getting it.
-        let catching_up = cx.state.sessions.online(account_jid);
-        if catching_up.is_some_and(|online| !online.catching_up) {
-            cx.tx.mark_seen(account, ArchiveId(u64::MAX))?;
-        }
+        unseen::dismiss(&mut cx, account_jid)?;
         w.open_ns("bound", ns::BIND2);
         let ends = cx.tx.archive_ends(account)?;
         feature::write_archive_metadata(&cx.state.archive_ids, ends, w);

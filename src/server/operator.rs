@@ -3,6 +3,7 @@ use std::collections::HashMap;
 
 use crate::state::{
     ConnectionId, HashJob, Hashed, JobId, Moment, Outbox, Output, PasswordChange, QueuedPresence,
+    Sessions,
 };
 use crate::store::{StoreError, Subscription, Tx};
 use crate::stream::{Credentials, sasl};
@@ -326,17 +327,54 @@ impl Server {
             .values()
             .map(|connection| connection.stream.held_bytes())
             .sum();
+        let kept = Kept::of(&self.state.sessions);
         let disk = if self.state.disk_low {
             "nearly full"
         } else {
             "ok"
         };
         format!(
-            "domain       {}\nuptime       {uptime} s\nconnections  {}\nsessions     {}\nunread bytes {held}\ndisk         {disk}",
+            "domain       {}\nuptime       {uptime} s\nconnections  {}\nsessions     {}\naway         {}, {} of them asleep\nunread bytes {held}\nqueue memory {} bytes unacknowledged, {} more stored\nheld bytes   {} for {} inactive clients\ndisk         {disk}",
             self.state.domain,
             self.connections.len(),
             self.state.sessions.len(),
+            kept.away,
+            kept.asleep,
+            kept.queue_bytes,
+            kept.stored_bytes,
+            kept.held_bytes,
+            kept.inactive,
         )
+    }
+}
+
+/// What is kept for sessions that are away or inactive.
+#[derive(Default)]
+struct Kept {
+    away: usize,
+    asleep: usize,
+    inactive: usize,
+    held_bytes: usize,
+    queue_bytes: usize,
+    stored_bytes: u64,
+}
+
+impl Kept {
+    fn of(sessions: &Sessions) -> Kept {
+        let mut kept = Kept::default();
+        for session in sessions.all() {
+            kept.away += usize::from(session.connection.is_none());
+            kept.asleep += usize::from(session.is_asleep());
+            if let Some(held) = &session.held {
+                kept.inactive += 1;
+                kept.held_bytes += held.bytes();
+            }
+            if let Some(management) = &session.management {
+                kept.queue_bytes += management.queue_bytes();
+                kept.stored_bytes += management.stored_bytes();
+            }
+        }
+        kept
     }
 }
 

@@ -11,22 +11,30 @@ mod moment;
 mod outbox;
 mod sessions;
 mod settings;
+mod sleep;
 mod throttle;
 mod tokens;
+mod uncopied;
 
 pub use archive_ids::ArchiveIds;
 pub use block_list::BlockList;
 pub use capabilities::{CLIENT_FEATURES_MAX, Capabilities, CapsId};
-pub use client_state::{Held, Urgency};
+pub use client_state::{Held, HeldStanza, Kind, Replaces, Urgency};
 pub use cx::{ASK, Cx, Fault, name_of};
 pub use grants::{NewAppToken, OauthKind, OauthToken, is_app_token, parse_app_token};
-pub use management::{Management, TooHigh, Unacknowledged};
+pub use management::{
+    CONNECTED_BYTES_MAX, DETACHED_BYTES_MAX, Form, Keep, Management, STORED_BYTES_MAX, TooHigh,
+    received_id,
+};
 pub use moment::Moment;
 pub use outbox::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
-pub use sessions::{AvailablePresence, Online, Session, SessionClient, SessionId, Sessions};
+pub use sessions::{
+    AvailablePresence, Online, PresenceDetails, Session, SessionClient, SessionId, Sessions, Stored,
+};
 pub use settings::Settings;
 pub use throttle::Throttle;
 pub use tokens::Tokens;
+pub use uncopied::Uncopied;
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -51,7 +59,7 @@ pub struct State {
     pub queued_presence: Vec<QueuedPresence>,
     /// Stanzas that follow the reply of the request being handled.
     pub after_reply: Vec<(SessionId, Range<usize>)>,
-    /// Sessions to end: their unacknowledged stanzas passed the limit, or their account is gone.
+    /// Sessions to end: their unacknowledged stanzas passed the limit, their time is over, or their account is gone.
     pub expiring: Vec<SessionId>,
     /// Sessions that were given something to be acknowledged.
     pub unasked: Vec<SessionId>,
@@ -59,6 +67,8 @@ pub struct State {
     pub removals: Vec<BareJid>,
     /// Passwords that their owners want changed; the answer comes when the new one is hashed and stored.
     pub password_changes: Vec<PasswordChange>,
+    /// Sessions whose queues have grown too large for memory.
+    pub spilling: Vec<SessionId>,
     /// Streams that the step's handlers want ended, with the reason for their peers.
     pub ending: Vec<(ConnectionId, StreamError)>,
 }

@@ -5,7 +5,8 @@ use crate::xmpp::Timestamp;
 use super::codec::{Decoder, Encoder};
 use super::schema::{
     ACCOUNTS, ARCHIVE_PREFERENCES, BLOCKED, CREDENTIALS, LAST_ACTIVITY, META, META_NEXT_ACCOUNT,
-    PRIVATE_XML, PURGE, ROSTER, ROSTER_LOG, ROSTER_VERSIONS, UNSEEN_FROM, VCARDS,
+    PRIVATE_XML, PURGE, ROSTER, ROSTER_LOG, ROSTER_VERSIONS, SUSPENDED, SUSPENDED_QUEUE,
+    UNSEEN_FROM, VCARDS,
 };
 use super::{StoreError, Tx, Writing, clients, grants, texts_of};
 
@@ -112,11 +113,15 @@ impl Tx {
             .retain_in(texts_of(id), |_, _| false)?;
         txn.open_table(ROSTER_LOG)?
             .retain_in((id.0, 0)..(end, 0), |_, _| false)?;
+        txn.open_table(SUSPENDED)?
+            .retain_in((id.0, 0)..(end, 0), |_, _| false)?;
+        txn.open_table(SUSPENDED_QUEUE)?
+            .retain_in((id.0, 0, 0)..(end, 0, 0), |_, _| false)?;
         txn.open_table(PRIVATE_XML)?
             .retain_in((id.0, "", "")..(end, "", ""), |_, _| false)?;
         // From here on the account has no rows in memory, so the purge need look at the tables only.
         memory.checkpoint(txn)?;
-        memory.unseen_from.remove(&id);
+        memory.unseen.forget(id);
         txn.open_table(PURGE)?.insert(id.0, ())?;
         Ok(true)
     }

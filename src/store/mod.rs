@@ -12,6 +12,7 @@ mod retention;
 mod roster;
 mod schema;
 mod stanza;
+mod suspended;
 mod thread;
 mod unseen;
 
@@ -37,6 +38,7 @@ pub use error::StoreError;
 pub use grants::{APP_TOKENS_MAX, AppToken, OauthGrant};
 pub use personal::LastActivity;
 pub use roster::{Contact, RosterChange, Subscription};
+pub use suspended::{HeldRow, QueueRow, Suspended, SuspendedId, SuspendedPresence};
 pub use thread::StorageThread;
 
 use crate::xmpp::Timestamp;

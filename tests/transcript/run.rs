@@ -30,6 +30,7 @@ pub trait Stage {
     fn is_negotiating(&mut self, name: &str) -> bool;
     fn cut(&mut self, name: &str);
     fn restart(&mut self);
+    fn stop(&mut self);
     fn wait(&mut self, ms: u64);
     fn disk(&mut self, low: bool);
     /// From the next restart on.
@@ -74,6 +75,9 @@ impl Stage for Core {
     }
     fn restart(&mut self) {
         Core::restart(self);
+    }
+    fn stop(&mut self) {
+        Core::stop(self);
     }
     fn wait(&mut self, ms: u64) {
         Core::wait(self, ms);
@@ -245,6 +249,7 @@ fn play(
         Line::Cut(name) => stage.cut(name),
         Line::Wait(ms) => stage.wait(*ms),
         Line::Restart => stage.restart(),
+        Line::Stop => stage.stop(),
         Line::Disk(low) => stage.disk(*low),
         Line::Operator(words) => {
             let words: Vec<String> = words.iter().map(|word| bound(word, bindings)).collect();

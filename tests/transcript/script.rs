@@ -27,6 +27,8 @@ pub enum Line {
     Wait(u64),
     /// `restart`: the process is killed and starts again on the same store.
     Restart,
+    /// `stop`: the process stops in order and starts again on the same store.
+    Stop,
     /// `set key value`: before any client.
     Set(String, String),
     /// `disk low` / `disk ok`
@@ -85,6 +87,7 @@ fn parse_line(number: usize, line: &str) -> Line {
         "skip" => Line::Skip(rest.into()),
         "cut" => Line::Cut(rest.into()),
         "restart" => Line::Restart,
+        "stop" => Line::Stop,
         "wait" => Line::Wait(duration_ms(rest)),
         "disk" => Line::Disk(rest == "low"),
         "answer" => Line::Answer(rest.into()),
