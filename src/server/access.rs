@@ -6,7 +6,7 @@ use crate::store::{APP_TOKENS_MAX, AccountId, AppToken, StoreError, Tx};
 use crate::stream::Credentials;
 use crate::xmpp::{StreamCondition, StreamError, Timestamp};
 
-use super::login::time;
+use super::fast::time;
 use super::operator::{Answer, Job, unknown};
 use super::{Server, iq};
 

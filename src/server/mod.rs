@@ -3,9 +3,12 @@
 
 mod access;
 mod again;
+mod bind2;
+mod client;
 mod connection;
 mod copies;
 mod deadlines;
+mod fast;
 mod giving_up;
 mod hibernation;
 mod input;

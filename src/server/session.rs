@@ -13,7 +13,8 @@ use crate::xmpp::{
     StreamCondition, StreamError, write_error,
 };
 
-use super::{Server, giving_up, iq, login, message, presence, unseen};
+use super::client::note_client;
+use super::{Server, giving_up, iq, message, presence, unseen};
 
 impl Server {
     /// RFC 6120 §7: the resource asked for, or one of ours.
@@ -53,7 +54,7 @@ impl Server {
         match opened {
             Ok(session) => {
                 let mut cx = self.cx(now, tx, out);
-                login::note_client(&mut cx, session, &UserAgent::default(), true)?;
+                note_client(&mut cx, session, &UserAgent::default(), true)?;
                 let jid = cx
                     .state
                     .sessions

@@ -8,7 +8,8 @@ use crate::stream::{Grant, TokenAnswer, TokenScheme};
 use crate::xmpp::{BareJid, Timestamp};
 
 use super::Server;
-use super::login::{NOTE_SEEN_MS, time};
+use super::client::NOTE_SEEN_MS;
+use super::fast::time;
 
 impl Server {
     pub(super) fn answer_token(
