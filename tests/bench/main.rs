@@ -6,6 +6,8 @@
 
 mod client;
 mod disk;
+#[path = "../transcript/phone.rs"]
+mod phone;
 mod process;
 mod report;
 mod scan;
@@ -37,7 +39,7 @@ struct Options {
     /// shorter runs, fewer sessions: to see that it works, not for figures
     #[argh(switch)]
     quick: bool,
-    /// only these scenarios: start,login,idle,messages,ping,archive,offline,disk
+    /// only these scenarios: start,login,reconnect,idle,messages,ping,archive,offline,disk
     #[argh(option)]
     only: Option<String>,
     /// default: stonechat,prosody,ejabberd,relay; also prosody-sqlite, ejabberd-sqlite
