@@ -76,6 +76,10 @@ pub struct State {
 impl State {
     /// Has a session end: with a reason for its client, if that is connected.
     pub fn end_session(&mut self, session: SessionId, error: &StreamError) {
+        // Whoever is thrown out is not written down as one who has access.
+        if let Some(known) = self.sessions.get_mut(session) {
+            known.client.by_resource = false;
+        }
         match self.sessions.get(session).map(|known| known.connection) {
             Some(Some(connection)) => self.ending.push((connection, error.clone())),
             Some(None) => self.expiring.push(session),
