@@ -164,6 +164,7 @@ impl Config {
 fn raw(value: &DeValue<'_>) -> Option<Raw> {
     match value {
         DeValue::String(text) => Some(Raw::Text(text.to_string())),
+        DeValue::Boolean(on) => Some(Raw::Flag(*on)),
         DeValue::Integer(number) => i128::from_str_radix(number.as_str(), number.radix())
             .ok()
             .map(Raw::Number),

@@ -11,6 +11,7 @@ mod crash;
 mod fuzz;
 mod layers;
 mod readme;
+mod reconnect;
 mod storage;
 mod transcript;
 mod transcripts;

@@ -119,9 +119,11 @@ fn runs_for_real(text: &str) -> bool {
     if text.contains("urn:xmpp:sm:3") || text.contains("urn:xmpp:csi:0") {
         return false;
     }
-    !parse(text)
+    let lines = parse(text);
+    let mut later = lines
         .iter()
-        .any(|(_, line)| matches!(line, Line::Wait(_) | Line::Disk(_)))
+        .skip_while(|(_, line)| matches!(line, Line::Set(..)));
+    !later.any(|(_, line)| matches!(line, Line::Wait(_) | Line::Disk(_) | Line::Set(..)))
 }
 
 fn run_real(name: &str, text: &str) {

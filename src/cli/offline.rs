@@ -1,7 +1,7 @@
 //! An operator's command while no server runs: the same step of the same core, on the same database.
 use crate::config::{Config, StartError, default_domain, make_data_directory, remembered_domain};
 use crate::net::control::Answer;
-use crate::net::{Clock, STORE_FILE, SystemEntropy, hash, hostname};
+use crate::net::{Clock, STORE_FILE, SystemEntropy, hash, hostname, load_token_key};
 use crate::server::{Command, Input, Server};
 use crate::state::{JobId, Outbox, Output};
 use crate::store::{Store, StoreError};
@@ -14,7 +14,9 @@ pub fn run(config: &Config, command: Command) -> Result<Answer, StartError> {
         None => first_domain(config, &command),
     };
     let path = config.data.join(STORE_FILE);
-    step(config, &domain, command).map_err(|error| StartError::store(&config.data, path, error))
+    let token_key = load_token_key(&config.data)?;
+    step(config, &domain, command, &token_key)
+        .map_err(|error| StartError::store(&config.data, path, error))
 }
 
 /// Before the first start no domain is remembered: the configured one, else the one the operator writes, else the
@@ -36,14 +38,19 @@ fn first_domain(config: &Config, command: &Command) -> String {
         .unwrap_or_else(|| default_domain(&hostname()))
 }
 
-fn step(config: &Config, domain: &str, command: Command) -> Result<Answer, StoreError> {
+fn step(
+    config: &Config,
+    domain: &str,
+    command: Command,
+    token_key: &[u8; 32],
+) -> Result<Answer, StoreError> {
     let clock = Clock::start();
     let store = Store::open(&config.data.join(STORE_FILE), config.cache_bytes)?;
     let mut tx = store.begin();
     let mut out = Outbox::default();
     let settings = config.settings_for(domain);
     let entropy = Box::new(SystemEntropy::new());
-    let mut server = Server::new(settings, entropy, &mut tx, clock.now())?;
+    let mut server = Server::new(settings, entropy, &mut tx, clock.now(), token_key)?;
     let job = JobId(1);
     server.step(
         clock.now(),

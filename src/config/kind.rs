@@ -8,6 +8,7 @@ use super::Config;
 pub enum Raw {
     Text(String),
     Number(i128),
+    Flag(bool),
     List(Vec<String>),
 }
 
@@ -23,6 +24,11 @@ pub enum Kind {
         range: RangeInclusive<u64>,
         get: fn(&Config) -> Option<u64>,
         set: fn(&mut Config, Option<u64>) -> Option<()>,
+    },
+    /// On or off.
+    Switch {
+        get: fn(&Config) -> bool,
+        set: fn(&mut Config, bool),
     },
     Text {
         default: &'static str,
@@ -51,6 +57,16 @@ impl Kind {
                 };
                 set(config, number).ok_or_else(|| "too large for this machine".into())
             }
+            Kind::Switch { set, .. } => {
+                let on = match &value {
+                    Raw::Flag(on) => *on,
+                    Raw::Text(text) if text == "on" => true,
+                    Raw::Text(text) if text == "off" => false,
+                    _ => return Err("\"on\" or \"off\" is wanted".into()),
+                };
+                set(config, on);
+                Ok(())
+            }
             Kind::Text { set, .. } => match value {
                 Raw::Text(text) if !text.is_empty() => set(config, &text),
                 _ => Err("one text is wanted".into()),
@@ -78,6 +94,7 @@ impl Kind {
             Kind::Limit { range, .. } => {
                 format!("{} to {}, or \"{UNLIMITED}\"", range.start(), range.end())
             }
+            Kind::Switch { .. } => "on or off".to_string(),
             Kind::Text { limits, .. } => (*limits).to_string(),
             Kind::Addresses { .. } => {
                 "a list of ADDRESS:PORT (port 0: any free one), or \"none\"".to_string()
@@ -92,6 +109,7 @@ impl Kind {
             Kind::Limit { get, .. } => {
                 get(config).map_or_else(|| UNLIMITED.to_string(), |number| number.to_string())
             }
+            Kind::Switch { get, .. } => if get(config) { "on" } else { "off" }.to_string(),
             Kind::Text { default, .. } => (*default).to_string(),
             Kind::Addresses { get, .. } => {
                 let all: Vec<String> = get(config)
@@ -123,6 +141,7 @@ fn number(value: &Raw, range: &RangeInclusive<u64>) -> Result<u64, String> {
         Raw::Text(text) => text
             .parse()
             .map_err(|_| format!("\"{text}\" is no number"))?,
+        Raw::Flag(_) => return Err("a number is wanted, no boolean".into()),
         Raw::List(_) => return Err("one number is wanted".into()),
     };
     u64::try_from(number)
@@ -135,7 +154,7 @@ fn list(value: Raw) -> Result<Vec<String>, String> {
     match value {
         Raw::List(items) => Ok(items),
         Raw::Text(text) => Ok(vec![text]),
-        Raw::Number(_) => Err("texts are wanted".into()),
+        Raw::Number(_) | Raw::Flag(_) => Err("texts are wanted".into()),
     }
 }
 

@@ -50,6 +50,19 @@ macro_rules! limit {
     };
 }
 
+macro_rules! switch {
+    ($key:literal, $($place:ident).+, $doc:literal) => {
+        Setting {
+            key: $key,
+            kind: Kind::Switch {
+                get: |config| config.$($place).+,
+                set: |config, on| config.$($place).+ = on,
+            },
+            doc: $doc,
+        }
+    };
+}
+
 macro_rules! contact {
     ($key:literal, $field:literal, $doc:literal) => {
         Setting {
@@ -217,7 +230,23 @@ pub const SETTINGS: &[Setting] = &[
         "scram_iterations",
         10_000..=10_000_000,
         settings.scram_iterations,
-        "Work of checking a password, for passwords set from now on."
+        "Work of checking a password. Older passwords are brought up to it when clients that can (XEP-0480) log in."
+    ),
+    number!(
+        "fast_days_max",
+        1..=3_650,
+        settings.fast_days_max,
+        "Days after which a client that did not come back must log in with its password again (XEP-0484)."
+    ),
+    switch!(
+        "early_data",
+        settings.early_data,
+        "Clients with a token may log in within TLS 1.3 early data: one round trip less."
+    ),
+    switch!(
+        "x_oauth",
+        settings.x_oauth,
+        "Access and refresh tokens as MongooseIM has them (X-OAUTH)."
     ),
     number!(
         "roster_contacts_max",

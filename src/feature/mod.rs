@@ -19,7 +19,9 @@ mod spec;
 mod time;
 mod vcard;
 
-pub use archive::{Storable, storable, wanted as archive_wanted};
+pub use archive::{
+    Storable, storable, wanted as archive_wanted, write_metadata as write_archive_metadata,
+};
 pub use blocking::blocked_error;
 pub use capabilities::{
     announced as announced_caps, answered as capabilities_answered, ask as ask_caps, own_caps,

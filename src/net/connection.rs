@@ -12,7 +12,7 @@ use smol::{Async, Timer};
 use super::census::Admission;
 use super::inbox::{Arrival, Waiters};
 use super::shell::Shell;
-use super::tls::{Identity, TlsSession};
+use super::tls::{Identity, Received, TlsSession};
 use crate::state::ConnectionId;
 
 /// Bytes taken from a socket at once.
@@ -30,6 +30,8 @@ pub struct Connection {
     /// `None`: plain text so far.
     tls: RefCell<Option<Box<TlsSession>>>,
     unsent: RefCell<Unsent>,
+    /// Our part of the handshake of a client that sent early data: it leaves together with the answer.
+    flight: RefCell<Vec<u8>>,
     /// A task waits for the socket to take more.
     sender_runs: Cell<bool>,
     sent_all: Waiters,
@@ -77,6 +79,7 @@ impl Connection {
             socket,
             tls: RefCell::new(tls),
             unsent: RefCell::default(),
+            flight: RefCell::default(),
             sender_runs: Cell::new(false),
             sent_all: Waiters::default(),
             chunk_waits: Cell::new(false),
@@ -124,6 +127,7 @@ impl Connection {
     ) -> Result<(), Overflow> {
         let mut scratch = shell.outgoing.borrow_mut();
         scratch.clear();
+        scratch.append(&mut self.flight.take());
         match self.tls.borrow_mut().as_mut() {
             None => return self.transmit(shell, plaintext),
             Some(session) => {
@@ -135,6 +139,14 @@ impl Connection {
             }
         }
         self.transmit(shell, &scratch)
+    }
+
+    /// Sends what waited for an answer to early data that did not come at once.
+    pub fn send_flight(self: &Rc<Connection>, shell: &Rc<Shell>) {
+        let flight = self.flight.take();
+        if !flight.is_empty() && self.transmit(shell, &flight).is_err() {
+            self.end(shell);
+        }
     }
 
     /// Reports `Arrival::Drained` once nothing is unsent.
@@ -240,20 +252,33 @@ impl Connection {
             Some(session) => session.receive(received, &mut outgoing, &mut plaintext),
             None => return Reading::End,
         };
+        let connection = self.id;
+        let early = |outcome: &Received| outcome.secured.as_ref().is_some_and(|facts| facts.early);
+        if result.as_ref().is_ok_and(early) {
+            self.flight.borrow_mut().append(&mut outgoing);
+        }
         if !outgoing.is_empty() && self.transmit(shell, &outgoing).is_err() {
             return Reading::End;
         }
-        let connection = self.id;
         match result {
             Ok(outcome) => {
                 if let Some(facts) = outcome.secured {
                     let facts = Box::new(facts);
                     shell.inbox.push(Arrival::Secured { connection, facts });
                 }
-                let chunk = match plaintext.is_empty() {
-                    true => Reading::Nothing,
-                    false => self.push_chunk(shell, &plaintext),
-                };
+                let (early, rest) = plaintext
+                    .split_at_checked(outcome.early_bytes)
+                    .unwrap_or((&plaintext, &[]));
+                let mut chunk = Reading::Nothing;
+                if !early.is_empty() {
+                    chunk = self.push_chunk(shell, early);
+                }
+                if outcome.handshake_done {
+                    shell.inbox.push(Arrival::HandshakeDone { connection });
+                }
+                if !rest.is_empty() {
+                    chunk = self.push_chunk(shell, rest);
+                }
                 match outcome.peer_closed {
                     true => Reading::End,
                     false => chunk,

@@ -64,6 +64,8 @@ struct Batch {
     actions: Vec<(ConnectionId, Action)>,
     /// Plain connections read on only after the outputs: `StartTls` decides how the next bytes are read.
     held: Vec<ConnectionId>,
+    /// Their part of the handshake leaves with the outputs, or behind them.
+    early: Vec<ConnectionId>,
     gone: Vec<ConnectionId>,
     joined: Vec<u8>,
     exit: bool,
@@ -186,7 +188,13 @@ impl Driver {
             }
             Arrival::Secured { connection, facts } => {
                 let facts = *facts;
+                if facts.early {
+                    self.batch.early.push(connection);
+                }
                 self.step(Input::Secured { connection, facts }, tx)
+            }
+            Arrival::HandshakeDone { connection } => {
+                self.step(Input::HandshakeDone { connection }, tx)
             }
             Arrival::Drained { connection } => self.step(Input::Drained { connection }, tx),
             Arrival::Hashed { job, result } => self.step(Input::Hashed { job, result }, tx),
@@ -278,6 +286,11 @@ impl Driver {
         for actions in batch.actions.chunk_by(|a, b| a.0 == b.0) {
             if let Some((id, _)) = actions.first() {
                 self.perform_for(*id, actions, &batch.out.bytes, &mut batch.joined);
+            }
+        }
+        for id in batch.early.drain(..) {
+            if let Some(open) = self.connections.get(&id) {
+                open.connection.send_flight(&self.shell);
             }
         }
         for id in batch.gone.drain(..) {
@@ -377,7 +390,8 @@ impl Driver {
             .sum();
         let memory = memory_bytes().map_or("unknown".to_string(), |bytes| bytes.to_string());
         format!(
-            "\nmemory bytes {memory}\nstore bytes  {}\ncommits      {}\nqueue bytes  {} in, {unsent} out\ncertificate  {}",
+            "\nmemory bytes {memory}\ntls sessions {} bytes\nstore bytes  {}\ncommits      {}\nqueue bytes  {} in, {unsent} out\ncertificate  {}",
+            self.shell.identities.current().session_bytes(),
             self.store.file_bytes(),
             self.commits,
             self.shell.inbox.bytes(),

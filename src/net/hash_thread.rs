@@ -4,7 +4,7 @@ use std::io;
 use std::sync::mpsc;
 
 use crate::state::{HashJob, Hashed, JobId};
-use crate::stream::{ScramHash, sasl};
+use crate::stream::sasl;
 
 pub struct HashThread {
     jobs: mpsc::Sender<(JobId, HashJob)>,
@@ -39,14 +39,10 @@ pub fn hash(work: HashJob) -> Hashed {
     match work {
         HashJob::Compare {
             password,
+            hash,
             salt,
             iterations,
-        } => Hashed::Compare(sasl::derive(
-            &password,
-            &salt,
-            iterations,
-            ScramHash::Sha256,
-        )),
+        } => Hashed::Compare(sasl::derive(&password, &salt, iterations, hash)),
         HashJob::New {
             password,
             salt,

@@ -27,6 +27,9 @@ pub enum Arrival {
         connection: ConnectionId,
         facts: Box<TlsFacts>,
     },
+    HandshakeDone {
+        connection: ConnectionId,
+    },
     Bytes {
         connection: ConnectionId,
         bytes: Box<[u8]>,

@@ -15,9 +15,11 @@ mod notify;
 mod serve;
 mod shell;
 mod tls;
+mod token_key;
 mod watch;
 
 pub use clock::{Clock, clock_warning};
 pub use entropy::SystemEntropy;
 pub use hash_thread::hash;
 pub use serve::{STORE_FILE, hostname, serve};
+pub use token_key::load as load_token_key;

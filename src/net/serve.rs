@@ -14,7 +14,7 @@ use super::listen::{self, Listener};
 use super::notify::Notify;
 use super::shell::Shell;
 use super::watch::{self, Identities};
-use super::{certificate, control, memory};
+use super::{certificate, control, memory, token_key};
 use crate::config::{self, Config, StartError};
 use crate::server::Server;
 use crate::store::{Store, StoreError, Tx};
@@ -38,14 +38,15 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     let host = hostname();
     let accounts = !tx.accounts().map_err(failed)?.is_empty();
     let domain = config::remember_domain(data, config.domain.as_deref(), &host, accounts)?;
-    let server = start(config, &domain, &mut tx, clock).map_err(failed)?;
+    let token_key = token_key::load(data)?;
+    let server = start(config, &domain, &mut tx, clock, &token_key).map_err(failed)?;
     if let Some(commit) = tx.finish() {
         commit.run().map_err(failed)?;
     }
     let mut listeners = listen::listen(&config.c2s, "c2s", false)?;
     listeners.extend(listen::listen(&config.c2s_tls, "c2s_tls", true)?);
     let (cert, key) = certificate::locate(config, &domain, &host)?;
-    let identities = Identities::load(cert, key)?;
+    let identities = Identities::load(cert, key, config.settings.early_data)?;
     let signals = watch::signals()?;
     let operators = control::listen(data)?;
     let (hashed, results) = smol::channel::unbounded();
@@ -91,12 +92,19 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     }
 }
 
-fn start(config: &Config, domain: &str, tx: &mut Tx, clock: Clock) -> Result<Server, StoreError> {
+fn start(
+    config: &Config,
+    domain: &str,
+    tx: &mut Tx,
+    clock: Clock,
+    token_key: &[u8; 32],
+) -> Result<Server, StoreError> {
     Server::new(
         config.settings_for(domain),
         Box::new(SystemEntropy::new()),
         tx,
         clock.now(),
+        token_key,
     )
 }
 

@@ -3,6 +3,7 @@
 
 mod binding;
 mod identity;
+mod sessions;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +37,8 @@ pub struct TlsSession {
 /// What is gathered while the handshake runs.
 struct Handshake {
     identity: std::rc::Rc<Identity>,
+    /// Early data was taken: the facts are told, and answers may be sent.
+    early: bool,
     exporter: Option<[u8; 32]>,
     server_name: Option<Box<str>>,
 }
@@ -43,8 +46,12 @@ struct Handshake {
 /// What came of received bytes, beside plaintext.
 #[derive(Debug, Default)]
 pub struct Received {
-    /// The handshake was completed by these bytes.
+    /// The handshake was completed by these bytes, or (`early`) came so far that early data was taken.
     pub secured: Option<TlsFacts>,
+    /// How much of the plaintext is early data; it comes first.
+    pub early_bytes: usize,
+    /// The handshake was completed whose early data was taken.
+    pub handshake_done: bool,
     /// The peer will send no more (close_notify).
     pub peer_closed: bool,
 }
@@ -80,6 +87,7 @@ impl TlsSession {
             leftover: Vec::new(),
             handshake: Some(Box::new(Handshake {
                 identity,
+                early: false,
                 exporter: None,
                 server_name: None,
             })),
@@ -120,7 +128,10 @@ impl TlsSession {
         if !self.connection.is_handshaking()
             && let Some(handshake) = self.handshake.take()
         {
-            outcome.secured = Some(self.facts(*handshake));
+            match handshake.early {
+                true => outcome.handshake_done = true,
+                false => outcome.secured = Some(self.facts(&handshake)),
+            }
         }
         Ok(outcome)
     }
@@ -169,6 +180,20 @@ impl TlsSession {
                     }
                     step
                 }
+                Ok(ConnectionState::ReadEarlyData(mut early)) => {
+                    let mut step = Ok(Step::GoOn);
+                    while let Some(record) = early.next_record() {
+                        match record {
+                            Ok(record) => {
+                                discard += record.discard;
+                                plaintext.extend_from_slice(record.payload);
+                                outcome.early_bytes += record.payload.len();
+                            }
+                            Err(error) => step = Err(error.into()),
+                        }
+                    }
+                    step
+                }
                 Ok(ConnectionState::PeerClosed) => {
                     outcome.peer_closed = true;
                     Ok(Step::GoOn)
@@ -178,6 +203,9 @@ impl TlsSession {
             };
             used += discard;
             self.note_handshake();
+            if outcome.early_bytes > 0 {
+                outcome.secured = self.early_facts().or(outcome.secured.take());
+            }
             match step {
                 Ok(Step::GoOn) => {}
                 Ok(Step::Rest) => return (used, Ok(())),
@@ -198,7 +226,12 @@ impl TlsSession {
             &mut Vec<u8>,
         ) -> Result<(), TlsError>,
     ) -> Result<(), TlsError> {
-        if self.failed || self.handshake.is_some() {
+        if self.failed
+            || self
+                .handshake
+                .as_ref()
+                .is_some_and(|running| !running.early)
+        {
             return Err(TlsError::NotReady);
         }
         loop {
@@ -239,15 +272,24 @@ impl TlsSession {
         }
     }
 
-    fn facts(&self, handshake: Handshake) -> TlsFacts {
+    /// Once, when early data was taken.
+    fn early_facts(&mut self) -> Option<TlsFacts> {
+        let handshake = self.handshake.as_mut().filter(|running| !running.early)?;
+        handshake.early = true;
+        let handshake = self.handshake.as_ref()?;
+        Some(self.facts(handshake))
+    }
+
+    fn facts(&self, handshake: &Handshake) -> TlsFacts {
         let version_1_3 =
             self.connection.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
         TlsFacts {
             // RFC 9266 §4.2: in TLS 1.2 only with the extended master secret and no renegotiation; not offered.
             exporter: handshake.exporter.filter(|_| version_1_3),
             end_point: handshake.identity.end_point.clone(),
-            server_name: handshake.server_name,
+            server_name: handshake.server_name.clone(),
             version_1_3,
+            early: handshake.early,
         }
     }
 
@@ -291,7 +333,7 @@ fn outgoing_step(
         ConnectionState::BlockedHandshake
         | ConnectionState::WriteTraffic(_)
         | ConnectionState::Closed => Ok(Step::Rest),
-        // Early data is not enabled, and data is read in `process` only.
+        // Data is read in `process` only.
         _ => Err(TlsError::NotReady),
     }
 }

@@ -22,6 +22,7 @@ const DISK_LOOK: Duration = Duration::from_secs(10);
 pub struct Identities {
     cert: PathBuf,
     key: PathBuf,
+    early_data: bool,
     current: RefCell<Rc<Identity>>,
     modified: Cell<Modified>,
 }
@@ -29,12 +30,13 @@ pub struct Identities {
 type Modified = (Option<SystemTime>, Option<SystemTime>);
 
 impl Identities {
-    pub fn load(cert: PathBuf, key: PathBuf) -> Result<Identities, StartError> {
+    pub fn load(cert: PathBuf, key: PathBuf, early_data: bool) -> Result<Identities, StartError> {
         let modified = modified(&cert, &key);
-        let identity = Identity::load(&cert, &key)?;
+        let identity = Identity::load(&cert, &key, early_data)?;
         Ok(Identities {
             cert,
             key,
+            early_data,
             current: RefCell::new(Rc::new(identity)),
             modified: Cell::new(modified),
         })
@@ -52,7 +54,7 @@ impl Identities {
     /// Reads the files again; what cannot be used changes nothing.
     pub fn reload(&self) {
         self.modified.set(modified(&self.cert, &self.key));
-        match Identity::load(&self.cert, &self.key) {
+        match Identity::load(&self.cert, &self.key, self.early_data) {
             Ok(identity) => {
                 log::info!("certificate.loaded sha256={}", identity.fingerprint);
                 *self.current.borrow_mut() = Rc::new(identity);

@@ -2,13 +2,14 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use crate::state::{ConnectionId, HashJob, Moment, Outbox, Output, SessionId};
+use crate::state::{ConnectionId, HashJob, Moment, Outbox, Output, SessionClient, SessionId};
 use crate::store::{StoreError, Tx};
-use crate::stream::{AccountAnswer, Event, Stream, TlsFacts};
+use crate::stream::{Event, Stream, TlsFacts};
 use crate::xml::Element;
 use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError};
 
 use super::Server;
+use super::login::FastUse;
 use super::operator::Job;
 use super::timers::Timer;
 
@@ -17,6 +18,8 @@ pub struct Connection {
     pub stream: Stream,
     address: IpAddr,
     pub session: Option<SessionId>,
+    /// Of a client that has logged in and bound nothing yet.
+    pub client: SessionClient,
     pub opened_ms: u64,
     pub last_input_ms: u64,
     /// A probe was sent and nothing came since.
@@ -40,6 +43,7 @@ impl Server {
             stream: Stream::new(Rc::clone(&self.stream_settings), direct_tls),
             address,
             session: None,
+            client: SessionClient::default(),
             opened_ms: now.monotonic_ms,
             last_input_ms: now.monotonic_ms,
             probed: false,
@@ -55,6 +59,19 @@ impl Server {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.stream.secured(facts);
         }
+    }
+
+    pub(super) fn handshake_done(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.stream.handshake_done();
+        }
+        self.poll(now, id, &[], tx, out)
     }
 
     pub(super) fn bytes(
@@ -106,9 +123,28 @@ impl Server {
     ) -> Result<(), StoreError> {
         match event {
             Event::StartTls => out.push(Output::StartTls { connection: id }),
+            Event::Peer { account } => self.answer_peer(id, &account, tx)?,
             Event::Credentials { account } => self.answer_credentials(id, &account, tx)?,
+            Event::Fast {
+                account,
+                agent,
+                mechanism,
+                count,
+                early,
+            } => {
+                let used = FastUse {
+                    account,
+                    agent,
+                    mechanism,
+                    count,
+                    early,
+                };
+                self.answer_fast(now, id, &used, tx)?;
+            }
+            Event::Token { scheme, token } => self.answer_token(now, id, scheme, &token, tx)?,
             Event::Derive {
                 password,
+                hash,
                 salt,
                 iterations,
             } => {
@@ -117,16 +153,14 @@ impl Server {
                     job,
                     work: HashJob::Compare {
                         password,
+                        hash,
                         salt,
                         iterations,
                     },
                 });
             }
             Event::Failed { account, condition } => self.login_failed(now, id, account, condition),
-            Event::Authenticated { account, mechanism } => {
-                self.throttle.succeeded(&account);
-                log::info!("login.ok account={account} mechanism={mechanism}");
-            }
+            Event::Authenticated(login) => self.authenticated(now, id, *login, tx, out)?,
             Event::Bind { account, resource } => {
                 self.bind(now, id, &account, resource.as_deref(), tx, out)?
             }
@@ -135,36 +169,10 @@ impl Server {
                 account,
                 id: name,
                 h,
-            } => self.resume(now, id, &account, (&name, h), tx, out)?,
+            } => self.resume_requested(now, id, &account, (&name, h), tx, out)?,
             Event::Nonza(element) => self.nonza(now, id, &element, tx, out),
             Event::Whitespace => {}
             Event::Closed(error) => self.stream_closed(now, id, error, tx, out)?,
-        }
-        Ok(())
-    }
-
-    fn answer_credentials(
-        &mut self,
-        id: ConnectionId,
-        account: &BareJid,
-        tx: &mut Tx,
-    ) -> Result<(), StoreError> {
-        let known = match account.local() {
-            Some(name) => tx.account(name)?,
-            None => None,
-        };
-        let answer = match known {
-            Some(account) => match tx.credentials(account.id)? {
-                Some(credentials) => AccountAnswer::Known {
-                    credentials,
-                    disabled: account.disabled,
-                },
-                None => AccountAnswer::Unknown,
-            },
-            None => AccountAnswer::Unknown,
-        };
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.stream.credentials(answer);
         }
         Ok(())
     }

@@ -11,10 +11,14 @@ pub enum Input<'a> {
         address: IpAddr,
         direct_tls: bool,
     },
-    /// The TLS handshake is complete.
+    /// The TLS handshake is complete, or (`facts.early`) as far as it has to be for early data (RFC 8446 §2.3).
     Secured {
         connection: ConnectionId,
         facts: TlsFacts,
+    },
+    /// The TLS handshake is complete whose early data came before.
+    HandshakeDone {
+        connection: ConnectionId,
     },
     /// Bytes as they came, in plain text.
     Bytes {

@@ -2,6 +2,7 @@
 //! that say they are inactive.
 use crate::state::{ASK, ConnectionId, Cx, Held, Management, Moment, Outbox, SessionId, TooHigh};
 use crate::store::{ArchiveId, StoreError, Tx};
+use crate::stream::{EnableRequest, enable_request};
 use crate::xml::{Element, ElementRef, Writer};
 use crate::xmpp::{BareJid, Condition, IqKind, Stanza, StreamCondition, StreamError, ns};
 
@@ -14,6 +15,22 @@ const RESUME_SECONDS_DEFAULT: u32 = 600;
 const RESUME_SECONDS_MAX: u32 = 86_400;
 /// How long something may stay unacknowledged before it is asked for.
 pub const ASK_AFTER_MS: u64 = 30_000;
+
+/// What came of `<resume/>`.
+pub enum ResumeOutcome {
+    /// `received`: how many of the client's stanzas were handled.
+    Resumed { session: SessionId, received: u32 },
+    /// No such session of this account; with what it had handled, where that is known. A resource may be bound.
+    NotFound { received: Option<u32> },
+    /// §6: the client claims what was never sent. Its stream ends with `too_high`; the session stays.
+    TooHigh(TooHigh),
+}
+
+/// What came of `<enable/>`.
+pub struct Enabled {
+    /// The session's name for resumption and how many seconds it may be away, if the client wants it.
+    pub resumption: Option<(String, u32)>,
+}
 
 impl Server {
     /// An element of either specification from a bound client.
@@ -39,7 +56,7 @@ impl Server {
                 client_state(&mut cx, session, name == "active");
                 Ok(())
             }
-            (_, "enable") => enable(&mut cx, session, root),
+            (_, "enable") => enable_requested(&mut cx, session, root),
             (_, "r") => {
                 acknowledge_to_peer(&mut cx, session);
                 Ok(())
@@ -52,8 +69,8 @@ impl Server {
         }
     }
 
-    /// §5: an earlier session of the same account goes on here. Its old connection, if it is still there, ends.
-    pub(super) fn resume(
+    /// §5: `<resume/>` of a client that has logged in and bound nothing yet.
+    pub(super) fn resume_requested(
         &mut self,
         now: Moment,
         id: ConnectionId,
@@ -62,30 +79,59 @@ impl Server {
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
+        let outcome = self.resume(now, id, account, (previous, h), tx, out)?;
+        if let ResumeOutcome::TooHigh(error) = outcome {
+            self.state.ending.push((id, too_high(error)));
+            return Ok(());
+        }
+        out.send(id, |bytes| {
+            write_outcome(&mut Writer::new(bytes), previous, &outcome);
+        });
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return Ok(());
+        };
+        match outcome {
+            ResumeOutcome::Resumed { session, .. } => {
+                connection.stream.resumed();
+                self.resumed(now, id, session, tx, out)
+            }
+            _ => {
+                connection.stream.resume_refused();
+                Ok(())
+            }
+        }
+    }
+
+    /// §5: an earlier session of the same account goes on on this connection; its old one, if it is still there, ends.
+    /// Nothing is written to the new one: once it was told what came of it (`write_outcome`, or `too_high` and the end),
+    /// `resumed` sends what was missed.
+    pub(super) fn resume(
+        &mut self,
+        _now: Moment,
+        id: ConnectionId,
+        account: &BareJid,
+        (previous, h): (&str, u32),
+        _tx: &mut Tx,
+        _out: &mut Outbox,
+    ) -> Result<ResumeOutcome, StoreError> {
         let found = self.state.sessions.resumable(previous);
         let found = found
             .filter(|session| session.jid.bare_str() == account.as_str())
             .map(|session| session.id);
+        let not_found = ResumeOutcome::NotFound {
+            received: self.state.sessions.received_of_expired(account, previous),
+        };
         let Some(session) = found else {
-            refuse(
-                out,
-                id,
-                self.state.sessions.received_of_expired(account, previous),
-            );
-            if let Some(connection) = self.connections.get_mut(&id) {
-                connection.stream.resume_refused();
-            }
-            return Ok(());
+            return Ok(not_found);
         };
         let Some(known) = self.state.sessions.get_mut(session) else {
-            return Ok(());
+            return Ok(not_found);
         };
         let Some(management) = &mut known.management else {
-            return Ok(());
+            return Ok(not_found);
         };
         if let Err(error) = management.acknowledge(h) {
-            self.state.ending.push((id, too_high(error)));
-            return Ok(());
+            return Ok(ResumeOutcome::TooHigh(error));
         }
         management.reconnected();
         let received = management.received;
@@ -105,14 +151,19 @@ impl Server {
         }
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.session = Some(session);
-            connection.stream.resumed();
         }
-        out.send(id, |bytes| {
-            let mut w = Writer::new(bytes);
-            w.open_ns("resumed", ns::MANAGEMENT)
-                .attr("previd", previous);
-            w.attr("h", &received.to_string()).close();
-        });
+        Ok(ResumeOutcome::Resumed { session, received })
+    }
+
+    /// What a resumed session missed, behind the element that told its client so.
+    pub(super) fn resumed(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        session: SessionId,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
         let mut cx = self.cx(now, tx, out);
         send_again(&mut cx, session, id);
         // XEP-0352 §5.2: a resumed stream is active.
@@ -186,7 +237,7 @@ impl Server {
 }
 
 /// XEP-0352 §4.2: what was held goes out before anything that answers the client.
-fn client_state(cx: &mut Cx<'_>, session: SessionId, active: bool) {
+pub fn client_state(cx: &mut Cx<'_>, session: SessionId, active: bool) {
     if active {
         cx.release_held(session);
     }
@@ -199,24 +250,43 @@ fn client_state(cx: &mut Cx<'_>, session: SessionId, active: bool) {
     }
 }
 
-/// §3: once per session.
-fn enable(cx: &mut Cx<'_>, session: SessionId, request: ElementRef<'_>) -> Result<(), StreamError> {
-    let wants_resumption = matches!(request.attribute("resume").as_deref(), Some("true" | "1"));
-    let id = cx.new_secret_id();
-    let Some(known) = cx.state.sessions.get_mut(session) else {
-        return Ok(());
-    };
-    let Some(connection) = known.connection else {
-        return Ok(());
-    };
-    if known.management.is_some() {
-        return Err(StreamError::new(StreamCondition::PolicyViolation)
-            .text("Stream management is on already."));
+/// §3: `<enable/>` on a bound stream. §3 asks for a stream error when it comes twice, §6 for `<failed/>` in any case.
+fn enable_requested(
+    cx: &mut Cx<'_>,
+    session: SessionId,
+    request: ElementRef<'_>,
+) -> Result<(), StreamError> {
+    let enabled = enable(cx, session, enable_request(request));
+    let connection = cx
+        .state
+        .sessions
+        .get(session)
+        .and_then(|known| known.connection);
+    if let Some(connection) = connection {
+        cx.out.send(connection, |bytes| {
+            write_enabled(&mut Writer::new(bytes), &enabled);
+        });
     }
-    let asked = request
-        .attribute("max")
-        .and_then(|max| max.parse::<u32>().ok());
-    let seconds = asked
+    enabled.map(|_| ()).map_err(|_| {
+        StreamError::new(StreamCondition::PolicyViolation).text("Stream management is on already.")
+    })
+}
+
+/// §3: turns it on for a session, once; nothing is written. From now on stanzas count.
+pub fn enable(
+    cx: &mut Cx<'_>,
+    session: SessionId,
+    request: EnableRequest,
+) -> Result<Enabled, Condition> {
+    let wants_resumption = request.resume;
+    let id = cx.new_secret_id();
+    let known = cx.state.sessions.get_mut(session);
+    let known = known.ok_or(Condition::InternalServerError)?;
+    if known.management.is_some() {
+        return Err(Condition::UnexpectedRequest);
+    }
+    let seconds = request
+        .max
         .unwrap_or(RESUME_SECONDS_DEFAULT)
         .min(RESUME_SECONDS_MAX);
     let mut management = Management::default();
@@ -225,20 +295,50 @@ fn enable(cx: &mut Cx<'_>, session: SessionId, request: ElementRef<'_>) -> Resul
         management.resume_seconds = seconds;
     }
     known.management = Some(Box::new(management));
-    if wants_resumption {
-        cx.state.sessions.name_for_resumption(session, &id);
+    if !wants_resumption {
+        return Ok(Enabled { resumption: None });
     }
-    cx.out.send(connection, |bytes| {
-        let mut w = Writer::new(bytes);
-        w.open_ns("enabled", ns::MANAGEMENT);
-        if wants_resumption {
-            w.attr("id", &id)
-                .attr("resume", "true")
-                .attr("max", &seconds.to_string());
+    cx.state.sessions.name_for_resumption(session, &id);
+    Ok(Enabled {
+        resumption: Some((id, seconds)),
+    })
+}
+
+/// §3: `<enabled/>` or `<failed/>`.
+pub fn write_enabled(w: &mut Writer<'_>, enabled: &Result<Enabled, Condition>) {
+    let enabled = match enabled {
+        Ok(enabled) => enabled,
+        Err(condition) => return write_failed(w, None, *condition),
+    };
+    w.open_ns("enabled", ns::MANAGEMENT);
+    if let Some((id, seconds)) = &enabled.resumption {
+        w.attr("id", id)
+            .attr("resume", "true")
+            .attr("max", &seconds.to_string());
+    }
+    w.close();
+}
+
+/// §5: `<resumed/>`, or `<failed/>` with what the session had handled, where that is known.
+pub fn write_outcome(w: &mut Writer<'_>, previous: &str, outcome: &ResumeOutcome) {
+    match outcome {
+        ResumeOutcome::Resumed { received, .. } => {
+            w.open_ns("resumed", ns::MANAGEMENT)
+                .attr("previd", previous);
+            w.attr("h", &received.to_string()).close();
         }
-        w.close();
-    });
-    Ok(())
+        ResumeOutcome::NotFound { received } => {
+            write_failed(w, *received, Condition::ItemNotFound);
+        }
+        // The stream ends with `too_high` instead.
+        ResumeOutcome::TooHigh(_) => {}
+    }
+}
+
+fn write_failed(w: &mut Writer<'_>, received: Option<u32>, condition: Condition) {
+    w.open_ns("failed", ns::MANAGEMENT);
+    w.attr_opt("h", received.map(|h| h.to_string()).as_deref());
+    w.open_ns(condition.as_str(), ns::STANZAS).close().close();
 }
 
 /// §4: how many stanzas of the peer are handled. It leaves after the batch is durable, like everything.
@@ -278,7 +378,7 @@ fn acknowledged_by_peer(
 }
 
 /// §4: the peer claims to have handled what was never sent.
-fn too_high(error: TooHigh) -> StreamError {
+pub fn too_high(error: TooHigh) -> StreamError {
     let detail = format!(
         "<handled-count-too-high xmlns='{}' h='{}' send-count='{}'/>",
         ns::MANAGEMENT,
@@ -290,16 +390,6 @@ fn too_high(error: TooHigh) -> StreamError {
         text: Some("More was acknowledged than was sent."),
         application: Some(detail.into()),
     }
-}
-
-/// §5: no such session; with what its last one had handled, where that is known.
-fn refuse(out: &mut Outbox, connection: ConnectionId, received: Option<u32>) {
-    out.send(connection, |bytes| {
-        let mut w = Writer::new(bytes);
-        w.open_ns("failed", ns::MANAGEMENT);
-        w.attr_opt("h", received.map(|h| h.to_string()).as_deref());
-        w.open_ns("item-not-found", ns::STANZAS).close().close();
-    });
 }
 
 /// §5: what the peer has not handled is sent again, in order; it is counted already.

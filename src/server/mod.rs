@@ -6,6 +6,7 @@ mod copies;
 mod deadlines;
 mod input;
 mod iq;
+mod login;
 mod management;
 mod message;
 mod operator;
@@ -25,7 +26,7 @@ pub use input::{Command, Input};
 
 use crate::feature;
 use crate::state::{
-    ArchiveIds, Capabilities, ConnectionId, Cx, Outbox, Sessions, Settings, State, Throttle,
+    ArchiveIds, Capabilities, ConnectionId, Cx, Outbox, Sessions, Settings, State, Throttle, Tokens,
 };
 use crate::store::{StoreError, Tx};
 use crate::stream::{Entropy, StreamSettings};
@@ -49,13 +50,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// `settings.domain` must be prepared. `start`: the moment the process started.
+    /// `settings.domain` must be prepared. `start`: the moment the process started. `token_key`: lies outside the store,
+    /// so that nobody who has only that can make tokens (XEP-0484).
     pub fn new(
         settings: Settings,
         mut entropy: Box<dyn Entropy>,
         tx: &mut Tx,
         start: Moment,
+        token_key: &[u8; 32],
     ) -> Result<Server, StoreError> {
+        let clients = tx.secret("clients", &mut |bytes| entropy.fill(bytes))?;
         let fake_salt_key = tx.secret("fake-salt", &mut |bytes| entropy.fill(bytes))?;
         let archive_ids = tx.secret("archive-ids", &mut |bytes| entropy.fill(bytes))?;
         let own_caps = feature::own_caps(&settings);
@@ -70,6 +74,8 @@ impl Server {
             failures_max: settings.authentication_failures_max,
             scram_iterations: settings.scram_iterations,
             fake_salt_key,
+            early_data: settings.early_data,
+            x_oauth: settings.x_oauth,
             caps: Rc::clone(&own_caps),
         });
         let mut server = Server {
@@ -80,6 +86,7 @@ impl Server {
                 sessions: Sessions::default(),
                 capabilities: Capabilities::default(),
                 archive_ids: ArchiveIds::new(&archive_ids),
+                tokens: Tokens::new(token_key, &clients),
                 own_caps,
                 disk_low: false,
                 queued_presence: Vec::new(),
@@ -118,6 +125,7 @@ impl Server {
                 self.opened(now, connection, address, direct_tls, out);
             }
             Input::Secured { connection, facts } => self.secured(connection, facts),
+            Input::HandshakeDone { connection } => self.handshake_done(now, connection, tx, out)?,
             Input::Bytes { connection, bytes } => self.bytes(now, connection, bytes, tx, out)?,
             Input::Drained { connection } => self.drained(now, connection, tx, out)?,
             Input::Closed { connection } => self.closed(now, connection, true, tx, out)?,

@@ -179,6 +179,7 @@ impl Server {
             return Ok(Err(unknown(name)));
         };
         tx.set_credentials(account.id, credentials)?;
+        tx.revoke_all_fast(account.id)?;
         // Whoever logged in with the old password logs in again.
         let jid = self.user_jid(name);
         self.end_sessions(
@@ -202,7 +203,8 @@ impl Server {
             return Ok(Err(unknown(&name)));
         }
         let jid = self.user_jid(&name);
-        if disabled {
+        if let (true, Some(account)) = (disabled, tx.account(&name)?) {
+            tx.revoke_all_fast(account.id)?;
             self.end_sessions(
                 &jid,
                 StreamError::new(StreamCondition::NotAuthorized).text("The account is disabled."),

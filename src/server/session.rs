@@ -2,18 +2,21 @@
 use std::rc::Rc;
 
 use crate::feature;
-use crate::state::{BlockList, ConnectionId, Cx, Fault, Moment, Online, Outbox, SessionId};
+use crate::state::{
+    BlockList, ConnectionId, Cx, Fault, Moment, Online, Outbox, SessionClient, SessionId,
+};
 use crate::store::{AccountId, StoreError, Tx};
+use crate::stream::UserAgent;
 use crate::xml::Element;
 use crate::xmpp::{
     BareJid, Condition, Envelope, FullJid, Jid, Stanza, StanzaError, StanzaParseError,
     StreamCondition, StreamError, write_error,
 };
 
-use super::{Server, iq, management, message, presence, unseen};
+use super::{Server, iq, login, management, message, presence, unseen};
 
 impl Server {
-    /// RFC 6120 §7.6, §7.7: the resource asked for or one of ours; an older session of the same name gives way.
+    /// RFC 6120 §7: the resource asked for, or one of ours.
     pub(super) fn bind(
         &mut self,
         now: Moment,
@@ -23,53 +26,99 @@ impl Server {
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        let mut cx = self.cx(now, tx, out);
-        let account = match account_jid.local() {
-            Some(local) => cx.tx.account(local)?.filter(|account| !account.disabled),
-            None => None,
-        };
-        let Some(account) = account else {
+        let Some(account) = usable_account(account_jid, tx)? else {
             // The account went away while its owner was logging in.
             self.state
                 .ending
                 .push((id, StreamCondition::NotAuthorized.into()));
             return Ok(());
         };
-        let made = resource.is_none().then(|| cx.new_id());
+        let made = resource.is_none().then(|| self.cx(now, tx, out).new_id());
         let jid = resource
             .or(made.as_deref())
             .and_then(|resource| account_jid.with_resource(resource).ok());
-        let Some(jid) = jid else {
-            self.refuse_bind(id, Condition::BadRequest.into());
-            return Ok(());
+        let mut client = SessionClient::default();
+        if let Some(connection) = self.connections.get_mut(&id) {
+            client = std::mem::take(&mut connection.client);
+        }
+        // A resource that the client chose is the only name it has that lasts.
+        if client.key.is_none() && client.grant.is_none() {
+            client.key =
+                resource.map(|resource| self.state.tokens.key_of_resource(account, resource));
+        }
+        let opened = match jid {
+            Some(jid) => self.open_session(now, id, (&jid, account), client, tx, out)?,
+            None => Err(Condition::BadRequest.into()),
         };
+        match opened {
+            Ok(session) => {
+                let mut cx = self.cx(now, tx, out);
+                login::note_client(&mut cx, session, &UserAgent::default())?;
+                let jid = cx
+                    .state
+                    .sessions
+                    .get(session)
+                    .map(|known| known.jid.clone());
+                if let (Some(connection), Some(jid)) = (self.connections.get_mut(&id), jid) {
+                    connection.stream.bound(&jid);
+                }
+            }
+            Err(error) => {
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.stream.bind_refused(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// RFC 6120 §7.6, §7.7: a session of this name; an older one gives way.
+    pub(super) fn open_session(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        (jid, account): (&FullJid, AccountId),
+        client: SessionClient,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<Result<SessionId, StanzaError>, StoreError> {
         let older = self
             .state
             .sessions
-            .find(&jid)
+            .find(jid.as_jid())
             .map(|session| (session.id, session.connection));
         if let Some((session, connection)) = older {
             // §7.7.2.2: the newer takes over.
-            let error =
-                StreamError::new(StreamCondition::Conflict).text("Replaced by a new connection.");
-            end(&mut self.cx(now, tx, out), session)?;
-            self.state
-                .ending
-                .extend(connection.map(|connection| (connection, error)));
-        } else if !self.make_room(now, account_jid, tx, out)? {
+            self.replace(now, session, connection, tx, out)?;
+        } else if !self.make_room(now, &jid.to_bare(), tx, out)? {
             // §7.6.2.1
-            let error = StanzaError::new(Condition::ResourceConstraint)
-                .text("Too many sessions of this account.");
-            self.refuse_bind(id, error);
-            return Ok(());
+            return Ok(Err(StanzaError::new(Condition::ResourceConstraint)
+                .text("Too many sessions of this account.")));
         }
-        let session = add_session(&mut self.cx(now, tx, out), &jid, account.id, id)?;
+        let session = add_session(&mut self.cx(now, tx, out), jid, account, id, client)?;
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.session = Some(session);
-            connection.stream.bound(&jid);
         }
         self.watch_idle(now, id);
         log::info!("session.bound jid={jid}");
+        Ok(Ok(session))
+    }
+
+    /// Ends a session whose client has a newer one.
+    pub(super) fn replace(
+        &mut self,
+        now: Moment,
+        session: SessionId,
+        connection: Option<ConnectionId>,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        let error =
+            StreamError::new(StreamCondition::Conflict).text("Replaced by a new connection.");
+        end(&mut self.cx(now, tx, out), session)?;
+        self.state
+            .ending
+            .extend(connection.map(|connection| (connection, error)));
         Ok(())
     }
 
@@ -94,12 +143,17 @@ impl Server {
         end(&mut self.cx(now, tx, out), away)?;
         Ok(true)
     }
+}
 
-    fn refuse_bind(&mut self, id: ConnectionId, error: StanzaError) {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.stream.bind_refused(error);
-        }
-    }
+/// The number of an account that may be used.
+pub(super) fn usable_account(jid: &BareJid, tx: &Tx) -> Result<Option<AccountId>, StoreError> {
+    let account = match jid.local() {
+        Some(local) => tx.account(local)?,
+        None => None,
+    };
+    Ok(account
+        .filter(|account| !account.disabled)
+        .map(|account| account.id))
 }
 
 fn add_session(
@@ -107,6 +161,7 @@ fn add_session(
     jid: &FullJid,
     account: AccountId,
     connection: ConnectionId,
+    client: SessionClient,
 ) -> Result<SessionId, StoreError> {
     let blocked = BlockList::new(cx.tx.blocked(account)?);
     let archive_preferences = Rc::new(cx.tx.archive_preferences(account)?);
@@ -120,7 +175,7 @@ fn add_session(
     Ok(cx
         .state
         .sessions
-        .add(jid.clone(), account, connection, online))
+        .add(jid.clone(), account, connection, client, online))
 }
 
 /// The way of one stanza from a session into the server: addresses checked and stamped, then by kind. An error ends the

@@ -19,6 +19,7 @@ const DAY_MS: i64 = 86_400_000;
 impl Server {
     /// One small step; comes back soon while there is more to do.
     pub(super) fn upkeep(&mut self, now: Moment, tx: &mut Tx) -> Result<(), StoreError> {
+        tx.note_time(now.wall)?;
         let mut more = tx.purge_step(STEP_ROWS_MAX)?;
         if let Some(days) = self.state.settings.archive_days_max {
             let before = Timestamp(now.wall.0 - i64::from(days) * DAY_MS);

@@ -178,13 +178,18 @@ impl Cx<'_> {
     pub fn new_secret_id(&mut self) -> String {
         let mut bytes = [0; 16];
         self.entropy.fill(&mut bytes);
-        base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, bytes)
+        name_of(&bytes).into()
     }
 
     /// An id for a stanza of the server's own, unguessable.
     pub fn new_id(&mut self) -> String {
         let mut bytes = [0; 9];
         self.entropy.fill(&mut bytes);
-        base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, bytes)
+        name_of(&bytes).into()
     }
+}
+
+/// A name made of random bytes that may stand anywhere.
+pub fn name_of(bytes: &[u8]) -> Box<str> {
+    base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, bytes).into()
 }

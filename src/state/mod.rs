@@ -11,18 +11,20 @@ mod outbox;
 mod sessions;
 mod settings;
 mod throttle;
+mod tokens;
 
 pub use archive_ids::ArchiveIds;
 pub use block_list::BlockList;
 pub use capabilities::{CLIENT_FEATURES_MAX, Capabilities, CapsId};
 pub use client_state::{Held, Urgency};
-pub use cx::{ASK, Cx, Fault};
+pub use cx::{ASK, Cx, Fault, name_of};
 pub use management::{Management, TooHigh, Unacknowledged};
 pub use moment::Moment;
 pub use outbox::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
-pub use sessions::{AvailablePresence, Online, Session, SessionId, Sessions};
+pub use sessions::{AvailablePresence, Online, Session, SessionClient, SessionId, Sessions};
 pub use settings::Settings;
 pub use throttle::Throttle;
+pub use tokens::Tokens;
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -38,6 +40,7 @@ pub struct State {
     pub sessions: Sessions,
     pub capabilities: Capabilities,
     pub archive_ids: ArchiveIds,
+    pub tokens: Tokens,
     /// `ver` of the server's own capabilities (XEP-0115) and the `<c/>` that carries it.
     pub own_caps: Rc<str>,
     /// The disk is nearly full: nothing that must be stored is accepted.

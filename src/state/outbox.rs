@@ -2,7 +2,7 @@
 //! is committed.
 use std::ops::Range;
 
-use crate::stream::Credentials;
+use crate::stream::{Credentials, ScramHash};
 
 /// A connection, for the life of the process; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,9 +15,10 @@ pub struct JobId(pub u64);
 /// PBKDF2 work (RFC 5802 §2.2).
 #[derive(Clone, Debug)]
 pub enum HashJob {
-    /// Keys of one hash for comparison (PLAIN): SHA-256.
+    /// Keys of one hash for comparison (PLAIN).
     Compare {
         password: Box<str>,
+        hash: ScramHash,
         salt: [u8; 16],
         iterations: u32,
     },

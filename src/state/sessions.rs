@@ -2,7 +2,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-use crate::store::{AccountId, ArchivePreferences};
+use crate::store::{AccountId, ArchivePreferences, ClientKey};
+use crate::stream::Grant;
 use crate::xmpp::{BareJid, FullJid, Jid};
 
 use super::{BlockList, CapsId, ConnectionId, Held, Management};
@@ -19,6 +20,22 @@ pub struct AvailablePresence {
     pub payload: Rc<str>,
     pub id: Option<Rc<str>>,
     pub lang: Option<Rc<str>>,
+}
+
+/// The client of a session, and by what right it is there.
+#[derive(Clone, Debug, Default)]
+pub struct SessionClient {
+    /// `None`: it has no name that lasts.
+    pub key: Option<ClientKey>,
+    /// It logged in by this token of `stonechat token add` or of X-OAUTH.
+    pub grant: Option<Rc<Grant>>,
+}
+
+impl SessionClient {
+    /// It may not change the password, manage clients or tokens, or remove the account.
+    pub fn is_restricted(&self) -> bool {
+        self.grant.as_ref().is_some_and(|grant| grant.restricted)
+    }
 }
 
 /// One bound resource.
@@ -45,6 +62,8 @@ pub struct Session {
     pub held: Option<Box<Held>>,
     /// Stream management is on (XEP-0198).
     pub management: Option<Box<Management>>,
+    /// Who its client is, as far as it said.
+    pub client: SessionClient,
     /// When a session without a connection ends (`Moment::monotonic_ms`).
     pub expires_ms: u64,
     /// A timer is set to ask for an acknowledgement.
@@ -157,6 +176,7 @@ impl Sessions {
         jid: FullJid,
         account: AccountId,
         connection: ConnectionId,
+        client: SessionClient,
         loaded: impl FnOnce() -> Online,
     ) -> SessionId {
         self.last_id += 1;
@@ -179,6 +199,7 @@ impl Sessions {
             caps: None,
             held: None,
             management: None,
+            client,
             expires_ms: 0,
             ask_set: false,
         };

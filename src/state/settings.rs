@@ -18,6 +18,12 @@ pub struct Settings {
     pub idle_seconds_max: u32,
     pub authentication_failures_max: u8,
     pub scram_iterations: u32,
+    /// Days a token of XEP-0484 is good for without being used.
+    pub fast_days_max: u32,
+    /// Tokens are taken in TLS early data.
+    pub early_data: bool,
+    /// X-OAUTH is offered.
+    pub x_oauth: bool,
     pub roster_contacts_max: usize,
     pub roster_groups_max: usize,
     pub blocked_jids_max: usize,
@@ -64,6 +70,9 @@ impl Settings {
             idle_seconds_max: 900,
             authentication_failures_max: 5,
             scram_iterations: 10_000,
+            fast_days_max: 60,
+            early_data: true,
+            x_oauth: false,
             roster_contacts_max: 2_000,
             roster_groups_max: 50,
             blocked_jids_max: 2_000,

@@ -1,5 +1,5 @@
 //! Accounts: name, credentials, state.
-use crate::stream::{Credentials, ScramKeys};
+use crate::stream::{Credentials, HashedPassword, ScramHash, ScramKeys};
 use crate::xmpp::Timestamp;
 
 use super::codec::{Decoder, Encoder};
@@ -7,7 +7,7 @@ use super::schema::{
     ACCOUNTS, ARCHIVE_PREFERENCES, BLOCKED, CREDENTIALS, LAST_ACTIVITY, META, META_NEXT_ACCOUNT,
     PRIVATE_XML, PURGE, ROSTER, ROSTER_LOG, ROSTER_VERSIONS, UNSEEN_FROM, VCARDS,
 };
-use super::{StoreError, Tx, Writing, texts_of};
+use super::{StoreError, Tx, Writing, clients, texts_of};
 
 /// Number of an account; never reused, also not after deletion. First part of every key of its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -98,6 +98,7 @@ impl Tx {
         let Writing { txn, mut memory } = self.writing()?;
         txn.open_table(ACCOUNTS)?.remove(name)?;
         txn.open_table(CREDENTIALS)?.remove(id.0)?;
+        clients::remove_all(txn, id)?;
         txn.open_table(VCARDS)?.remove(id.0)?;
         txn.open_table(LAST_ACTIVITY)?.remove(id.0)?;
         txn.open_table(ARCHIVE_PREFERENCES)?.remove(id.0)?;
@@ -148,33 +149,67 @@ fn decode_account(bytes: &[u8]) -> Result<Account, StoreError> {
     })
 }
 
-fn encode_credentials(credentials: &Credentials) -> Vec<u8> {
-    let head = Encoder::default()
-        .raw(&credentials.salt)
-        .number(credentials.iterations.into());
-    let keys = [&credentials.sha1, &credentials.sha256, &credentials.sha512];
-    keys.into_iter()
-        .fold(head, |out, keys| {
-            out.bytes(&keys.stored_key).bytes(&keys.server_key)
-        })
+/// Of each hash, weakest first: whether it is there, salt, iterations, keys.
+pub(super) fn encode_credentials(credentials: &Credentials) -> Vec<u8> {
+    let encode = |out: Encoder, hash| match credentials.hashed(hash) {
+        None => out.flag(false),
+        Some(hashed) => out
+            .flag(true)
+            .raw(&hashed.salt)
+            .number(hashed.iterations.into())
+            .bytes(&hashed.keys.stored_key)
+            .bytes(&hashed.keys.server_key),
+    };
+    ScramHash::ALL
+        .into_iter()
+        .fold(Encoder::default(), encode)
         .done()
 }
 
 fn decode_credentials(bytes: &[u8]) -> Result<Credentials, StoreError> {
     let mut row = Decoder::new(bytes);
+    let mut credentials = Credentials::default();
+    for hash in ScramHash::ALL {
+        if row.flag()? {
+            let salt = row.array()?;
+            let iterations = row.number_u32()?;
+            let keys = decode_keys(&mut row)?;
+            credentials.replace(
+                hash,
+                HashedPassword {
+                    salt,
+                    iterations,
+                    keys,
+                },
+            );
+        }
+    }
+    Ok(credentials)
+}
+
+/// The row of schema 1: one salt and iteration count for all three hashes.
+pub(super) fn decode_credentials_1(bytes: &[u8]) -> Result<Credentials, StoreError> {
+    let mut row = Decoder::new(bytes);
     let salt = row.array()?;
     let iterations = row.number_u32()?;
-    let mut keys = || -> Result<ScramKeys, StoreError> {
-        Ok(ScramKeys {
-            stored_key: row.bytes()?.into(),
-            server_key: row.bytes()?.into(),
-        })
-    };
-    Ok(Credentials {
-        salt,
-        iterations,
-        sha1: keys()?,
-        sha256: keys()?,
-        sha512: keys()?,
+    let mut credentials = Credentials::default();
+    for hash in ScramHash::ALL {
+        let keys = decode_keys(&mut row)?;
+        credentials.replace(
+            hash,
+            HashedPassword {
+                salt,
+                iterations,
+                keys,
+            },
+        );
+    }
+    Ok(credentials)
+}
+
+fn decode_keys(row: &mut Decoder<'_>) -> Result<ScramKeys, StoreError> {
+    Ok(ScramKeys {
+        stored_key: row.bytes()?.into(),
+        server_key: row.bytes()?.into(),
     })
 }

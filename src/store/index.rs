@@ -103,6 +103,10 @@ impl Memory {
         Ok(memory)
     }
 
+    pub fn last_at(&self) -> Timestamp {
+        self.last_at
+    }
+
     /// Sequence and time of the next stanza: neither ever goes back, whatever the clock does.
     pub fn next(&self, now: Timestamp) -> (u64, Timestamp) {
         (self.next_sequence, now.max(self.last_at))

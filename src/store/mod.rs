@@ -2,6 +2,7 @@
 
 mod accounts;
 mod archive;
+mod clients;
 mod codec;
 mod error;
 mod index;
@@ -30,12 +31,17 @@ pub use archive::{
     ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, DefaultPolicy, Direction, Owner,
     Record, Stored,
 };
+pub use clients::{CLIENTS_MAX, Client, ClientKey, FastToken, FastTokens, ProofsSeen};
 pub use error::StoreError;
 pub use personal::LastActivity;
 pub use roster::{Contact, RosterChange, Subscription};
 pub use thread::StorageThread;
 
+use crate::xmpp::Timestamp;
 use index::Memory;
+
+/// How far the time written down may be behind.
+const NOTE_TIME_AFTER_MS: i64 = 6 * 3_600_000;
 
 /// The open database. Cheap to clone on the reactor thread.
 #[derive(Clone)]
@@ -176,6 +182,28 @@ impl Tx {
     /// Ends the batch. `None`: nothing was written. The commit is not durable until `Commit::run` returned.
     pub fn finish(mut self) -> Option<Commit> {
         self.write.take().map(Commit)
+    }
+
+    /// The latest time that was ever written down: the clock has been there, whatever it says now.
+    pub fn latest_time(&self) -> Result<Timestamp, StoreError> {
+        let noted = self
+            .view(schema::META)?
+            .get(schema::META_CLOCK)?
+            .map_or(i64::MIN, |row| row.value().cast_signed());
+        Ok(self.memory()?.last_at().max(Timestamp(noted)))
+    }
+
+    /// Writes the time down now and then, so that a clock that goes back to 1970 is noticed.
+    pub fn note_time(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        if now.0.saturating_sub(self.latest_time()?.0) < NOTE_TIME_AFTER_MS {
+            return Ok(());
+        }
+        let writing = self.writing()?;
+        writing
+            .txn
+            .open_table(schema::META)?
+            .insert(schema::META_CLOCK, now.0.cast_unsigned())?;
+        Ok(())
     }
 
     /// A secret of the server that is made with `make` at first use and stays (fake salts, later key derivations).

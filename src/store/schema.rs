@@ -1,8 +1,10 @@
 //! All tables, the schema version, and the steps from one version to the next. Keys of an account's data begin with the
 //! account's id, so that removing an account is one range of each table.
-use redb::{Database, ReadableDatabase, TableDefinition, TableHandle, WriteTransaction};
+use redb::{
+    Database, ReadableDatabase, ReadableTable, TableDefinition, TableHandle, WriteTransaction,
+};
 
-use super::StoreError;
+use super::{StoreError, accounts};
 
 /// Account id and a JID.
 type AccountText = (u32, &'static str);
@@ -40,12 +42,20 @@ pub(super) const ARCHIVE_PREFERENCES: TableDefinition<u32, &[u8]> =
 /// Deleted accounts whose archives are still to be removed.
 pub(super) const PURGE: TableDefinition<u32, ()> = TableDefinition::new("purge");
 
+/// (Account, client) -> what is known of it (XEP-0494).
+pub(super) const CLIENTS: TableDefinition<AccountText, &[u8]> = TableDefinition::new("clients");
+/// (Account, client, mechanism) -> the tokens it may log in with (XEP-0484).
+pub(super) const FAST_TOKENS: TableDefinition<(u32, &str, &str), &[u8]> =
+    TableDefinition::new("fast_tokens");
+
 pub(super) const META_SCHEMA: &str = "schema";
 pub(super) const META_NEXT_ACCOUNT: &str = "next_account";
 /// No id at or above this was ever given away, except those of stanzas still there.
 pub(super) const META_SEQUENCE: &str = "sequence";
 /// The same for times, as milliseconds since 1970 in two's complement.
 pub(super) const META_TIME: &str = "time";
+/// The clock has been at least there, whatever it says now; like `META_TIME`.
+pub(super) const META_CLOCK: &str = "clock";
 /// Stanzas before this sequence have their rows in the index tables.
 pub(super) const META_CHECKPOINT: &str = "checkpoint";
 /// Bytes of the stanzas before the checkpoint.
@@ -54,7 +64,7 @@ pub(super) const META_BYTES: &str = "bytes";
 type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
 
 /// Step n brings a file of version n to version n + 1; the first makes the tables of a new file.
-const STEPS: &[Step] = &[create_tables];
+const STEPS: &[Step] = &[create_tables, add_clients];
 
 /// Brings the file to this program's version in one transaction, or refuses it. An up-to-date file is not written to.
 pub(super) fn upgrade(database: &Database) -> Result<(), StoreError> {
@@ -116,6 +126,25 @@ fn create_tables(txn: &WriteTransaction) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Clients with their tokens; credentials whose hashes may differ in salt and iterations.
+fn add_clients(txn: &WriteTransaction) -> Result<(), StoreError> {
+    txn.open_table(CLIENTS)?;
+    txn.open_table(FAST_TOKENS)?;
+    let mut table = txn.open_table(CREDENTIALS)?;
+    let rows: Vec<(u32, Vec<u8>)> = table
+        .iter()?
+        .map(|row| {
+            let (account, row) = row?;
+            let credentials = accounts::decode_credentials_1(row.value())?;
+            Ok((account.value(), accounts::encode_credentials(&credentials)))
+        })
+        .collect::<Result<_, StoreError>>()?;
+    for (account, row) in rows {
+        table.insert(account, row.as_slice())?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use redb::backends::InMemoryBackend;
@@ -140,7 +169,7 @@ mod tests {
         txn.commit().unwrap();
         let refused = upgrade(&database);
         assert!(
-            matches!(refused, Err(StoreError::Newer { found: 7, known: 1 })),
+            matches!(refused, Err(StoreError::Newer { found: 7, known: 2 })),
             "{refused:?}"
         );
     }

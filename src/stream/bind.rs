@@ -40,7 +40,7 @@ impl Bind {
         match First::of(root)? {
             First::Stanza => {}
             First::Management => return self.manage(root, io),
-            First::StartTls | First::Sasl | First::ClientState => {
+            First::StartTls | First::Sasl | First::Sasl2 | First::ClientState => {
                 return Err(StreamCondition::UnsupportedStanzaType.into());
             }
         }

@@ -1,9 +1,18 @@
 //! RFC 6120 §4.3.2: what may be negotiated next, at each of the three stages of a client's stream.
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use ring::digest;
+
 use crate::xml::Writer;
 use crate::xmpp::ns;
 
 use super::sasl::mechanism;
-use super::{StreamSettings, TlsFacts};
+use super::{Offer, StreamSettings, TlsFacts};
+
+const FEATURES_START: &[u8] = b"<stream:features>";
+const FEATURES_END: &[u8] = b"</stream:features>";
+/// Bytes of a digest that tell one set of features from another.
+const VERSION_BYTES: usize = 15;
 
 /// XEP-0478 §3.1
 const LIMITS: &str = "urn:xmpp:stream-limits:0";
@@ -25,13 +34,55 @@ pub(super) fn write_plain(out: &mut Vec<u8>) {
     w.close();
 }
 
-/// RFC 6120 §6.4.1, XEP-0440, XEP-0478.
-pub(super) fn write_mechanisms(facts: &TlsFacts, settings: &StreamSettings, out: &mut Vec<u8>) {
+/// RFC 6120 §6.4.1, XEP-0388 §2.1, XEP-0440, XEP-0478, XEP-0509.
+pub(super) fn write_mechanisms(
+    facts: &TlsFacts,
+    offer: Offer,
+    settings: &StreamSettings,
+    out: &mut Vec<u8>,
+) {
+    let start = out.len();
+    write_unversioned(facts, offer, settings, out);
+    let version = version_of(out.get(start..).unwrap_or_default());
+    Writer::new(out)
+        .open_ns("config-version", ns::PIPELINING)
+        .attr("scheme", "opaque")
+        .attr("value", &version)
+        .close();
+    out.extend_from_slice(FEATURES_END);
+}
+
+/// XEP-0509 §2.3: another one whenever anything else of the features is another.
+pub(super) fn config_version(facts: &TlsFacts, offer: Offer, settings: &StreamSettings) -> String {
+    let mut features = Vec::new();
+    write_unversioned(facts, offer, settings, &mut features);
+    version_of(&features)
+}
+
+fn version_of(features: &[u8]) -> String {
+    let digest = digest::digest(&digest::SHA256, features);
+    let short = digest.as_ref().get(..VERSION_BYTES).unwrap_or_default();
+    BASE64_STANDARD.encode(short)
+}
+
+/// The features without their version and their end.
+fn write_unversioned(facts: &TlsFacts, offer: Offer, settings: &StreamSettings, out: &mut Vec<u8>) {
+    out.extend_from_slice(FEATURES_START);
     let mut w = Writer::new(out);
-    w.open("stream:features");
     w.open_ns("mechanisms", ns::SASL);
-    for mechanism in mechanism::offered(facts) {
+    for mechanism in mechanism::offered(facts, offer) {
         w.leaf("mechanism", mechanism.name);
+    }
+    w.close();
+    w.open_ns("authentication", ns::SASL2);
+    for mechanism in mechanism::offered(facts, offer) {
+        w.leaf("mechanism", mechanism.name);
+    }
+    write_inline(facts, settings, &mut w);
+    for hash in offer.upgrades.iter() {
+        w.open_ns("upgrade", ns::SASL_UPGRADE)
+            .text(hash.upgrade_name())
+            .close();
     }
     w.close();
     if mechanism::can_bind(facts) {
@@ -42,7 +93,25 @@ pub(super) fn write_mechanisms(facts: &TlsFacts, settings: &StreamSettings, out:
         w.close();
     }
     write_limits(&mut w, settings.limits_before_authentication.bytes, None);
-    w.close();
+}
+
+/// What a login of XEP-0388 may do beside: XEP-0198 §8, XEP-0386 §3.1, XEP-0484 §3.1.
+fn write_inline(facts: &TlsFacts, settings: &StreamSettings, w: &mut Writer<'_>) {
+    // Early data is there from TLS 1.3 on (RFC 8446 §2.3).
+    let is_early = settings.early_data && facts.version_1_3;
+    w.open("inline");
+    w.open_ns("sm", ns::MANAGEMENT).close();
+    w.open_ns("bind", ns::BIND2).open("inline");
+    for feature in [ns::CARBONS, ns::CLIENT_STATE, ns::MANAGEMENT] {
+        w.open("feature").attr("var", feature).close();
+    }
+    w.close().close();
+    w.open_ns("fast", ns::FAST)
+        .attr_opt("tls-0rtt", is_early.then_some("true"));
+    for mechanism in mechanism::fast(facts) {
+        w.leaf("mechanism", mechanism.name);
+    }
+    w.close().close();
 }
 
 /// RFC 6120 §7.4 and what an account may use. Sessions of RFC 3921 are offered to those who still ask, as optional.
@@ -54,17 +123,25 @@ pub(super) fn write_authenticated(settings: &StreamSettings, out: &mut Vec<u8>) 
         .open("optional")
         .close()
         .close();
+    write_for_session(settings, &mut w);
+    w.close();
+}
+
+/// XEP-0386 §3.2: a resource is bound already.
+pub(super) fn write_bound(settings: &StreamSettings, out: &mut Vec<u8>) {
+    let mut w = Writer::new(out);
+    w.open("stream:features");
+    write_for_session(settings, &mut w);
+    w.close();
+}
+
+fn write_for_session(settings: &StreamSettings, w: &mut Writer<'_>) {
     w.open_ns("ver", ROSTER_VERSIONS).close();
     w.open_ns("sub", PRE_APPROVAL).close();
     w.open_ns("sm", ns::MANAGEMENT).close();
     w.open_ns("csi", ns::CLIENT_STATE).close();
-    write_limits(
-        &mut w,
-        settings.limits.bytes,
-        Some(settings.idle_seconds_max),
-    );
+    write_limits(w, settings.limits.bytes, Some(settings.idle_seconds_max));
     w.raw(&settings.caps);
-    w.close();
 }
 
 fn write_limits(w: &mut Writer<'_>, bytes_max: usize, idle_seconds_max: Option<u32>) {

@@ -9,9 +9,9 @@ use crate::xmpp::{BareJid, Jid, StreamCondition, StreamError, domainpart, ns};
 
 use super::bind::Bind;
 use super::features;
-use super::negotiation::{Io, Negotiation, StartTls};
+use super::negotiation::{Answer, Io, Negotiation, StartTls};
 use super::sasl::Auth;
-use super::{Entropy, StreamSettings, TlsFacts};
+use super::{Entropy, Event, Offer, StreamSettings, TlsFacts};
 
 /// Our closing tag.
 pub(super) const END: &[u8] = b"</stream:stream>";
@@ -61,8 +61,24 @@ impl Header {
                 Ok(Negotiation::StartTls(StartTls))
             }
             Header::Secured(facts) => {
-                features::write_mechanisms(&facts, io.settings, io.out);
-                Ok(Negotiation::Auth(Box::new(Auth::new(*facts, from))))
+                let offering = Offering {
+                    facts: *facts,
+                    from,
+                };
+                match offering.from.clone() {
+                    // XEP-0388 §2.1: what is offered may depend on who it is.
+                    Some(account) => {
+                        io.event = Some(Event::Peer { account });
+                        Ok(Negotiation::Offering(Box::new(offering)))
+                    }
+                    None => {
+                        let offer = Offer {
+                            x_oauth: io.settings.x_oauth,
+                            ..Offer::default()
+                        };
+                        Ok(offering.offer(offer, io))
+                    }
+                }
             }
             Header::Authenticated(account) => {
                 // §4.7.1: by now it is known who the peer is.
@@ -74,6 +90,26 @@ impl Header {
                 Ok(Negotiation::Bind(Bind::new(account)))
             }
         }
+    }
+}
+
+/// The peer said who it is; `Event::Peer` is out. Nothing is proved yet.
+pub(super) struct Offering {
+    facts: TlsFacts,
+    from: Option<BareJid>,
+}
+
+impl Offering {
+    pub(super) fn resume(self: Box<Self>, answer: Answer, io: &mut Io<'_>) -> Negotiation {
+        match answer {
+            Answer::Offer(offer) => self.offer(offer, io),
+            _ => Negotiation::Offering(self),
+        }
+    }
+
+    fn offer(self, offer: Offer, io: &mut Io<'_>) -> Negotiation {
+        features::write_mechanisms(&self.facts, offer, io.settings, io.out);
+        Negotiation::Auth(Box::new(Auth::new(self.facts, offer, self.from)))
     }
 }
 

@@ -13,12 +13,24 @@ mod unread;
 
 use std::rc::Rc;
 
-pub use sasl::{Credentials, ScramHash, ScramKeys};
+pub use sasl::{
+    BindRequest, Credentials, EnableRequest, FastCandidate, FastStanding, Grant, HashedPassword,
+    Hashes, Login, Offer, Proof, Request, ResumeRequest, ScramHash, ScramKeys, Slot, TokenAnswer,
+    TokenScheme, Upgrade, UserAgent, enable_request,
+};
 
 use crate::xml::{self, Context, Element, Frame, Framer, Limits, XmlError};
 use crate::xmpp::{BareJid, FullJid, SaslCondition, StanzaError, StreamCondition, StreamError};
 use negotiation::{Answer, Io, Negotiation};
 use unread::Unread;
+
+/// The mechanism of XEP-0484 of this name, if tokens are made for it.
+pub fn fast_mechanism(name: &str) -> Option<&'static str> {
+    sasl::mechanism::FAST
+        .iter()
+        .map(|mechanism| mechanism.name)
+        .find(|known| *known == name)
+}
 
 /// Random bytes, handed in from outside.
 pub trait Entropy {
@@ -40,6 +52,10 @@ pub struct StreamSettings {
     pub scram_iterations: u32,
     /// Key of the stable fake salts for unknown accounts.
     pub fake_salt_key: [u8; 32],
+    /// Tokens are taken in TLS early data (XEP-0484 §3.1).
+    pub early_data: bool,
+    /// X-OAUTH is offered.
+    pub x_oauth: bool,
     /// The `<c/>` of XEP-0115 for the features after authentication, written already (empty: none).
     pub caps: Rc<str>,
 }
@@ -53,6 +69,9 @@ pub struct TlsFacts {
     pub end_point: Option<Box<[u8]>>,
     pub server_name: Option<Box<str>>,
     pub version_1_3: bool,
+    /// The handshake has not ended: what comes was sent as early data (RFC 8446 §2.3) and may have been caught and sent
+    /// again by somebody else. `Stream::handshake_done` follows.
+    pub early: bool,
 }
 
 /// What the server answers to `Event::Credentials`.
@@ -65,15 +84,43 @@ pub enum AccountAnswer {
     Unknown,
 }
 
+/// What a login of XEP-0388 led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A resource is still to be bound.
+    Authenticated,
+    /// A resource was bound on the way (XEP-0386).
+    Bound,
+    /// An earlier session goes on (XEP-0198 §8.2).
+    Resumed,
+}
+
 /// What a stream wants from its server. After each the stream waits for the named answer, unless none is named.
 pub enum Event {
     /// `<proceed/>` is written: start TLS, then `Stream::secured`. Whatever follows in the input is dropped (RFC 6120 §5.3.5).
     StartTls,
+    /// The header names this account, and nothing proves it. Answer with `offer`.
+    Peer { account: BareJid },
     /// Look the account up; answer with `credentials`.
     Credentials { account: BareJid },
-    /// PLAIN: derive the SHA-256 keys of this (prepared) password with these parameters off the reactor thread; answer with `derived`.
+    /// Look up what this client may hold for this mechanism (XEP-0484); answer with `fast`. `early`: it came in TLS early
+    /// data, so `count` must be there and larger than any before.
+    Fast {
+        account: BareJid,
+        agent: Box<str>,
+        mechanism: &'static str,
+        count: Option<u32>,
+        early: bool,
+    },
+    /// Whose token is this? Answer with `token`.
+    Token {
+        scheme: TokenScheme,
+        token: Box<str>,
+    },
+    /// PLAIN: derive the keys of this (prepared) password with these parameters off the reactor thread; answer with `derived`.
     Derive {
         password: Box<str>,
+        hash: ScramHash,
         salt: [u8; 16],
         iterations: u32,
     },
@@ -82,11 +129,9 @@ pub enum Event {
         account: Option<BareJid>,
         condition: SaslCondition,
     },
-    /// A login succeeded and `<success/>` is written; nothing to answer.
-    Authenticated {
-        account: BareJid,
-        mechanism: &'static str,
-    },
+    /// A login succeeded. With a `request` (XEP-0388) the stream waits: do what is asked for, then `complete` or
+    /// `not_completed`. Without, `<success/>` is written and there is nothing to answer.
+    Authenticated(Box<Login>),
     /// The peer asks for a resource (prepared; `None`: the server makes one). Answer with `bound` or `bind_refused`.
     Bind {
         account: BareJid,
@@ -126,6 +171,10 @@ pub struct Stream {
     /// Our header of the current stream is written.
     header_sent: bool,
     answer: Option<Box<Answer>>,
+    /// What comes now came before the end of the TLS handshake.
+    early: bool,
+    /// Came so early that it has to wait for that end.
+    deferred: Option<Box<Element>>,
     state: Negotiation,
 }
 
@@ -144,6 +193,8 @@ impl Stream {
             lang: None,
             header_sent: false,
             answer: None,
+            early: false,
+            deferred: None,
             state,
         }
     }
@@ -152,8 +203,14 @@ impl Stream {
     pub fn secured(&mut self, facts: TlsFacts) {
         if matches!(self.state, Negotiation::Handshake) {
             self.unread = Unread::default();
+            self.early = facts.early;
             self.state = Negotiation::secured(facts);
         }
+    }
+
+    /// The TLS handshake whose early data was taken is complete: poll for what had to wait for that.
+    pub fn handshake_done(&mut self) {
+        self.early = false;
     }
 
     /// Goes on with `input` (and what it still holds) until there is an event or nothing to do; what it writes is
@@ -181,11 +238,23 @@ impl Stream {
                 self.state = Negotiation::Ended;
                 return Some(Event::Closed(None));
             }
-            _ if self.state.is_waiting() => return self.keep(input, entropy, out),
+            _ if self.state.is_waiting() || (self.early && self.deferred.is_some()) => {
+                return self.keep(input, entropy, out);
+            }
             _ => {}
         }
+        if let Some(element) = self.deferred.take() {
+            let event = self.run(entropy, out, |state, io| state.handle(*element, io));
+            if event.is_some() {
+                return event;
+            }
+        }
         if self.unread.is_empty() {
-            return self.advance(input, entropy, out);
+            let event = self.advance(input, entropy, out);
+            return match self.deferred {
+                Some(_) if event.is_none() => self.keep(input, entropy, out),
+                _ => event,
+            };
         }
         let mut unread = std::mem::take(&mut self.unread);
         unread.append(input);
@@ -194,6 +263,42 @@ impl Stream {
         let left = rest.len();
         self.unread = unread.keep_last(left);
         event
+    }
+
+    pub fn offer(&mut self, offer: Offer) {
+        self.answer(Answer::Offer(offer));
+    }
+
+    pub fn fast(&mut self, candidates: Vec<FastCandidate>) {
+        self.answer(Answer::Fast(candidates));
+    }
+
+    pub fn token(&mut self, answer: TokenAnswer) {
+        self.answer(Answer::Token(answer));
+    }
+
+    /// The account cannot be used after all.
+    pub fn not_completed(&mut self, condition: SaslCondition) {
+        self.answer(Answer::NotCompleted(condition));
+    }
+
+    /// XEP-0388 §2.6.1: what the login asked for was done. Writes the success with `inline`, what else it holds, at once,
+    /// so that what follows from it can be sent behind. `authorized`: bare JID, full once a resource is bound.
+    pub fn complete(
+        &mut self,
+        account: &BareJid,
+        authorized: &str,
+        inline: &[u8],
+        outcome: Outcome,
+        entropy: &mut dyn Entropy,
+        out: &mut Vec<u8>,
+    ) {
+        self.run(entropy, out, |state, io| match state {
+            Negotiation::Auth(auth) => {
+                Ok(auth.completed(account.clone(), authorized, inline, outcome, io))
+            }
+            state => Ok(state),
+        });
     }
 
     pub fn credentials(&mut self, answer: AccountAnswer) {
@@ -290,6 +395,9 @@ impl Stream {
                 Frame::End => return Some(self.peer_closed(out)),
                 // RFC 6120 §4.4: we are done with the peer's stanzas once we closed.
                 _ if matches!(self.state, Negotiation::Closing) => continue,
+                Frame::Whitespace if self.state.is_strict() => {
+                    return Some(self.end(sasl::out_of_turn(), entropy, out));
+                }
                 Frame::Whitespace => return Some(Event::Whitespace),
                 Frame::Element(bytes) => xml::parse(bytes, &self.context),
                 Frame::Header(bytes) => xml::parse_header(bytes).map(|(element, context)| {
@@ -301,10 +409,14 @@ impl Stream {
                 Ok(element) if self.header_sent && negotiation::is_stream_error(&element) => {
                     Some(self.peer_closed(out))
                 }
+                Ok(element) if self.early && !self.state.is_early(element.root()) => {
+                    self.deferred = Some(Box::new(element));
+                    None
+                }
                 Ok(element) => self.run(entropy, out, |state, io| state.handle(element, io)),
                 Err(error) => Some(self.end(error.into(), entropy, out)),
             };
-            if event.is_some() {
+            if event.is_some() || self.deferred.is_some() {
                 return event;
             }
         }
@@ -324,6 +436,7 @@ impl Stream {
             context: &self.context,
             lang: &mut self.lang,
             header_sent: &mut self.header_sent,
+            early: self.early,
             entropy,
             out,
             event: None,
@@ -386,6 +499,7 @@ impl Stream {
         self.state = Negotiation::Ended;
         self.unread = Unread::default();
         self.answer = None;
+        self.deferred = None;
         self.framer.restart();
     }
 }

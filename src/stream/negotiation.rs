@@ -4,15 +4,20 @@ use crate::xml::{Context, Element, ElementRef, Framer, Writer};
 use crate::xmpp::{FullJid, SaslCondition, StanzaError, StreamCondition, StreamError, ns};
 
 use super::bind::Bind;
-use super::header::Header;
-use super::sasl::{Auth, SaslFailure};
-use super::{AccountAnswer, Entropy, Event, ScramKeys, StreamSettings, TlsFacts};
+use super::header::{Header, Offering};
+use super::sasl::{Auth, Profile, SaslFailure};
+use super::{
+    AccountAnswer, Entropy, Event, FastCandidate, Offer, ScramKeys, StreamSettings, TlsFacts,
+    TokenAnswer,
+};
 
 pub(super) enum Negotiation {
     /// TLS is being set up; nothing may come.
     Handshake,
     /// A stream header is expected.
     Header(Header),
+    /// Our header is written; what to offer is asked for.
+    Offering(Box<Offering>),
     StartTls(StartTls),
     Auth(Box<Auth>),
     Bind(Bind),
@@ -26,8 +31,12 @@ pub(super) enum Negotiation {
 
 /// What the server answered to an event.
 pub(super) enum Answer {
+    Offer(Offer),
     Credentials(AccountAnswer),
     Derived(ScramKeys),
+    Fast(Vec<FastCandidate>),
+    Token(TokenAnswer),
+    NotCompleted(SaslCondition),
     ReleaseFailure,
     Bound(FullJid),
     BindRefused(StanzaError),
@@ -43,6 +52,8 @@ pub(super) struct Io<'a> {
     pub context: &'a Context,
     pub lang: &'a mut Option<Box<str>>,
     pub header_sent: &'a mut bool,
+    /// What is handled came before the end of the TLS handshake.
+    pub early: bool,
     pub entropy: &'a mut dyn Entropy,
     pub out: &'a mut Vec<u8>,
     pub event: Option<Event>,
@@ -72,10 +83,26 @@ impl Negotiation {
     /// An event was reported whose answer must come first.
     pub(super) fn is_waiting(&self) -> bool {
         match self {
+            Negotiation::Offering(_) => true,
             Negotiation::Auth(auth) => auth.is_waiting(),
             Negotiation::Bind(bind) => bind.is_waiting(),
             _ => false,
         }
+    }
+
+    /// What may be handled before the end of the TLS handshake, where it could have been sent by somebody who caught it
+    /// earlier (XEP-0388 §3, XEP-0484 §3.4).
+    pub(super) fn is_early(&self, root: ElementRef<'_>) -> bool {
+        match self {
+            Negotiation::Header(_) => true,
+            Negotiation::Auth(auth) => auth.is_early(root),
+            _ => false,
+        }
+    }
+
+    /// White space between elements is out of place (XEP-0388 §2.5).
+    pub(super) fn is_strict(&self) -> bool {
+        matches!(self, Negotiation::Auth(auth) if auth.is_strict())
     }
 
     /// Takes a header or a first-level element.
@@ -91,6 +118,7 @@ impl Negotiation {
             Negotiation::Bind(state) => state.handle(&element, io),
             Negotiation::Bound(state) => state.handle(element, io),
             Negotiation::Handshake
+            | Negotiation::Offering(_)
             | Negotiation::Closing
             | Negotiation::Abandoned
             | Negotiation::Ended => Ok(self),
@@ -104,6 +132,7 @@ impl Negotiation {
         io: &mut Io<'_>,
     ) -> Result<Negotiation, StreamError> {
         match self {
+            Negotiation::Offering(state) => Ok(state.resume(answer, io)),
             Negotiation::Auth(state) => state.resume(answer, io),
             Negotiation::Bind(state) => Ok(state.resume(answer, io)),
             state => Ok(state),
@@ -116,6 +145,8 @@ pub(super) enum First {
     Stanza,
     StartTls,
     Sasl,
+    /// XEP-0388.
+    Sasl2,
     /// XEP-0198.
     Management,
     /// XEP-0352.
@@ -132,6 +163,9 @@ impl First {
             },
             (ns::TLS, "starttls") => Ok(First::StartTls),
             (ns::SASL, "auth" | "response" | "abort") => Ok(First::Sasl),
+            (ns::SASL2, "authenticate" | "response" | "abort" | "next" | "task-data") => {
+                Ok(First::Sasl2)
+            }
             (ns::MANAGEMENT, "enable" | "resume" | "r" | "a") => Ok(First::Management),
             (ns::CLIENT_STATE, "active" | "inactive") => Ok(First::ClientState),
             // §4.9.3.24
@@ -164,10 +198,14 @@ impl StartTls {
                 io.restart();
                 Ok(Negotiation::Handshake)
             }
-            First::Sasl => {
+            first @ (First::Sasl | First::Sasl2) => {
+                let profile = match first {
+                    First::Sasl2 => Profile::Sasl2,
+                    _ => Profile::Sasl,
+                };
                 SaslFailure::new(SaslCondition::EncryptionRequired)
                     .text("Start TLS first.")
-                    .write(io.out);
+                    .write(profile, io.out);
                 Ok(Negotiation::StartTls(self))
             }
             First::Management => {
@@ -196,7 +234,9 @@ impl Bound {
                 io.event = Some(Event::Nonza(element));
                 Ok(Negotiation::Bound(self))
             }
-            First::StartTls | First::Sasl => Err(StreamCondition::UnsupportedStanzaType.into()),
+            First::StartTls | First::Sasl | First::Sasl2 => {
+                Err(StreamCondition::UnsupportedStanzaType.into())
+            }
         }
     }
 }

@@ -3,7 +3,7 @@ use stonechat::store::{
     AccountId, ArchiveId, ArchivePreferences, ArchiveQuery, Contact, DefaultPolicy, Direction,
     LastActivity, Owner, Record, StoreError, Subscription, Tx,
 };
-use stonechat::stream::{Credentials, ScramKeys};
+use stonechat::stream::{Credentials, HashedPassword, ScramKeys};
 use stonechat::xmpp::{Jid, Timestamp};
 
 use super::model::Model;
@@ -72,16 +72,21 @@ impl Random {
     }
 
     fn credentials(&mut self) -> Credentials {
-        let keys = |length, byte: u64| ScramKeys {
-            stored_key: vec![byte as u8; length].into(),
-            server_key: vec![!byte as u8; length].into(),
+        let mut hashed = |bytes: usize| {
+            let [stored, server] = [self.0.next() as u8; 2];
+            (self.0.below(4) > 0).then(|| HashedPassword {
+                salt: [self.0.next() as u8; 16],
+                iterations: 10_000 + self.0.below(9) as u32,
+                keys: ScramKeys {
+                    stored_key: vec![stored; bytes].into(),
+                    server_key: vec![!server; bytes].into(),
+                },
+            })
         };
         Credentials {
-            salt: [self.0.next() as u8; 16],
-            iterations: 10_000 + self.0.below(9) as u32,
-            sha1: keys(20, self.0.next()),
-            sha256: keys(32, self.0.next()),
-            sha512: keys(64, self.0.next()),
+            sha1: hashed(20),
+            sha256: hashed(32),
+            sha512: hashed(64),
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use stonechat::server::{Command, Input, Moment, Server};
 use stonechat::state::{ConnectionId, HashJob, Hashed, Outbox, Output, Settings};
 use stonechat::store::Store;
-use stonechat::stream::{ScramHash, TlsFacts, sasl};
+use stonechat::stream::{TlsFacts, sasl};
 use stonechat::xmpp::Timestamp;
 
 use super::client::Client;
@@ -54,7 +54,7 @@ pub struct Core {
     memory: Memory,
     store: Option<Store>,
     server: Option<Server>,
-    settings: Settings,
+    pub settings: Settings,
     cutting: Cutting,
     now_ms: u64,
     seed: u64,
@@ -91,8 +91,14 @@ impl Core {
         let mut tx = store.begin();
         self.seed += 1;
         let entropy = Box::new(Prng(self.seed));
-        let server = Server::new(self.settings.clone(), entropy, &mut tx, self.now())
-            .expect("start the server");
+        let server = Server::new(
+            self.settings.clone(),
+            entropy,
+            &mut tx,
+            self.now(),
+            &[5; 32],
+        )
+        .expect("start the server");
         if let Some(commit) = tx.finish() {
             commit.run().expect("first commit");
         }
@@ -144,6 +150,7 @@ impl Core {
             end_point: Some(vec![9; 32].into()),
             server_name: None,
             version_1_3: true,
+            early: false,
         };
         self.step(Input::Secured { connection, facts });
     }
@@ -260,9 +267,10 @@ pub fn hash(work: &HashJob) -> Hashed {
     match work {
         HashJob::Compare {
             password,
+            hash,
             salt,
             iterations,
-        } => Hashed::Compare(sasl::derive(password, salt, *iterations, ScramHash::Sha256)),
+        } => Hashed::Compare(sasl::derive(password, salt, *iterations, *hash)),
         HashJob::New {
             password,
             salt,

@@ -3,8 +3,10 @@
 //! binary over TLS. The format is told in `tests/transcripts/README.md`.
 
 pub mod client;
+pub mod computed;
 pub mod core;
 pub mod matcher;
+pub mod phone;
 pub mod prng;
 pub mod run;
 pub mod script;

@@ -6,6 +6,7 @@ use stonechat::server::Command;
 use stonechat::state::Settings;
 
 use super::client::{Client, Received};
+use super::computed;
 use super::core::{Core, Cutting};
 use super::matcher::{Bindings, matches};
 use super::script::{Expected, Line, parse};
@@ -27,6 +28,8 @@ pub trait Stage {
     fn restart(&mut self);
     fn wait(&mut self, ms: u64);
     fn disk(&mut self, low: bool);
+    /// From the next restart on.
+    fn set(&mut self, key: &str, value: &str);
     fn operator(&mut self, words: &[String]) -> (u8, String);
     fn clients(&self) -> Vec<String>;
     /// The name of one connection of a client.
@@ -73,6 +76,9 @@ impl Stage for Core {
     }
     fn disk(&mut self, low: bool) {
         Core::disk(self, low);
+    }
+    fn set(&mut self, key: &str, value: &str) {
+        apply(&mut self.settings, key, value);
     }
     fn operator(&mut self, words: &[String]) -> (u8, String) {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -121,26 +127,33 @@ pub fn settings(text: &str) -> Settings {
     let mut settings = Settings::new("localhost");
     settings.scram_iterations = 1;
     for (_, line) in parse(text) {
-        if let Line::Set(key, value) = line {
-            let number = value
-                .parse::<usize>()
-                .expect("settings of transcripts are numbers");
-            match key.as_str() {
-                "stanza_bytes_max" => settings.limits.bytes = number,
-                "sessions_per_account_max" => settings.sessions_per_account_max = number,
-                "roster_contacts_max" => settings.roster_contacts_max = number,
-                "roster_groups_max" => settings.roster_groups_max = number,
-                "blocked_jids_max" => settings.blocked_jids_max = number,
-                "private_items_max" => settings.private_items_max = number,
-                "private_bytes_max" => settings.private_bytes_max = number,
-                "archive_page_max" => settings.archive_page_max = number,
-                "archive_days_max" => settings.archive_days_max = Some(number as u32),
-                "archive_bytes_max" => settings.archive_bytes_max = Some(number as u64),
-                _ => panic!("no setting {key}"),
-            }
+        match line {
+            Line::Set(key, value) => apply(&mut settings, &key, &value),
+            _ => break,
         }
     }
     settings
+}
+
+fn apply(settings: &mut Settings, key: &str, value: &str) {
+    let number = value
+        .parse::<usize>()
+        .expect("settings of transcripts are numbers");
+    match key {
+        "stanza_bytes_max" => settings.limits.bytes = number,
+        "sessions_per_account_max" => settings.sessions_per_account_max = number,
+        "roster_contacts_max" => settings.roster_contacts_max = number,
+        "roster_groups_max" => settings.roster_groups_max = number,
+        "blocked_jids_max" => settings.blocked_jids_max = number,
+        "private_items_max" => settings.private_items_max = number,
+        "private_bytes_max" => settings.private_bytes_max = number,
+        "archive_page_max" => settings.archive_page_max = number,
+        "archive_days_max" => settings.archive_days_max = Some(number as u32),
+        "archive_bytes_max" => settings.archive_bytes_max = Some(number as u64),
+        "scram_iterations" => settings.scram_iterations = number as u32,
+        "fast_days_max" => settings.fast_days_max = number as u32,
+        _ => panic!("no setting {key}"),
+    }
 }
 
 /// Runs a transcript on the pure core.
@@ -174,7 +187,7 @@ fn play(
     bindings: &mut Bindings,
 ) {
     match line {
-        Line::Set(..) => {}
+        Line::Set(key, value) => stage.set(key, value),
         Line::Account(names) => names
             .iter()
             .for_each(|name| ensure_account(name, stage, accounts)),
@@ -204,7 +217,7 @@ fn play(
             for (key, value) in bindings.iter() {
                 text = text.replace(&format!("${key}"), value);
             }
-            stage.send(name, text.as_bytes());
+            stage.send(name, computed::fill(&text).as_bytes());
         }
         Line::Expect(name, expected) => expect(at, name, expected, stage, bindings),
         Line::Skip(name) => swallow(name, stage),
@@ -326,7 +339,7 @@ fn expect(
                         got.source()
                     );
                 }
-                if got.root().name() == "success" {
+                if got.root().is("success", "urn:ietf:params:xml:ns:xmpp-sasl") {
                     stage.restart_stream(name);
                 }
             }

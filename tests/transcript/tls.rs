@@ -120,16 +120,21 @@ impl Access {
     pub fn wrap(&self, tcp: TcpStream) -> StreamOwned<ClientConnection, TcpStream> {
         tcp.set_read_timeout(Some(PATIENCE)).expect("set a timeout");
         tcp.set_nodelay(true).expect("no delay");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let config = Arc::new(self.client_config());
+        let connection = ClientConnection::new(config, name).expect("a client");
+        StreamOwned::new(connection, tcp)
+    }
+
+    /// Trusts this server's certificate and no other.
+    pub fn client_config(&self) -> ClientConfig {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .expect("versions")
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Pinned(self.certificate.clone(), provider)))
-            .with_no_client_auth();
-        let name = ServerName::try_from("localhost").expect("a name");
-        let connection = ClientConnection::new(Arc::new(config), name).expect("a client");
-        StreamOwned::new(connection, tcp)
+            .with_no_client_auth()
     }
 }
 
@@ -377,6 +382,14 @@ impl Stage for Real {
             {
                 connected.bound = true;
             }
+            let inline = [("bound", "urn:xmpp:bind:0"), ("resumed", "urn:xmpp:sm:3")];
+            if root.is("success", "urn:xmpp:sasl:2")
+                && inline
+                    .iter()
+                    .any(|(name, ns)| root.child(name, ns).is_some())
+            {
+                connected.bound = true;
+            }
             if root.name() == "proceed" {
                 let Link::Plain(tcp) = &mut connected.link else {
                     panic!("TLS in TLS")
@@ -445,6 +458,8 @@ impl Stage for Real {
     fn wait(&mut self, _ms: u64) {
         panic!("the clock of a real server is not ours to move");
     }
+
+    fn set(&mut self, _key: &str, _value: &str) {}
 
     fn disk(&mut self, _low: bool) {
         panic!("the disk of a real server is not ours to fill");

@@ -6,8 +6,10 @@ mod query;
 
 pub use preferences::wanted;
 
-use crate::state::{Cx, Fault};
-use crate::xmpp::{Condition, Message, MessageKind, ns};
+use crate::state::{ArchiveIds, Cx, Fault};
+use crate::store::ArchiveId;
+use crate::xml::Writer;
+use crate::xmpp::{Condition, Message, MessageKind, Timestamp, ns};
 
 use super::{Feature, IqRoute, Reply, Request, Spec, To};
 
@@ -101,15 +103,24 @@ pub fn storable(message: &Message) -> Storable {
 fn metadata(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     let ends = cx.tx.archive_ends(request.account_id())?;
     Ok(Reply::payload(|w| {
-        w.open_ns("metadata", ns::MAM);
-        for (name, (id, at)) in ["start", "end"].into_iter().zip(ends.into_iter().flatten()) {
-            w.open(name)
-                .attr("id", &cx.state.archive_ids.text(id))
-                .attr("timestamp", &at.to_string())
-                .close();
-        }
-        w.close();
+        write_metadata(&cx.state.archive_ids, ends, w);
     }))
+}
+
+/// §5, also for XEP-0386: nothing stands in it while the archive is empty.
+pub fn write_metadata(
+    ids: &ArchiveIds,
+    ends: Option<[(ArchiveId, Timestamp); 2]>,
+    w: &mut Writer<'_>,
+) {
+    w.open_ns("metadata", ns::MAM);
+    for (name, (id, at)) in ["start", "end"].into_iter().zip(ends.into_iter().flatten()) {
+        w.open(name)
+            .attr("id", &ids.text(id))
+            .attr("timestamp", &at.to_string())
+            .close();
+    }
+    w.close();
 }
 
 /// §8.1

@@ -8,16 +8,19 @@ use std::sync::{Arc, Mutex};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::binding;
+use super::sessions::{SESSIONS_BYTES_MAX, Sessions};
 use crate::config::StartError;
 
 /// XEP-0368 §4.
 const ALPN: &[u8] = b"xmpp-client";
-/// A client keeps one ticket and gets a new one with each resumption.
-const TICKETS: usize = 1;
+/// Each is good once, and a phone may lose one together with its network.
+const TICKETS: usize = 2;
+/// Early data of one connection at most: a stream header, a login and what follows it at once.
+const EARLY_BYTES_MAX: u32 = 16 << 10;
 /// RFC 8446 §4.1.2 names no bound; a DNS name has at most 253 characters.
 const SERVER_NAME_BYTES_MAX: usize = 255;
 
@@ -25,6 +28,7 @@ pub struct Identity {
     starttls: Arc<ServerConfig>,
     direct: Arc<ServerConfig>,
     pub(super) observed: Arc<Observed>,
+    sessions: Arc<Sessions>,
     /// `tls-server-end-point`.
     pub(super) end_point: Option<Box<[u8]>>,
     pub fingerprint: String,
@@ -66,9 +70,9 @@ impl Loaded {
 
 impl Identity {
     /// Reads the files and makes the configurations.
-    pub fn load(cert: &Path, key: &Path) -> Result<Identity, StartError> {
+    pub fn load(cert: &Path, key: &Path, early_data: bool) -> Result<Identity, StartError> {
         let loaded = Loaded::read(cert, key)?;
-        Identity::new(loaded).map_err(|error| match error {
+        Identity::new(loaded, early_data).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => StartError::KeyMismatch {
                 cert: cert.to_path_buf(),
                 key: key.to_path_buf(),
@@ -80,7 +84,8 @@ impl Identity {
         })
     }
 
-    pub fn new(loaded: Loaded) -> Result<Identity, rustls::Error> {
+    /// `early_data`: TLS 1.3 early data is taken.
+    pub fn new(loaded: Loaded, early_data: bool) -> Result<Identity, rustls::Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let leaf = loaded.chain.first().map(AsRef::as_ref).unwrap_or_default();
         let end_point = binding::end_point(leaf);
@@ -96,20 +101,30 @@ impl Identity {
             .with_no_client_auth()
             .with_cert_resolver(Arc::<Observed>::clone(&observed));
         config.key_log = Arc::<Observed>::clone(&observed);
-        // Tickets hold the session, so nothing is kept here for clients that went away. Their key is new with each
-        // identity: a session of an older certificate is not resumed, so its bindings stay true.
-        config.ticketer = rustls::crypto::ring::Ticketer::new()?;
-        config.session_storage = Arc::new(NoServerSessionStorage {});
+        // Each identity has its own: a session of an older certificate is not resumed, so its bindings stay true.
+        let sessions = Arc::new(Sessions::new(SESSIONS_BYTES_MAX));
+        config.session_storage = Arc::<Sessions>::clone(&sessions);
         config.send_tls13_tickets = TICKETS;
+        if early_data {
+            config.max_early_data_size = EARLY_BYTES_MAX;
+            // What answers early data leaves with the server's part of the handshake (RFC 8446 §4.4.4).
+            config.send_half_rtt_data = true;
+        }
         let mut direct = config.clone();
         direct.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Identity {
             starttls: Arc::new(config),
             direct: Arc::new(direct),
             observed,
+            sessions,
             end_point,
             fingerprint,
         })
+    }
+
+    /// Bytes of the TLS sessions that may be resumed.
+    pub fn session_bytes(&self) -> usize {
+        self.sessions.bytes()
     }
 
     pub(super) fn server_config(&self, direct: bool) -> Arc<ServerConfig> {

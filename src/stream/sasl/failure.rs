@@ -8,6 +8,8 @@ pub struct SaslFailure {
     pub condition: SaslCondition,
     /// Human-readable, English.
     text: &'static str,
+    /// Application-specific condition: name and namespace.
+    application: Option<(&'static str, &'static str)>,
 }
 
 impl SaslFailure {
@@ -15,6 +17,14 @@ impl SaslFailure {
         SaslFailure {
             condition,
             text: default_text(condition),
+            application: None,
+        }
+    }
+
+    pub const fn application(self, name: &'static str, namespace: &'static str) -> SaslFailure {
+        SaslFailure {
+            application: Some((name, namespace)),
+            ..self
         }
     }
 
@@ -22,15 +32,41 @@ impl SaslFailure {
         SaslFailure { text, ..self }
     }
 
-    pub(in super::super) fn write(self, out: &mut Vec<u8>) {
+    /// RFC 6120 §6.4.5, XEP-0388 §2.6.2.
+    pub(in super::super) fn write(self, profile: Profile, out: &mut Vec<u8>) {
         let mut w = Writer::new(out);
-        w.open_ns("failure", ns::SASL);
-        w.open(self.condition.as_str()).close();
+        w.open_ns("failure", profile.namespace());
+        match profile {
+            Profile::Sasl => w.open(self.condition.as_str()),
+            Profile::Sasl2 => w.open_ns(self.condition.as_str(), ns::SASL),
+        };
+        w.close();
+        if let Some((name, namespace)) = self.application {
+            w.open_ns(name, namespace).close();
+        }
         w.open("text")
             .attr("xml:lang", "en")
             .text(self.text)
             .close();
         w.close();
+    }
+}
+
+/// In which words a login is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Profile {
+    /// RFC 6120 §6.
+    Sasl,
+    /// XEP-0388.
+    Sasl2,
+}
+
+impl Profile {
+    pub fn namespace(self) -> &'static str {
+        match self {
+            Profile::Sasl => ns::SASL,
+            Profile::Sasl2 => ns::SASL2,
+        }
     }
 }
 

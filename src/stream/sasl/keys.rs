@@ -13,6 +13,42 @@ pub enum ScramHash {
     Sha512,
 }
 
+/// A set of hashes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hashes([bool; ScramHash::ALL.len()]);
+
+impl Hashes {
+    pub const ALL: Hashes = Hashes([true; ScramHash::ALL.len()]);
+
+    pub fn contains(self, hash: ScramHash) -> bool {
+        self.iter().any(|held| held == hash)
+    }
+
+    /// Weakest first.
+    pub fn iter(self) -> impl Iterator<Item = ScramHash> {
+        let held = ScramHash::ALL.into_iter().zip(self.0);
+        held.filter_map(|(hash, held)| held.then_some(hash))
+    }
+}
+
+impl Extend<ScramHash> for Hashes {
+    fn extend<I: IntoIterator<Item = ScramHash>>(&mut self, hashes: I) {
+        for added in hashes {
+            for (hash, held) in ScramHash::ALL.into_iter().zip(&mut self.0) {
+                *held |= hash == added;
+            }
+        }
+    }
+}
+
+impl FromIterator<ScramHash> for Hashes {
+    fn from_iter<I: IntoIterator<Item = ScramHash>>(hashes: I) -> Hashes {
+        let mut set = Hashes::default();
+        set.extend(hashes);
+        set
+    }
+}
+
 /// What is stored of a password for one hash (RFC 5802 §3); lengths as the hash has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScramKeys {
@@ -20,14 +56,21 @@ pub struct ScramKeys {
     pub server_key: Box<[u8]>,
 }
 
-/// What is stored of a password: one salt and iteration count, keys for all three hashes.
+/// What is stored of a password for one hash, with the salt and iteration count it came about with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credentials {
+pub struct HashedPassword {
     pub salt: [u8; 16],
     pub iterations: u32,
-    pub sha1: ScramKeys,
-    pub sha256: ScramKeys,
-    pub sha512: ScramKeys,
+    pub keys: ScramKeys,
+}
+
+/// What is stored of a password: keys for each hash. One that is missing or has too few iterations can be had from a
+/// client that knows the password (XEP-0480).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    pub sha1: Option<HashedPassword>,
+    pub sha256: Option<HashedPassword>,
+    pub sha512: Option<HashedPassword>,
 }
 
 /// A text that cannot be a password: empty, or refused by SASLprep.
@@ -51,6 +94,11 @@ pub fn derive(password: &str, salt: &[u8], iterations: u32, hash: ScramHash) -> 
         .expect("no hash is longer than the longest");
     let iterations = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
     pbkdf2::derive(hash.pbkdf2(), iterations, salt, password.as_bytes(), salted);
+    keys_of_salted(salted, hash)
+}
+
+/// The rest of `derive`, quick: what is stored, of RFC 5802's SaltedPassword.
+pub fn keys_of_salted(salted: &[u8], hash: ScramHash) -> ScramKeys {
     let client_key = hash.hmac(salted, b"Client Key");
     ScramKeys {
         stored_key: hash.digest(client_key.as_ref()).as_ref().into(),
@@ -60,23 +108,43 @@ pub fn derive(password: &str, salt: &[u8], iterations: u32, hash: ScramHash) -> 
 
 /// Everything to store for a new (prepared) password; three derivations.
 pub fn new_credentials(password: &str, salt: [u8; 16], iterations: u32) -> Credentials {
-    let keys = |hash| derive(password, &salt, iterations, hash);
+    let hashed = |hash| {
+        Some(HashedPassword {
+            salt,
+            iterations,
+            keys: derive(password, &salt, iterations, hash),
+        })
+    };
     Credentials {
-        salt,
-        iterations,
-        sha1: keys(ScramHash::Sha1),
-        sha256: keys(ScramHash::Sha256),
-        sha512: keys(ScramHash::Sha512),
+        sha1: hashed(ScramHash::Sha1),
+        sha256: hashed(ScramHash::Sha256),
+        sha512: hashed(ScramHash::Sha512),
     }
 }
 
 impl Credentials {
-    pub fn keys(&self, hash: ScramHash) -> &ScramKeys {
+    pub fn hashed(&self, hash: ScramHash) -> Option<&HashedPassword> {
         match hash {
-            ScramHash::Sha1 => &self.sha1,
-            ScramHash::Sha256 => &self.sha256,
-            ScramHash::Sha512 => &self.sha512,
+            ScramHash::Sha1 => self.sha1.as_ref(),
+            ScramHash::Sha256 => self.sha256.as_ref(),
+            ScramHash::Sha512 => self.sha512.as_ref(),
         }
+    }
+
+    pub fn replace(&mut self, hash: ScramHash, hashed: HashedPassword) {
+        let place = match hash {
+            ScramHash::Sha1 => &mut self.sha1,
+            ScramHash::Sha256 => &mut self.sha256,
+            ScramHash::Sha512 => &mut self.sha512,
+        };
+        *place = Some(hashed);
+    }
+
+    /// What a password itself is compared with (PLAIN): any hash does, SHA-256 is quick on small machines.
+    pub(super) fn for_comparison(&self) -> Option<(ScramHash, &HashedPassword)> {
+        [ScramHash::Sha256, ScramHash::Sha512, ScramHash::Sha1]
+            .into_iter()
+            .find_map(|hash| self.hashed(hash).map(|hashed| (hash, hashed)))
     }
 
     /// For a name without an account: a login takes the same course as for one with, and the salt is the same each
@@ -87,21 +155,28 @@ impl Credentials {
         for (to, from) in salt.iter_mut().zip(stable.as_ref()) {
             *to = *from;
         }
-        let keys = |hash: ScramHash| ScramKeys {
-            stored_key: vec![0; hash.output_bytes()].into(),
-            server_key: vec![0; hash.output_bytes()].into(),
+        let hashed = |hash: ScramHash| {
+            Some(HashedPassword {
+                salt,
+                iterations,
+                keys: ScramKeys {
+                    stored_key: vec![0; hash.output_bytes()].into(),
+                    server_key: vec![0; hash.output_bytes()].into(),
+                },
+            })
         };
         Credentials {
-            salt,
-            iterations,
-            sha1: keys(ScramHash::Sha1),
-            sha256: keys(ScramHash::Sha256),
-            sha512: keys(ScramHash::Sha512),
+            sha1: hashed(ScramHash::Sha1),
+            sha256: hashed(ScramHash::Sha256),
+            sha512: hashed(ScramHash::Sha512),
         }
     }
 }
 
 impl ScramHash {
+    /// Weakest first.
+    pub const ALL: [ScramHash; 3] = [ScramHash::Sha1, ScramHash::Sha256, ScramHash::Sha512];
+
     fn algorithms(
         self,
     ) -> (
@@ -133,7 +208,7 @@ impl ScramHash {
     }
 
     /// Bytes of its output.
-    fn output_bytes(self) -> usize {
+    pub(super) fn output_bytes(self) -> usize {
         self.algorithms().0.output_len()
     }
 
@@ -173,7 +248,7 @@ mod tests {
     fn credentials_hold_all_hashes() {
         let credentials = new_credentials("pencil", [7; 16], 3);
         for hash in [ScramHash::Sha1, ScramHash::Sha256, ScramHash::Sha512] {
-            let keys = credentials.keys(hash);
+            let keys = &credentials.hashed(hash).unwrap().keys;
             assert_eq!(keys, &derive("pencil", &[7; 16], 3, hash));
             assert_eq!(
                 (keys.stored_key.len(), keys.server_key.len()),
@@ -184,10 +259,11 @@ mod tests {
 
     #[test]
     fn fake_salts_are_stable_and_differ() {
-        let fake = |name| Credentials::fake(&[1; 32], name, 10).salt;
+        let salt = |fake: Credentials| fake.sha256.unwrap().salt;
+        let fake = |name| salt(Credentials::fake(&[1; 32], name, 10));
         assert_eq!(fake("a@x"), fake("a@x"));
         assert_ne!(fake("a@x"), fake("b@x"));
-        assert_ne!(fake("a@x"), Credentials::fake(&[2; 32], "a@x", 10).salt);
+        assert_ne!(fake("a@x"), salt(Credentials::fake(&[2; 32], "a@x", 10)));
     }
 
     #[test]

@@ -1,29 +1,40 @@
 //! The steps of one login (RFC 5802, RFC 4616): first message, account, challenge, verdict. An account that does not
 //! exist takes the same steps as one that does.
 use base64::Engine;
-use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 
-use crate::xmpp::{BareJid, Jid, SaslCondition, ns};
+use crate::xmpp::{BareJid, Jid, SaslCondition};
 
 use super::super::negotiation::Io;
 use super::super::{AccountAnswer, Event};
+use super::bearer::{self, APP_TOKEN_PREFIX, TokenLookup, TokenScheme};
+use super::fast::{self, FastLookup};
 use super::mechanism::{self, Kind, Mechanism};
 use super::scram::{Binding, Challenge, ClientFirst, Parameters};
 use super::{
-    Auth, Credentials, Exchange, PasswordError, Progress, Refusal, SaslFailure, ScramHash,
-    ScramKeys, keys, plain, prepare_password,
+    Auth, Credentials, Exchange, HashedPassword, PasswordError, Progress, Proof, Refusal,
+    SaslFailure, ScramHash, ScramKeys, keys, plain, prepare_password,
 };
 
 /// Random bytes of our part of a SCRAM nonce (no padding in base64).
 const NONCE_BYTES: usize = 18;
 
+/// A mechanism came to its good end.
+pub(super) struct Success {
+    pub account: BareJid,
+    pub mechanism: &'static str,
+    pub proof: Proof,
+    /// Additional data (§6.4.6).
+    pub data: Option<Vec<u8>>,
+}
+
 /// `Event::Credentials` is out.
 pub(super) struct Lookup {
     account: BareJid,
-    login: Login,
+    by: By,
 }
 
-enum Login {
+enum By {
     Scram {
         first: ClientFirst,
         hash: ScramHash,
@@ -75,33 +86,95 @@ impl Auth {
         message: &[u8],
         io: &mut Io<'_>,
     ) -> Result<Progress, Refusal> {
-        let (account, login) = match mechanism.kind {
+        let (account, by) = match mechanism.kind {
             Kind::Plain => {
                 let message = plain::Message::parse(message)?;
                 let account = self.account(message.username, message.authzid, io)?;
+                if message.password.starts_with(APP_TOKEN_PREFIX) {
+                    let token = (message.password, TokenScheme::App);
+                    return Ok(Progress::To(ask(token, Some(account), mechanism, io)));
+                }
                 let password =
                     prepare_password(message.password).map_err(|PasswordError| Refusal {
                         account: Some(account.clone()),
                         failure: SaslCondition::NotAuthorized.into(),
                     })?;
-                (account, Login::Plain(password.into()))
+                (account, By::Plain(password.into()))
             }
             Kind::Scram { hash, plus } => {
                 let first = ClientFirst::parse(message)?;
                 let account = self.account(&first.username, first.authzid.as_deref(), io)?;
                 self.check_binding(&first.binding, plus)?;
-                let login = Login::Scram {
+                let by = By::Scram {
                     first,
                     hash,
                     mechanism,
                 };
-                (account, login)
+                (account, by)
+            }
+            Kind::OauthBearer => {
+                let message = bearer::Message::parse(message)?;
+                let expected = self.expect(bearer::authzid(message.authzid)?)?;
+                let token = (message.token, TokenScheme::App);
+                return Ok(Progress::To(ask(token, expected, mechanism, io)));
+            }
+            Kind::Oauth => {
+                let token = std::str::from_utf8(message)
+                    .map_err(|_| SaslFailure::from(SaslCondition::MalformedRequest))?;
+                let expected = self.expect(None)?;
+                let token = (token.trim_matches('\0'), TokenScheme::Oauth);
+                return Ok(Progress::To(ask(token, expected, mechanism, io)));
+            }
+            Kind::Hashed { hash, binding } => {
+                let message = fast::Message::parse(message)?;
+                let account = self.account(message.username, None, io)?;
+                let data = mechanism::hashed_data(&self.facts, binding);
+                let lookup = FastLookup::new(
+                    account,
+                    mechanism,
+                    (hash, data.unwrap_or_default()),
+                    &message,
+                );
+                return self.ask_fast(lookup, io);
             }
         };
         io.event = Some(Event::Credentials {
             account: account.clone(),
         });
-        Ok(Progress::To(Exchange::Lookup(Lookup { account, login })))
+        Ok(Progress::To(Exchange::Lookup(Lookup { account, by })))
+    }
+
+    /// XEP-0484 §3.4: a token belongs to a client that names itself, and is announced as such.
+    fn ask_fast(&self, lookup: FastLookup, io: &mut Io<'_>) -> Result<Progress, Refusal> {
+        let malformed = SaslFailure::new(SaslCondition::MalformedRequest);
+        let request = self.request.as_deref().ok_or(malformed)?;
+        let fast = request
+            .fast
+            .ok_or_else(|| malformed.text("A token needs its 'fast' element."))?;
+        let agent = request
+            .agent
+            .id
+            .clone()
+            .ok_or_else(|| malformed.text("A token needs the id of its user agent."))?;
+        io.event = Some(Event::Fast {
+            account: lookup.account.clone(),
+            agent,
+            mechanism: lookup.mechanism.name,
+            count: fast.count,
+            early: request.early,
+        });
+        Ok(Progress::To(Exchange::FastLookup(lookup)))
+    }
+
+    /// Whom a bearer's token has to be for: the address it was sent for, and that of the stream.
+    fn expect(&self, authzid: Option<BareJid>) -> Result<Option<BareJid>, Refusal> {
+        match (&self.from, authzid) {
+            (Some(from), Some(authzid)) if *from != authzid => Err(Refusal {
+                account: Some(authzid),
+                failure: SaslCondition::InvalidAuthzid.into(),
+            }),
+            (from, authzid) => Ok(authzid.or_else(|| from.clone())),
+        }
     }
 
     /// The account of a user name, and whether it is the one the peer wants to act as (§6.3.8): nobody may act as
@@ -162,7 +235,7 @@ impl Auth {
         answer: AccountAnswer,
         io: &mut Io<'_>,
     ) -> Exchange {
-        let Lookup { account, login } = lookup;
+        let Lookup { account, by } = lookup;
         let (credentials, standing) = match answer {
             AccountAnswer::Known {
                 credentials,
@@ -176,30 +249,48 @@ impl Auth {
                 (fake, Standing::Unknown)
             }
         };
-        match login {
-            Login::Plain(password) => {
+        let key = &io.settings.fake_salt_key;
+        let fake = || Credentials::fake(key, account.as_str(), io.settings.scram_iterations);
+        match by {
+            By::Plain(password) => {
+                let (credentials, standing) = match credentials.for_comparison() {
+                    Some(_) => (credentials, standing),
+                    None => (fake(), Standing::Unknown),
+                };
+                let (hash, hashed) = credentials
+                    .for_comparison()
+                    .expect("fake credentials have every hash");
                 io.event = Some(Event::Derive {
                     password,
-                    salt: credentials.salt,
-                    iterations: credentials.iterations,
+                    hash,
+                    salt: hashed.salt,
+                    iterations: hashed.iterations,
                 });
                 Exchange::Deriving(Deriving {
                     account,
                     standing,
-                    keys: credentials.sha256,
+                    keys: hashed.keys.clone(),
                 })
             }
-            Login::Scram {
+            By::Scram {
                 first,
                 hash,
                 mechanism,
             } => {
-                let challenge = self.challenge(first, hash, &credentials, io);
+                // A hash that is not stored was not offered to who said who he is.
+                let (credentials, standing) = match credentials.hashed(hash) {
+                    Some(_) => (credentials, standing),
+                    None => (fake(), Standing::Unknown),
+                };
+                let hashed = credentials
+                    .hashed(hash)
+                    .expect("fake credentials have every hash");
+                let challenge = self.challenge(first, hash, hashed, io);
                 Exchange::Challenged(Challenged {
                     account,
                     standing,
                     mechanism,
-                    keys: credentials.keys(hash).clone(),
+                    keys: hashed.keys.clone(),
                     challenge,
                 })
             }
@@ -211,7 +302,7 @@ impl Auth {
         &self,
         first: ClientFirst,
         hash: ScramHash,
-        credentials: &Credentials,
+        hashed: &HashedPassword,
         io: &mut Io<'_>,
     ) -> Challenge {
         let mut nonce = [0; NONCE_BYTES];
@@ -223,18 +314,32 @@ impl Auth {
         let parameters = Parameters {
             hash,
             nonce: &BASE64_STANDARD_NO_PAD.encode(nonce),
-            salt: &credentials.salt,
-            iterations: credentials.iterations,
-            advertised: Some(&mechanism::advertised_digest(&self.facts, hash)),
+            salt: &hashed.salt,
+            iterations: hashed.iterations,
+            advertised: Some(&mechanism::advertised_digest(&self.facts, self.offer, hash)),
             channel_binding,
         };
         let challenge = Challenge::new(first, &parameters);
-        io.writer()
-            .open_ns("challenge", ns::SASL)
-            .text(&BASE64_STANDARD.encode(challenge.server_first()))
-            .close();
+        self.write_challenge(challenge.server_first().as_bytes(), io);
         challenge
     }
+}
+
+/// Has the server asked about a token that is shown as it is.
+fn ask(
+    (token, scheme): (&str, TokenScheme),
+    expected: Option<BareJid>,
+    mechanism: Mechanism,
+    io: &mut Io<'_>,
+) -> Exchange {
+    io.event = Some(Event::Token {
+        scheme,
+        token: token.into(),
+    });
+    Exchange::TokenLookup(TokenLookup {
+        expected,
+        mechanism,
+    })
 }
 
 impl Challenged {
@@ -245,11 +350,12 @@ impl Challenged {
             .verify(message, &self.keys)
             .and_then(|last| self.standing.check().map(|()| last));
         match verified {
-            Ok(last) => Ok(Progress::Success {
+            Ok(last) => Ok(Progress::Success(Success {
                 account,
                 mechanism: self.mechanism.name,
-                data: Some(last),
-            }),
+                proof: Proof::Password,
+                data: Some(last.into_bytes()),
+            })),
             Err(failure) => Err(Refusal {
                 account: Some(account),
                 failure,
@@ -267,11 +373,12 @@ impl Deriving {
             false => Err(SaslCondition::NotAuthorized.into()),
         };
         match checked {
-            Ok(()) => Ok(Progress::Success {
+            Ok(()) => Ok(Progress::Success(Success {
                 account,
                 mechanism: "PLAIN",
+                proof: Proof::Password,
                 data: None,
-            }),
+            })),
             Err(failure) => Err(Refusal {
                 account: Some(account),
                 failure,

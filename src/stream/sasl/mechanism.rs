@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use super::{ScramHash, TlsFacts};
+use super::{Offer, ScramHash, TlsFacts};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -13,6 +13,23 @@ pub enum Kind {
         plus: bool,
     },
     Plain,
+    /// RFC 7628.
+    OauthBearer,
+    /// MongooseIM's token authentication.
+    Oauth,
+    /// A token of XEP-0484.
+    Hashed {
+        hash: ScramHash,
+        binding: HashedBinding,
+    },
+}
+
+/// What an HT mechanism binds its proof to (draft-schmaus-kitten-sasl-ht §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HashedBinding {
+    EndPoint,
+    Exporter,
+    None,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +45,15 @@ const fn scram(name: &'static str, hash: ScramHash, plus: bool) -> Mechanism {
     }
 }
 
+const fn hashed(name: &'static str, hash: ScramHash, binding: HashedBinding) -> Mechanism {
+    Mechanism {
+        name,
+        kind: Kind::Hashed { hash, binding },
+    }
+}
+
 /// Strongest first.
-const MECHANISMS: [Mechanism; 7] = [
+const MECHANISMS: [Mechanism; 9] = [
     scram("SCRAM-SHA-512-PLUS", ScramHash::Sha512, true),
     scram("SCRAM-SHA-256-PLUS", ScramHash::Sha256, true),
     scram("SCRAM-SHA-1-PLUS", ScramHash::Sha1, true),
@@ -40,15 +64,69 @@ const MECHANISMS: [Mechanism; 7] = [
         name: "PLAIN",
         kind: Kind::Plain,
     },
+    Mechanism {
+        name: "OAUTHBEARER",
+        kind: Kind::OauthBearer,
+    },
+    Mechanism {
+        name: "X-OAUTH",
+        kind: Kind::Oauth,
+    },
 ];
 
-/// What this connection can offer, strongest first.
-pub fn offered(facts: &TlsFacts) -> impl Iterator<Item = Mechanism> {
+/// Strongest first.
+pub const FAST: [Mechanism; 6] = [
+    hashed(
+        "HT-SHA-512-EXPR",
+        ScramHash::Sha512,
+        HashedBinding::Exporter,
+    ),
+    hashed(
+        "HT-SHA-256-EXPR",
+        ScramHash::Sha256,
+        HashedBinding::Exporter,
+    ),
+    hashed(
+        "HT-SHA-512-ENDP",
+        ScramHash::Sha512,
+        HashedBinding::EndPoint,
+    ),
+    hashed(
+        "HT-SHA-256-ENDP",
+        ScramHash::Sha256,
+        HashedBinding::EndPoint,
+    ),
+    hashed("HT-SHA-512-NONE", ScramHash::Sha512, HashedBinding::None),
+    hashed("HT-SHA-256-NONE", ScramHash::Sha256, HashedBinding::None),
+];
+
+/// What can be offered to this peer on this connection, strongest first.
+pub fn offered(facts: &TlsFacts, offer: Offer) -> impl Iterator<Item = Mechanism> {
     let can_bind = can_bind(facts);
-    let possible = move |mechanism: &Mechanism| {
-        can_bind || !matches!(mechanism.kind, Kind::Scram { plus: true, .. })
+    let possible = move |mechanism: &Mechanism| match mechanism.kind {
+        Kind::Scram { hash, plus } => offer.hashes.contains(hash) && (can_bind || !plus),
+        Kind::Oauth => offer.x_oauth,
+        Kind::Plain | Kind::OauthBearer | Kind::Hashed { .. } => true,
     };
     MECHANISMS.into_iter().filter(possible)
+}
+
+/// The mechanisms for tokens (XEP-0484 §3.1), strongest first.
+pub fn fast(facts: &TlsFacts) -> impl Iterator<Item = Mechanism> {
+    let possible = |mechanism: &Mechanism| match mechanism.kind {
+        Kind::Hashed { binding, .. } => hashed_data(facts, binding).is_some(),
+        _ => false,
+    };
+    FAST.into_iter().filter(possible)
+}
+
+/// What an HT mechanism signs of the connection; `None`: it is not to be had.
+pub fn hashed_data(facts: &TlsFacts, binding: HashedBinding) -> Option<&[u8]> {
+    match binding {
+        HashedBinding::EndPoint => facts.end_point.as_deref(),
+        HashedBinding::Exporter => facts.exporter.as_ref().map(<[u8; 32]>::as_slice),
+        HashedBinding::None => Some(&[]),
+    }
 }
 
 /// Types and data of the channel bindings of this connection, strongest first.
@@ -66,8 +144,8 @@ pub fn can_bind(facts: &TlsFacts) -> bool {
 }
 
 /// XEP-0474 §5.1: digest of all that was advertised.
-pub fn advertised_digest(facts: &TlsFacts, hash: ScramHash) -> String {
-    let mechanisms = offered(facts).map(|mechanism| mechanism.name);
+pub fn advertised_digest(facts: &TlsFacts, offer: Offer, hash: ScramHash) -> String {
+    let mechanisms = offered(facts, offer).map(|mechanism| mechanism.name);
     let bindings = channel_bindings(facts).map(|(kind, _)| kind);
     digest(mechanisms.collect(), bindings.collect(), hash)
 }
@@ -99,7 +177,10 @@ mod tests {
     #[test]
     fn offers_follow_what_tls_can_do() {
         let names = |facts: &TlsFacts| {
-            let names: Vec<_> = offered(facts).map(|mechanism| mechanism.name).collect();
+            let offer = Offer::default();
+            let names: Vec<_> = offered(facts, offer)
+                .map(|mechanism| mechanism.name)
+                .collect();
             names.join(" ")
         };
         let bindings = |facts: &TlsFacts| {
@@ -109,16 +190,22 @@ mod tests {
         let mut facts = TlsFacts::default();
         assert_eq!(
             names(&facts),
-            "SCRAM-SHA-512 SCRAM-SHA-256 SCRAM-SHA-1 PLAIN"
+            "SCRAM-SHA-512 SCRAM-SHA-256 SCRAM-SHA-1 PLAIN OAUTHBEARER"
         );
         assert_eq!(bindings(&facts), "");
         facts.end_point = Some([1; 32].into());
         assert_eq!(
             names(&facts),
-            "SCRAM-SHA-512-PLUS SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-512 SCRAM-SHA-256 SCRAM-SHA-1 PLAIN"
+            "SCRAM-SHA-512-PLUS SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-512 SCRAM-SHA-256 SCRAM-SHA-1 PLAIN OAUTHBEARER"
         );
         assert_eq!(bindings(&facts), "tls-server-end-point");
+        let fast = |facts: &TlsFacts| fast(facts).map(|fast| fast.name).collect::<Vec<_>>();
+        assert_eq!(
+            fast(&facts).join(" "),
+            "HT-SHA-512-ENDP HT-SHA-256-ENDP HT-SHA-512-NONE HT-SHA-256-NONE"
+        );
         facts.exporter = Some([2; 32]);
+        assert_eq!(fast(&facts).len(), 6);
         assert_eq!(bindings(&facts), "tls-exporter tls-server-end-point");
     }
 }

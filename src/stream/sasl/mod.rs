@@ -1,40 +1,125 @@
-//! RFC 6120 §6: SASL. One login after the other until one succeeds or there were too many. What a login waits for is a
-//! type of its own; the server looks accounts up and has keys derived.
+//! RFC 6120 §6 and XEP-0388: SASL in either profile. One login after the other until one succeeds or there were too
+//! many. What a login waits for is a type of its own; the server looks accounts and tokens up and has keys derived.
 
+mod bearer;
 mod failure;
+mod fast;
 mod keys;
 mod login;
 pub(super) mod mechanism;
 mod plain;
+mod request;
 mod scram;
+mod upgrade;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
+pub use bearer::{APP_TOKEN_PREFIX, TokenScheme};
+pub(super) use failure::Profile;
 pub use failure::SaslFailure;
+pub use fast::{FastCandidate, FastStanding, Slot};
 pub use keys::{
-    Credentials, PasswordError, ScramHash, ScramKeys, derive, new_credentials, prepare_password,
+    Credentials, HashedPassword, Hashes, PasswordError, ScramHash, ScramKeys, derive,
+    keys_of_salted, new_credentials, prepare_password,
 };
+pub use request::{
+    AGENT_TEXT_BYTES_MAX, BindRequest, EnableRequest, FastRequest, Request, ResumeRequest,
+    UserAgent, enable_request,
+};
+pub use upgrade::Upgrade;
 
 use crate::xml::{Element, ElementRef};
 use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError, ns};
 
+use super::bind::Bind;
 use super::header::Header;
-use super::negotiation::{Answer, First, Io, Negotiation, refuse_management};
-use super::{Event, TlsFacts};
-use login::{Challenged, Deriving, Lookup};
-use mechanism::Mechanism;
+use super::negotiation::{Answer, Bound, First, Io, Negotiation, refuse_management};
+use super::{Event, Outcome, TlsFacts, features};
+use bearer::TokenLookup;
+use fast::FastLookup;
+use login::{Challenged, Deriving, Lookup, Success};
+use mechanism::{Kind, Mechanism};
+use upgrade::Upgrading;
 
 /// Logins begun or given up on one stream; then `policy-violation`.
 const ATTEMPTS_MAX: u8 = 20;
 
+/// What may be offered to the peer, by what its header says of it (XEP-0388 §2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// SCRAM is possible with these.
+    pub hashes: Hashes,
+    /// What is stored for these is missing or of too few iterations (XEP-0480).
+    pub upgrades: Hashes,
+    /// X-OAUTH is enabled.
+    pub x_oauth: bool,
+}
+
+/// For a peer that does not say who it is, or whom nobody knows.
+impl Default for Offer {
+    fn default() -> Offer {
+        Offer {
+            hashes: Hashes::ALL,
+            upgrades: Hashes::default(),
+            x_oauth: false,
+        }
+    }
+}
+
+/// A login that succeeded.
+#[derive(Debug)]
+pub struct Login {
+    pub account: BareJid,
+    pub mechanism: &'static str,
+    pub proof: Proof,
+    /// To be stored in place of what there is.
+    pub upgrades: Vec<Upgrade>,
+    /// What XEP-0388 does in the same breath; `None`: the login was RFC 6120's.
+    pub request: Option<Box<Request>>,
+}
+
+/// By what a login succeeded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    Password,
+    Fast { slot: Slot },
+    Token(Grant),
+}
+
+/// What a token stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// As `TokenAnswer::Valid` named it.
+    pub id: Box<str>,
+    pub restricted: bool,
+}
+
+/// What the server answers to `Event::Token`.
+#[derive(Debug)]
+pub enum TokenAnswer {
+    Valid {
+        account: BareJid,
+        grant: Grant,
+        /// For the client, with its success.
+        data: Option<String>,
+    },
+    Invalid,
+    Expired,
+    /// The account is.
+    Disabled,
+}
+
 /// TLS is up, nobody is logged in.
 pub(super) struct Auth {
     facts: TlsFacts,
+    offer: Offer,
     /// Who the peer says it is, by its header.
     from: Option<BareJid>,
     attempts: u8,
     failures: u8,
+    /// Of the current or the last login, where it is XEP-0388's.
+    request: Option<Box<Request>>,
     exchange: Exchange,
 }
 
@@ -45,10 +130,20 @@ enum Exchange {
     Asked(Mechanism),
     /// `Event::Credentials` is out.
     Lookup(Lookup),
+    /// `Event::Token` is out.
+    TokenLookup(TokenLookup),
+    /// `Event::Fast` is out.
+    FastLookup(FastLookup),
     /// The client's final message is awaited.
     Challenged(Challenged),
     /// `Event::Derive` is out.
     Deriving(Deriving),
+    /// RFC 7628 §3.2.3: the error is told, the client's empty answer is awaited.
+    Told(Refusal),
+    /// XEP-0480.
+    Upgrading(Upgrading),
+    /// `Event::Authenticated` is out, and `Stream::complete` is awaited. Additional data (XEP-0388 §2.6.1).
+    Completing(Option<Vec<u8>>),
     /// `Event::Failed` is out.
     Refused(SaslFailure),
 }
@@ -56,12 +151,7 @@ enum Exchange {
 /// What a step of a login leads to.
 enum Progress {
     To(Exchange),
-    Success {
-        account: BareJid,
-        mechanism: &'static str,
-        /// Additional data (§6.4.6).
-        data: Option<String>,
-    },
+    Success(Success),
 }
 
 /// A failed login and whose it was, as far as known.
@@ -80,20 +170,57 @@ impl<F: Into<SaslFailure>> From<F> for Refusal {
 }
 
 impl Auth {
-    pub(super) fn new(facts: TlsFacts, from: Option<BareJid>) -> Auth {
+    pub(super) fn new(facts: TlsFacts, offer: Offer, from: Option<BareJid>) -> Auth {
         Auth {
             facts,
+            offer,
             from,
             attempts: 0,
             failures: 0,
+            request: None,
             exchange: Exchange::Idle,
         }
     }
 
     pub(super) fn is_waiting(&self) -> bool {
         match self.exchange {
-            Exchange::Lookup(_) | Exchange::Deriving(_) | Exchange::Refused(_) => true,
-            Exchange::Idle | Exchange::Asked(_) | Exchange::Challenged(_) => false,
+            Exchange::Lookup(_)
+            | Exchange::TokenLookup(_)
+            | Exchange::FastLookup(_)
+            | Exchange::Deriving(_)
+            | Exchange::Completing(_)
+            | Exchange::Refused(_) => true,
+            Exchange::Idle
+            | Exchange::Asked(_)
+            | Exchange::Challenged(_)
+            | Exchange::Told(_)
+            | Exchange::Upgrading(_) => false,
+        }
+    }
+
+    /// XEP-0388 §2.5: a login has begun, and nothing but its own elements may come, not even white space.
+    pub(super) fn is_strict(&self) -> bool {
+        self.profile() == Profile::Sasl2 && !matches!(self.exchange, Exchange::Idle)
+    }
+
+    /// Before the TLS handshake ends only a token of XEP-0484 counts, with its count (§3.4).
+    pub(super) fn is_early(&self, root: ElementRef<'_>) -> bool {
+        let name = root.attribute("mechanism");
+        let mechanism =
+            mechanism::fast(&self.facts).find(|fast| Some(fast.name) == name.as_deref());
+        let fast = root.child("fast", ns::FAST);
+        root.is("authenticate", ns::SASL2)
+            && fast.is_some_and(|fast| fast.attribute("count").is_some())
+            && mechanism.is_some_and(|mechanism| match mechanism.kind {
+                Kind::Hashed { binding, .. } => binding.is_early(),
+                _ => false,
+            })
+    }
+
+    fn profile(&self) -> Profile {
+        match self.request {
+            Some(_) => Profile::Sasl2,
+            None => Profile::Sasl,
         }
     }
 
@@ -104,7 +231,9 @@ impl Auth {
     ) -> Result<Negotiation, StreamError> {
         let root = element.root();
         match First::of(root)? {
-            First::Sasl => {}
+            First::Sasl if self.is_strict() => return Err(out_of_turn()),
+            First::Sasl | First::Sasl2 => {}
+            _ if self.is_strict() => return Err(out_of_turn()),
             First::Management => {
                 refuse_management(io.out);
                 return Ok(Negotiation::Auth(self));
@@ -118,28 +247,99 @@ impl Auth {
             }
         }
         let exchange = std::mem::replace(&mut self.exchange, Exchange::Idle);
-        let progress = match (root.name(), exchange) {
-            ("abort", _) => {
-                // §6.4.4: nobody guessed anything, so this is no failure and not delayed.
-                self.count_attempt()?;
-                SaslFailure::new(SaslCondition::Aborted).write(io.out);
-                return Ok(Negotiation::Auth(self));
+        if let ("auth" | "authenticate", Exchange::Idle) = (root.name(), &exchange) {
+            self.count_attempt()?;
+            return Ok(self.begin(root, io));
+        }
+        if root.name() == "abort" {
+            // §6.4.4: nobody guessed anything, so this is no failure and not delayed.
+            self.count_attempt()?;
+            SaslFailure::new(SaslCondition::Aborted).write(self.profile(), io.out);
+            return Ok(Negotiation::Auth(self));
+        }
+        let progress = self.go_on(exchange, root, io);
+        Ok(self.settle(progress, io))
+    }
+
+    /// §6.4.2, XEP-0388 §2.3: a mechanism is chosen, mostly with its first message.
+    fn begin(mut self: Box<Self>, root: ElementRef<'_>, io: &mut Io<'_>) -> Negotiation {
+        self.request = (root.namespace() == ns::SASL2).then(|| Box::new(Request::parse(root)));
+        if let Some(request) = &mut self.request {
+            request.early = io.early;
+            // XEP-0509 §2.2: without prejudice, so it counts for nothing and no token is touched.
+            if let Some(version) = &request.config_version
+                && **version != *features::config_version(&self.facts, self.offer, io.settings)
+            {
+                SaslFailure::new(SaslCondition::Aborted)
+                    .text("The features have changed.")
+                    .application("config-version-mismatch", ns::PIPELINING)
+                    .write(Profile::Sasl2, io.out);
+                self.request = None;
+                return Negotiation::Auth(self);
             }
-            ("auth", Exchange::Idle) => {
-                self.count_attempt()?;
-                self.begin(root, io)
+        }
+        let progress = self.choose(root, io);
+        self.settle(progress, io)
+    }
+
+    fn choose(&self, root: ElementRef<'_>, io: &mut Io<'_>) -> Result<Progress, Refusal> {
+        let name = root.attribute("mechanism");
+        let fast = self
+            .request
+            .iter()
+            .flat_map(|_| mechanism::fast(&self.facts));
+        let mechanism = mechanism::offered(&self.facts, self.offer)
+            .chain(fast)
+            .find(|mechanism| Some(mechanism.name) == name.as_deref())
+            .ok_or(SaslCondition::InvalidMechanism)?;
+        let message = match &self.request {
+            None => Some(root.text()).filter(|text| !text.is_empty()),
+            Some(_) => root
+                .child("initial-response", ns::SASL2)
+                .map(|child| child.text()),
+        };
+        match message {
+            // §6.4.3: every mechanism here begins with the client.
+            None => {
+                io.writer()
+                    .open_ns("challenge", self.profile().namespace())
+                    .close();
+                Ok(Progress::To(Exchange::Asked(mechanism)))
             }
+            Some(text) => self.first(mechanism, &decode(&text)?, io),
+        }
+    }
+
+    /// A further message of the client.
+    fn go_on(
+        &self,
+        exchange: Exchange,
+        root: ElementRef<'_>,
+        io: &mut Io<'_>,
+    ) -> Result<Progress, Refusal> {
+        match (root.name(), exchange) {
             ("response", Exchange::Asked(mechanism)) => {
                 decode(&root.text()).and_then(|message| self.first(mechanism, &message, io))
             }
             ("response", Exchange::Challenged(challenged)) => {
                 decode(&root.text()).and_then(|message| challenged.verify(&message))
             }
+            ("response", Exchange::Told(refusal)) => Err(refusal),
+            ("next" | "task-data", Exchange::Upgrading(mut upgrading)) => {
+                let account = upgrading.success.account.clone();
+                match upgrading.handle(root, io) {
+                    Ok(true) => Ok(self.complete(upgrading.success, upgrading.done, io)),
+                    Ok(false) => Ok(Progress::To(Exchange::Upgrading(upgrading))),
+                    Err(failure) => Err(Refusal {
+                        account: Some(account),
+                        failure,
+                    }),
+                }
+            }
             _ => Err(SaslFailure::new(SaslCondition::MalformedRequest)
                 .text("This was not the turn for it.")
                 .into()),
-        };
-        Ok(self.settle(progress, io))
+        }
     }
 
     pub(super) fn resume(
@@ -153,8 +353,17 @@ impl Auth {
                 Ok(Progress::To(self.looked_up(lookup, answer, io)))
             }
             (Answer::Derived(keys), Exchange::Deriving(deriving)) => deriving.compare(&keys),
+            (Answer::Fast(candidates), Exchange::FastLookup(lookup)) => {
+                lookup.verify(&candidates).map(Progress::Success)
+            }
+            (Answer::Token(answer), Exchange::TokenLookup(lookup)) => {
+                self.token_known(lookup, answer, io)
+            }
+            // The account went away meanwhile.
+            (Answer::NotCompleted(condition), Exchange::Completing(_)) => Err(condition.into()),
             (Answer::ReleaseFailure, Exchange::Refused(failure)) => {
-                failure.write(io.out);
+                failure.write(self.profile(), io.out);
+                self.request = None;
                 self.failures = self.failures.saturating_add(1);
                 return match self.failures >= io.settings.failures_max {
                     // §6.4.5
@@ -165,6 +374,32 @@ impl Auth {
             (_, exchange) => Ok(Progress::To(exchange)),
         };
         Ok(self.settle(progress, io))
+    }
+
+    /// RFC 7628 §3.2.2: why a bearer's token is refused is told by one more challenge.
+    fn token_known(
+        &self,
+        lookup: TokenLookup,
+        answer: TokenAnswer,
+        io: &mut Io<'_>,
+    ) -> Result<Progress, Refusal> {
+        let tells = lookup.mechanism.kind == Kind::OauthBearer;
+        match lookup.settle(answer) {
+            Ok(success) => Ok(Progress::Success(success)),
+            Err(refusal) if tells => {
+                self.write_challenge(bearer::INVALID_TOKEN.as_bytes(), io);
+                Ok(Progress::To(Exchange::Told(refusal)))
+            }
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    fn write_challenge(&self, data: &[u8], io: &mut Io<'_>) {
+        let namespace = self.profile().namespace();
+        io.writer()
+            .open_ns("challenge", namespace)
+            .text(&BASE64_STANDARD.encode(data))
+            .close();
     }
 
     fn count_attempt(&mut self) -> Result<(), StreamError> {
@@ -180,13 +415,21 @@ impl Auth {
         progress: Result<Progress, Refusal>,
         io: &mut Io<'_>,
     ) -> Negotiation {
+        let progress = match progress {
+            Ok(Progress::Success(success)) if self.request.is_none() => {
+                return succeed(success, io);
+            }
+            Ok(Progress::Success(success)) => match self.tasks(&success) {
+                tasks if tasks.is_empty() => Ok(self.complete(success, Vec::new(), io)),
+                tasks => Ok(Progress::To(Exchange::Upgrading(Upgrading::begin(
+                    success, tasks, io,
+                )))),
+            },
+            progress => progress,
+        };
         match progress {
             Ok(Progress::To(exchange)) => self.exchange = exchange,
-            Ok(Progress::Success {
-                account,
-                mechanism,
-                data,
-            }) => return succeed(account, mechanism, data, io),
+            Ok(Progress::Success(_)) => {}
             Err(Refusal { account, failure }) => {
                 io.event = Some(Event::Failed {
                     account,
@@ -198,42 +441,82 @@ impl Auth {
         Negotiation::Auth(self)
     }
 
-    /// §6.4.2: a mechanism is chosen, mostly with its first message.
-    fn begin(&self, root: ElementRef<'_>, io: &mut Io<'_>) -> Result<Progress, Refusal> {
-        let name = root.attribute("mechanism");
-        let mechanism = mechanism::offered(&self.facts)
-            .find(|mechanism| Some(mechanism.name) == name.as_deref())
-            .ok_or(SaslCondition::InvalidMechanism)?;
-        let text = root.text();
-        if text.is_empty() {
-            // §6.4.3: every mechanism here begins with the client.
-            io.writer().open_ns("challenge", ns::SASL).close();
-            return Ok(Progress::To(Exchange::Asked(mechanism)));
+    /// XEP-0480 §2.2: what the client asked for and the server wants. Only a password makes a password's hash.
+    fn tasks(&self, success: &Success) -> Vec<ScramHash> {
+        let asked = match (&success.proof, &self.request) {
+            (Proof::Password, Some(request)) => request.upgrades,
+            _ => Hashes::default(),
+        };
+        let wanted = self.offer.upgrades.iter();
+        wanted.filter(|hash| asked.contains(*hash)).collect()
+    }
+
+    /// XEP-0388 §2.6.1: everything proved; the server does what was asked for before the success is told.
+    fn complete(&self, success: Success, upgrades: Vec<Upgrade>, io: &mut Io<'_>) -> Progress {
+        io.event = Some(Event::Authenticated(Box::new(Login {
+            account: success.account,
+            mechanism: success.mechanism,
+            proof: success.proof,
+            upgrades,
+            request: self.request.clone(),
+        })));
+        Progress::To(Exchange::Completing(success.data))
+    }
+
+    /// The server did; the stream goes on without a new header.
+    pub(super) fn completed(
+        self: Box<Self>,
+        account: BareJid,
+        authorized: &str,
+        inline: &[u8],
+        outcome: Outcome,
+        io: &mut Io<'_>,
+    ) -> Negotiation {
+        let Exchange::Completing(data) = &self.exchange else {
+            return Negotiation::Auth(self);
+        };
+        let mut w = io.writer();
+        w.open_ns("success", ns::SASL2);
+        if let Some(data) = data {
+            w.leaf("additional-data", &BASE64_STANDARD.encode(data));
         }
-        self.first(mechanism, &decode(&text)?, io)
+        w.leaf("authorization-identifier", authorized);
+        w.raw(std::str::from_utf8(inline).unwrap_or_default());
+        w.close();
+        io.framer.set_limits(io.settings.limits);
+        match outcome {
+            // XEP-0198 §8.2: no features, the stream is as it was.
+            Outcome::Resumed => Negotiation::Bound(Bound),
+            Outcome::Bound => {
+                features::write_bound(io.settings, io.out);
+                Negotiation::Bound(Bound)
+            }
+            Outcome::Authenticated => {
+                features::write_authenticated(io.settings, io.out);
+                Negotiation::Bind(Bind::new(account))
+            }
+        }
     }
 }
 
 /// §6.4.6: the stream begins again, with the limits for those who are known.
-fn succeed(
-    account: BareJid,
-    mechanism: &'static str,
-    data: Option<String>,
-    io: &mut Io<'_>,
-) -> Negotiation {
+fn succeed(success: Success, io: &mut Io<'_>) -> Negotiation {
     let mut w = io.writer();
     w.open_ns("success", ns::SASL);
-    if let Some(data) = data {
+    if let Some(data) = success.data {
         w.text(&BASE64_STANDARD.encode(data));
     }
     w.close();
     io.framer.set_limits(io.settings.limits);
     io.restart();
-    io.event = Some(Event::Authenticated {
-        account: account.clone(),
-        mechanism,
-    });
-    Negotiation::Header(Header::Authenticated(account))
+    io.event = Some(Event::Authenticated(Box::new(Login {
+        account: success.account.clone(),
+        mechanism: success.mechanism,
+        proof: success.proof,
+        upgrades: Vec::new(),
+        request: None,
+    })));
+    Negotiation::Header(Header::Authenticated(success.account))
 }
 
 /// §6.4.2, §6.4.3: base64 without anything else; `=` is data of no length.
@@ -248,4 +531,10 @@ fn decode(text: &str) -> Result<Vec<u8>, Refusal> {
 
 fn too_many() -> StreamError {
     StreamError::new(StreamCondition::PolicyViolation).text("Too many failed logins.")
+}
+
+/// XEP-0388 §2.5.
+pub(super) fn out_of_turn() -> StreamError {
+    StreamError::new(StreamCondition::PolicyViolation)
+        .text("Nothing but the login's own elements may come before it ends.")
 }

@@ -22,8 +22,8 @@ fn from_plain_text_to_a_bound_resource() {
         );
         assert_eq!(peer.happened(), "starttls");
         peer.stream.secured(facts());
-        assert_eq!(
-            peer.send(HEADER),
+        let out = peer.send(HEADER);
+        assert_in(
             "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
             xmlns:stream='http://etherx.jabber.org/streams' from='localhost' \
             id='AgICAgICAgICAgICAgICAg' version='1.0' xml:lang='en'><stream:features>\
@@ -31,11 +31,16 @@ fn from_plain_text_to_a_bound_resource() {
             <mechanism>SCRAM-SHA-512-PLUS</mechanism><mechanism>SCRAM-SHA-256-PLUS</mechanism>\
             <mechanism>SCRAM-SHA-1-PLUS</mechanism><mechanism>SCRAM-SHA-512</mechanism>\
             <mechanism>SCRAM-SHA-256</mechanism><mechanism>SCRAM-SHA-1</mechanism>\
-            <mechanism>PLAIN</mechanism></mechanisms>\
-            <sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'><channel-binding type='tls-exporter'/>\
+            <mechanism>PLAIN</mechanism><mechanism>OAUTHBEARER</mechanism></mechanisms>\
+            <authentication xmlns='urn:xmpp:sasl:2'>",
+            &out,
+        );
+        assert_in(
+            "</authentication><sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'><channel-binding type='tls-exporter'/>\
             <channel-binding type='tls-server-end-point'/></sasl-channel-binding>\
             <limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>1000</max-bytes></limits>\
-            </stream:features>"
+            <config-version ",
+            &out,
         );
         assert_eq!(peer.stream.lang(), None);
         let success = peer.send(PLAIN_ROMEO);

@@ -1,7 +1,7 @@
 //! SASL: every mechanism, and every way a login fails.
 use super::*;
 
-const SHA512_PLUS: Login = Login {
+const SHA512_PLUS: Scram = Scram {
     mechanism: "SCRAM-SHA-512-PLUS",
     gs2_header: "p=tls-exporter,,",
     channel_binding: &EXPORTER,
@@ -13,7 +13,7 @@ fn every_mechanism_logs_in() {
     for cut in CUTS {
         for mechanism in ["SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
             let mut peer = Peer::secured(cut);
-            peer.scram(&Login { mechanism, ..LOGIN });
+            peer.scram(&Scram { mechanism, ..LOGIN });
             let end =
                 format!("credentials romeo@localhost; authenticated romeo@localhost {mechanism}");
             assert_eq!(peer.happened(), end);
@@ -24,11 +24,11 @@ fn every_mechanism_logs_in() {
             "SCRAM-SHA-256-PLUS",
             "SCRAM-SHA-512-PLUS",
         ] {
-            let exporter = Login {
+            let exporter = Scram {
                 mechanism,
                 ..SHA512_PLUS
             };
-            let end_point = Login {
+            let end_point = Scram {
                 gs2_header: "p=tls-server-end-point,,",
                 channel_binding: &END_POINT,
                 ..exporter
@@ -47,7 +47,7 @@ fn every_mechanism_logs_in() {
 fn a_changed_offer_is_proved() {
     let mut peer = Peer::secured(usize::MAX);
     let challenge = peer.auth("SCRAM-SHA-1", "n,,n=romeo,r=abc");
-    let digest = sasl::mechanism::advertised_digest(&facts(), ScramHash::Sha1);
+    let digest = sasl::mechanism::advertised_digest(&facts(), Offer::default(), ScramHash::Sha1);
     let first = payload(&challenge, "challenge").unwrap();
     assert!(first.ends_with(&format!(",i=10,h={digest}")), "{first}");
 }
@@ -57,35 +57,35 @@ fn channel_binding_that_does_not_hold() {
     for cut in CUTS {
         for (login, condition) in [
             (
-                Login {
+                Scram {
                     channel_binding: b"another connection",
                     ..SHA512_PLUS
                 },
                 "not-authorized",
             ),
             (
-                Login {
+                Scram {
                     gs2_header: "p=tls-server-end-point,,",
                     ..SHA512_PLUS
                 },
                 "not-authorized",
             ),
             (
-                Login {
+                Scram {
                     gs2_header: "p=tls-unique,,",
                     ..SHA512_PLUS
                 },
                 "malformed-request",
             ),
             (
-                Login {
+                Scram {
                     gs2_header: "n,,",
                     ..SHA512_PLUS
                 },
                 "malformed-request",
             ),
             (
-                Login {
+                Scram {
                     mechanism: "SCRAM-SHA-512",
                     ..SHA512_PLUS
                 },
@@ -93,7 +93,7 @@ fn channel_binding_that_does_not_hold() {
             ),
             // The downgrade of RFC 5802 §6.
             (
-                Login {
+                Scram {
                     gs2_header: "y,,",
                     ..LOGIN
                 },
@@ -115,7 +115,7 @@ fn without_channel_binding_none_is_offered() {
         "{features}"
     );
     assert_in(&failure("invalid-mechanism"), &peer.scram(&SHA512_PLUS));
-    let login = Login {
+    let login = Scram {
         gs2_header: "y,,",
         ..LOGIN
     };
@@ -183,7 +183,10 @@ fn the_address_of_the_header_is_checked() {
             &peer.send(&header("juliet@localhost")),
         );
         assert_in(&failure("invalid-authzid"), &peer.scram(&LOGIN));
-        assert_eq!(peer.happened(), "failed romeo@localhost invalid-authzid");
+        assert_eq!(
+            peer.happened(),
+            "peer juliet@localhost; failed romeo@localhost invalid-authzid"
+        );
 
         let mut peer = Peer::with_facts(cut, facts());
         peer.send(&header("Romeo@localhost/x"));
@@ -205,16 +208,16 @@ fn the_address_of_the_header_is_checked() {
 #[test]
 fn wrong_passwords_and_unknown_accounts_look_alike() {
     for cut in CUTS {
-        let tried = |login: &Login| {
+        let tried = |login: &Scram| {
             let mut peer = Peer::secured(cut);
             let out = peer.scram(login);
             (out, peer.happened().replace(login.username, "?"))
         };
-        let wrong = Login {
+        let wrong = Scram {
             password: "pen",
             ..LOGIN
         };
-        let unknown = Login {
+        let unknown = Scram {
             username: "nobody",
             ..LOGIN
         };
@@ -258,7 +261,7 @@ fn salts_of_unknown_accounts_are_stable() {
 
 #[test]
 fn disabled_accounts_are_told_the_owner_only() {
-    let wrong = Login {
+    let wrong = Scram {
         password: "pen",
         ..LOGIN
     };
@@ -275,7 +278,7 @@ fn disabled_accounts_are_told_the_owner_only() {
 fn too_many_failures_end_the_stream() {
     for cut in CUTS {
         let mut peer = Peer::secured(cut);
-        let wrong = Login {
+        let wrong = Scram {
             password: "pen",
             ..LOGIN
         };

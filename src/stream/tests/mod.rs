@@ -4,6 +4,7 @@ mod bound;
 mod changed;
 mod headers;
 mod logins;
+mod sasl2;
 
 use std::num::NonZeroU32;
 use std::rc::Rc;
@@ -43,9 +44,16 @@ struct Peer {
     cut: usize,
     events: Vec<String>,
     disabled: bool,
+    offer: Offer,
+    /// What successes hold beside, and what became of their logins.
+    logins: Vec<Login>,
+    /// Tokens that romeo's client may hold, for HT-SHA-256-ENDP.
+    tokens: Vec<FastCandidate>,
     /// Answers to logins are kept back.
     slow: bool,
     held: Option<Event>,
+    /// Written by `Stream::complete`.
+    written: Vec<u8>,
 }
 
 fn settings() -> Rc<StreamSettings> {
@@ -64,6 +72,8 @@ fn settings() -> Rc<StreamSettings> {
         failures_max: 3,
         scram_iterations: 10,
         fake_salt_key: [9; 32],
+        early_data: true,
+        x_oauth: false,
         caps: "<c xmlns='http://jabber.org/protocol/caps' ver='x'/>".into(),
     })
 }
@@ -74,6 +84,7 @@ fn facts() -> TlsFacts {
         end_point: Some(END_POINT.into()),
         server_name: None,
         version_1_3: true,
+        early: false,
     }
 }
 
@@ -85,8 +96,12 @@ impl Peer {
             cut,
             events: Vec::new(),
             disabled: false,
+            offer: Offer::default(),
+            logins: Vec::new(),
+            tokens: Vec::new(),
             slow: false,
             held: None,
+            written: Vec::new(),
         }
     }
 
@@ -134,6 +149,7 @@ impl Peer {
     fn poll(&mut self, input: &mut &[u8], out: &mut Vec<u8>) {
         while let Some(event) = self.stream.poll(input, &mut self.entropy, out) {
             self.event(event);
+            out.append(&mut self.written);
         }
     }
 
@@ -153,8 +169,11 @@ impl Peer {
                 let account = account.as_ref().map_or("-", |account| account.as_str());
                 format!("failed {account} {}", condition.as_str())
             }
-            Event::Authenticated { account, mechanism } => {
-                format!("authenticated {account} {mechanism}")
+            Event::Peer { account } => format!("peer {account}"),
+            Event::Fast { .. } => "fast".into(),
+            Event::Token { scheme, token } => format!("token {scheme:?} {token}"),
+            Event::Authenticated(login) => {
+                format!("authenticated {} {}", login.account, login.mechanism)
             }
             Event::Bind { account, resource } => format!("bind {account} {resource:?}"),
             Event::Resume { account, id, h } => format!("resume {account} {id} {h}"),
@@ -183,12 +202,33 @@ impl Peer {
                 };
                 self.stream.credentials(answer);
             }
+            Event::Peer { .. } => self.stream.offer(self.offer),
+            Event::Fast {
+                agent,
+                mechanism,
+                count,
+                early,
+                ..
+            } => self.answer_fast(&agent, mechanism, count, early),
+            Event::Token { token, .. } => self.stream.token(match &*token {
+                "sct_good" => TokenAnswer::Valid {
+                    account: BareJid::parse("romeo@localhost").unwrap(),
+                    grant: Grant {
+                        id: "g".into(),
+                        restricted: true,
+                    },
+                    data: None,
+                },
+                "sct_old" => TokenAnswer::Expired,
+                _ => TokenAnswer::Invalid,
+            }),
+            Event::Authenticated(login) => self.complete(*login),
             Event::Derive {
                 password,
+                hash,
                 salt,
                 iterations,
             } => {
-                let hash = ScramHash::Sha256;
                 let keys = sasl::derive(&password, &salt, iterations, hash);
                 self.stream.derived(keys);
             }
@@ -227,7 +267,7 @@ impl Peer {
     }
 
     /// A client's SCRAM: the answer to its last message, after it checked the server's proof.
-    fn scram(&mut self, login: &Login) -> String {
+    fn scram(&mut self, login: &Scram) -> String {
         let bare = format!("n={},r=client-nonce", login.username);
         let challenge = self.auth(login.mechanism, &format!("{}{bare}", login.gs2_header));
         let Some(server_first) = payload(&challenge, "challenge") else {
@@ -275,7 +315,7 @@ impl Peer {
 
 /// What a client does for one login.
 #[derive(Clone, Copy)]
-struct Login {
+struct Scram {
     mechanism: &'static str,
     gs2_header: &'static str,
     channel_binding: &'static [u8],
@@ -283,7 +323,7 @@ struct Login {
     password: &'static str,
 }
 
-const LOGIN: Login = Login {
+const LOGIN: Scram = Scram {
     mechanism: "SCRAM-SHA-256",
     gs2_header: "n,,",
     channel_binding: b"",
@@ -291,7 +331,7 @@ const LOGIN: Login = Login {
     password: "pencil",
 };
 
-impl Login {
+impl Scram {
     fn algorithms(
         &self,
     ) -> (

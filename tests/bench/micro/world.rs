@@ -9,7 +9,7 @@ use redb::backends::InMemoryBackend;
 use stonechat::server::{Command, Input, Moment, Server};
 use stonechat::state::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output, Settings};
 use stonechat::store::Store;
-use stonechat::stream::{Entropy, ScramHash, TlsFacts, sasl};
+use stonechat::stream::{Entropy, TlsFacts, sasl};
 use stonechat::xmpp::Timestamp;
 
 pub const ROMEO: ConnectionId = ConnectionId(1);
@@ -45,7 +45,8 @@ impl World {
         let mut settings = Settings::new("localhost");
         settings.scram_iterations = 1;
         let mut tx = store.begin();
-        let server = Server::new(settings, Box::new(Counter(1)), &mut tx, now()).expect("a server");
+        let server = Server::new(settings, Box::new(Counter(1)), &mut tx, now(), &[5; 32])
+            .expect("a server");
         if let Some(commit) = tx.finish() {
             commit.run().expect("a first commit");
         }
@@ -79,6 +80,7 @@ impl World {
             end_point: None,
             server_name: None,
             version_1_3: true,
+            early: false,
         };
         self.one(Input::Secured { connection, facts });
         let plain = STANDARD.encode(format!("\0{name}\0{name}"));
@@ -161,9 +163,10 @@ fn hash(work: &HashJob) -> Hashed {
     match work {
         HashJob::Compare {
             password,
+            hash,
             salt,
             iterations,
-        } => Hashed::Compare(sasl::derive(password, salt, *iterations, ScramHash::Sha256)),
+        } => Hashed::Compare(sasl::derive(password, salt, *iterations, *hash)),
         HashJob::New {
             password,
             salt,

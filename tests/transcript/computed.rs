@@ -1,0 +1,58 @@
+//! What clients work out for themselves: `{name argument …}` in what they send.
+use std::num::NonZeroU32;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::{hmac, pbkdf2};
+
+use super::run::password;
+
+/// Puts every `{name …}` in its place; other braces stay.
+pub fn fill(text: &str) -> String {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let (inside, behind) = after.split_once('}').unwrap_or(("", after));
+        match compute(inside) {
+            Some(computed) => {
+                filled.push_str(&computed);
+                rest = behind;
+            }
+            None => {
+                filled.push('{');
+                rest = after;
+            }
+        }
+    }
+    filled + rest
+}
+
+fn compute(inside: &str) -> Option<String> {
+    let words: Vec<&str> = inside.split(' ').collect();
+    let bytes = match words.as_slice() {
+        ["plain", user] => format!("\0{user}\0{}", password(user)).into_bytes(),
+        ["plain", user, password] => format!("\0{user}\0{password}").into_bytes(),
+        ["ht", user, token] => {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, token.as_bytes());
+            let tag = hmac::sign(&key, b"Initiator");
+            [user.as_bytes(), b"\0", tag.as_ref()].concat()
+        }
+        ["salted", password, salt, iterations] => {
+            let salt = STANDARD.decode(salt).expect("a salt in base64");
+            let iterations = iterations.parse().expect("a number of iterations");
+            let iterations = NonZeroU32::new(iterations).expect("at least one");
+            let mut salted = vec![0; 32];
+            let hash = pbkdf2::PBKDF2_HMAC_SHA256;
+            pbkdf2::derive(hash, iterations, &salt, password.as_bytes(), &mut salted);
+            salted
+        }
+        ["base64", ..] => inside
+            .strip_prefix("base64 ")
+            .unwrap_or_default()
+            .replace("\\1", "\u{1}")
+            .into_bytes(),
+        _ => return None,
+    };
+    Some(STANDARD.encode(bytes))
+}
