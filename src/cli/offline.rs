@@ -26,7 +26,11 @@ fn first_domain(config: &Config, command: &Command) -> String {
         Command::UserAdd { name, .. }
         | Command::UserPassword { name, .. }
         | Command::UserDelete { name }
-        | Command::UserDisable { name, .. } => name.split_once('@').map(|(_, domain)| domain),
+        | Command::UserDisable { name, .. }
+        | Command::UserClients { name, .. }
+        | Command::TokenAdd { user: name, .. }
+        | Command::TokenList { user: name }
+        | Command::TokenRevoke { user: name, .. } => name.split_once('@').map(|(_, domain)| domain),
         Command::UserList | Command::Status => None,
     };
     let written =
@@ -76,6 +80,10 @@ fn step(
                 _ => {}
             }
         }
+    }
+    if !server.state().sessions.is_empty() {
+        // Sessions that were suspended may have ended, or been told something.
+        server.step(clock.now(), Input::Shutdown, &mut tx, &mut out)?;
     }
     if let Some(commit) = tx.finish() {
         commit.run()?;

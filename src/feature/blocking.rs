@@ -1,6 +1,6 @@
 //! XEP-0191: Blocking Command. The list, its pushes, and what the other side sees of it; `server` enforces it on every way
 //! of a stanza.
-use crate::state::{AvailablePresence, BlockList, Cx, Fault, SessionId, Urgency};
+use crate::state::{BlockList, Cx, Fault, Keep, Kind, PresenceDetails, SessionId, Urgency};
 use crate::store::StoreError;
 use crate::xml::Writer;
 use crate::xmpp::{Condition, Envelope, ErrorType, FullJid, Jid, StanzaError, ns, write_open};
@@ -139,14 +139,17 @@ fn changed(
         .flat_map(|(jid, _)| available(cx, jid.as_jid()))
         .collect();
     for id in cx.state.sessions.ids_where(own, |_| true) {
+        // Whom it told of itself may be in the store only.
+        cx.wake(id)?;
         let Some(session) = cx.state.sessions.get_mut(id) else {
             continue;
         };
-        let (from, presence) = (session.jid.clone(), session.presence.clone());
+        let from = session.jid.clone();
         let directed = session.directed.clone();
         session
             .directed
             .retain(|jid| jid.bare_str() == own.as_str() || !after.matches(jid));
+        let presence = cx.presence_details(id)?;
         let mut hearers: Vec<SessionId> =
             directed.iter().flat_map(|jid| available(cx, jid)).collect();
         if presence.is_some() {
@@ -162,7 +165,7 @@ fn changed(
                 _ if !concerned(&to) => {}
                 (_, true) => send_presence(cx, &from, (hearer, &to), None),
                 (Some(presence), false) => {
-                    send_presence(cx, &from, (hearer, &to), Some(presence));
+                    send_presence(cx, &from, (hearer, &to), Some(presence.as_ref()));
                 }
                 (None, false) => {}
             }
@@ -193,7 +196,7 @@ fn send_presence(
     cx: &mut Cx<'_>,
     from: &FullJid,
     (hearer, to): (SessionId, &FullJid),
-    presence: Option<&AvailablePresence>,
+    presence: Option<&PresenceDetails>,
 ) {
     let online = cx.state.sessions.online(&to.to_bare());
     if online.is_none_or(|online| online.blocked.matches(from)) {
@@ -210,7 +213,7 @@ fn send_presence(
     } else {
         "unavailable"
     };
-    let payload = presence.map_or("", |presence| &presence.payload);
+    let payload = presence.map_or("", |presence| &*presence.payload);
     let out = &mut cx.out.bytes;
     let start = out.len();
     write_open(out, "presence", kind, &envelope);
@@ -222,9 +225,6 @@ fn send_presence(
         out.extend_from_slice(b"</presence>");
     }
     let stanza = start..out.len();
-    let urgency = Urgency::Latest {
-        kind: 'p',
-        sender: from.as_str(),
-    };
-    cx.deliver_as(hearer, stanza, urgency, None);
+    let urgency = Urgency::latest(Kind::Presence, from.as_str());
+    cx.deliver_as(hearer, stanza, urgency, Keep::WHOLE);
 }

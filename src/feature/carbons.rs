@@ -1,13 +1,12 @@
 //! XEP-0280: Message Carbons. Switched per session; which messages are copied. The copies themselves are made on the way
 //! of a message (`server/copies.rs`).
 use crate::state::{Cx, Fault};
-use crate::xmpp::{Message, MessageKind, ns};
+use crate::xmpp::{Condition, Message, MessageKind, ns};
 
 use super::{Feature, IqRoute, Reply, Request, Spec, To};
 
 pub const NS: &str = "urn:xmpp:carbons:2";
 const RULES: &str = "urn:xmpp:carbons:rules:0";
-const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 const DIRECT_INVITATION: &str = "jabber:x:conference";
 
 pub const FEATURE: Feature = Feature {
@@ -21,6 +20,8 @@ pub const FEATURE: Feature = Feature {
     iq: &[
         IqRoute::set(To::OwnAccount, NS, "enable", enable),
         IqRoute::set(To::OwnAccount, NS, "disable", disable),
+        IqRoute::set(To::Account, NS, "enable", not_allowed),
+        IqRoute::set(To::Account, NS, "disable", not_allowed),
     ],
     ..Feature::new("carbons")
 };
@@ -35,6 +36,11 @@ fn disable(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     Ok(switch(cx, request, false))
 }
 
+/// §4.1, §5.1: nobody switches somebody else's.
+fn not_allowed(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault> {
+    Err(Condition::NotAllowed.into())
+}
+
 fn switch(cx: &mut Cx<'_>, request: &Request<'_>, on: bool) -> Reply {
     if let Some(session) = cx.state.sessions.get_mut(request.own_session()) {
         session.carbons = on;
@@ -42,15 +48,23 @@ fn switch(cx: &mut Cx<'_>, request: &Request<'_>, on: bool) -> Reply {
     Reply::Empty
 }
 
-/// §6.1: the messages that are copied. `to_us`: on its way to the account's sessions, not from one of them.
+/// §6.1: the messages that are copied. `to_us`: on its way to the account's sessions, not from one of them. Of an error this
+/// does not tell whether what it answers was copied.
 pub fn eligible(message: &Message, to_us: bool) -> bool {
+    if message.kind == MessageKind::Groupchat {
+        return false;
+    }
+    if message.kind == MessageKind::Error {
+        // XEP-0334 §5: what it repeats of the message that failed counts for nothing.
+        return true;
+    }
     let has = |name: &str, namespace: &str| message.child(name, namespace).is_some();
     // §9: both marks, and each alone, keep a message to itself. A wrapper is never wrapped again.
     if has("private", NS) || has("no-copy", ns::HINTS) || has("received", NS) || has("sent", NS) {
         return false;
     }
-    let room = message.child("x", MUC_USER);
-    let invitation = room.is_some_and(|x| x.child("invite", MUC_USER).is_some());
+    let room = message.child("x", ns::MUC_USER);
+    let invitation = room.is_some_and(|x| x.child("invite", ns::MUC_USER).is_some());
     if invitation || has("x", DIRECT_INVITATION) {
         return true;
     }
@@ -58,19 +72,19 @@ pub fn eligible(message: &Message, to_us: bool) -> bool {
     if room.is_some() && to_us {
         return false;
     }
-    let conversation = || {
-        let children = message.element.root().children();
-        children
-            .map(|child| child.namespace())
-            .any(|n| matches!(n, ns::RECEIPTS | ns::MARKERS | ns::CHAT_STATES))
-    };
     match message.kind {
         MessageKind::Chat => true,
-        MessageKind::Normal => message.has_body() || conversation(),
-        // In response to what was eligible: whatever a session sent to a person was.
-        MessageKind::Error => true,
-        MessageKind::Groupchat | MessageKind::Headline => false,
+        MessageKind::Normal if message.has_body() => true,
+        _ => is_conversation(message),
     }
+}
+
+/// Payloads typical of instant messaging: receipts, chat states, markers.
+fn is_conversation(message: &Message) -> bool {
+    let children = message.element.root().children();
+    children
+        .map(|child| child.namespace())
+        .any(|n| matches!(n, ns::RECEIPTS | ns::MARKERS | ns::CHAT_STATES))
 }
 
 #[cfg(test)]
@@ -131,6 +145,26 @@ mod tests {
                 false,
             ),
             ("<message type='error'><error/></message>", true, true),
+            (
+                "<message type='error'><error/><no-copy xmlns='urn:xmpp:hints'/></message>",
+                true,
+                true,
+            ),
+            (
+                "<message type='headline'><active xmlns='http://jabber.org/protocol/chatstates'/></message>",
+                true,
+                true,
+            ),
+            (
+                "<message type='groupchat'><active xmlns='http://jabber.org/protocol/chatstates'/></message>",
+                false,
+                false,
+            ),
+            (
+                "<message type='chat'><sent xmlns='urn:xmpp:carbons:2'/></message>",
+                false,
+                false,
+            ),
         ] {
             assert_eq!(
                 (

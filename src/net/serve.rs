@@ -99,13 +99,11 @@ fn start(
     clock: Clock,
     token_key: &[u8; 32],
 ) -> Result<Server, StoreError> {
-    Server::new(
-        config.settings_for(domain),
-        Box::new(SystemEntropy::new()),
-        tx,
-        clock.now(),
-        token_key,
-    )
+    let start = clock.now();
+    let (settings, entropy) = (config.settings_for(domain), SystemEntropy::new());
+    let mut server = Server::new(settings, Box::new(entropy), tx, start, token_key)?;
+    server.begin(start, tx)?;
+    Ok(server)
 }
 
 fn spawn(shell: &Rc<Shell>, task: impl Future<Output = ()> + 'static) {

@@ -170,7 +170,7 @@ impl Server {
                 id: name,
                 h,
             } => self.resume_requested(now, id, &account, (&name, h), tx, out)?,
-            Event::Nonza(element) => self.nonza(now, id, &element, tx, out),
+            Event::Nonza(element) => self.nonza(now, id, &element, tx, out)?,
             Event::Whitespace => {}
             Event::Closed(error) => self.stream_closed(now, id, error, tx, out)?,
         }
@@ -247,7 +247,7 @@ impl Server {
         if let Some(management) = known.and_then(|known| known.management.as_mut()) {
             management.received = management.received.wrapping_add(1);
         }
-        Ok(())
+        self.cx(now, tx, out).forget_row(session)
     }
 
     /// The stream is over; the connection closes when its last bytes are out.
@@ -284,7 +284,7 @@ impl Server {
             .remove(&id)
             .and_then(|connection| connection.session);
         match session {
-            Some(session) if lost && self.detach(now, session) => Ok(()),
+            Some(session) if lost && self.detach(now, session, tx, out)? => Ok(()),
             Some(session) => super::session::end(&mut self.cx(now, tx, out), session),
             None => Ok(()),
         }
@@ -365,7 +365,7 @@ impl Server {
             .get(&id)
             .and_then(|connection| connection.session)
         {
-            Some(session) => super::unseen::next_page(&mut self.cx(now, tx, out), session),
+            Some(session) => super::resumption::drained(&mut self.cx(now, tx, out), session),
             None => Ok(()),
         }
     }

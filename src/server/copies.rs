@@ -1,31 +1,70 @@
 //! Carbon copies on the way of a message (XEP-0280 §7, §8): one forwarded copy for each session that asked for copies and
 //! did not get the message itself.
 use crate::feature;
-use crate::state::{Cx, SessionId};
+use crate::state::{Cx, Form, Keep, SessionId};
 use crate::store::ArchiveId;
-use crate::xml::Escaped;
-use crate::xmpp::{BareJid, Message, ns};
+use crate::xmpp::{BareJid, Envelope, Jid, Message, MessageKind, StanzaError, write_error};
 
-use super::message::{Archived, kind_text, urgency, write_message};
+use super::again::{self, Added, Direction};
+use super::message::{Archived, stored_xml};
 
-/// §7: what the addressee's other sessions get. `delivered` got the message itself.
+/// §7: the addressee's sessions that get a copy. `direct`: those that get the message itself; `None`: it waits, and those
+/// that would be given it later get no copy now.
+pub fn takers_of_received(
+    cx: &Cx<'_>,
+    message: &Message,
+    account: &BareJid,
+    sender: SessionId,
+    direct: Option<&[SessionId]>,
+) -> Vec<SessionId> {
+    if !is_copied(cx, message) {
+        return Vec::new();
+    }
+    cx.state.sessions.ids_where(account, |session| {
+        let has_it = match direct {
+            Some(direct) => direct.contains(&session.id),
+            None => session.presence.is_none() || session.takes_messages(),
+        };
+        session.carbons && session.id != sender && !has_it
+    })
+}
+
+/// §6.1. An error is copied if what it answers was.
+fn is_copied(cx: &Cx<'_>, message: &Message) -> bool {
+    if message.kind != MessageKind::Error {
+        return feature::carbons_eligible(message, true);
+    }
+    let answered = message.envelope.to.as_ref();
+    let session = answered.and_then(|to| cx.state.sessions.find(to));
+    match (session, &message.envelope.id) {
+        (Some(session), Some(id)) => !session.uncopied.contains(id),
+        _ => false,
+    }
+}
+
+/// §7: what the addressee's other sessions get. `waits`: the message itself is given to nobody yet, and these copies change
+/// nothing about that.
 pub fn received(
     cx: &mut Cx<'_>,
     message: &Message,
     account: &BareJid,
-    archived: Archived,
-    delivered: &[SessionId],
+    archived: &Archived,
+    takers: &[SessionId],
+    waits: bool,
 ) {
-    if feature::carbons_eligible(message, true) {
-        copy(
-            cx,
-            message,
-            account,
-            "received",
-            archived.received,
-            delivered,
-        );
-    }
+    let id = archived.received;
+    let keep = match id {
+        Some(id) if !waits => Keep::Archived(id, Form::Received),
+        _ => Keep::Whole { shared: true },
+    };
+    copy(
+        cx,
+        message,
+        account,
+        (Direction::Received, id, keep),
+        archived,
+        takers,
+    );
 }
 
 /// §8: what the sender's other sessions get, whether or not the sending one asked for copies.
@@ -33,69 +72,108 @@ pub fn sent(
     cx: &mut Cx<'_>,
     message: &Message,
     account: &BareJid,
-    archived: Archived,
+    archived: &Archived,
     except: &[SessionId],
 ) {
-    if feature::carbons_eligible(message, false) {
-        copy(cx, message, account, "sent", archived.sent, except);
+    if message.kind != MessageKind::Error && !feature::carbons_eligible(message, false) {
+        return;
     }
+    let takers = cx
+        .state
+        .sessions
+        .ids_where(account, |s| s.carbons && !except.contains(&s.id));
+    let keep = match archived.sent {
+        Some(id) => Keep::Archived(id, Form::Sent),
+        None => Keep::Whole { shared: true },
+    };
+    copy(
+        cx,
+        message,
+        account,
+        (Direction::Sent, archived.sent, keep),
+        archived,
+        &takers,
+    );
 }
 
 fn copy(
     cx: &mut Cx<'_>,
     message: &Message,
     account: &BareJid,
-    direction: &str,
-    archived: Option<ArchiveId>,
-    except: &[SessionId],
+    (direction, id, keep): (Direction, Option<ArchiveId>, Keep),
+    archived: &Archived,
+    takers: &[SessionId],
 ) {
-    let takers = cx
-        .state
-        .sessions
-        .ids_where(account, |s| s.carbons && !except.contains(&s.id));
     if takers.is_empty() {
         return;
     }
-    let mut inner = Vec::with_capacity(message.element.source().len() + 160);
-    write_message(
-        &mut inner,
-        cx,
-        message,
-        true,
-        archived.map(|id| (account, id)),
-    );
+    let written;
+    let xml = match &archived.xml {
+        Some(xml) => xml,
+        None => {
+            written = stored_xml(cx, message);
+            &written
+        }
+    };
+    let added = Added {
+        stanza_id: id.map(|id| (account, id)),
+        delay: None,
+    };
+    let sender = message.envelope.from.as_ref().map_or("", Jid::as_str);
+    let urgency = feature::message_urgency(message, sender);
     for taker in takers {
-        let Some(to) = cx
-            .state
-            .sessions
-            .get(taker)
-            .map(|session| session.jid.clone())
-        else {
+        let Some(session) = cx.state.sessions.get(*taker) else {
             continue;
         };
-        let kind = match kind_text(message) {
-            "" => String::new(),
-            kind => format!(" type='{kind}'"),
-        };
-        let head = format!(
-            "<message from='{}' to='{}'{kind}><{direction} xmlns='{}'><forwarded xmlns='{}'>",
-            Escaped(account.as_str()),
-            Escaped(to.as_str()),
-            feature::CARBONS_NS,
-            ns::FORWARD
-        );
-        let start = cx.out.bytes.len();
-        cx.out.bytes.extend_from_slice(head.as_bytes());
-        cx.out.bytes.extend_from_slice(&inner);
-        cx.out
-            .bytes
-            .extend_from_slice(format!("</forwarded></{direction}></message>").as_bytes());
-        let stanza = start..cx.out.bytes.len();
-        let sender = message
-            .envelope
-            .from
-            .as_ref()
-            .map_or("", |from| from.as_str());
-        cx.deliver_as(taker, stanza, urgency(message, sender), archived);
+        let to = session.jid.clone();
+        let mut bytes = std::mem::take(&mut cx.out.bytes);
+        let start = bytes.len();
+        again::write_copy(&mut bytes, cx, xml, (account, &to), direction, added);
+        cx.out.bytes = bytes;
+        cx.deliver_as(*taker, start..cx.out.bytes.len(), urgency, keep);
+    }
+}
+
+/// The server refuses a message: the sender hears why. §6.1, §8: if it is one that is copied, the sender's other sessions
+/// see it and the refusal.
+pub fn refused(cx: &mut Cx<'_>, session: SessionId, message: &Message, error: &StanzaError) {
+    super::session::send_error(cx, session, "message", &message.envelope, error);
+    let Some(from) = message.envelope.from.as_ref() else {
+        return;
+    };
+    let account = from.to_bare();
+    if !feature::carbons_eligible(message, false) {
+        return;
+    }
+    let none = Archived::default();
+    sent(cx, message, &account, &none, &[session]);
+    let takers = cx
+        .state
+        .sessions
+        .ids_where(&account, |s| s.carbons && s.id != session);
+    if takers.is_empty() {
+        return;
+    }
+    if let Some(error) = error_message(&message.envelope, error) {
+        received(cx, &error, &account, &none, &takers, false);
+    }
+}
+
+/// The error answer to a message, as a message.
+fn error_message(answered: &Envelope, error: &StanzaError) -> Option<Message> {
+    let mut xml = Vec::with_capacity(256);
+    write_error(&mut xml, "message", answered, error);
+    let xml = String::from_utf8(xml).ok()?;
+    let element = crate::xml::parse_stored(&xml, crate::xmpp::ns::CLIENT).ok()?;
+    match crate::xmpp::Stanza::from_element(element) {
+        Some(Ok(crate::xmpp::Stanza::Message(message))) => Some(message),
+        _ => None,
+    }
+}
+
+/// §6.1: an error that answers this one is not copied either.
+pub fn remember_uncopied(cx: &mut Cx<'_>, session: SessionId, message: &Message) {
+    if let (Some(known), Some(id)) = (cx.state.sessions.get_mut(session), &message.envelope.id) {
+        known.uncopied.remember(id);
     }
 }

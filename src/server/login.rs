@@ -2,20 +2,23 @@
 //! for beside: an earlier session first, then a resource (XEP-0386), then a token (XEP-0484), all told in one success.
 use crate::feature;
 use crate::state::{ConnectionId, Cx, Moment, Outbox, SessionClient, SessionId};
-use crate::store::{AccountId, ArchiveId, Client, ClientKey, FastToken, StoreError, Tx};
+use crate::store::{AccountId, Client, ClientKey, FastToken, StoreError, Tx};
 use crate::stream::{
     AccountAnswer, BindRequest, FastCandidate, FastStanding, Hashes, Login, Offer, Outcome, Proof,
-    Request, ResumeRequest, ScramHash, Slot, TokenAnswer, TokenScheme, Upgrade, UserAgent,
+    Request, ResumeRequest, ScramHash, Slot, Upgrade, UserAgent,
 };
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, FullJid, SaslCondition, Timestamp, ns};
 
 use super::Server;
-use super::management::{self, ResumeOutcome};
+use super::management;
+use super::resumption::{ResumeOutcome, write_outcome};
 use super::session::usable_account;
+use super::token;
+use super::unseen;
 
 /// A client that is seen again is written down no more often than this.
-const NOTE_SEEN_MS: i64 = 3_600_000;
+pub const NOTE_SEEN_MS: i64 = 3_600_000;
 
 /// How a token of XEP-0484 is used.
 pub struct FastUse {
@@ -137,20 +140,6 @@ impl Server {
         Ok(())
     }
 
-    pub(super) fn answer_token(
-        &mut self,
-        _now: Moment,
-        id: ConnectionId,
-        _scheme: TokenScheme,
-        _token: &str,
-        _tx: &Tx,
-    ) -> Result<(), StoreError> {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.stream.token(TokenAnswer::Invalid);
-        }
-        Ok(())
-    }
-
     pub(super) fn authenticated(
         &mut self,
         now: Moment,
@@ -210,7 +199,7 @@ impl Server {
         let mut resumed = None;
         if let Some(ResumeRequest { id: previous, h }) = &request.resume {
             let outcome = self.resume(now, id, &login.account, (previous, *h), tx, out)?;
-            management::write_outcome(&mut w, previous, &outcome);
+            write_outcome(&mut w, previous, &outcome);
             match outcome {
                 ResumeOutcome::Resumed { session, .. } => resumed = Some(session),
                 ResumeOutcome::NotFound { .. } => {}
@@ -244,7 +233,8 @@ impl Server {
         match (session, self.connections.get_mut(&id)) {
             (Some(session), _) => {
                 let mut cx = self.cx(now, tx, out);
-                note_client(&mut cx, session, &request.agent)?;
+                let by_password = login.proof == Proof::Password;
+                note_client(&mut cx, session, &request.agent, by_password)?;
             }
             (None, Some(connection)) => connection.client = client,
             (None, None) => {}
@@ -304,10 +294,7 @@ impl Server {
         }
         let mut cx = self.cx(now, tx, out);
         // What waited is in the archive, where this client looks itself; a client that is being given it keeps getting it.
-        let catching_up = cx.state.sessions.online(account_jid);
-        if catching_up.is_some_and(|online| !online.catching_up) {
-            cx.tx.mark_seen(account, ArchiveId(u64::MAX))?;
-        }
+        unseen::dismiss(&mut cx, account_jid)?;
         w.open_ns("bound", ns::BIND2);
         let ends = cx.tx.archive_ends(account)?;
         feature::write_archive_metadata(&cx.state.archive_ids, ends, w);
@@ -429,11 +416,15 @@ pub fn note_client(
     cx: &mut Cx<'_>,
     session: SessionId,
     agent: &UserAgent,
+    by_password: bool,
 ) -> Result<(), StoreError> {
     let Some(known) = cx.state.sessions.get(session) else {
         return Ok(());
     };
     let (account, client) = (known.account, known.client.clone());
+    if client.grant.is_some() {
+        return token::note_use(cx, session);
+    }
     let Some(key) = client.key else {
         return Ok(());
     };
@@ -442,15 +433,12 @@ pub fn note_client(
     let mut noted = stored.clone().unwrap_or(Client {
         first_seen: now,
         last_seen: now,
-        proofs: Default::default(),
+        knows_password: false,
         software: String::new(),
         uri: String::new(),
         device: String::new(),
     });
-    match client.grant {
-        Some(_) => noted.proofs.grant = true,
-        None => noted.proofs.password = true,
-    }
+    noted.knows_password |= by_password;
     for (noted, told) in [
         (&mut noted.software, &agent.software),
         (&mut noted.uri, &agent.uri),

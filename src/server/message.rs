@@ -2,11 +2,12 @@
 use std::ops::Range;
 
 use crate::feature::{self, Storable};
-use crate::state::{Cx, Fault, SessionId, Urgency};
+use crate::state::{Cx, Fault, Form, Keep, SessionId};
 use crate::store::{AccountId, ArchiveId, Direction, Owner, Record};
-use crate::xml::{Element, ElementRef, Escaped};
+use crate::xml::{Element, ElementRef};
 use crate::xmpp::{BareJid, Condition, Envelope, Jid, Message, MessageKind, ns, write_open};
 
+use super::again::{self, Added};
 use super::copies;
 use super::iq::require_not_blocked_by_sender;
 
@@ -22,10 +23,12 @@ enum Fate {
 }
 
 /// Where a message was archived, if it was: the same id in both archives.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Archived {
     pub received: Option<ArchiveId>,
     pub sent: Option<ArchiveId>,
+    /// The stanza as the archive keeps it, if it is kept.
+    pub xml: Option<String>,
 }
 
 /// A local account that is addressed.
@@ -36,6 +39,19 @@ struct Addressee {
 
 /// A message of one of our sessions, `from` stamped.
 pub fn from_session(cx: &mut Cx<'_>, session: SessionId, message: Message) -> Result<(), Fault> {
+    if message.kind != MessageKind::Error && !feature::carbons_eligible(&message, false) {
+        copies::remember_uncopied(cx, session, &message);
+    }
+    match route(cx, session, &message) {
+        Err(Fault::Stanza(error)) if message.kind != MessageKind::Error => {
+            copies::refused(cx, session, &message, &error);
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+fn route(cx: &mut Cx<'_>, session: SessionId, message: &Message) -> Result<(), Fault> {
     let from = message
         .envelope
         .from
@@ -63,30 +79,82 @@ pub fn from_session(cx: &mut Cx<'_>, session: SessionId, message: Message) -> Re
         return Err(Condition::ServiceUnavailable.into());
     }
     let addressee = Addressee { jid, account };
-    let storable = feature::storable(&message);
-    let fate = fate(cx, &addressee, &to, &message, storable)?;
-    if fate == Fate::Ignore {
-        return Ok(());
-    }
-    let archived = archive(cx, &from, &to, &addressee, &message, storable, &fate)?;
-    let mut reached = vec![session];
-    if let Fate::Deliver(sessions) = fate {
-        let stanza = write(cx, &message, &addressee, archived);
-        for session in &sessions {
-            cx.deliver_as(
-                *session,
-                stanza.clone(),
-                urgency(&message, from.as_str()),
-                archived.received,
-            );
-        }
-        reached.extend(sessions);
-        copies::received(cx, &message, &addressee.jid, archived, &reached);
-    }
+    let storable = feature::storable(message);
+    let fate = fate(cx, &addressee, &to, message, storable)?;
+    let direct = match fate {
+        Fate::Deliver(sessions) => Some(sessions),
+        Fate::Wait => None,
+        Fate::Ignore => return Ok(()),
+    };
+    let copied =
+        copies::takers_of_received(cx, message, &addressee.jid, session, direct.as_deref());
+    let archived = archive(
+        cx,
+        (&from, &to),
+        &addressee,
+        message,
+        storable,
+        unseen(cx, direct.as_deref(), &copied),
+    )?;
+    let waits = direct.is_none();
+    let direct = direct.unwrap_or_default();
+    let shared = direct.len() + copied.len() > 1;
+    deliver(cx, message, &addressee, &archived, (&direct, shared));
+    copies::received(cx, message, &addressee.jid, &archived, &copied, waits);
     if addressee.jid != own {
-        copies::sent(cx, &message, &own, archived, &reached);
+        let mut reached = direct;
+        reached.push(session);
+        copies::sent(cx, message, &own, &archived, &reached);
     }
     Ok(())
+}
+
+/// Whether the addressee has a message once it is delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unseen {
+    /// Nobody is given it now.
+    Waits,
+    /// Whoever is given it will say so (XEP-0198).
+    UntilAcknowledged,
+    No,
+}
+
+/// `direct`: who gets the message itself, `None`: it waits.
+fn unseen(cx: &Cx<'_>, direct: Option<&[SessionId]>, copied: &[SessionId]) -> Unseen {
+    let Some(direct) = direct else {
+        return Unseen::Waits;
+    };
+    let acknowledges = |id: &SessionId| {
+        let session = cx.state.sessions.get(*id);
+        session.is_none_or(|session| session.acknowledges())
+    };
+    match direct.iter().chain(copied).all(acknowledges) {
+        true => Unseen::UntilAcknowledged,
+        false => Unseen::No,
+    }
+}
+
+/// To the sessions that get the message itself.
+fn deliver(
+    cx: &mut Cx<'_>,
+    message: &Message,
+    addressee: &Addressee,
+    archived: &Archived,
+    (sessions, shared): (&[SessionId], bool),
+) {
+    if sessions.is_empty() {
+        return;
+    }
+    let stanza = write(cx, message, addressee, archived);
+    let keep = match archived.received {
+        Some(id) => Keep::Archived(id, Form::Direct),
+        None => Keep::Whole { shared },
+    };
+    let sender = message.envelope.from.as_ref().map_or("", Jid::as_str);
+    let urgency = feature::message_urgency(message, sender);
+    for session in sessions {
+        cx.deliver_as(*session, stanza.clone(), urgency, keep);
+    }
 }
 
 /// §8.5.2, §8.5.3: by addressee and type.
@@ -118,7 +186,7 @@ fn fate(
         .state
         .sessions
         .online(&addressee.jid)
-        .is_some_and(|online| online.catching_up);
+        .is_some_and(|online| online.catching_up.is_some());
     let sessions = cx
         .state
         .sessions
@@ -148,60 +216,26 @@ fn wait(cx: &Cx<'_>, message: &Message, storable: Storable) -> Result<Fate, Faul
     Ok(Fate::Ignore)
 }
 
-/// XEP-0352: chat states alone wait, the latest of each sender; receipts alone wait; everything else wakes the client.
-pub fn urgency<'a>(message: &Message, sender: &'a str) -> Urgency<'a> {
-    let waits = |child: ElementRef<'_>| {
-        matches!(
-            child.namespace(),
-            ns::CHAT_STATES | ns::HINTS | ns::STANZA_ID
-        ) || (child.name() == "thread" && child.namespace() == ns::CLIENT)
-    };
-    let is_receipt = |child: &ElementRef<'_>| {
-        matches!(
-            (child.name(), child.namespace()),
-            ("received", ns::RECEIPTS) | ("received" | "displayed", ns::MARKERS)
-        )
-    };
-    if message.kind == MessageKind::Error || message.kind == MessageKind::Groupchat {
-        return Urgency::Now;
-    }
-    let root = message.element.root();
-    if !root
-        .children()
-        .all(|child| waits(child) || is_receipt(&child))
-        || root.children().next().is_none()
-    {
-        return Urgency::Now;
-    }
-    if root.children().any(|child| is_receipt(&child)) {
-        Urgency::Later
-    } else {
-        Urgency::Latest { kind: 'c', sender }
-    }
-}
-
-/// XEP-0313 §5.1.1: one stored stanza for both sides' archives.
+/// XEP-0313 §5.1.1: one stored stanza for both sides' archives. `unseen`: nobody is sure to get it.
 fn archive(
     cx: &mut Cx<'_>,
-    from: &Jid,
-    to: &Jid,
+    (from, to): (&Jid, &Jid),
     addressee: &Addressee,
     message: &Message,
     storable: Storable,
-    fate: &Fate,
+    unseen: Unseen,
 ) -> Result<Archived, Fault> {
     if storable == Storable::No || cx.state.disk_low {
         return Ok(Archived::default());
     }
     let sender = from.to_bare();
-    let unseen = *fate == Fate::Wait;
     let mut owners = Vec::with_capacity(2);
-    let received = unseen || wants(cx, &addressee.jid, addressee.account, from)?;
+    let received = unseen == Unseen::Waits || wants(cx, &addressee.jid, addressee.account, from)?;
     if received {
         owners.push(Owner {
             account: addressee.account,
             direction: Direction::Received,
-            unseen,
+            unseen: unseen != Unseen::No,
         });
     }
     let mut sent = false;
@@ -231,6 +265,7 @@ fn archive(
     Ok(Archived {
         received: received.then_some(id),
         sent: sent.then_some(id),
+        xml: Some(xml),
     })
 }
 
@@ -247,9 +282,9 @@ fn wants(cx: &Cx<'_>, jid: &BareJid, account: AccountId, other: &Jid) -> Result<
 }
 
 /// The stanza as the archive keeps it: no id of ours, and none that pretends to be.
-fn stored_xml(cx: &Cx<'_>, message: &Message) -> String {
+pub fn stored_xml(cx: &Cx<'_>, message: &Message) -> String {
     let mut bytes = Vec::with_capacity(message.element.source().len() + 64);
-    write_message(&mut bytes, cx, message, true, None);
+    write_message(&mut bytes, cx, message, true);
     String::from_utf8(bytes).expect("stanzas are UTF-8")
 }
 
@@ -258,47 +293,39 @@ fn write(
     cx: &mut Cx<'_>,
     message: &Message,
     addressee: &Addressee,
-    archived: Archived,
+    archived: &Archived,
 ) -> Range<usize> {
     let start = cx.out.bytes.len();
     let mut bytes = std::mem::take(&mut cx.out.bytes);
-    write_message(
-        &mut bytes,
-        cx,
-        message,
-        false,
-        archived.received.map(|id| (&addressee.jid, id)),
-    );
+    match (archived.received, &archived.xml) {
+        (Some(id), Some(xml)) => {
+            let added = Added {
+                stanza_id: Some((&addressee.jid, id)),
+                delay: None,
+            };
+            again::write_direct(&mut bytes, cx, xml, added);
+        }
+        _ => write_message(&mut bytes, cx, message, false),
+    }
     cx.out.bytes = bytes;
     start..cx.out.bytes.len()
 }
 
-/// A message with its stamped envelope (XEP-0359 §3.2: the account's stanza-id, every forged one removed). `declared`:
-/// with its namespace, to stand inside another element.
-pub fn write_message(
-    bytes: &mut Vec<u8>,
-    cx: &Cx<'_>,
-    message: &Message,
-    declared: bool,
-    stanza_id: Option<(&BareJid, ArchiveId)>,
-) {
+/// A message with its stamped envelope, every forged stanza-id removed (XEP-0359 §3.2). `declared`: with its namespace, to
+/// stand inside another element.
+fn write_message(bytes: &mut Vec<u8>, cx: &Cx<'_>, message: &Message, declared: bool) {
     let name = if declared {
         "message xmlns='jabber:client'"
     } else {
         "message"
     };
     write_open(bytes, name, kind_text(message), &message.envelope);
-    let stanza_id = stanza_id.map(|(by, id)| {
-        let (by, id) = (Escaped(by.as_str()), cx.state.archive_ids.text(id));
-        format!("<stanza-id xmlns='{}' by='{by}' id='{id}'/>", ns::STANZA_ID)
-    });
-    let appended = stanza_id.as_deref().unwrap_or_default().as_bytes();
     write_payload(
         bytes,
         "message",
         &message.element,
         |child| is_forged(cx, child),
-        appended,
+        &[],
     );
 }
 
@@ -312,7 +339,7 @@ fn is_forged(cx: &Cx<'_>, child: ElementRef<'_>) -> bool {
 }
 
 /// `normal` is what a missing type means; it is not written.
-pub fn kind_text(message: &Message) -> &'static str {
+fn kind_text(message: &Message) -> &'static str {
     match message.kind {
         MessageKind::Normal => "",
         kind => kind.as_str(),

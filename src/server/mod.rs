@@ -1,9 +1,13 @@
 //! The order of things: one step per input, no waiting. `step` dispatches; each way of a stanza is a function of its own
 //! file that reads from top to bottom.
 
+mod access;
+mod again;
 mod connection;
 mod copies;
 mod deadlines;
+mod giving_up;
+mod hibernation;
 mod input;
 mod iq;
 mod login;
@@ -12,9 +16,11 @@ mod message;
 mod operator;
 mod presence;
 mod probe;
+mod resumption;
 mod session;
 mod subscription;
 mod timers;
+mod token;
 mod unseen;
 mod upkeep;
 
@@ -30,7 +36,7 @@ use crate::state::{
 };
 use crate::store::{StoreError, Tx};
 use crate::stream::{Entropy, StreamSettings};
-use crate::xmpp::{BareJid, StreamCondition, StreamError};
+use crate::xmpp::BareJid;
 use connection::Connection;
 use operator::Jobs;
 use timers::{Timer, Timers};
@@ -47,11 +53,13 @@ pub struct Server {
     /// Less of the disk is free than must be.
     disk_full: bool,
     shutting_down: bool,
+    /// A timer is set to write what was acknowledged.
+    seen_set: bool,
 }
 
 impl Server {
     /// `settings.domain` must be prepared. `start`: the moment the process started. `token_key`: lies outside the store,
-    /// so that nobody who has only that can make tokens (XEP-0484).
+    /// so that nobody who has only that can make tokens (XEP-0484). Before it serves, `begin`.
     pub fn new(
         settings: Settings,
         mut entropy: Box<dyn Entropy>,
@@ -93,6 +101,9 @@ impl Server {
                 after_reply: Vec::new(),
                 expiring: Vec::new(),
                 unasked: Vec::new(),
+                removals: Vec::new(),
+                password_changes: Vec::new(),
+                spilling: Vec::new(),
                 ending: Vec::new(),
             },
             entropy,
@@ -103,8 +114,10 @@ impl Server {
             throttle: Throttle::default(),
             disk_full: false,
             shutting_down: false,
+            seen_set: false,
         };
         server.timers.set(start.monotonic_ms, Timer::Upkeep);
+        server.load_suspended(start, tx)?;
         Ok(server)
     }
 
@@ -138,9 +151,11 @@ impl Server {
             Input::Tick => self.tick(now, tx, out)?,
             Input::Shutdown => self.shutdown(now, tx, out)?,
         }
+        self.change_accounts(now, tx, out)?;
         self.end_streams(now, tx, out)?;
+        self.spill_queues(now, tx, out)?;
         self.watch_unacknowledged(now);
-        Ok(())
+        self.watch_seen(now, tx)
     }
 
     /// `Moment::monotonic_ms` at which `Input::Tick` is wanted.
@@ -167,21 +182,5 @@ impl Server {
             out,
             entropy: self.entropy.as_mut(),
         }
-    }
-
-    fn shutdown(&mut self, now: Moment, tx: &mut Tx, out: &mut Outbox) -> Result<(), StoreError> {
-        self.shutting_down = true;
-        for (id, connection) in &mut self.connections {
-            let error = StreamError::new(StreamCondition::SystemShutdown);
-            out.send(*id, |bytes| {
-                connection.stream.fail(error, self.entropy.as_mut(), bytes)
-            });
-            out.push(crate::state::Output::Close { connection: *id });
-        }
-        for session in self.state.sessions.ids() {
-            management::give_up(&mut self.cx(now, tx, out), session)?;
-        }
-        out.push(crate::state::Output::Exit);
-        Ok(())
     }
 }

@@ -1,7 +1,10 @@
 //! Operator's commands, and work on the hash thread that somebody waits for.
 use std::collections::HashMap;
 
-use crate::state::{ConnectionId, HashJob, Hashed, JobId, Moment, Outbox, Output, QueuedPresence};
+use crate::state::{
+    ConnectionId, HashJob, Hashed, JobId, Moment, Outbox, Output, PasswordChange, QueuedPresence,
+    Sessions,
+};
 use crate::store::{StoreError, Subscription, Tx};
 use crate::stream::{Credentials, sasl};
 use crate::xmpp::{BareJid, PresenceKind, StreamCondition, StreamError, localpart};
@@ -14,9 +17,19 @@ const FAILED: u8 = 1;
 
 /// What a hash is for.
 pub enum Job {
-    Login { connection: ConnectionId },
-    UserAdd { command: JobId, name: String },
-    UserPassword { command: JobId, name: String },
+    Login {
+        connection: ConnectionId,
+    },
+    UserAdd {
+        command: JobId,
+        name: String,
+    },
+    UserPassword {
+        command: JobId,
+        name: String,
+    },
+    /// A user's own wish (XEP-0077 §3.3).
+    OwnPassword(PasswordChange),
 }
 
 /// Hash jobs that run. Their number is bounded by the connections and the operator's commands that wait for them.
@@ -36,7 +49,7 @@ impl Jobs {
 }
 
 /// What a command answers.
-type Answer = Result<String, String>;
+pub(super) type Answer = Result<String, String>;
 
 impl Server {
     pub(super) fn hashed(
@@ -60,6 +73,9 @@ impl Server {
                 let answer = self.change_password(&name, &credentials, tx)?;
                 done(out, command, answer);
                 Ok(())
+            }
+            (Some(Job::OwnPassword(change)), Hashed::New(credentials)) => {
+                self.own_password_hashed(now, &change, &credentials, tx, out)
             }
             _ => Ok(()),
         }
@@ -91,6 +107,19 @@ impl Server {
                 Some(self.disable_user(&name, disabled, tx)?).transpose()
             }
             Command::UserList => Ok(Some(self.list_users(tx)?)),
+            Command::UserClients { name, revoke } => {
+                Some(self.user_clients(now, &name, revoke.as_deref(), tx, out)?).transpose()
+            }
+            Command::TokenAdd {
+                user,
+                name,
+                seconds,
+                restricted,
+            } => Some(self.add_token(now, &user, (&name, seconds, restricted), tx)?).transpose(),
+            Command::TokenList { user } => Some(self.list_tokens(&user, tx)?).transpose(),
+            Command::TokenRevoke { user, id } => {
+                Some(self.user_clients(now, &user, Some(&id), tx, out)?).transpose()
+            }
             Command::Status => Ok(Some(self.status(now))),
         };
         match answer {
@@ -111,22 +140,26 @@ impl Server {
         let password = sasl::prepare_password(password).map_err(|_| {
             "the password is empty or holds characters that passwords cannot have".to_string()
         })?;
+        let job = job(self);
+        self.hash_prepared(&password, job, out);
+        Ok(None)
+    }
+
+    pub(super) fn hash_prepared(&mut self, password: &str, job: Job, out: &mut Outbox) {
         let mut salt = [0; 16];
         self.entropy.fill(&mut salt);
         let iterations = self.state.settings.scram_iterations;
         let work = HashJob::New {
-            password: password.as_ref().into(),
+            password: password.into(),
             salt,
             iterations,
         };
-        let job = job(self);
         let job = self.jobs.add(job);
         out.push(Output::Hash { job, work });
-        Ok(None)
     }
 
     /// `alice` or `alice@domain`, prepared (RFC 7622 §3.3).
-    fn user_name(&self, text: &str) -> Result<String, String> {
+    pub(super) fn user_name(&self, text: &str) -> Result<String, String> {
         let name = match text.split_once('@') {
             Some((name, domain)) => {
                 let same =
@@ -146,7 +179,7 @@ impl Server {
             .map_err(|_| format!("\"{name}\" cannot be the name of a user"))
     }
 
-    fn user_jid(&self, name: &str) -> BareJid {
+    pub(super) fn user_jid(&self, name: &str) -> BareJid {
         BareJid::from_parts(Some(name), self.state.domain.domain())
             .expect("name and domain were prepared")
     }
@@ -179,7 +212,7 @@ impl Server {
             return Ok(Err(unknown(name)));
         };
         tx.set_credentials(account.id, credentials)?;
-        tx.revoke_all_fast(account.id)?;
+        tx.revoke_all_clients(account.id)?;
         // Whoever logged in with the old password logs in again.
         let jid = self.user_jid(name);
         self.end_sessions(
@@ -204,7 +237,7 @@ impl Server {
         }
         let jid = self.user_jid(&name);
         if let (true, Some(account)) = (disabled, tx.account(&name)?) {
-            tx.revoke_all_fast(account.id)?;
+            tx.revoke_all_clients(account.id)?;
             self.end_sessions(
                 &jid,
                 StreamError::new(StreamCondition::NotAuthorized).text("The account is disabled."),
@@ -217,7 +250,7 @@ impl Server {
     }
 
     /// Contacts hear that the account is gone (RFC 6121 §3.2, §3.3), sessions end, the data goes.
-    fn delete_user(
+    pub(super) fn delete_user(
         &mut self,
         now: Moment,
         name: &str,
@@ -262,11 +295,8 @@ impl Server {
     }
 
     fn end_sessions(&mut self, jid: &BareJid, error: StreamError) {
-        for session in self.state.sessions.of(jid) {
-            match session.connection {
-                Some(connection) => self.state.ending.push((connection, error.clone())),
-                None => self.state.expiring.push(session.id),
-            }
+        for session in self.state.sessions.ids_where(jid, |_| true) {
+            self.state.end_session(session, &error);
         }
     }
 
@@ -297,17 +327,54 @@ impl Server {
             .values()
             .map(|connection| connection.stream.held_bytes())
             .sum();
+        let kept = Kept::of(&self.state.sessions);
         let disk = if self.state.disk_low {
             "nearly full"
         } else {
             "ok"
         };
         format!(
-            "domain       {}\nuptime       {uptime} s\nconnections  {}\nsessions     {}\nunread bytes {held}\ndisk         {disk}",
+            "domain       {}\nuptime       {uptime} s\nconnections  {}\nsessions     {}\naway         {}, {} of them asleep\nunread bytes {held}\nqueue memory {} bytes unacknowledged, {} more stored\nheld bytes   {} for {} inactive clients\ndisk         {disk}",
             self.state.domain,
             self.connections.len(),
             self.state.sessions.len(),
+            kept.away,
+            kept.asleep,
+            kept.queue_bytes,
+            kept.stored_bytes,
+            kept.held_bytes,
+            kept.inactive,
         )
+    }
+}
+
+/// What is kept for sessions that are away or inactive.
+#[derive(Default)]
+struct Kept {
+    away: usize,
+    asleep: usize,
+    inactive: usize,
+    held_bytes: usize,
+    queue_bytes: usize,
+    stored_bytes: u64,
+}
+
+impl Kept {
+    fn of(sessions: &Sessions) -> Kept {
+        let mut kept = Kept::default();
+        for session in sessions.all() {
+            kept.away += usize::from(session.connection.is_none());
+            kept.asleep += usize::from(session.is_asleep());
+            if let Some(held) = &session.held {
+                kept.inactive += 1;
+                kept.held_bytes += held.bytes();
+            }
+            if let Some(management) = &session.management {
+                kept.queue_bytes += management.queue_bytes();
+                kept.stored_bytes += management.stored_bytes();
+            }
+        }
+        kept
     }
 }
 
@@ -323,6 +390,6 @@ fn taken(name: &str) -> String {
     format!("there is a user {name} already; `stonechat user passwd {name}` changes the password")
 }
 
-fn unknown(name: &str) -> String {
+pub(super) fn unknown(name: &str) -> String {
     format!("there is no user {name}; `stonechat user list` shows all")
 }

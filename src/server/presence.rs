@@ -1,8 +1,9 @@
 //! The way of presence (RFC 6121 §4): initial, broadcast, directed, probes, unavailable.
 use std::ops::Range;
+use std::rc::Rc;
 
 use crate::feature;
-use crate::state::{AvailablePresence, Cx, Fault, Session, SessionId, Urgency};
+use crate::state::{AvailablePresence, Cx, Fault, Keep, PresenceDetails, Session, SessionId};
 use crate::store::{AccountId, Contact, LastActivity, StoreError, Subscription};
 use crate::xmpp::{
     BareJid, Condition, Envelope, Jid, Presence, PresenceKind, StanzaError, ns, write_open,
@@ -60,9 +61,11 @@ fn available(cx: &mut Cx<'_>, id: SessionId, presence: &Presence) -> Result<(), 
     let took_messages = session.takes_messages();
     session.presence = Some(AvailablePresence {
         priority,
-        payload: presence.element.root().inner_source().into(),
-        id: presence.envelope.id.clone(),
-        lang: presence.envelope.lang.clone(),
+        details: Some(Rc::new(PresenceDetails {
+            payload: presence.element.root().inner_source().into(),
+            id: presence.envelope.id.clone(),
+            lang: presence.envelope.lang.clone(),
+        })),
     });
     session.caps = caps.as_ref().map(|(caps, _)| caps.clone());
     let takes_messages = session.takes_messages();
@@ -281,13 +284,12 @@ pub fn deliver(
         .state
         .sessions
         .ids_where(&account_jid, |session| takes(session) && !hidden(session));
-    // XEP-0352: an inactive client needs only the latest of each sender.
-    let urgency = Urgency::Latest {
-        kind: 'p',
-        sender: from.as_str(),
-    };
+    let urgency = feature::presence_urgency(
+        from.as_str(),
+        cx.out.bytes.get(stanza.clone()).unwrap_or_default(),
+    );
     for session in takers {
-        cx.deliver_as(session, stanza.clone(), urgency, None);
+        cx.deliver_as(session, stanza.clone(), urgency, Keep::WHOLE);
     }
     Ok(())
 }

@@ -27,10 +27,10 @@ pub fn send_presence_of(cx: &mut Cx<'_>, account: &BareJid, to: &Jid) -> Result<
 }
 
 pub fn send_session_presence(cx: &mut Cx<'_>, id: SessionId, to: &Jid) -> Result<(), StoreError> {
-    let Some(session) = cx.state.sessions.get(id) else {
+    let Some(presence) = cx.presence_details(id)? else {
         return Ok(());
     };
-    let Some(presence) = &session.presence else {
+    let Some(session) = cx.state.sessions.get(id) else {
         return Ok(());
     };
     let from = Jid::from(session.jid.clone());

@@ -13,7 +13,7 @@ use crate::xmpp::{
     StreamCondition, StreamError, write_error,
 };
 
-use super::{Server, iq, login, management, message, presence, unseen};
+use super::{Server, giving_up, iq, login, message, presence, unseen};
 
 impl Server {
     /// RFC 6120 §7: the resource asked for, or one of ours.
@@ -53,7 +53,7 @@ impl Server {
         match opened {
             Ok(session) => {
                 let mut cx = self.cx(now, tx, out);
-                login::note_client(&mut cx, session, &UserAgent::default())?;
+                login::note_client(&mut cx, session, &UserAgent::default(), true)?;
                 let jid = cx
                     .state
                     .sessions
@@ -170,7 +170,7 @@ fn add_session(
         sessions: Vec::new(),
         blocked,
         archive_preferences,
-        catching_up: false,
+        catching_up: None,
     };
     Ok(cx
         .state
@@ -297,7 +297,7 @@ pub fn end(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
     // Its stream is over: nothing more can be said on it.
     session.connection = None;
     let jid = session.jid.clone();
-    management::give_up(cx, id)?;
+    giving_up::give_up(cx, id)?;
     presence::end_of_session(cx, id)?;
     feature::capabilities_session_ended(cx.state, id);
     cx.state.sessions.remove(id);

@@ -13,6 +13,10 @@ pub enum Timer {
     ReleaseFailure(ConnectionId),
     /// A session without a connection may have been away for too long.
     Expire(SessionId),
+    /// A session without a connection may have been away for long enough to go to the store.
+    Hibernate(SessionId),
+    /// What was acknowledged is to be written.
+    WriteSeen,
     /// A session may have to be asked for an acknowledgement.
     Ask(SessionId),
     /// Pruning and purging.

@@ -1,12 +1,16 @@
 //! What a handler works with, and how it fails.
 use std::ops::Range;
+use std::rc::Rc;
 
-use crate::store::{AccountId, ArchiveId, StoreError, Tx};
+use crate::store::{AccountId, StoreError, Tx};
 use crate::stream::Entropy;
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, StanzaError};
 
-use super::{BlockList, Moment, Outbox, SessionId, State, Urgency};
+use super::{
+    BlockList, CONNECTED_BYTES_MAX, DETACHED_BYTES_MAX, Keep, Moment, Outbox, PresenceDetails,
+    SessionId, State, Urgency,
+};
 
 /// XEP-0198 §4: the request for an acknowledgement.
 pub const ASK: &[u8] = b"<r xmlns='urn:xmpp:sm:3'/>";
@@ -70,29 +74,31 @@ impl Cx<'_> {
 
     /// Delivers a stanza that was written to the buffer, at once.
     pub fn deliver(&mut self, session: SessionId, stanza: Range<usize>) {
-        self.deliver_as(session, stanza, Urgency::Now, None);
+        self.deliver_as(session, stanza, Urgency::Now, Keep::WHOLE);
     }
 
     /// Delivers a stanza: held while the client is inactive and it can wait, else behind everything held before it.
-    /// `archived`: its place in the account's archive.
     pub fn deliver_as(
         &mut self,
         session: SessionId,
         stanza: Range<usize>,
         urgency: Urgency<'_>,
-        archived: Option<ArchiveId>,
+        keep: Keep,
     ) {
         let Some(known) = self.state.sessions.get_mut(session) else {
             return;
         };
-        if let Some(held) = &mut known.held {
-            let bytes = self.out.bytes.get(stanza.clone()).unwrap_or_default();
-            if held.hold(urgency, bytes) {
-                return;
-            }
-            self.release_held(session);
+        let Some(held) = &mut known.held else {
+            return self.transmit(session, stanza, keep);
+        };
+        let bytes = self.out.bytes.get(stanza.clone()).unwrap_or_default();
+        if held.hold(urgency, bytes, keep) {
+            return;
         }
-        self.transmit(session, stanza, archived);
+        self.release_held(session);
+        self.transmit(session, stanza, keep);
+        // The client is awake now; asked later, it would have to wake again.
+        self.ask(session);
     }
 
     /// Lets go what was held for an inactive client, oldest first.
@@ -103,38 +109,79 @@ impl Cx<'_> {
             .get_mut(session)
             .and_then(|known| known.held.as_mut());
         let Some(held) = held else { return };
-        for stanza in held.take() {
+        for held in held.take() {
             let start = self.out.bytes.len();
-            self.out.bytes.extend_from_slice(&stanza);
-            self.transmit(session, start..self.out.bytes.len(), None);
+            self.out.bytes.extend_from_slice(&held.stanza);
+            self.transmit(session, start..self.out.bytes.len(), held.keep);
         }
     }
 
     /// Counts (XEP-0198) and sends; a session without a connection only keeps it.
-    fn transmit(&mut self, session: SessionId, stanza: Range<usize>, archived: Option<ArchiveId>) {
+    pub(super) fn transmit(&mut self, session: SessionId, stanza: Range<usize>, keep: Keep) {
         let Some(known) = self.state.sessions.get_mut(session) else {
             return;
         };
         let mut ask = false;
+        let mut is_behind = false;
         if let Some(management) = &mut known.management {
-            ask = management.sent(
-                self.out.bytes.get(stanza.clone()).unwrap_or_default(),
-                archived,
-            );
-            if management.is_full() {
-                self.state.expiring.push(session);
+            is_behind = management.again_from().is_some();
+            let bytes = self.out.bytes.get(stanza.clone()).unwrap_or_default();
+            ask = management.sent(bytes, keep, self.now.wall);
+            let bytes_max = match known.connection {
+                Some(_) => CONNECTED_BYTES_MAX,
+                None => DETACHED_BYTES_MAX,
+            };
+            if management.queue_bytes() > bytes_max {
+                self.state.spilling.push(session);
             }
             if !known.ask_set && known.connection.is_some() {
                 self.state.unasked.push(session);
             }
         }
-        if let Some(connection) = known.connection {
+        // Its turn comes when everything before it was sent again.
+        if let Some(connection) = known.connection.filter(|_| !is_behind) {
             self.out.send_range(connection, stanza);
             if ask {
                 self.out
                     .send(connection, |bytes| bytes.extend_from_slice(ASK));
             }
         }
+    }
+
+    /// Asks for an acknowledgement (XEP-0198 §4) of what was not asked about yet.
+    pub fn ask(&mut self, session: SessionId) {
+        let Some(known) = self.state.sessions.get_mut(session) else {
+            return;
+        };
+        if let (Some(connection), Some(management)) = (known.connection, &mut known.management)
+            && management.needs_ask()
+            && management.ask()
+        {
+            self.out
+                .send(connection, |bytes| bytes.extend_from_slice(ASK));
+        }
+    }
+
+    /// What an available session last said to all; `None`: it is not available.
+    pub fn presence_details(
+        &self,
+        session: SessionId,
+    ) -> Result<Option<Rc<PresenceDetails>>, StoreError> {
+        let Some(known) = self.state.sessions.get(session) else {
+            return Ok(None);
+        };
+        let Some(presence) = &known.presence else {
+            return Ok(None);
+        };
+        if let Some(details) = &presence.details {
+            return Ok(Some(Rc::clone(details)));
+        }
+        let row = match known.stored {
+            Some(stored) => self.tx.suspended(stored.id)?,
+            None => None,
+        };
+        let presence = row.and_then(|row| row.presence).unwrap_or_default();
+        Ok(Some(Rc::new(presence.into())))
     }
 
     /// Writes one stanza and delivers it to one session.

@@ -1,21 +1,72 @@
 //! XEP-0198: what one session sent and has not been told was received, and how many stanzas it received itself.
+//!
+//! The queue is one list in order: its older part may be in the store, its newer part is in memory. A stanza of the
+//! archive is kept as its id, for its bytes can be made again.
 use std::collections::VecDeque;
+use std::ops::Range;
+use std::rc::Rc;
 
-use crate::store::ArchiveId;
+use crate::store::{ArchiveId, QueueRow};
+use crate::xmpp::Timestamp;
 
 /// Stanzas sent since the last request after which another is made.
 const ASK_AFTER_STANZAS: u32 = 32;
 /// Bytes sent since the last request after which another is made.
 const ASK_AFTER_BYTES: usize = 16 << 10;
-/// Bytes one session may have unacknowledged; reaching it ends the connection, or the session if nobody is connected.
-pub const UNACKNOWLEDGED_BYTES_MAX: usize = 1 << 20;
+/// Bytes that the queue of a session may have in memory while its client is connected, and while it is not; what is more
+/// goes to the store.
+pub const CONNECTED_BYTES_MAX: usize = 1 << 20;
+pub const DETACHED_BYTES_MAX: usize = 64 << 10;
+/// Bytes that the queue of a session may have in the store; reaching it ends the session.
+pub const STORED_BYTES_MAX: u64 = 16 << 20;
 
-/// A stanza that was sent and not acknowledged.
-#[derive(Clone, Debug)]
-pub struct Unacknowledged {
-    pub stanza: Box<[u8]>,
-    /// Its place in the account's archive: it needs no second copy if the session never comes back.
-    pub archived: Option<ArchiveId>,
+/// How a stanza of the archive looks to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As it came, with the account's stanza-id.
+    Direct,
+    /// As a copy of what another session of the account received or sent (XEP-0280).
+    Received,
+    Sent,
+}
+
+impl Form {
+    pub fn code(self) -> u8 {
+        match self {
+            Form::Direct => 0,
+            Form::Received => 1,
+            Form::Sent => 2,
+        }
+    }
+
+    pub fn of_code(code: u8) -> Form {
+        match code {
+            0 => Form::Direct,
+            1 => Form::Received,
+            _ => Form::Sent,
+        }
+    }
+}
+
+/// How to keep a stanza until it is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// As it is. `shared`: another session gets it as well.
+    Whole { shared: bool },
+    /// By its id in the archive.
+    Archived(ArchiveId, Form),
+}
+
+impl Keep {
+    pub const WHOLE: Keep = Keep::Whole { shared: false };
+
+    /// The id of a message that the account received, and of which it matters whether any session got it.
+    pub fn received(self) -> Option<ArchiveId> {
+        match self {
+            Keep::Archived(id, Form::Direct | Form::Received) => Some(id),
+            _ => None,
+        }
+    }
 }
 
 /// An `h` beyond what was ever sent (§4).
@@ -25,18 +76,32 @@ pub struct TooHigh {
     pub sent: u32,
 }
 
+/// What an acknowledgement took out of the queue.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Positions in the store.
+    pub stored: Range<u64>,
+    /// Messages that the account received, of the part in memory.
+    pub received: Vec<ArchiveId>,
+}
+
 /// The counters and the queue of one session. Counters are modulo 2^32 (§4).
 #[derive(Debug, Default)]
 pub struct Management {
-    /// Name of the session for resumption, if it may be resumed.
-    pub id: Option<Box<str>>,
+    /// Name of the session for resumption, if it may be resumed. Whoever knows it and the account's password may.
+    pub name: Option<Rc<str>>,
     /// How long it may be away, in seconds.
     pub resume_seconds: u32,
     /// Stanzas of the client that were handled.
     pub received: u32,
     acknowledged: u32,
-    queue: VecDeque<Unacknowledged>,
+    /// Positions of the older part, in the store, and its bytes there.
+    stored: Range<u64>,
+    stored_bytes: u64,
+    queue: VecDeque<QueueRow>,
     queue_bytes: usize,
+    /// On a new connection what was sent before is sent again, in portions; from this position on it still is to be.
+    again_from: Option<u64>,
     stanzas_since_ask: u32,
     bytes_since_ask: usize,
     asked: bool,
@@ -44,12 +109,20 @@ pub struct Management {
 
 impl Management {
     /// Counts a stanza that is being sent. True: ask for an acknowledgement behind it.
-    pub fn sent(&mut self, stanza: &[u8], archived: Option<ArchiveId>) -> bool {
-        self.queue.push_back(Unacknowledged {
-            stanza: stanza.into(),
-            archived,
-        });
-        self.queue_bytes += stanza.len();
+    pub fn sent(&mut self, stanza: &[u8], keep: Keep, at: Timestamp) -> bool {
+        let row = match keep {
+            Keep::Whole { shared } => QueueRow::Whole {
+                stanza: stanza.into(),
+                at,
+                shared,
+            },
+            Keep::Archived(id, form) => QueueRow::Archived {
+                id,
+                form: form.code(),
+            },
+        };
+        self.queue_bytes += footprint(&row);
+        self.queue.push_back(row);
         self.stanzas_since_ask += 1;
         self.bytes_since_ask += stanza.len();
         if self.stanzas_since_ask < ASK_AFTER_STANZAS && self.bytes_since_ask < ASK_AFTER_BYTES {
@@ -58,9 +131,9 @@ impl Management {
         self.ask()
     }
 
-    /// Asks unless a request is on its way already and little was sent since.
+    /// Notes a request that is about to be made; false: there is nothing to ask about.
     pub fn ask(&mut self) -> bool {
-        if self.queue.is_empty() {
+        if self.unacknowledged() == 0 {
             return false;
         }
         self.asked = true;
@@ -70,54 +143,102 @@ impl Management {
     }
 
     /// The peer handled everything up to `h`.
-    pub fn acknowledge(&mut self, h: u32) -> Result<(), TooHigh> {
-        let newly = h.wrapping_sub(self.acknowledged);
-        let sent = self.sent_count();
-        let count = usize::try_from(newly).unwrap_or(usize::MAX);
-        if count > self.queue.len() {
+    pub fn acknowledge(&mut self, h: u32) -> Result<Acknowledged, TooHigh> {
+        let newly = u64::from(h.wrapping_sub(self.acknowledged));
+        if newly > self.unacknowledged() {
+            let sent = self.sent_count();
             return Err(TooHigh { h, sent });
         }
-        for done in self.queue.drain(..count) {
-            self.queue_bytes -= done.stanza.len();
+        let from = self.stored.start;
+        let of_store = newly.min(self.stored.end - from);
+        self.stored.start += of_store;
+        let of_memory = usize::try_from(newly - of_store).unwrap_or(usize::MAX);
+        let mut received = Vec::new();
+        for row in self.queue.drain(..of_memory) {
+            self.queue_bytes -= footprint(&row);
+            received.extend(received_id(&row));
         }
         if self.queue.is_empty() {
-            self.queue.shrink_to_fit();
+            self.queue = VecDeque::new();
         }
         self.acknowledged = h;
         self.asked = false;
-        Ok(())
+        Ok(Acknowledged {
+            stored: from..self.stored.start,
+            received,
+        })
     }
 
     /// Stanzas sent ever, modulo 2^32.
     pub fn sent_count(&self) -> u32 {
-        let waiting = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
+        // There are never 2^32 of them waiting.
+        let waiting = u32::try_from(self.unacknowledged()).unwrap_or(u32::MAX);
         self.acknowledged.wrapping_add(waiting)
     }
 
-    pub fn unacknowledged(&self) -> impl Iterator<Item = &Unacknowledged> {
+    /// How many stanzas are not acknowledged.
+    pub fn unacknowledged(&self) -> u64 {
+        let of_memory = u64::try_from(self.queue.len()).unwrap_or(u64::MAX);
+        self.stored.end - self.stored.start + of_memory
+    }
+
+    /// The part of the queue in memory, oldest first.
+    pub fn queue(&self) -> impl Iterator<Item = &QueueRow> {
         self.queue.iter()
     }
 
-    pub fn unacknowledged_bytes(&self) -> usize {
+    /// Messages in memory that the account received and this session has not acknowledged.
+    pub fn received_ids(&self) -> impl Iterator<Item = ArchiveId> {
+        self.queue.iter().filter_map(received_id)
+    }
+
+    /// Positions of the part in the store.
+    pub fn stored(&self) -> Range<u64> {
+        self.stored.clone()
+    }
+
+    pub fn stored_bytes(&self) -> u64 {
+        self.stored_bytes
+    }
+
+    /// What the queue takes in memory.
+    pub fn queue_bytes(&self) -> usize {
         self.queue_bytes
     }
 
-    pub fn is_full(&self) -> bool {
-        self.queue_bytes > UNACKNOWLEDGED_BYTES_MAX
+    /// Takes the part in memory, to be appended to the part in the store at the position returned. It counts as stored.
+    pub fn take_queue(&mut self) -> (u64, VecDeque<QueueRow>) {
+        let queue = std::mem::take(&mut self.queue);
+        self.queue_bytes = 0;
+        let from = self.stored.end;
+        self.stored.end += u64::try_from(queue.len()).unwrap_or(u64::MAX);
+        (from, queue)
     }
 
-    /// Nothing waits for an acknowledgement that was not asked for.
+    /// The part in the store grew or shrank.
+    pub fn set_stored_bytes(&mut self, bytes: u64) {
+        self.stored_bytes = bytes;
+    }
+
+    /// Something waits for an acknowledgement that was not asked for.
     pub fn needs_ask(&self) -> bool {
-        !self.asked && !self.queue.is_empty()
+        !self.asked && self.unacknowledged() > 0
     }
 
     /// The counters of a session that comes back from the store.
-    pub fn restore(id: &str, resume_seconds: u32, received: u32, acknowledged: u32) -> Management {
+    pub fn restore(
+        name: &str,
+        resume_seconds: u32,
+        (received, acknowledged): (u32, u32),
+        (stored, stored_bytes): (Range<u64>, u64),
+    ) -> Management {
         Management {
-            id: Some(id.into()),
+            name: Some(name.into()),
             resume_seconds,
             received,
             acknowledged,
+            stored,
+            stored_bytes,
             ..Management::default()
         }
     }
@@ -126,9 +247,47 @@ impl Management {
         self.acknowledged
     }
 
-    /// A new connection: whatever was asked on the old one will not be answered.
+    /// A new connection: everything is sent again, and whatever was asked on the old one will not be answered.
     pub fn reconnected(&mut self) {
         self.asked = false;
+        self.again_from = (self.unacknowledged() > 0).then_some(self.stored.start);
+    }
+
+    /// The next position to send again; `None`: all is sent, and what comes is sent at once.
+    pub fn again_from(&self) -> Option<u64> {
+        // What was acknowledged meanwhile need not be sent.
+        self.again_from.map(|from| from.max(self.stored.start))
+    }
+
+    /// Everything before this position was sent again.
+    pub fn sent_again(&mut self, up_to: u64) {
+        let end = self.stored.start + self.unacknowledged();
+        self.again_from = (up_to < end).then_some(up_to);
+    }
+
+    /// The part in memory from a position on.
+    pub fn queue_from(&self, position: u64) -> impl Iterator<Item = &QueueRow> {
+        let skipped = position.saturating_sub(self.stored.end);
+        self.queue
+            .iter()
+            .skip(usize::try_from(skipped).unwrap_or(usize::MAX))
+    }
+}
+
+/// What a stanza takes in memory.
+fn footprint(row: &QueueRow) -> usize {
+    let bytes = match row {
+        QueueRow::Whole { stanza, .. } => stanza.len(),
+        QueueRow::Archived { .. } => 0,
+    };
+    size_of::<QueueRow>() + bytes
+}
+
+/// The id of a message that the account received.
+pub fn received_id(row: &QueueRow) -> Option<ArchiveId> {
+    match row {
+        QueueRow::Archived { id, form } => Keep::Archived(*id, Form::of_code(*form)).received(),
+        QueueRow::Whole { .. } => None,
     }
 }
 
@@ -136,43 +295,68 @@ impl Management {
 mod tests {
     use super::*;
 
+    const AT: Timestamp = Timestamp(0);
+
     #[test]
     fn counters_wrap() {
-        let mut management = Management::restore("id", 600, 0, u32::MAX - 1);
+        let mut management = Management::restore("id", 600, (0, u32::MAX - 1), (0..0, 0));
         for _ in 0..4 {
-            management.sent(b"<message/>", None);
+            management.sent(b"<message/>", Keep::WHOLE, AT);
         }
         assert_eq!(management.sent_count(), 2);
-        assert_eq!(management.acknowledge(u32::MAX), Ok(()));
-        assert_eq!(management.unacknowledged().count(), 3);
-        assert_eq!(management.acknowledge(1), Ok(()));
-        assert_eq!(management.unacknowledged().count(), 1);
+        assert!(management.acknowledge(u32::MAX).is_ok());
+        assert_eq!(management.unacknowledged(), 3);
+        assert!(management.acknowledge(1).is_ok());
+        assert_eq!(management.unacknowledged(), 1);
         assert_eq!(management.acknowledge(3), Err(TooHigh { h: 3, sent: 2 }));
-        assert_eq!(
-            management.acknowledge(1),
-            Ok(()),
+        assert!(
+            management.acknowledge(1).is_ok(),
             "an acknowledgement may be repeated"
         );
-        assert_eq!(management.unacknowledged_bytes(), 10);
+        assert_eq!(management.queue_bytes(), size_of::<QueueRow>() + 10);
+    }
+
+    #[test]
+    fn acknowledgements_reach_from_the_store_into_memory() {
+        let mut management = Management::default();
+        let archived = |n| Keep::Archived(ArchiveId(n), Form::Direct);
+        (0..3).for_each(|n| {
+            management.sent(b"<message/>", archived(n), AT);
+        });
+        let (from, rows) = management.take_queue();
+        assert_eq!((from, rows.len()), (0, 3));
+        management.sent(b"<message/>", archived(3), AT);
+        management.sent(b"<message/>", Keep::Archived(ArchiveId(4), Form::Sent), AT);
+        assert_eq!(management.unacknowledged(), 5);
+        let acknowledged = management.acknowledge(2).unwrap();
+        assert_eq!((acknowledged.stored, management.stored()), (0..2, 2..3));
+        let acknowledged = management.acknowledge(5).unwrap();
+        assert_eq!(acknowledged.stored, 2..3);
+        assert_eq!(acknowledged.received, [ArchiveId(3)]);
+        assert_eq!(
+            (management.unacknowledged(), management.queue_bytes()),
+            (0, 0)
+        );
     }
 
     #[test]
     fn asks_rarely_and_by_bytes() {
         let mut management = Management::default();
         let asked = (0..320)
-            .filter(|_| management.sent(b"<message/>", None))
+            .filter(|_| management.sent(b"<message/>", Keep::WHOLE, AT))
             .count();
         assert_eq!(asked, 10);
         let mut management = Management::default();
-        assert!(management.sent(&[b'x'; ASK_AFTER_BYTES], None));
+        assert!(management.sent(&[b'x'; ASK_AFTER_BYTES], Keep::WHOLE, AT));
     }
 
     #[test]
-    fn says_when_it_is_full() {
-        let mut management = Management::default();
-        while !management.is_full() {
-            management.sent(&[b'x'; 10_000], None);
-        }
-        assert!(management.unacknowledged_bytes() <= UNACKNOWLEDGED_BYTES_MAX + 10_000);
+    fn a_stanza_of_the_archive_takes_little() {
+        assert!(size_of::<QueueRow>() <= 40, "{}", size_of::<QueueRow>());
+        assert!(
+            size_of::<Management>() <= 144,
+            "{}",
+            size_of::<Management>()
+        );
     }
 }

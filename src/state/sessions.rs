@@ -2,11 +2,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-use crate::store::{AccountId, ArchivePreferences, ClientKey};
+use crate::store::{
+    AccountId, ArchiveId, ArchivePreferences, ClientKey, SuspendedId, SuspendedPresence,
+};
 use crate::stream::Grant;
 use crate::xmpp::{BareJid, FullJid, Jid};
 
-use super::{BlockList, CapsId, ConnectionId, Held, Management};
+use super::{BlockList, CapsId, ConnectionId, Held, Management, Uncopied};
 
 /// A session, for the life of the process; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,10 +18,36 @@ pub struct SessionId(pub u64);
 #[derive(Clone, Debug)]
 pub struct AvailablePresence {
     pub priority: i8,
+    /// `None`: in the store, for the session is asleep; `Cx::presence_details` knows.
+    pub details: Option<Rc<PresenceDetails>>,
+}
+
+#[derive(Debug, Default)]
+pub struct PresenceDetails {
     /// The children of the `<presence/>`, checked.
-    pub payload: Rc<str>,
+    pub payload: Box<str>,
     pub id: Option<Rc<str>>,
     pub lang: Option<Rc<str>>,
+}
+
+impl From<SuspendedPresence> for PresenceDetails {
+    fn from(row: SuspendedPresence) -> PresenceDetails {
+        PresenceDetails {
+            payload: row.payload.into(),
+            id: row.id.map(Rc::from),
+            lang: row.lang.map(Rc::from),
+        }
+    }
+}
+
+/// What the store holds of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub id: SuspendedId,
+    /// The session has a row that is true as long as its client says nothing more.
+    pub has_row: bool,
+    /// Presence, directed presence and what was held up to then are in the row only.
+    pub is_asleep: bool,
 }
 
 /// The client of a session, and by what right it is there.
@@ -54,6 +82,8 @@ pub struct Session {
     pub wants_blocking: bool,
     /// Wants copies of what other sessions send and receive (XEP-0280).
     pub carbons: bool,
+    /// What it sent lately that was not copied.
+    pub uncopied: Uncopied,
     /// Entities that got directed presence and hear when it ends (RFC 6121 §4.6).
     pub directed: Vec<Jid>,
     /// Capabilities announced in presence, once known (XEP-0115).
@@ -62,6 +92,8 @@ pub struct Session {
     pub held: Option<Box<Held>>,
     /// Stream management is on (XEP-0198).
     pub management: Option<Box<Management>>,
+    /// Part of it is in the store.
+    pub stored: Option<Stored>,
     /// Who its client is, as far as it said.
     pub client: SessionClient,
     /// When a session without a connection ends (`Moment::monotonic_ms`).
@@ -77,6 +109,15 @@ impl Session {
             .as_ref()
             .is_some_and(|presence| presence.priority >= 0)
     }
+
+    /// Whoever is sent something and stays silent may not have got it.
+    pub fn acknowledges(&self) -> bool {
+        self.management.is_some()
+    }
+
+    pub fn is_asleep(&self) -> bool {
+        self.stored.is_some_and(|stored| stored.is_asleep)
+    }
 }
 
 /// An account with at least one session, and what is kept in memory meanwhile.
@@ -86,18 +127,19 @@ pub struct Online {
     pub sessions: Vec<SessionId>,
     pub blocked: BlockList,
     pub archive_preferences: Rc<ArchivePreferences>,
-    /// What waited for the account is being delivered in pages; what arrives meanwhile waits behind it.
-    pub catching_up: bool,
+    /// What waited for the account is being delivered in pages, up to here so far; what arrives meanwhile waits behind it.
+    pub catching_up: Option<ArchiveId>,
 }
 
 /// All sessions, by id and by account.
 #[derive(Debug, Default)]
 pub struct Sessions {
-    by_id: HashMap<SessionId, Session>,
+    /// Boxed: the table grows by doubling.
+    by_id: HashMap<SessionId, Box<Session>>,
     online: HashMap<BareJid, Online>,
     last_id: u64,
     /// Names for resumption (XEP-0198 §5).
-    resumable: HashMap<Box<str>, SessionId>,
+    resumable: HashMap<Rc<str>, SessionId>,
     /// What sessions that ended had received, newest last.
     expired: VecDeque<Expired>,
 }
@@ -122,11 +164,15 @@ impl Sessions {
     }
 
     pub fn get(&self, id: SessionId) -> Option<&Session> {
-        self.by_id.get(&id)
+        self.by_id.get(&id).map(Box::as_ref)
     }
 
     pub fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
-        self.by_id.get_mut(&id)
+        self.by_id.get_mut(&id).map(Box::as_mut)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Session> {
+        self.by_id.values().map(Box::as_ref)
     }
 
     pub fn ids(&self) -> Vec<SessionId> {
@@ -148,7 +194,7 @@ impl Sessions {
             .get(account)
             .map(|online| online.sessions.as_slice())
             .unwrap_or_default();
-        ids.iter().filter_map(|id| self.by_id.get(id))
+        ids.iter().filter_map(|id| self.get(*id))
     }
 
     /// Ids of an account's sessions that fulfil a condition, oldest first.
@@ -179,6 +225,28 @@ impl Sessions {
         client: SessionClient,
         loaded: impl FnOnce() -> Online,
     ) -> SessionId {
+        self.insert(jid, account, Some(connection), client, loaded)
+    }
+
+    /// Adds a session that comes back from the store, without a connection.
+    pub fn restore(
+        &mut self,
+        jid: FullJid,
+        account: AccountId,
+        client: SessionClient,
+        loaded: impl FnOnce() -> Online,
+    ) -> SessionId {
+        self.insert(jid, account, None, client, loaded)
+    }
+
+    fn insert(
+        &mut self,
+        jid: FullJid,
+        account: AccountId,
+        connection: Option<ConnectionId>,
+        client: SessionClient,
+        loaded: impl FnOnce() -> Online,
+    ) -> SessionId {
         self.last_id += 1;
         let id = SessionId(self.last_id);
         self.online
@@ -190,30 +258,32 @@ impl Sessions {
             id,
             jid,
             account,
-            connection: Some(connection),
+            connection,
             presence: None,
             wants_roster: false,
             wants_blocking: false,
             carbons: false,
+            uncopied: Uncopied::default(),
             directed: Vec::new(),
             caps: None,
             held: None,
             management: None,
+            stored: None,
             client,
             expires_ms: 0,
             ask_set: false,
         };
-        self.by_id.insert(id, session);
+        self.by_id.insert(id, Box::new(session));
         id
     }
 
     /// The session with this name for resumption.
     pub fn resumable(&self, name: &str) -> Option<&Session> {
-        self.by_id.get(self.resumable.get(name)?)
+        self.get(*self.resumable.get(name)?)
     }
 
-    pub fn name_for_resumption(&mut self, id: SessionId, name: &str) {
-        self.resumable.insert(name.into(), id);
+    pub fn name_for_resumption(&mut self, id: SessionId, name: Rc<str>) {
+        self.resumable.insert(name, id);
     }
 
     /// How many stanzas a session that ended had received, where it is remembered.
@@ -247,6 +317,6 @@ impl Sessions {
                 self.online.remove(&bare);
             }
         }
-        Some(session)
+        Some(*session)
     }
 }

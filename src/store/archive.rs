@@ -4,13 +4,11 @@
 //! message writes to. `archive` (account, sequence) and `archive_with` (account, hash of peer, sequence) are the index;
 //! rows newer than the index's checkpoint live in memory only (rebuilt at start from the tail of `stanzas`) and are moved
 //! to the tables together once there are enough, so that scattered pages are written rarely.
-use std::collections::hash_map::Entry;
-
 use crate::xmpp::{Jid, Timestamp};
 
 use super::codec::{Decoder, Encoder};
 use super::index::Span;
-use super::schema::{ARCHIVE, ARCHIVE_PREFERENCES, STANZAS, UNSEEN_FROM};
+use super::schema::{ARCHIVE, ARCHIVE_PREFERENCES, STANZAS};
 use super::stanza::{StanzaRow, bare, peer_hash};
 use super::{AccountId, StoreError, Tx, View, Writing};
 
@@ -34,7 +32,8 @@ pub enum Direction {
 pub struct Owner {
     pub account: AccountId,
     pub direction: Direction,
-    /// Received, and no session got it: waits for the next initial presence (XEP-0160).
+    /// Received, and no session is known to have it yet: unless one says so, it waits for the next initial presence
+    /// (XEP-0160).
     pub unseen: bool,
 }
 
@@ -109,11 +108,7 @@ impl Tx {
             .insert(sequence, bytes.as_slice())?;
         memory.remember(sequence, &stanza, bytes.len());
         for owner in stanza.owners.iter().filter(|owner| owner.unseen) {
-            if let Entry::Vacant(first) = memory.unseen_from.entry(owner.account) {
-                first.insert(sequence);
-                txn.open_table(UNSEEN_FROM)?
-                    .insert(owner.account.0, sequence)?;
-            }
+            memory.unseen.came(txn, owner.account, sequence)?;
         }
         Ok((ArchiveId(sequence), at))
     }
@@ -195,6 +190,15 @@ impl Tx {
         let stanzas = self.view(STANZAS)?;
         let stored = ids.iter().map(|id| read(&stanzas, id.0));
         stored.collect::<Result<Vec<_>, _>>().map(Some)
+    }
+
+    /// A stanza whatever archive it is in; `None`: it was pruned.
+    pub fn stanza(&self, id: ArchiveId) -> Result<Option<Stored>, StoreError> {
+        let stanzas = self.view(STANZAS)?;
+        match stanzas.get(id.0)? {
+            Some(_) => read(&stanzas, id.0).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Oldest and newest: id and time (XEP-0313 §4.3 metadata).

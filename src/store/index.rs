@@ -12,6 +12,7 @@ use super::schema::{
     UNSEEN_FROM,
 };
 use super::stanza::{StanzaRow, held, peer_hash};
+use super::unseen::UnseenOfAll;
 use super::{AccountId, ArchiveId, StoreError, Tx};
 
 /// So many rows wait in memory (24 bytes each) before they are moved to the tables.
@@ -32,8 +33,7 @@ pub(super) struct Memory {
     tail_bytes: u64,
     tail: HashMap<AccountId, Vec<TailRow>>,
     tail_rows: usize,
-    /// The rows of the table of that name.
-    pub unseen_from: HashMap<AccountId, u64>,
+    pub unseen: UnseenOfAll,
 }
 
 /// A row that is not in the tables yet; per account in order of sequence.
@@ -88,7 +88,7 @@ impl Memory {
             tail_bytes: 0,
             tail: HashMap::new(),
             tail_rows: 0,
-            unseen_from: HashMap::new(),
+            unseen: UnseenOfAll::default(),
         };
         for row in tx.view(STANZAS)?.range(memory.checkpoint..)? {
             let (key, row) = row?;
@@ -97,8 +97,9 @@ impl Memory {
         }
         for row in tx.view(UNSEEN_FROM)?.range::<u32>(..)? {
             let (account, first) = row?;
-            let account = AccountId(account.value());
-            memory.unseen_from.insert(account, first.value());
+            memory
+                .unseen
+                .load(AccountId(account.value()), first.value());
         }
         Ok(memory)
     }
@@ -204,8 +205,12 @@ impl Memory {
 }
 
 impl Tx {
-    /// Moves the in-memory index rows to the tables if there are enough of them; called once per batch.
+    /// Moves the in-memory index rows to the tables if there are enough of them, and what was seen to its table if the
+    /// batch writes anyway; called once per batch.
     pub fn checkpoint_if_due(&mut self) -> Result<(), StoreError> {
+        if self.has_written() {
+            self.write_seen()?;
+        }
         let memory = self.memory()?;
         let due = memory.tail_rows >= TAIL_ROWS_MAX || memory.tail_bytes >= TAIL_BYTES_MAX;
         drop(memory);

@@ -5,12 +5,14 @@ mod archive;
 mod clients;
 mod codec;
 mod error;
+mod grants;
 mod index;
 mod personal;
 mod retention;
 mod roster;
 mod schema;
 mod stanza;
+mod suspended;
 mod thread;
 mod unseen;
 
@@ -31,10 +33,12 @@ pub use archive::{
     ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, DefaultPolicy, Direction, Owner,
     Record, Stored,
 };
-pub use clients::{CLIENTS_MAX, Client, ClientKey, FastToken, FastTokens, ProofsSeen};
+pub use clients::{CLIENTS_MAX, Client, ClientKey, FastToken, FastTokens};
 pub use error::StoreError;
+pub use grants::{APP_TOKENS_MAX, AppToken, OauthGrant};
 pub use personal::LastActivity;
 pub use roster::{Contact, RosterChange, Subscription};
+pub use suspended::{HeldRow, QueueRow, Suspended, SuspendedId, SuspendedPresence};
 pub use thread::StorageThread;
 
 use crate::xmpp::Timestamp;

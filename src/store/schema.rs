@@ -39,6 +39,11 @@ pub(super) const ARCHIVE_WITH: TableDefinition<(u32, u64, u64), u8> =
 pub(super) const UNSEEN_FROM: TableDefinition<u32, u64> = TableDefinition::new("unseen_from");
 pub(super) const ARCHIVE_PREFERENCES: TableDefinition<u32, &[u8]> =
     TableDefinition::new("archive_preferences");
+/// (Account, number) -> a session that may be resumed (XEP-0198 §5) and is not in memory as a whole.
+pub(super) const SUSPENDED: TableDefinition<(u32, u64), &[u8]> = TableDefinition::new("suspended");
+/// (Account, number of the session, position) -> a stanza that the session has not acknowledged.
+pub(super) const SUSPENDED_QUEUE: TableDefinition<(u32, u64, u64), &[u8]> =
+    TableDefinition::new("suspended_queue");
 /// Deleted accounts whose archives are still to be removed.
 pub(super) const PURGE: TableDefinition<u32, ()> = TableDefinition::new("purge");
 
@@ -47,6 +52,12 @@ pub(super) const CLIENTS: TableDefinition<AccountText, &[u8]> = TableDefinition:
 /// (Account, client, mechanism) -> the tokens it may log in with (XEP-0484).
 pub(super) const FAST_TOKENS: TableDefinition<(u32, &str, &str), &[u8]> =
     TableDefinition::new("fast_tokens");
+
+/// (Account, token) -> a token made for an app.
+pub(super) const APP_TOKENS: TableDefinition<AccountText, &[u8]> =
+    TableDefinition::new("app_tokens");
+/// Account -> what its X-OAUTH tokens are signed with.
+pub(super) const OAUTH_GRANTS: TableDefinition<u32, &[u8]> = TableDefinition::new("oauth_grants");
 
 pub(super) const META_SCHEMA: &str = "schema";
 pub(super) const META_NEXT_ACCOUNT: &str = "next_account";
@@ -60,11 +71,15 @@ pub(super) const META_CLOCK: &str = "clock";
 pub(super) const META_CHECKPOINT: &str = "checkpoint";
 /// Bytes of the stanzas before the checkpoint.
 pub(super) const META_BYTES: &str = "bytes";
+/// The number of the next suspended session.
+pub(super) const META_NEXT_SUSPENDED: &str = "next_suspended";
+/// 1: the last run ended in order, and all sessions that may be resumed are in `suspended` as they were then.
+pub(super) const META_STOPPED: &str = "stopped";
 
 type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
 
 /// Step n brings a file of version n to version n + 1; the first makes the tables of a new file.
-const STEPS: &[Step] = &[create_tables, add_clients];
+const STEPS: &[Step] = &[create_tables, add_clients_and_sessions];
 
 /// Brings the file to this program's version in one transaction, or refuses it. An up-to-date file is not written to.
 pub(super) fn upgrade(database: &Database) -> Result<(), StoreError> {
@@ -126,10 +141,14 @@ fn create_tables(txn: &WriteTransaction) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Clients with their tokens; credentials whose hashes may differ in salt and iterations.
-fn add_clients(txn: &WriteTransaction) -> Result<(), StoreError> {
+/// Clients with their tokens; credentials whose hashes may differ in salt and iterations; sessions that survive.
+fn add_clients_and_sessions(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(CLIENTS)?;
     txn.open_table(FAST_TOKENS)?;
+    txn.open_table(APP_TOKENS)?;
+    txn.open_table(OAUTH_GRANTS)?;
+    txn.open_table(SUSPENDED)?;
+    txn.open_table(SUSPENDED_QUEUE)?;
     let mut table = txn.open_table(CREDENTIALS)?;
     let rows: Vec<(u32, Vec<u8>)> = table
         .iter()?
@@ -172,6 +191,22 @@ mod tests {
             matches!(refused, Err(StoreError::Newer { found: 7, known: 2 })),
             "{refused:?}"
         );
+    }
+
+    #[test]
+    fn an_older_file_is_brought_up_to_date() {
+        let database = database();
+        let txn = database.begin_write().unwrap();
+        create_tables(&txn).unwrap();
+        txn.open_table(META)
+            .unwrap()
+            .insert(META_SCHEMA, 1)
+            .unwrap();
+        txn.commit().unwrap();
+        upgrade(&database).unwrap();
+        assert_eq!(version(&database).unwrap(), 2);
+        let txn = database.begin_read().unwrap();
+        assert!(txn.open_table(SUSPENDED).is_ok());
     }
 
     #[test]

@@ -1,35 +1,108 @@
-//! What an absent account has not been given (XEP-0160): a position in its archive, not a second copy. `unseen_from` says
-//! from where on to look; it is written when an absence begins and when what waited is given.
+//! What an account has not been given, or never said that it got (XEP-0160, XEP-0198 §4): a position in its archive, not a
+//! second copy. `unseen_from` says from where on to look. It is written at once when there is something to look for, and
+//! with the next commit when it moves on: after a crash something may come twice, with its id, but nothing is lost.
+use std::collections::{BTreeSet, HashMap};
+
+use redb::WriteTransaction;
+
 use super::archive::read;
 use super::index::Span;
 use super::schema::{ARCHIVE, ARCHIVE_WITH, STANZAS, UNSEEN_FROM};
 use super::stanza::{StanzaRow, held, is_unseen, peer_hash};
 use super::{AccountId, ArchiveId, Direction, Owner, StoreError, Stored, Tx, Writing};
 
+/// Stanzas of one account that are remembered in memory as seen out of order; then their rows say so.
+const SEEN_MAX: usize = 512;
+
+/// What memory knows of one account.
+#[derive(Default)]
+struct Unseen {
+    /// No stanza before this is unseen. `None`: none is.
+    first: Option<u64>,
+    /// At or after `first`, seen before what came earlier.
+    seen: BTreeSet<u64>,
+    /// What the table says: never after `first`.
+    written: Option<u64>,
+}
+
+/// What memory knows of all accounts that have anything unseen.
+#[derive(Default)]
+pub(super) struct UnseenOfAll {
+    accounts: HashMap<AccountId, Unseen>,
+    /// Those of whom the table says less than memory.
+    due: BTreeSet<AccountId>,
+}
+
+impl UnseenOfAll {
+    /// A row of the table.
+    pub fn load(&mut self, account: AccountId, first: u64) {
+        let unseen = Unseen {
+            first: Some(first),
+            written: Some(first),
+            ..Unseen::default()
+        };
+        self.accounts.insert(account, unseen);
+    }
+
+    pub fn forget(&mut self, account: AccountId) {
+        self.accounts.remove(&account);
+        self.due.remove(&account);
+    }
+
+    /// An unseen stanza was appended.
+    pub fn came(
+        &mut self,
+        txn: &WriteTransaction,
+        account: AccountId,
+        sequence: u64,
+    ) -> Result<(), StoreError> {
+        let unseen = self.accounts.entry(account).or_default();
+        if unseen.first.is_none() {
+            unseen.first = Some(sequence);
+            unseen.written = Some(sequence);
+            txn.open_table(UNSEEN_FROM)?.insert(account.0, sequence)?;
+        }
+        Ok(())
+    }
+
+    fn first(&self, account: AccountId) -> Option<u64> {
+        self.accounts.get(&account)?.first
+    }
+
+    fn is_seen(&self, account: AccountId, sequence: u64) -> bool {
+        self.accounts
+            .get(&account)
+            .is_some_and(|unseen| unseen.seen.contains(&sequence))
+    }
+}
+
 impl Tx {
-    /// Up to `max` unseen stanzas of an account after `after`, oldest first. Costs nothing for an account that has none.
+    /// Up to `max` unseen stanzas of an account after `after`, oldest first, without those that `is_given` knows. Costs
+    /// nothing for an account that has none.
     pub fn unseen(
         &self,
         account: AccountId,
         after: Option<ArchiveId>,
         max: usize,
+        is_given: &dyn Fn(ArchiveId) -> bool,
     ) -> Result<Vec<Stored>, StoreError> {
         let mut found = Vec::new();
         if max == 0 {
             return Ok(Vec::new());
         }
         self.visit_unseen(account, after, &mut |sequence| {
-            found.push(sequence);
+            if !is_given(ArchiveId(sequence)) {
+                found.push(sequence);
+            }
             found.len() < max
         })?;
-        if found.is_empty() && after.is_none() {
-            // Pruned in the meantime: the next look need not walk again.
-            if let Some(memory) = self.shared.memory.borrow_mut().as_mut() {
-                memory.unseen_from.remove(&account);
-            }
-        }
         let stanzas = self.view(STANZAS)?;
         found.into_iter().map(|id| read(&stanzas, id)).collect()
+    }
+
+    /// Whether there is anything to look for.
+    pub fn has_unseen(&self, account: AccountId) -> Result<bool, StoreError> {
+        Ok(self.memory()?.unseen.first(account).is_some())
     }
 
     pub fn unseen_count(&self, account: AccountId) -> Result<usize, StoreError> {
@@ -41,64 +114,115 @@ impl Tx {
         Ok(count)
     }
 
-    /// All unseen up to and including this id have been delivered.
-    pub fn mark_seen(&mut self, account: AccountId, up_to: ArchiveId) -> Result<(), StoreError> {
-        let first = self.memory()?.unseen_from.get(&account).copied();
-        if first.is_none_or(|first| first > up_to.0) {
+    /// Somebody has these for sure: they are not given to the account again. Written with the next commit, or by
+    /// `write_seen`.
+    pub fn mark_seen(&mut self, account: AccountId, ids: &[ArchiveId]) -> Result<(), StoreError> {
+        if ids.is_empty() || !self.add_seen(account, ids)? {
             return Ok(());
         }
-        let mut next = None;
-        self.visit_unseen(account, Some(up_to), &mut |sequence| {
-            next = Some(sequence);
+        let mut first = None;
+        self.visit_unseen(account, None, &mut |sequence| {
+            first = Some(sequence);
             false
         })?;
-        let Writing { txn, mut memory } = self.writing()?;
-        let mut table = txn.open_table(UNSEEN_FROM)?;
-        match next {
-            Some(next) => {
-                memory.unseen_from.insert(account, next);
-                table.insert(account.0, next)?;
+        let many = self.with_unseen(|all| {
+            let unseen = all.accounts.entry(account).or_default();
+            unseen.first = first;
+            unseen.seen = match first {
+                Some(first) => unseen.seen.split_off(&first),
+                None => BTreeSet::new(),
+            };
+            let many = unseen.seen.len() > SEEN_MAX;
+            all.due.insert(account);
+            many
+        })?;
+        if many { self.write_seen() } else { Ok(()) }
+    }
+
+    /// False: all of them are seen already.
+    fn add_seen(&mut self, account: AccountId, ids: &[ArchiveId]) -> Result<bool, StoreError> {
+        self.with_unseen(|all| {
+            let Some(unseen) = all.accounts.get_mut(&account) else {
+                return false;
+            };
+            let Some(first) = unseen.first else {
+                return false;
+            };
+            let later = ids.iter().map(|id| id.0).filter(|id| *id >= first);
+            unseen.seen.extend(later);
+            !unseen.seen.is_empty()
+        })
+    }
+
+    fn with_unseen<T>(&self, work: impl FnOnce(&mut UnseenOfAll) -> T) -> Result<T, StoreError> {
+        self.load_memory()?;
+        let mut memory = self.shared.memory.borrow_mut();
+        Ok(work(&mut memory.as_mut().expect("loaded above").unseen))
+    }
+
+    /// True while `mark_seen` said more than is written.
+    pub fn has_seen_to_write(&self) -> Result<bool, StoreError> {
+        Ok(!self.memory()?.unseen.due.is_empty())
+    }
+
+    /// Writes what `mark_seen` said.
+    pub fn write_seen(&mut self) -> Result<(), StoreError> {
+        let due = self.with_unseen(|all| std::mem::take(&mut all.due))?;
+        for account in due {
+            let (first, seen, written) = self.with_unseen(|all| {
+                let unseen = all.accounts.entry(account).or_default();
+                let told = (
+                    unseen.first,
+                    std::mem::take(&mut unseen.seen),
+                    unseen.written,
+                );
+                unseen.written = unseen.first;
+                if unseen.first.is_none() {
+                    all.accounts.remove(&account);
+                }
+                told
+            })?;
+            for sequence in seen {
+                self.write_seen_row(account, sequence)?;
             }
-            None => {
-                memory.unseen_from.remove(&account);
-                table.remove(account.0)?;
+            if first == written {
+                continue;
             }
+            let Writing { txn, .. } = self.writing()?;
+            let mut table = txn.open_table(UNSEEN_FROM)?;
+            match first {
+                Some(first) => table.insert(account.0, first)?,
+                None => table.remove(account.0)?,
+            };
         }
         Ok(())
     }
 
-    /// A session is gone that was given these and never said that it got them: they wait like those that came while
-    /// nobody was there.
-    pub fn mark_unseen(&mut self, account: AccountId, ids: &[ArchiveId]) -> Result<(), StoreError> {
-        for id in ids {
-            let row = self
-                .view(STANZAS)?
-                .get(id.0)?
-                .map(|row| row.value().to_vec());
-            let Some(bytes) = row else { continue };
-            let mut stanza = StanzaRow::decode(&bytes)?;
-            let of_account = |owner: &&mut Owner| {
-                owner.account == account && owner.direction == Direction::Received
-            };
-            let Some(owner) = stanza.owners.iter_mut().find(of_account) else {
-                continue;
-            };
-            owner.unseen = true;
-            let (flags, peer) = (held(owner), peer_hash(stanza.peer(account)));
-            let bytes = stanza.encode();
-            let Writing { txn, mut memory } = self.writing()?;
-            txn.open_table(STANZAS)?.insert(id.0, bytes.as_slice())?;
-            if !memory.set_held(account, id.0, flags) {
-                txn.open_table(ARCHIVE)?.insert((account.0, id.0), flags)?;
-                txn.open_table(ARCHIVE_WITH)?
-                    .insert((account.0, peer, id.0), flags)?;
-            }
-            let first = memory
-                .unseen_from
-                .get(&account)
-                .map_or(id.0, |first| id.0.min(*first));
-            memory.unseen_from.insert(account, first);
-            txn.open_table(UNSEEN_FROM)?.insert(account.0, first)?;
+    /// The stanza's row and its index rows say that it was seen.
+    fn write_seen_row(&mut self, account: AccountId, sequence: u64) -> Result<(), StoreError> {
+        let row = self
+            .view(STANZAS)?
+            .get(sequence)?
+            .map(|row| row.value().to_vec());
+        let Some(bytes) = row else { return Ok(()) };
+        let mut stanza = StanzaRow::decode(&bytes)?;
+        let of_account = |owner: &&mut Owner| {
+            owner.account == account && owner.direction == Direction::Received && owner.unseen
+        };
+        let Some(owner) = stanza.owners.iter_mut().find(of_account) else {
+            return Ok(());
+        };
+        owner.unseen = false;
+        let (flags, peer) = (held(owner), peer_hash(stanza.peer(account)));
+        let bytes = stanza.encode();
+        let Writing { txn, mut memory } = self.writing()?;
+        txn.open_table(STANZAS)?
+            .insert(sequence, bytes.as_slice())?;
+        if !memory.set_held(account, sequence, flags) {
+            txn.open_table(ARCHIVE)?
+                .insert((account.0, sequence), flags)?;
+            txn.open_table(ARCHIVE_WITH)?
+                .insert((account.0, peer, sequence), flags)?;
         }
         Ok(())
     }
@@ -109,8 +233,8 @@ impl Tx {
         after: Option<ArchiveId>,
         visit: &mut dyn FnMut(u64) -> bool,
     ) -> Result<(), StoreError> {
-        let first = self.memory()?.unseen_from.get(&account).copied();
-        let Some(first) = first else {
+        let memory = self.memory()?;
+        let Some(first) = memory.unseen.first(account) else {
             return Ok(());
         };
         let mut span = Span {
@@ -119,7 +243,8 @@ impl Tx {
         };
         span.cut(after, None);
         self.visit(account, None, span, false, &mut |row| {
-            Ok(!is_unseen(row.held) || visit(row.sequence))
+            let is_seen = !is_unseen(row.held) || memory.unseen.is_seen(account, row.sequence);
+            Ok(is_seen || visit(row.sequence))
         })
     }
 }

@@ -35,3 +35,6 @@ pub const MARKERS: &str = "urn:xmpp:chat-markers:0";
 pub const CARBONS: &str = "urn:xmpp:carbons:2";
 pub const MANAGEMENT: &str = "urn:xmpp:sm:3";
 pub const CLIENT_STATE: &str = "urn:xmpp:csi:0";
+pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
+pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";

@@ -29,7 +29,7 @@ pub struct Personal {
     pub vcard: Option<String>,
     pub last: Option<LastActivity>,
     pub preferences: ArchivePreferences,
-    pub seen: u64,
+    pub seen: BTreeSet<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -70,7 +70,7 @@ impl Model {
             vcard: None,
             last: None,
             preferences: ArchivePreferences::default(),
-            seen: 0,
+            seen: BTreeSet::new(),
         };
         self.personal.insert(id, personal);
         Some(id)
@@ -238,7 +238,7 @@ impl Model {
     }
 
     fn unseen(&self, account: AccountId, after: u64) -> Vec<Stored> {
-        let seen = self.personal[&account].seen.max(after);
+        let seen = &self.personal[&account].seen;
         let waits = |row: &Row| {
             row.owners
                 .iter()
@@ -246,7 +246,7 @@ impl Model {
         };
         let rows = self
             .archive(account)
-            .filter(|(id, row)| *id > seen && waits(row));
+            .filter(|(id, row)| *id > after && !seen.contains(id) && waits(row));
         rows.map(|(id, row)| stored(id, row)).collect()
     }
 
@@ -338,13 +338,17 @@ impl Model {
         assert_eq!(tx.archive_ends(id).unwrap(), ends);
         let unseen = self.unseen(id, 0);
         assert_eq!(tx.unseen_count(id).unwrap(), unseen.len());
-        assert_eq!(tx.unseen(id, None, usize::MAX).unwrap(), unseen);
+        let none = |_: ArchiveId| false;
+        assert_eq!(tx.unseen(id, None, usize::MAX, &none).unwrap(), unseen);
+        assert!(tx.has_unseen(id).unwrap() || unseen.is_empty());
         if let Some(first) = unseen.first() {
             let rest = self.unseen(id, first.id.0);
             assert_eq!(
-                tx.unseen(id, Some(first.id), 2).unwrap(),
+                tx.unseen(id, Some(first.id), 2, &none).unwrap(),
                 rest[..rest.len().min(2)]
             );
+            let is_first = |id: ArchiveId| id == first.id;
+            assert_eq!(tx.unseen(id, None, usize::MAX, &is_first).unwrap(), rest);
         }
     }
 }

@@ -214,10 +214,15 @@ impl Random {
         let Some(account) = self.account(model) else {
             return Ok(());
         };
-        let up_to = self.id(model);
+        let first = self.id(model).0;
+        let ids: Vec<ArchiveId> = (first..first + 1 + self.0.below(9) as u64)
+            .filter(|id| *id <= model.next_stanza)
+            .map(ArchiveId)
+            .collect();
         let personal = model.personal.get_mut(&account).unwrap();
-        personal.seen = personal.seen.max(up_to.0.min(model.next_stanza));
-        tx.mark_seen(account, up_to)
+        personal.seen.extend(ids.iter().map(|id| id.0));
+        tx.mark_seen(account, &ids)?;
+        tx.write_seen()
     }
 
     fn append(&mut self, tx: &mut Tx, model: &mut Model) -> Result<(), StoreError> {

@@ -91,7 +91,7 @@ impl Core {
         let mut tx = store.begin();
         self.seed += 1;
         let entropy = Box::new(Prng(self.seed));
-        let server = Server::new(
+        let mut server = Server::new(
             self.settings.clone(),
             entropy,
             &mut tx,
@@ -99,11 +99,18 @@ impl Core {
             &[5; 32],
         )
         .expect("start the server");
+        server.begin(self.now(), &mut tx).expect("begin to serve");
         if let Some(commit) = tx.finish() {
             commit.run().expect("first commit");
         }
         self.store = Some(store);
         self.server = Some(server);
+    }
+
+    /// The process stops in order and starts again; its last words arrive.
+    pub fn stop(&mut self) {
+        self.step(Input::Shutdown);
+        self.restart();
     }
 
     /// The process dies and starts again; all connections are gone.

@@ -27,12 +27,16 @@ pub enum Line {
     Wait(u64),
     /// `restart`: the process is killed and starts again on the same store.
     Restart,
+    /// `stop`: the process stops in order and starts again on the same store.
+    Stop,
     /// `set key value`: before any client.
     Set(String, String),
     /// `disk low` / `disk ok`
     Disk(bool),
     /// `operator user del romeo`
     Operator(Vec<String>),
+    /// `answer token $token …`: what the operator read, word by word.
+    Answer(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,8 +87,10 @@ fn parse_line(number: usize, line: &str) -> Line {
         "skip" => Line::Skip(rest.into()),
         "cut" => Line::Cut(rest.into()),
         "restart" => Line::Restart,
+        "stop" => Line::Stop,
         "wait" => Line::Wait(duration_ms(rest)),
         "disk" => Line::Disk(rest == "low"),
+        "answer" => Line::Answer(rest.into()),
         "operator" => Line::Operator(rest.split(' ').map(str::to_string).collect()),
         "set" => {
             let (key, value) = rest

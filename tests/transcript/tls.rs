@@ -103,6 +103,15 @@ impl Process {
         self.child.id()
     }
 
+    /// SIGTERM, and until it has ended.
+    pub fn stop(&mut self) {
+        let id = i32::try_from(self.child.id()).expect("a process id");
+        let pid = rustix::process::Pid::from_raw(id).expect("a process");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
+        let status = self.child.wait().expect("the end of the process");
+        assert!(status.success(), "{status}");
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
@@ -404,6 +413,19 @@ impl Stage for Real {
         received
     }
 
+    fn receive_expected(&mut self, name: &str) -> Option<Received> {
+        loop {
+            if let Some(received) = self.receive(name) {
+                return Some(received);
+            }
+            let connected = self.connected(name);
+            if connected.client.closed {
+                return connected.client.received.pop_front();
+            }
+            connected.read();
+        }
+    }
+
     fn restart_stream(&mut self, name: &str) {
         self.connected(name).client.restart();
     }
@@ -451,6 +473,15 @@ impl Stage for Real {
         self.process = None;
         for connected in self.clients.values_mut() {
             connected.client.closed = true;
+        }
+        self.process = Some(Process::start(&self.dir.0));
+    }
+
+    fn stop(&mut self) {
+        self.process.as_mut().expect("the server runs").stop();
+        self.process = None;
+        for connected in self.clients.values_mut() {
+            connected.read_to_end();
         }
         self.process = Some(Process::start(&self.dir.0));
     }

@@ -1,0 +1,165 @@
+//! XEP-0198 §4: a session will not come back. What is archived and nobody acknowledged waits already (XEP-0160); requests
+//! are refused, and messages that are in no archive go where those to an absent user go.
+use crate::feature::{self, Storable};
+use crate::state::{Cx, Keep, SessionId, Urgency};
+use crate::store::{AccountId, Direction, Owner, QueueRow, Record, StoreError};
+use crate::xmpp::{
+    BareJid, Condition, Envelope, Iq, IqKind, Jid, Message, MessageKind, Stanza, StanzaError, ns,
+};
+
+use super::{message, session};
+
+/// What of a session's queue needs something done.
+struct Left {
+    stanza: Box<[u8]>,
+    at: crate::xmpp::Timestamp,
+    shared: bool,
+}
+
+/// Takes the session's management away and does what is left to do.
+pub fn give_up(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
+    cx.wake(id)?;
+    let Some(known) = cx.state.sessions.get_mut(id) else {
+        return Ok(());
+    };
+    let Some(management) = known.management.take() else {
+        return Ok(());
+    };
+    let (account, jid, stored) = (known.account, known.jid.clone(), known.stored);
+    let mut left = Vec::new();
+    let mut take = |row: &QueueRow| {
+        if let QueueRow::Whole { stanza, at, shared } = row {
+            left.push(Left {
+                stanza: stanza.clone(),
+                at: *at,
+                shared: *shared,
+            });
+        }
+    };
+    if let Some(stored) = stored {
+        let positions = cx.tx.queue_positions(stored.id)?;
+        cx.tx.visit_queue(stored.id, positions, &mut |row| {
+            take(&row);
+            Ok(true)
+        })?;
+    }
+    management.queue().for_each(take);
+    cx.forget_stored(id)?;
+    let bare = jid.to_bare();
+    if let Some(name) = &management.name {
+        cx.state
+            .sessions
+            .forget_resumption(&bare, name, management.received);
+    }
+    for left in left {
+        let text = std::str::from_utf8(&left.stanza).unwrap_or_default();
+        // Presence needs nothing done.
+        if text.starts_with("<presence") {
+            continue;
+        }
+        let element = crate::xml::parse_stored(text, ns::CLIENT);
+        match element.ok().and_then(Stanza::from_element) {
+            Some(Ok(Stanza::Iq(iq))) => refuse_request(cx, &iq),
+            Some(Ok(Stanza::Message(message))) => {
+                redirect(cx, (id, &bare, account), &message, &left)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A request that the session was given and will never answer (RFC 6120 §8.2.3).
+fn refuse_request(cx: &mut Cx<'_>, iq: &Iq) {
+    if matches!(iq.kind, IqKind::Get | IqKind::Set) {
+        refuse(cx, "iq", &iq.envelope, Condition::RecipientUnavailable);
+    }
+}
+
+fn refuse(cx: &mut Cx<'_>, name: &'static str, envelope: &Envelope, condition: Condition) {
+    let sender = envelope
+        .from
+        .as_ref()
+        .and_then(|from| cx.state.sessions.find(from))
+        .map(|sender| sender.id);
+    if let Some(sender) = sender {
+        session::send_error(cx, sender, name, envelope, &StanzaError::new(condition));
+    }
+}
+
+/// A message that is in no archive: to another session of the account, or kept for it, or refused, as if it came now
+/// (RFC 6121 §8.5.2.2). What the server itself sent on behalf of others, copies and archived messages, is dropped.
+fn redirect(
+    cx: &mut Cx<'_>,
+    (id, jid, account): (SessionId, &BareJid, AccountId),
+    message: &Message,
+    left: &Left,
+) -> Result<(), StoreError> {
+    let is_of_somebody = message
+        .envelope
+        .from
+        .as_ref()
+        .is_some_and(|from| !from.is_bare());
+    let is_chat = matches!(message.kind, MessageKind::Chat | MessageKind::Normal);
+    if !is_of_somebody || !is_chat {
+        return Ok(());
+    }
+    let others = cx
+        .state
+        .sessions
+        .ids_where(jid, |other| other.id != id && other.takes_messages());
+    if !others.is_empty() {
+        // If it was shared, they were given it already.
+        if !left.shared {
+            let stanza = cx.write(|w| {
+                w.raw(std::str::from_utf8(&left.stanza).unwrap_or_default());
+            });
+            for other in others {
+                let urgency = Urgency::Now;
+                cx.deliver_as(other, stanza.clone(), urgency, Keep::Whole { shared: true });
+            }
+        }
+        return Ok(());
+    }
+    if feature::storable(message) == Storable::Archive && !cx.state.disk_low {
+        return keep(cx, (jid, account), message, left);
+    }
+    if message.has_body() && !left.shared {
+        refuse(
+            cx,
+            "message",
+            &message.envelope,
+            Condition::ServiceUnavailable,
+        );
+    }
+    Ok(())
+}
+
+/// It waits for the account although its owner wants no archive, like what comes while nobody is there.
+fn keep(
+    cx: &mut Cx<'_>,
+    (jid, account): (&BareJid, AccountId),
+    message: &Message,
+    left: &Left,
+) -> Result<(), StoreError> {
+    let Some(from) = &message.envelope.from else {
+        return Ok(());
+    };
+    let to = message.envelope.to.clone();
+    let to = to.unwrap_or_else(|| Jid::from(jid.clone()));
+    let xml = message::stored_xml(cx, message);
+    let owners = [Owner {
+        account,
+        direction: Direction::Received,
+        unseen: true,
+    }];
+    let record = Record {
+        owners: &owners,
+        from,
+        to: &to,
+        at: left.at,
+        xml: &xml,
+    };
+    cx.tx.append(&record)?;
+    Ok(())
+}

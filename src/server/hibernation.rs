@@ -1,0 +1,275 @@
+//! XEP-0198 §5: sessions that outlive memory and the process. While they are away they sleep in the store; when the server
+//! stops in order, all that may be resumed are written there, and are there again when it starts.
+use std::rc::Rc;
+
+use crate::state::{
+    AvailablePresence, BlockList, CONNECTED_BYTES_MAX, CapsId, Cx, Held, Management, Moment,
+    Online, Outbox, Output, Session, SessionClient, SessionId, Stored,
+};
+use crate::store::{ArchiveId, ClientKey, StoreError, Suspended, SuspendedId, Tx};
+use crate::stream::Grant;
+use crate::xmpp::{FullJid, Jid, StreamCondition, StreamError};
+
+use super::timers::Timer;
+use super::{Server, management, session};
+
+/// After a start a session may stay away for at least so long (if it might at all), whatever the clock says: it may have
+/// been set meanwhile, and clients need time to notice.
+const GRACE_MS: u64 = 120_000;
+
+/// Gives memory back: a session that is away goes to the store but for what routing needs, of any other its queue does.
+/// Returns about how many bytes.
+pub fn hibernate(cx: &mut Cx<'_>, session: SessionId) -> Result<usize, StoreError> {
+    let before = memory_bytes(cx, session);
+    let Some(known) = cx.state.sessions.get(session) else {
+        return Ok(0);
+    };
+    let is_resumable = known.management.as_ref().is_some_and(|m| m.name.is_some());
+    if cx.state.disk_low {
+        return Ok(0);
+    }
+    if known.connection.is_none() && is_resumable {
+        let remaining_ms = known.expires_ms.saturating_sub(cx.now.monotonic_ms);
+        cx.put_to_sleep(session, remaining_ms)?;
+    } else {
+        cx.spill(session)?;
+    }
+    Ok(before.saturating_sub(memory_bytes(cx, session)))
+}
+
+/// What of a session `hibernate` can give back.
+fn memory_bytes(cx: &Cx<'_>, session: SessionId) -> usize {
+    let Some(known) = cx.state.sessions.get(session) else {
+        return 0;
+    };
+    let queue = known.management.as_ref().map_or(0, |m| m.queue_bytes());
+    let held = known.held.as_ref().map_or(0, |held| held.bytes());
+    let details = known.presence.as_ref().and_then(|p| p.details.as_ref());
+    queue + held + details.map_or(0, |details| details.payload.len())
+}
+
+impl Server {
+    /// Queues that have grown too large for memory go to the store.
+    pub(super) fn spill_queues(
+        &mut self,
+        now: Moment,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        for session in std::mem::take(&mut self.state.spilling) {
+            let mut cx = self.cx(now, tx, out);
+            if !cx.state.disk_low {
+                cx.spill(session)?;
+                continue;
+            }
+            let known = cx.state.sessions.get(session);
+            let queue = known.and_then(|known| known.management.as_ref());
+            if queue.is_some_and(|queue| queue.queue_bytes() > CONNECTED_BYTES_MAX) {
+                cx.state.expiring.push(session);
+            }
+        }
+        self.end_streams(now, tx, out)
+    }
+
+    /// Every stream ends; sessions that may be resumed are written, all others end.
+    pub(super) fn shutdown(
+        &mut self,
+        now: Moment,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        self.shutting_down = true;
+        let ids = self.state.sessions.ids();
+        for session in &ids {
+            // §4: so that clients know what they need not send again.
+            management::acknowledge_to_peer(&mut self.cx(now, tx, out), *session);
+        }
+        for (id, connection) in &mut self.connections {
+            let error = StreamError::new(StreamCondition::SystemShutdown);
+            out.send(*id, |bytes| {
+                connection.stream.fail(error, self.entropy.as_mut(), bytes)
+            });
+            connection.session = None;
+            out.push(Output::Close { connection: *id });
+        }
+        let mut cx = self.cx(now, tx, out);
+        let mut resumable = Vec::new();
+        for id in ids {
+            let Some(known) = cx.state.sessions.get_mut(id) else {
+                continue;
+            };
+            let left = remaining_ms(known, now);
+            known.connection = None;
+            match left {
+                Some(left) => resumable.push((id, left)),
+                None => session::end(&mut cx, id)?,
+            }
+        }
+        for (session, remaining_ms) in &resumable {
+            cx.put_to_sleep(*session, *remaining_ms)?;
+        }
+        log::info!("sessions.suspended count={}", resumable.len());
+        cx.tx.write_seen()?;
+        cx.tx.set_stopped(true)?;
+        out.push(Output::Exit);
+        Ok(())
+    }
+
+    /// Sessions of the last run, if it ended in order: they are away.
+    pub(super) fn load_suspended(&mut self, start: Moment, tx: &Tx) -> Result<(), StoreError> {
+        if !tx.has_stopped()? {
+            return Ok(());
+        }
+        tx.visit_suspended(&mut |id, row| self.restore(start, tx, id, row))
+    }
+
+    /// The server begins to serve: from here on what the store has of sessions is only what memory says.
+    pub fn begin(&mut self, start: Moment, tx: &mut Tx) -> Result<(), StoreError> {
+        if tx.has_stopped()? {
+            return tx.set_stopped(false);
+        }
+        // The last run was cut short: what its sessions were sent since is lost, so that they cannot go on. What was
+        // archived waits; how much of their clients' they had handled is known of those that were asleep.
+        tx.remove_lost_queues()?;
+        tx.visit_suspended(&mut |id, row| self.restore(start, tx, id, row))?;
+        let lost = self.state.sessions.ids();
+        if !lost.is_empty() {
+            log::info!("sessions.lost count={}", lost.len());
+        }
+        self.state.expiring.extend(lost);
+        Ok(())
+    }
+
+    fn restore(
+        &mut self,
+        start: Moment,
+        tx: &Tx,
+        id: SuspendedId,
+        row: Suspended,
+    ) -> Result<(), StoreError> {
+        let jid = Jid::parse(&row.jid).ok().and_then(|jid| jid.to_full());
+        let Some(jid) = jid.filter(|jid| jid.as_jid().domain() == self.state.domain.domain())
+        else {
+            return Ok(());
+        };
+        let session = restored(&mut self.state.sessions, tx, id, &jid, &row)?;
+        let away_ms = away_ms(&row, start);
+        if let Some(known) = self.state.sessions.get_mut(session) {
+            known.expires_ms = start.monotonic_ms + away_ms;
+            self.timers.set(known.expires_ms, Timer::Expire(session));
+        }
+        Ok(())
+    }
+}
+
+/// How long a session may be away from now on; `None`: it may not be resumed.
+fn remaining_ms(session: &Session, now: Moment) -> Option<u64> {
+    let management = session.management.as_ref()?;
+    management.name.as_ref()?;
+    Some(match session.connection {
+        Some(_) => u64::from(management.resume_seconds) * 1000,
+        None => session.expires_ms.saturating_sub(now.monotonic_ms),
+    })
+}
+
+/// How long a session from the store may still be away. A clock that went back takes nothing off, one that leapt leaves
+/// the grace; neither ever adds.
+fn away_ms(row: &Suspended, start: Moment) -> u64 {
+    let away_ms = start.wall.0.saturating_sub(row.at.0);
+    let away_ms = u64::try_from(away_ms).unwrap_or(0);
+    let least_ms = row.remaining_ms.min(GRACE_MS);
+    row.remaining_ms.saturating_sub(away_ms).max(least_ms)
+}
+
+/// A session as memory has those that are asleep.
+fn restored(
+    sessions: &mut crate::state::Sessions,
+    tx: &Tx,
+    id: SuspendedId,
+    jid: &FullJid,
+    row: &Suspended,
+) -> Result<SessionId, StoreError> {
+    let blocked = BlockList::new(tx.blocked(id.account)?);
+    let archive_preferences = Rc::new(tx.archive_preferences(id.account)?);
+    let client = SessionClient {
+        key: row.client.as_deref().map(|key| ClientKey(key.into())),
+        grant: row.grant.as_ref().map(|(id, restricted)| {
+            Rc::new(Grant {
+                id: id.as_str().into(),
+                restricted: *restricted,
+            })
+        }),
+    };
+    let session = sessions.restore(jid.clone(), id.account, client, || Online {
+        account: id.account,
+        sessions: Vec::new(),
+        blocked,
+        archive_preferences,
+        catching_up: None,
+    });
+    if row.catching_up
+        && let Some(online) = sessions.online_mut(&jid.to_bare())
+    {
+        online.catching_up = Some(ArchiveId(0));
+    }
+    // After a crash the rows say more than the session's own row.
+    let queue = tx.queue_positions(id)?;
+    let management = Management::restore(
+        &row.name,
+        row.resume_seconds,
+        (row.received, row.acknowledged),
+        (queue, row.queue_bytes),
+    );
+    let name = management.name.clone();
+    if let Some(known) = sessions.get_mut(session) {
+        known.wants_roster = row.wants_roster;
+        known.wants_blocking = row.wants_blocking;
+        known.carbons = row.carbons;
+        known.held = row.inactive.then(|| Box::new(Held::default()));
+        known.caps = row.capabilities.as_deref().map(|caps| CapsId(caps.into()));
+        known.presence = row.presence.as_ref().map(|presence| AvailablePresence {
+            priority: presence.priority,
+            details: None,
+        });
+        known.management = Some(Box::new(management));
+        known.stored = Some(Stored {
+            id,
+            has_row: true,
+            is_asleep: true,
+        });
+    }
+    if let Some(name) = name {
+        sessions.name_for_resumption(session, name);
+    }
+    Ok(session)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xmpp::Timestamp;
+
+    #[test]
+    fn no_clock_kills_a_session_or_keeps_it_for_ever() {
+        let left = |remaining_ms, at, now| {
+            let row = Suspended {
+                remaining_ms,
+                at: Timestamp(at),
+                ..Suspended::default()
+            };
+            let start = Moment {
+                monotonic_ms: 5,
+                wall: Timestamp(now),
+            };
+            away_ms(&row, start)
+        };
+        assert_eq!(left(600_000, 1_000_000, 1_200_000), 400_000);
+        // The clock went back, or was at 1970 and is right now.
+        assert_eq!(left(600_000, 1_000_000, 0), 600_000);
+        assert_eq!(left(600_000, 0, 1_790_000_000_000), GRACE_MS);
+        assert_eq!(left(600_000, i64::MIN, i64::MAX), GRACE_MS);
+        assert_eq!(left(600_000, i64::MAX, i64::MIN), 600_000);
+        // Whatever it does, nothing is added.
+        assert_eq!(left(30_000, 0, 1_790_000_000_000), 30_000);
+    }
+}

@@ -1,0 +1,270 @@
+//! XEP-0198 §5: a session outlives its connection, goes on on another one, and is sent again what its client missed.
+use crate::state::{ConnectionId, Cx, Moment, Outbox, Output, SessionId, TooHigh};
+use crate::store::{QueueRow, StoreError, Tx};
+use crate::xml::Writer;
+use crate::xmpp::{BareJid, Condition, StreamCondition, StreamError, ns};
+
+use super::management::{acknowledge, client_state, hibernate, too_high, write_failed};
+use super::timers::Timer;
+use super::{Server, again, unseen};
+
+/// Bytes sent again at a time; the rest follows when the connection has taken them.
+const AGAIN_BYTES_MAX: usize = 256 << 10;
+/// How long a session is away before it goes to the store: most come back sooner.
+const HIBERNATE_AFTER_MS: u64 = 60_000;
+
+/// What came of `<resume/>`.
+pub enum ResumeOutcome {
+    /// `received`: how many of the client's stanzas were handled.
+    Resumed { session: SessionId, received: u32 },
+    /// No such session of this account; with what it had handled, where that is known. A resource may be bound.
+    NotFound { received: Option<u32> },
+    /// §6: the client claims what was never sent. Its stream ends with `too_high`; the session stays.
+    TooHigh(TooHigh),
+}
+
+impl Server {
+    /// §5: `<resume/>` of a client that has logged in and bound nothing yet.
+    pub(super) fn resume_requested(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        account: &BareJid,
+        (previous, h): (&str, u32),
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        let outcome = self.resume(now, id, account, (previous, h), tx, out)?;
+        if let ResumeOutcome::TooHigh(error) = outcome {
+            self.state.ending.push((id, too_high(error)));
+            return Ok(());
+        }
+        out.send(id, |bytes| {
+            write_outcome(&mut Writer::new(bytes), previous, &outcome);
+        });
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return Ok(());
+        };
+        match outcome {
+            ResumeOutcome::Resumed { session, .. } => {
+                connection.stream.resumed();
+                self.resumed(now, id, session, tx, out)
+            }
+            _ => {
+                connection.stream.resume_refused();
+                Ok(())
+            }
+        }
+    }
+
+    /// §5: an earlier session of the same account goes on on this connection; its old one, if it is still there, ends.
+    /// Nothing is written to the new one: once it was told what came of it (`write_outcome`, or `too_high` and the end),
+    /// `resumed` sends what was missed.
+    pub(super) fn resume(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        account: &BareJid,
+        (previous, h): (&str, u32),
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<ResumeOutcome, StoreError> {
+        let found = self.state.sessions.resumable(previous);
+        let found = found.filter(|session| session.jid.bare_str() == account.as_str());
+        let Some(session) = found.map(|session| session.id) else {
+            let received = self.state.sessions.received_of_expired(account, previous);
+            return Ok(ResumeOutcome::NotFound { received });
+        };
+        let mut cx = self.cx(now, tx, out);
+        if let Err(error) = acknowledge(&mut cx, session, h)? {
+            return Ok(ResumeOutcome::TooHigh(error));
+        }
+        cx.wake(session)?;
+        let Some(known) = self.state.sessions.get_mut(session) else {
+            return Ok(ResumeOutcome::NotFound { received: None });
+        };
+        let Some(management) = &mut known.management else {
+            return Ok(ResumeOutcome::NotFound { received: None });
+        };
+        management.reconnected();
+        let (received, unacknowledged) = (management.received, management.unacknowledged());
+        let old = known.connection.replace(id);
+        log::info!(
+            "session.resumed jid={} unacknowledged={unacknowledged}",
+            known.jid
+        );
+        if let Some(old) = old {
+            if let Some(connection) = self.connections.get_mut(&old) {
+                connection.session = None;
+            }
+            let error =
+                StreamError::new(StreamCondition::Conflict).text("The session goes on elsewhere.");
+            self.state.ending.push((old, error));
+        }
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.session = Some(session);
+        }
+        Ok(ResumeOutcome::Resumed { session, received })
+    }
+
+    /// What a resumed session missed, behind the element that told its client so.
+    pub(super) fn resumed(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        session: SessionId,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        let mut cx = self.cx(now, tx, out);
+        // XEP-0352 §5.2: a resumed stream is active. What was held comes behind what was sent before.
+        client_state(&mut cx, session, true);
+        if send_again(&mut cx, session)? {
+            unseen::begin(&mut cx, session)?;
+        }
+        self.watch_idle(now, id);
+        Ok(())
+    }
+
+    /// The connection of a session is gone. True: the session stays and may be resumed.
+    pub(super) fn detach(
+        &mut self,
+        now: Moment,
+        session: SessionId,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<bool, StoreError> {
+        let Some(known) = self.state.sessions.get_mut(session) else {
+            return Ok(false);
+        };
+        let seconds = match &known.management {
+            Some(management) if management.name.is_some() => management.resume_seconds,
+            _ => return Ok(false),
+        };
+        known.connection = None;
+        log::info!("session.detached jid={} seconds={seconds}", known.jid);
+        let away_ms = u64::from(seconds) * 1000;
+        known.expires_ms = now.monotonic_ms + away_ms;
+        self.timers.set(known.expires_ms, Timer::Expire(session));
+        if away_ms > HIBERNATE_AFTER_MS {
+            let at_ms = now.monotonic_ms + HIBERNATE_AFTER_MS;
+            self.timers.set(at_ms, Timer::Hibernate(session));
+        }
+        // Whoever else takes messages gets the pages that this one was being given.
+        unseen::go_on(&mut self.cx(now, tx, out), session)?;
+        Ok(true)
+    }
+
+    /// The time of a session that was away may be over; its connection may also have come and gone meanwhile.
+    pub(super) fn check_expiry(&mut self, now: Moment, session: SessionId) {
+        let Some(known) = self.state.sessions.get(session) else {
+            return;
+        };
+        if known.connection.is_none() && known.expires_ms <= now.monotonic_ms {
+            log::info!("session.expired jid={}", known.jid);
+            self.state.expiring.push(session);
+        }
+    }
+
+    /// A session may have been away for a while.
+    pub(super) fn check_hibernation(
+        &mut self,
+        now: Moment,
+        session: SessionId,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        let Some(known) = self.state.sessions.get(session) else {
+            return Ok(());
+        };
+        let away_ms = match &known.management {
+            Some(management) => u64::from(management.resume_seconds) * 1000,
+            None => return Ok(()),
+        };
+        let since_ms = known.expires_ms.saturating_sub(away_ms);
+        if known.connection.is_none() && since_ms + HIBERNATE_AFTER_MS <= now.monotonic_ms {
+            hibernate(&mut self.cx(now, tx, out), session)?;
+        }
+        Ok(())
+    }
+}
+
+/// §5: `<resumed/>`, or `<failed/>` with what the session had handled, where that is known.
+pub fn write_outcome(w: &mut Writer<'_>, previous: &str, outcome: &ResumeOutcome) {
+    match outcome {
+        ResumeOutcome::Resumed { received, .. } => {
+            w.open_ns("resumed", ns::MANAGEMENT)
+                .attr("previd", previous);
+            w.attr("h", &received.to_string()).close();
+        }
+        ResumeOutcome::NotFound { received } => {
+            write_failed(w, *received, Condition::ItemNotFound);
+        }
+        // The stream ends with `too_high` instead.
+        ResumeOutcome::TooHigh(_) => {}
+    }
+}
+
+/// The connection of a session has taken everything: what is still to be sent again goes on, then what waits.
+pub fn drained(cx: &mut Cx<'_>, session: SessionId) -> Result<(), StoreError> {
+    let known = cx.state.sessions.get(session);
+    let management = known.and_then(|known| known.management.as_ref());
+    if management.is_none_or(|management| management.again_from().is_none()) {
+        return unseen::go_on(cx, session);
+    }
+    if send_again(cx, session)? {
+        unseen::begin(cx, session)?;
+    }
+    Ok(())
+}
+
+/// §5: a portion of what the peer has not handled, in order; it is counted already. True: that is all of it.
+fn send_again(cx: &mut Cx<'_>, session: SessionId) -> Result<bool, StoreError> {
+    let Some(known) = cx.state.sessions.get(session) else {
+        return Ok(false);
+    };
+    let (Some(connection), Some(management)) = (known.connection, &known.management) else {
+        return Ok(known.management.is_none());
+    };
+    let Some(from) = management.again_from() else {
+        return Ok(true);
+    };
+    let (jid, stored) = (known.jid.clone(), known.stored);
+    let start = cx.out.bytes.len();
+    let mut bytes = std::mem::take(&mut cx.out.bytes);
+    let mut sent = 0;
+    let mut write = |row: &QueueRow| -> Result<bool, StoreError> {
+        again::write_row(&mut bytes, cx, &jid, row)?;
+        sent += 1;
+        Ok(bytes.len() - start < AGAIN_BYTES_MAX)
+    };
+    let mut goes_on = true;
+    let of_store = from..management.stored().end;
+    if let Some(stored) = stored {
+        cx.tx.visit_queue(stored.id, of_store, &mut |row| {
+            goes_on = write(&row)?;
+            Ok(goes_on)
+        })?;
+    }
+    if goes_on {
+        for row in management.queue_from(from) {
+            if !write(row)? {
+                break;
+            }
+        }
+    }
+    cx.out.bytes = bytes;
+    cx.out.send_range(connection, start..cx.out.bytes.len());
+    let is_all = cx.state.sessions.get_mut(session).is_some_and(|known| {
+        let management = known.management.as_mut();
+        management.is_some_and(|management| {
+            management.sent_again(from + sent);
+            management.again_from().is_none()
+        })
+    });
+    match is_all {
+        true => cx.ask(session),
+        false => cx.out.push(Output::ReportDrained { connection }),
+    }
+    Ok(is_all)
+}
