@@ -26,6 +26,10 @@ pub struct TlsSession {
     leftover: Vec<u8>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all that live long are of the large kind"
+)]
 enum State {
     /// The handshake runs, or it is TLS 1.2.
     Led(Box<Led>),
