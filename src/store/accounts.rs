@@ -129,7 +129,7 @@ impl Tx {
     /// All accounts in order of name.
     pub fn accounts(&self) -> Result<Vec<(String, Account)>, StoreError> {
         let table = self.view(ACCOUNTS)?;
-        let rows = table.range::<&str>(..)?;
+        let rows = table.range(..)?;
         rows.map(|row| {
             let (name, row) = row?;
             Ok((name.value().to_string(), decode_account(row.value())?))
@@ -189,26 +189,6 @@ fn decode_credentials(bytes: &[u8]) -> Result<Credentials, StoreError> {
                 },
             );
         }
-    }
-    Ok(credentials)
-}
-
-/// The row of schema 1: one salt and iteration count for all three hashes.
-pub(super) fn decode_credentials_1(bytes: &[u8]) -> Result<Credentials, StoreError> {
-    let mut row = Decoder::new(bytes);
-    let salt = row.array()?;
-    let iterations = row.number_u32()?;
-    let mut credentials = Credentials::default();
-    for hash in ScramHash::ALL {
-        let keys = decode_keys(&mut row)?;
-        credentials.replace(
-            hash,
-            HashedPassword {
-                salt,
-                iterations,
-                keys,
-            },
-        );
     }
     Ok(credentials)
 }

@@ -1,6 +1,6 @@
 //! Clients of an account as XEP-0494 lists them, and their tokens of XEP-0484. Of a token only what it is derived from
 //! is kept: without the server's key file nobody can make it from these rows.
-use redb::WriteTransaction;
+use super::table::WriteTransaction;
 
 use crate::xmpp::Timestamp;
 
@@ -151,7 +151,8 @@ impl Tx {
     /// Ends the tokens of one client.
     pub fn revoke_fast(&mut self, account: AccountId, key: &ClientKey) -> Result<(), StoreError> {
         let Writing { txn, .. } = self.writing()?;
-        let end = format!("{}\u{0}", key.0);
+        // No text lies between the two: neither octet can stand in one.
+        let end = format!("{}\u{1}", key.0);
         txn.open_table(FAST_TOKENS)?.retain_in(
             (account.0, &*key.0, "")..(account.0, end.as_str(), ""),
             |_, _| false,

@@ -2,8 +2,6 @@
 //! stanzas that sessions have not acknowledged and memory does not hold. A stanza of the archive is kept as its id.
 use std::ops::Range;
 
-use redb::ReadableTable;
-
 use crate::xmpp::Timestamp;
 
 use super::codec::{Decoder, Encoder};
@@ -111,7 +109,7 @@ impl Tx {
         &self,
         visit: &mut dyn FnMut(SuspendedId, Suspended) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        for row in self.view(SUSPENDED)?.range::<(u32, u64)>(..)? {
+        for row in self.view(SUSPENDED)?.range(..)? {
             let (key, row) = row?;
             let (account, number) = key.value();
             let id = SuspendedId {

@@ -93,14 +93,15 @@ impl Identity {
         let certified = CertifiedKey::from_der(loaded.chain, loaded.key, &provider)?;
         let observed = Arc::new(Observed {
             certified: Arc::new(certified),
-            exporter_secret: Mutex::new(None),
-            server_name: Mutex::new(None),
+            seen: Mutex::default(),
         });
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::<Observed>::clone(&observed));
         config.key_log = Arc::<Observed>::clone(&observed);
+        // After the handshake the records are ours.
+        config.enable_secret_extraction = true;
         // Each identity has its own: a session of an older certificate is not resumed, so its bindings stay true.
         let sessions = Arc::new(Sessions::new(SESSIONS_BYTES_MAX));
         config.session_storage = Arc::<Sessions>::clone(&sessions);
@@ -132,20 +133,38 @@ impl Identity {
     }
 }
 
-/// Sees the exporter secret and the server name of the handshake that is being processed.
+/// Sees secrets and the server name of the handshake that is being processed.
 pub struct Observed {
     certified: Arc<CertifiedKey>,
-    exporter_secret: Mutex<Option<Vec<u8>>>,
-    server_name: Mutex<Option<Box<str>>>,
+    seen: Mutex<Seen>,
+}
+
+/// What was seen since it was last taken.
+#[derive(Default)]
+pub struct Seen {
+    pub exporter_secret: Option<Box<[u8]>>,
+    pub client_secret: Option<Box<[u8]>>,
+    pub server_secret: Option<Box<[u8]>>,
+    pub server_name: Option<Box<str>>,
+}
+
+impl Seen {
+    /// By the labels of the key log.
+    fn secret(&mut self, label: &str) -> Option<&mut Option<Box<[u8]>>> {
+        match label {
+            "EXPORTER_SECRET" => Some(&mut self.exporter_secret),
+            "CLIENT_TRAFFIC_SECRET_0" => Some(&mut self.client_secret),
+            "SERVER_TRAFFIC_SECRET_0" => Some(&mut self.server_secret),
+            _ => None,
+        }
+    }
 }
 
 impl Observed {
-    pub fn take_exporter_secret(&self) -> Option<Vec<u8>> {
-        self.exporter_secret.lock().ok()?.take()
-    }
-
-    pub fn take_server_name(&self) -> Option<Box<str>> {
-        self.server_name.lock().ok()?.take()
+    pub fn take(&self) -> Seen {
+        self.seen
+            .lock()
+            .map_or_else(|_| Seen::default(), |mut seen| std::mem::take(&mut *seen))
     }
 }
 
@@ -157,15 +176,15 @@ impl std::fmt::Debug for Observed {
 
 impl rustls::KeyLog for Observed {
     fn log(&self, label: &str, _client_random: &[u8], secret: &[u8]) {
-        if self.will_log(label)
-            && let Ok(mut kept) = self.exporter_secret.lock()
+        if let Ok(mut seen) = self.seen.lock()
+            && let Some(kept) = seen.secret(label)
         {
-            *kept = Some(secret.to_vec());
+            *kept = Some(secret.into());
         }
     }
 
     fn will_log(&self, label: &str) -> bool {
-        label == "EXPORTER_SECRET"
+        Seen::default().secret(label).is_some()
     }
 }
 
@@ -173,9 +192,9 @@ impl ResolvesServerCert for Observed {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         if let Some(name) = hello.server_name()
             && name.len() <= SERVER_NAME_BYTES_MAX
-            && let Ok(mut kept) = self.server_name.lock()
+            && let Ok(mut seen) = self.seen.lock()
         {
-            *kept = Some(name.into());
+            seen.server_name = Some(name.into());
         }
         Some(Arc::clone(&self.certified))
     }
