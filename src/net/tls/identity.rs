@@ -5,11 +5,11 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{CipherSuite, ServerConfig};
 
 use super::binding;
 use super::sessions::{SESSIONS_BYTES_MAX, Sessions};
@@ -86,7 +86,11 @@ impl Identity {
 
     /// `early_data`: TLS 1.3 early data is taken.
     pub fn new(loaded: Loaded, early_data: bool) -> Result<Identity, rustls::Error> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut provider = rustls::crypto::ring::default_provider();
+        provider
+            .cipher_suites
+            .sort_by_key(|suite| cost(suite.suite()));
+        let provider = Arc::new(provider);
         let leaf = loaded.chain.first().map(AsRef::as_ref).unwrap_or_default();
         let end_point = binding::end_point(leaf);
         let fingerprint = binding::fingerprint(leaf);
@@ -100,6 +104,8 @@ impl Identity {
             .with_no_client_auth()
             .with_cert_resolver(Arc::<Observed>::clone(&observed));
         config.key_log = Arc::<Observed>::clone(&observed);
+        // All suites are good; which one is cheap, this machine knows best.
+        config.ignore_client_order = true;
         // After the handshake the records are ours.
         config.enable_secret_extraction = true;
         // Each identity has its own: a session of an older certificate is not resumed, so its bindings stay true.
@@ -131,6 +137,33 @@ impl Identity {
     pub(super) fn server_config(&self, direct: bool) -> Arc<ServerConfig> {
         Arc::clone(if direct { &self.direct } else { &self.starttls })
     }
+}
+
+/// Cheapest first: AES only where the processor has it; SHA-256 before SHA-384, which few processors have and every key of
+/// a handshake needs.
+fn cost(suite: CipherSuite) -> u8 {
+    let name = suite.as_str().unwrap_or_default();
+    match (name.contains("CHACHA20"), has_aes()) {
+        (true, false) => 0,
+        (true, true) => 2,
+        (false, _) if name.contains("AES_128") => 1,
+        (false, _) => 3,
+    }
+}
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+fn has_aes() -> bool {
+    std::arch::is_x86_feature_detected!("aes")
+}
+
+#[cfg(target_arch = "aarch64")]
+fn has_aes() -> bool {
+    std::arch::is_aarch64_feature_detected!("aes")
+}
+
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+fn has_aes() -> bool {
+    false
 }
 
 /// Sees secrets and the server name of the handshake that is being processed.
