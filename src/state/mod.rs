@@ -29,7 +29,8 @@ pub use management::{
 pub use moment::Moment;
 pub use outbox::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
 pub use sessions::{
-    AvailablePresence, Online, PresenceDetails, Session, SessionClient, SessionId, Sessions, Stored,
+    AvailablePresence, FastUsed, Online, PresenceDetails, Session, SessionClient, SessionId,
+    Sessions, Stored,
 };
 pub use settings::Settings;
 pub use throttle::Throttle;

@@ -13,6 +13,9 @@ pub enum Line {
     Bound(Vec<String>),
     /// `stream a`: a fresh connection with TLS, nothing sent yet.
     Stream(String),
+    /// `early a`: the same, and what follows comes as TLS early data until `handshake a`.
+    Early(String),
+    Handshake(String),
     /// `plain a`: a fresh connection without TLS.
     Plain(String),
     /// `C who: …`
@@ -83,6 +86,8 @@ fn parse_line(number: usize, line: &str) -> Line {
         "client" => Line::Client(names()),
         "bound" => Line::Bound(names()),
         "stream" => Line::Stream(rest.into()),
+        "early" => Line::Early(rest.into()),
+        "handshake" => Line::Handshake(rest.into()),
         "plain" => Line::Plain(rest.into()),
         "skip" => Line::Skip(rest.into()),
         "cut" => Line::Cut(rest.into()),
