@@ -92,18 +92,21 @@ impl Server {
             connection.session = None;
             out.push(Output::Close { connection: *id });
         }
-        let mut cx = self.cx(now, tx, out);
+        // Nothing more is said to anybody.
         let mut resumable = Vec::new();
+        let mut others = Vec::new();
         for id in ids {
-            let Some(known) = cx.state.sessions.get_mut(id) else {
-                continue;
-            };
-            let left = remaining_ms(known, now);
-            known.connection = None;
-            match left {
-                Some(left) => resumable.push((id, left)),
-                None => session::end(&mut cx, id)?,
+            if let Some(known) = self.state.sessions.get_mut(id) {
+                match remaining_ms(known, now) {
+                    Some(left_ms) => resumable.push((id, left_ms)),
+                    None => others.push(id),
+                }
+                known.connection = None;
             }
+        }
+        let mut cx = self.cx(now, tx, out);
+        for session in others {
+            session::end(&mut cx, session)?;
         }
         for (session, remaining_ms) in &resumable {
             cx.put_to_sleep(*session, *remaining_ms)?;

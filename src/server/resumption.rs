@@ -121,6 +121,7 @@ impl Server {
         client_state(&mut cx, session, true);
         if send_again(&mut cx, session)? {
             unseen::begin(&mut cx, session)?;
+            cx.ask(session);
         }
         self.watch_idle(now, id);
         Ok(())
@@ -214,6 +215,7 @@ pub fn drained(cx: &mut Cx<'_>, session: SessionId) -> Result<(), StoreError> {
     }
     if send_again(cx, session)? {
         unseen::begin(cx, session)?;
+        cx.ask(session);
     }
     Ok(())
 }
@@ -262,9 +264,8 @@ fn send_again(cx: &mut Cx<'_>, session: SessionId) -> Result<bool, StoreError> {
             management.again_from().is_none()
         })
     });
-    match is_all {
-        true => cx.ask(session),
-        false => cx.out.push(Output::ReportDrained { connection }),
+    if !is_all {
+        cx.out.push(Output::ReportDrained { connection });
     }
     Ok(is_all)
 }

@@ -13,6 +13,8 @@ pub enum Line {
     Bound(Vec<String>),
     /// `stream a`: a fresh connection with TLS, nothing sent yet.
     Stream(String),
+    /// `login a romeo`: a fresh connection, logged in, nothing bound yet.
+    Login(String, String),
     /// `plain a`: a fresh connection without TLS.
     Plain(String),
     /// `C who: …`
@@ -82,6 +84,12 @@ fn parse_line(number: usize, line: &str) -> Line {
         "bound" => Line::Bound(names()),
         "stream" => Line::Stream(rest.into()),
         "plain" => Line::Plain(rest.into()),
+        "login" => {
+            let (who, account) = rest
+                .split_once(' ')
+                .unwrap_or_else(|| panic!("line {number}: login WHO ACCOUNT"));
+            Line::Login(who.into(), account.into())
+        }
         "skip" => Line::Skip(rest.into()),
         "cut" => Line::Cut(rest.into()),
         "restart" => Line::Restart,
