@@ -13,5 +13,7 @@ mod layers;
 mod readme;
 mod reconnect;
 mod storage;
+#[path = "survival/main.rs"]
+mod survival;
 mod transcript;
 mod transcripts;

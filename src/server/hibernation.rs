@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use crate::state::{
-    AvailablePresence, BlockList, CONNECTED_BYTES_MAX, CapsId, Cx, Held, Management, Moment,
-    Online, Outbox, Output, Session, SessionClient, SessionId, Stored,
+    AvailablePresence, BlockList, CONNECTED_BYTES_MAX, CapsId, Cx, Ended, Held, Management, Moment,
+    Online, Outbox, Output, Session, SessionClient, SessionId, Sessions, Stored,
 };
 use crate::store::{ArchiveId, ClientKey, StoreError, Suspended, SuspendedId, Tx};
 use crate::stream::Grant;
@@ -79,6 +79,7 @@ impl Server {
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
         self.shutting_down = true;
+        self.end_streams(now, tx, out)?;
         let ids = self.state.sessions.ids();
         for session in &ids {
             // §4: so that clients know what they need not send again.
@@ -112,6 +113,7 @@ impl Server {
             cx.put_to_sleep(*session, *remaining_ms)?;
         }
         log::info!("sessions.suspended count={}", resumable.len());
+        remember_ended(&cx.state.sessions, &[], cx.tx)?;
         cx.tx.write_seen()?;
         cx.tx.set_stopped(true)?;
         out.push(Output::Exit);
@@ -120,10 +122,17 @@ impl Server {
 
     /// Sessions of the last run, if it ended in order: they are away.
     pub(super) fn load_suspended(&mut self, start: Moment, tx: &Tx) -> Result<(), StoreError> {
-        if !tx.has_stopped()? {
-            return Ok(());
+        for (account, name, received) in tx.ended()? {
+            self.state.sessions.forget_resumption(Ended {
+                account,
+                name: name.into(),
+                received,
+            });
         }
-        tx.visit_suspended(&mut |id, row| self.restore(start, tx, id, row))
+        match tx.has_stopped()? {
+            true => tx.visit_suspended(&mut |id, row| self.restore(start, tx, id, row)),
+            false => Ok(()),
+        }
     }
 
     /// The server begins to serve: from here on what the store has of sessions is only what memory says.
@@ -135,10 +144,12 @@ impl Server {
         // archived waits; how much of their clients' they had handled is known of those that were asleep.
         tx.remove_lost_queues()?;
         tx.visit_suspended(&mut |id, row| self.restore(start, tx, id, row))?;
-        let lost = self.state.sessions.ids();
-        if !lost.is_empty() {
-            log::info!("sessions.lost count={}", lost.len());
+        if self.state.sessions.is_empty() {
+            return Ok(());
         }
+        let lost = self.state.sessions.ids();
+        log::info!("sessions.lost count={}", lost.len());
+        remember_ended(&self.state.sessions, &lost, tx)?;
         self.state.expiring.extend(lost);
         Ok(())
     }
@@ -165,6 +176,23 @@ impl Server {
     }
 }
 
+/// Writes how much was handled of sessions that ended, and of these that are about to.
+fn remember_ended(
+    sessions: &Sessions,
+    ending: &[SessionId],
+    tx: &mut Tx,
+) -> Result<(), StoreError> {
+    let ended = sessions.ended();
+    let ended = ended.map(|ended| (ended.account, &*ended.name, ended.received));
+    let ending = ending.iter().filter_map(|id| {
+        let session = sessions.get(*id)?;
+        let management = session.management.as_ref()?;
+        let name = management.name.as_deref()?;
+        Some((session.account, name, management.received))
+    });
+    tx.set_ended(ended.chain(ending))
+}
+
 /// How long a session may be away from now on; `None`: it may not be resumed.
 fn remaining_ms(session: &Session, now: Moment) -> Option<u64> {
     let management = session.management.as_ref()?;
@@ -186,7 +214,7 @@ fn away_ms(row: &Suspended, start: Moment) -> u64 {
 
 /// A session as memory has those that are asleep.
 fn restored(
-    sessions: &mut crate::state::Sessions,
+    sessions: &mut Sessions,
     tx: &Tx,
     id: SuspendedId,
     jid: &FullJid,

@@ -72,7 +72,10 @@ impl Server {
         let found = self.state.sessions.resumable(previous);
         let found = found.filter(|session| session.jid.bare_str() == account.as_str());
         let Some(session) = found.map(|session| session.id) else {
-            let received = self.state.sessions.received_of_expired(account, previous);
+            let account = self.cx(now, tx, out).account(account)?;
+            let sessions = &self.state.sessions;
+            let received =
+                account.and_then(|account| sessions.received_of_ended(account, previous));
             return Ok(ResumeOutcome::NotFound { received });
         };
         let mut cx = self.cx(now, tx, out);
