@@ -1,6 +1,6 @@
 //! A client as it should be: it counts, acknowledges, resumes, sends again what was not handled, and knows a message it
 //! has had by its stanza-id. It also knows what the server must know, and checks it.
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use stonechat::xml::{Element, ElementRef};
 
@@ -37,6 +37,9 @@ pub struct Session {
 
 pub struct Peer {
     pub account: &'static str,
+    pub resource: &'static str,
+    /// The only client of its account, so that everything is for it and comes in order.
+    pub is_alone: bool,
     pub session: Option<Session>,
     /// The name of its connection, which the server may or may not know to be gone.
     pub connection: Option<String>,
@@ -46,25 +49,32 @@ pub struct Peer {
     had: HashMap<String, Had>,
     /// The ids of what came and is not acknowledged, with the stanza count of each.
     unacknowledged: VecDeque<(u32, String)>,
-    /// The next message expected of each sender.
-    next: HashMap<String, u32>,
+    /// The numbers of the messages it has had, by sender.
+    numbers: HashMap<String, BTreeSet<u32>>,
     /// When the server was killed.
     pub crashes_ms: Vec<u64>,
 }
 
 impl Peer {
-    pub fn new(account: &'static str) -> Peer {
+    pub fn new(jid: &'static str, is_alone: bool) -> Peer {
+        let (account, resource) = jid.split_once('/').expect("account/resource");
         Peer {
             account,
+            resource,
+            is_alone,
             session: None,
             connection: None,
             is_deaf: false,
             number: 0,
             had: HashMap::new(),
             unacknowledged: VecDeque::new(),
-            next: HashMap::new(),
+            numbers: HashMap::new(),
             crashes_ms: Vec::new(),
         }
+    }
+
+    pub fn full(&self) -> String {
+        format!("{}@localhost/{}", self.account, self.resource)
     }
 
     pub fn is_there(&self) -> bool {
@@ -116,12 +126,17 @@ impl Peer {
         let session = self.session.as_mut().expect("a session");
         session.received = session.received.wrapping_add(1);
         let root = element.root();
-        let body = root.child("body", "jabber:client");
+        // What another client of the account got, it got as well.
+        let copied = root
+            .child("received", "urn:xmpp:carbons:2")
+            .and_then(|copy| copy.child("forwarded", "urn:xmpp:forward:0"))
+            .and_then(|forwarded| forwarded.child("message", "jabber:client"));
+        let message = copied.unwrap_or(root);
+        let body = message.child("body", "jabber:client");
         if let (true, Some(body)) = (root.name() == "message", body) {
-            let from = root.attribute("from").expect("a sender").into_owned();
-            let sender = from.split('@').next().expect("an account").to_string();
+            let from = message.attribute("from").expect("a sender").into_owned();
             let number: u32 = body.text().parse().expect("a number");
-            self.had(root, &sender, number);
+            self.had(message, &from, number);
         }
     }
 
@@ -145,9 +160,12 @@ impl Peer {
             );
             had.session = self.number;
         } else {
-            let next = self.next.entry(sender.to_string()).or_default();
-            assert_eq!(number, *next, "{me}: out of order, of {sender}");
-            *next += 1;
+            let numbers = self.numbers.entry(sender.to_string()).or_default();
+            assert!(
+                !self.is_alone || number as usize == numbers.len(),
+                "{me}: {number} of {sender} out of order"
+            );
+            assert!(numbers.insert(number), "{me}: {number} of {sender} twice");
             let session = self.number;
             self.had.insert(
                 id.clone(),
@@ -160,9 +178,9 @@ impl Peer {
         self.unacknowledged.push_back((count, id));
     }
 
-    /// How many messages of a sender it has had.
-    pub fn had_of(&self, sender: &str) -> u32 {
-        self.next.get(sender).copied().unwrap_or(0)
+    /// The numbers of the messages of a sender that it has had.
+    pub fn had_of(&self, sender: &str) -> BTreeSet<u32> {
+        self.numbers.get(sender).cloned().unwrap_or_default()
     }
 }
 

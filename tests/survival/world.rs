@@ -1,6 +1,6 @@
 //! The server on the pure core, three clients, and all that can happen to them.
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use base64::Engine as _;
@@ -24,21 +24,31 @@ pub struct World {
     core: Core,
     peers: Vec<Peer>,
     connections: u32,
-    /// Messages sent from one account to another.
-    sent: HashMap<(&'static str, &'static str), u32>,
+    /// Messages sent, by client and the account they went to.
+    sent: HashMap<(usize, &'static str), u32>,
     pub log: Rc<RefCell<Vec<String>>>,
 }
 
 impl World {
-    pub fn new() -> World {
+    /// Three clients, of three accounts or two.
+    pub fn new(clients: [&'static str; 3]) -> World {
         let mut settings = Settings::new("localhost");
         settings.scram_iterations = 1;
         let mut core = Core::new(settings, Cutting::Whole);
         let contacts = "contacts romeo juliet\ncontacts juliet nurse\ncontacts nurse romeo";
         run("contacts", contacts, &mut core);
+        let account = |jid: &'static str| jid.split('/').next().expect("an account");
+        let of_account = |jid| {
+            let same = clients
+                .iter()
+                .filter(|other| account(other) == account(jid));
+            same.count()
+        };
         let mut world = World {
             core,
-            peers: ["romeo", "juliet", "nurse"].map(Peer::new).into(),
+            peers: clients
+                .map(|jid| Peer::new(jid, of_account(jid) == 1))
+                .into(),
             connections: 0,
             sent: HashMap::new(),
             log: Rc::default(),
@@ -90,22 +100,32 @@ impl World {
             self.settle(&mut prng);
         }
         for ((from, to), count) in &self.sent {
-            let receiver = self.peers.iter().find(|peer| peer.account == *to);
-            let had = receiver.expect("a peer").had_of(from);
-            assert_eq!(had, *count, "messages from {from} to {to}");
+            let from = self.peers[*from].full();
+            let receivers = self.peers.iter().filter(|peer| peer.account == *to);
+            let had: BTreeSet<u32> = receivers.flat_map(|peer| peer.had_of(&from)).collect();
+            let missing: Vec<u32> = (0..*count).filter(|n| !had.contains(n)).collect();
+            assert!(missing.is_empty(), "{from} to {to}: {missing:?} are lost");
         }
     }
 
     fn message(&mut self, who: usize, prng: &mut Prng) {
-        let other = (who + 1 + prng.below(2)) % 3;
-        let (from, to) = (self.peers[who].account, self.peers[other].account);
+        let others: Vec<&Peer> = self
+            .peers
+            .iter()
+            .filter(|peer| peer.account != self.peers[who].account)
+            .collect();
+        let to = others[prng.below(others.len())];
+        let (name, resource) = (to.account, to.resource);
         if self.peers[who].session.is_none() {
             return;
         }
-        let number = self.sent.entry((from, to)).or_default();
-        let resource = ["", "/r"][prng.below(2)];
+        let number = self.sent.entry((who, name)).or_default();
+        let to = match prng.below(2) {
+            0 => format!("{name}@localhost"),
+            _ => format!("{name}@localhost/{resource}"),
+        };
         let stanza = format!(
-            "<message to='{to}@localhost{resource}' type='chat' id='{from}-{to}-{number}'><body>{number}</body></message>"
+            "<message to='{to}' type='chat' id='{who}-{name}-{number}'><body>{number}</body></message>"
         );
         *number += 1;
         self.say(who, stanza);
@@ -149,7 +169,7 @@ impl World {
         if self.peers[who].is_there() {
             let now = self.now_ms();
             let h = self.peers[who].acknowledge(now);
-            self.note(format!("{} acknowledges {h}", self.peers[who].account));
+            self.note(format!("{} acknowledges {h}", self.peers[who].full()));
             self.send(who, &format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>"));
         }
     }
@@ -159,7 +179,7 @@ impl World {
         self.send(who, "<message to='juliet@loc");
         let peer = &mut self.peers[who];
         if let Some(connection) = peer.connection.take() {
-            self.note(format!("{} is cut off", self.peers[who].account));
+            self.note(format!("{} is cut off", self.peers[who].full()));
             self.lost(who);
             self.core.cut(&connection);
         }
@@ -181,7 +201,7 @@ impl World {
     /// The network is gone; the server believes the client is there.
     fn go_deaf(&mut self, who: usize) {
         if self.peers[who].is_there() {
-            self.note(format!("{} is deaf", self.peers[who].account));
+            self.note(format!("{} is deaf", self.peers[who].full()));
             self.peers[who].is_deaf = true;
         }
     }
@@ -264,7 +284,7 @@ impl World {
         let answer = self.expect(name, if is_dead { "failed" } else { "" });
         let root = answer.root();
         let is_over = is_dead || ends_ms.is_some_and(|end| end <= now);
-        let account = self.peers[who].account;
+        let account = self.peers[who].full();
         if root.name() == "resumed" {
             assert!(!is_over, "{account}: the session should be over");
             self.note(format!("{account} resumes at {h_received}"));
@@ -296,8 +316,11 @@ impl World {
     }
 
     fn begin(&mut self, who: usize, name: &str) {
-        let account = self.peers[who].account;
-        let bind = "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>";
+        let account = self.peers[who].full();
+        let bind = format!(
+            "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{}</resource></bind></iq>",
+            self.peers[who].resource
+        );
         self.core.send(name, bind.as_bytes());
         self.expect(name, "iq");
         // What was said in vain: what the server has is in the archive, whether it said so or not.
@@ -317,6 +340,8 @@ impl World {
         self.note(format!("{account} begins, {} left", left.len()));
         self.peers[who].number += 1;
         self.peers[who].begin(id);
+        let copies = "<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>";
+        self.say(who, copies.into());
         self.say(who, "<presence/>".into());
         for stanza in left {
             self.say(who, stanza);
@@ -391,7 +416,10 @@ impl World {
             match (root.name(), root.namespace()) {
                 ("r", _) => asked = true,
                 ("a", _) => self.peers[who].handled(h(root).expect("an h")),
-                (_, "jabber:client") => self.peers[who].take(&element),
+                (_, "jabber:client") => {
+                    self.note(format!("{connection} gets {}", element.source()));
+                    self.peers[who].take(&element);
+                }
                 ("error", _) => self.note(format!("{connection}: {}", element.source())),
                 (other, _) => panic!("{connection}: {other}"),
             }
