@@ -12,6 +12,7 @@ mod fuzz;
 mod layers;
 mod readme;
 mod reconnect;
+mod sessions;
 mod storage;
 #[path = "survival/main.rs"]
 mod survival;

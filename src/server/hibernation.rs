@@ -1,5 +1,6 @@
 //! XEP-0198 §5: sessions that outlive memory and the process. While they are away they sleep in the store; when the server
 //! stops in order, all that may be resumed are written there, and are there again when it starts.
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use crate::state::{
@@ -138,6 +139,7 @@ impl Server {
     /// The server begins to serve: from here on what the store has of sessions is only what memory says.
     pub fn begin(&mut self, start: Moment, tx: &mut Tx) -> Result<(), StoreError> {
         if tx.has_stopped()? {
+            remove_unknown(&self.state.sessions, tx)?;
             return tx.set_stopped(false);
         }
         // The last run was cut short: what its sessions were sent since is lost, so that they cannot go on. What was
@@ -174,6 +176,23 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Removes sessions that did not come back: of a domain that is served no more.
+fn remove_unknown(sessions: &Sessions, tx: &mut Tx) -> Result<(), StoreError> {
+    let known = sessions.all().filter_map(|session| session.stored);
+    let known: HashSet<SuspendedId> = known.map(|stored| stored.id).collect();
+    let mut unknown = Vec::new();
+    tx.visit_suspended(&mut |id, _| {
+        unknown.extend((!known.contains(&id)).then_some(id));
+        Ok(())
+    })?;
+    for id in unknown {
+        tx.forget_suspended(id)?;
+        let positions = tx.queue_positions(id)?;
+        tx.remove_queue(id, positions)?;
+    }
+    Ok(())
 }
 
 /// Writes how much was handled of sessions that ended, and of these that are about to.

@@ -138,6 +138,8 @@ pub struct Sessions {
     by_id: HashMap<SessionId, Box<Session>>,
     online: HashMap<BareJid, Online>,
     last_id: u64,
+    /// What most accounts prefer, shared by them.
+    usual_preferences: Rc<ArchivePreferences>,
     /// Names for resumption (XEP-0198 §5).
     resumable: HashMap<Rc<str>, SessionId>,
     /// What sessions that ended had received, newest last.
@@ -250,11 +252,16 @@ impl Sessions {
     ) -> SessionId {
         self.last_id += 1;
         let id = SessionId(self.last_id);
-        self.online
-            .entry(jid.to_bare())
-            .or_insert_with(loaded)
-            .sessions
-            .push(id);
+        let usual = &self.usual_preferences;
+        let online = self.online.entry(jid.to_bare()).or_insert_with(|| {
+            let mut online = loaded();
+            if online.archive_preferences == *usual {
+                online.archive_preferences = Rc::clone(usual);
+            }
+            online.sessions.reserve_exact(1);
+            online
+        });
+        online.sessions.push(id);
         let session = Session {
             id,
             jid,

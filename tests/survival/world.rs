@@ -3,19 +3,11 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use stonechat::state::Settings;
-use stonechat::xml::Element;
-
 use super::peer::{AWAY_MS, Peer, h};
-use crate::transcript::client::Received;
-use crate::transcript::core::{Core, Cutting};
+use crate::transcript::core::Core;
 use crate::transcript::prng::Prng;
-use crate::transcript::run::{password, run};
+use crate::transcript::run::run;
 
-const HEADER: &str = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
-    xmlns:stream='http://etherx.jabber.org/streams'>";
 const ENABLE: &str = "<enable xmlns='urn:xmpp:sm:3' resume='true' max='90'/>";
 /// A session that was away for so long when the server crashed had gone to the store.
 const ASLEEP_MS: u64 = 60_000;
@@ -32,9 +24,7 @@ pub struct World {
 impl World {
     /// Three clients, of three accounts or two.
     pub fn new(clients: [&'static str; 3]) -> World {
-        let mut settings = Settings::new("localhost");
-        settings.scram_iterations = 1;
-        let mut core = Core::new(settings, Cutting::Whole);
+        let mut core = Core::with_accounts(&[]);
         let contacts = "contacts romeo juliet\ncontacts juliet nurse\ncontacts nurse romeo";
         run("contacts", contacts, &mut core);
         let account = |jid: &'static str| jid.split('/').next().expect("an account");
@@ -253,17 +243,7 @@ impl World {
         self.connections += 1;
         let name = format!("{account}#{}", self.connections);
         self.note(format!("{account} connects"));
-        self.core.connect(&name, true);
-        let plain = STANDARD.encode(format!("\0{account}\0{}", password(account)));
-        self.core.send(&name, HEADER.as_bytes());
-        let auth = format!(
-            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>"
-        );
-        self.core.send(&name, auth.as_bytes());
-        self.expect(&name, "success");
-        self.core.clients.get_mut(&name).expect("it").1.restart();
-        self.core.send(&name, HEADER.as_bytes());
-        self.expect(&name, "features");
+        self.core.log_in(&name, account);
         let peer = &mut self.peers[who];
         peer.is_deaf = false;
         peer.connection = Some(name.clone());
@@ -281,7 +261,7 @@ impl World {
         let resume =
             format!("<resume xmlns='urn:xmpp:sm:3' previd='{previous}' h='{h_received}'/>");
         self.core.send(name, resume.as_bytes());
-        let answer = self.expect(name, if is_dead { "failed" } else { "" });
+        let answer = self.core.expect(name, if is_dead { "failed" } else { "" });
         let root = answer.root();
         let is_over = is_dead || ends_ms.is_some_and(|end| end <= now);
         let account = self.peers[who].full();
@@ -322,7 +302,7 @@ impl World {
             self.peers[who].resource
         );
         self.core.send(name, bind.as_bytes());
-        self.expect(name, "iq");
+        self.core.expect(name, "iq");
         // What was said in vain: what the server has is in the archive, whether it said so or not.
         let old = self.peers[who].session.take();
         let mut left: Vec<String> = old.map_or(Vec::new(), |old| old.unhandled.into());
@@ -335,7 +315,7 @@ impl World {
                     .any(|id| stanza.contains(&format!("id='{id}'")))
         });
         self.core.send(name, ENABLE.as_bytes());
-        let enabled = self.expect(name, "enabled");
+        let enabled = self.core.expect(name, "enabled");
         let id = enabled.root().attribute("id").expect("an id").into_owned();
         self.note(format!("{account} begins, {} left", left.len()));
         self.peers[who].number += 1;
@@ -354,7 +334,7 @@ impl World {
         self.core.send(name, query.as_bytes());
         let mut ids = Vec::new();
         loop {
-            let element = self.next(name).expect("results and an end");
+            let element = self.core.next(name).expect("results and an end");
             let root = element.root();
             if root.name() == "iq" {
                 return ids;
@@ -366,26 +346,6 @@ impl World {
             let message = forwarded.child("message", "jabber:client");
             let id = message.and_then(|message| message.attribute("id"));
             ids.extend(id.map(|id| id.into_owned()));
-        }
-    }
-
-    fn next(&mut self, name: &str) -> Option<Element> {
-        let client = &mut self.core.clients.get_mut(name)?.1;
-        match client.received.pop_front()? {
-            Received::Element(element) => Some(element),
-            Received::EndOfStream => None,
-        }
-    }
-
-    /// The next element of this name (empty: the next), passing over what a new stream says of itself.
-    fn expect(&mut self, connection: &str, name: &str) -> Element {
-        loop {
-            let element = self
-                .next(connection)
-                .unwrap_or_else(|| panic!("{connection}: no {name} came"));
-            if name.is_empty() || element.root().name() == name {
-                return element;
-            }
         }
     }
 
@@ -408,7 +368,7 @@ impl World {
             return false;
         };
         let mut asked = false;
-        while let Some(element) = self.next(&connection) {
+        while let Some(element) = self.core.next(&connection) {
             if self.peers[who].is_deaf {
                 continue;
             }

@@ -8,6 +8,7 @@ pub mod core;
 pub mod matcher;
 pub mod phone;
 pub mod prng;
+pub mod quick;
 pub mod run;
 pub mod script;
 #[cfg(test)]
