@@ -3,6 +3,7 @@
 mod offline;
 mod password;
 mod serve;
+mod token;
 mod user;
 
 use std::io::Write;
@@ -30,6 +31,7 @@ struct Stonechat {
 enum Subcommand {
     Serve(serve::Serve),
     User(user::User),
+    Token(token::Token),
     Status(Status),
 }
 
@@ -43,7 +45,15 @@ struct Status {
 }
 
 /// Names of commands and flags of the top level; anything else is for `serve`.
-const TOP_LEVEL: [&str; 6] = ["serve", "user", "status", "--version", "--help", "help"];
+const TOP_LEVEL: [&str; 7] = [
+    "serve",
+    "user",
+    "token",
+    "status",
+    "--version",
+    "--help",
+    "help",
+];
 
 /// Runs what the arguments (without the program's name) say; tells the exit code.
 pub fn run(arguments: &[String]) -> u8 {
@@ -65,6 +75,7 @@ pub fn run(arguments: &[String]) -> u8 {
     let result = match parsed.command {
         Some(Subcommand::Serve(serve)) => serve.run(),
         Some(Subcommand::User(user)) => user.run(),
+        Some(Subcommand::Token(token)) => token.run(),
         Some(Subcommand::Status(status)) => status.run(),
         None => serve::Serve::default().run(),
     };

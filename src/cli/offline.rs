@@ -26,7 +26,11 @@ fn first_domain(config: &Config, command: &Command) -> String {
         Command::UserAdd { name, .. }
         | Command::UserPassword { name, .. }
         | Command::UserDelete { name }
-        | Command::UserDisable { name, .. } => name.split_once('@').map(|(_, domain)| domain),
+        | Command::UserDisable { name, .. }
+        | Command::UserClients { name, .. }
+        | Command::TokenAdd { user: name, .. }
+        | Command::TokenList { user: name }
+        | Command::TokenRevoke { user: name, .. } => name.split_once('@').map(|(_, domain)| domain),
         Command::UserList | Command::Status => None,
     };
     let written =

@@ -23,6 +23,7 @@ enum Action {
     List(List),
     Disable(Disable),
     Enable(Enable),
+    Clients(Clients),
 }
 
 /// Add a user. The password is asked for, or read from the first line of standard input.
@@ -100,6 +101,21 @@ struct Enable {
     data: Option<String>,
 }
 
+/// Show what has access to a user's account: clients, tokens, since when, how.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "clients")]
+struct Clients {
+    /// name, as in `alice` or `alice@domain`
+    #[argh(positional)]
+    name: String,
+    /// take access away from the one with this id
+    #[argh(option, arg_name = "ID")]
+    revoke: Option<String>,
+    /// data directory of the server
+    #[argh(option, arg_name = "DIR")]
+    data: Option<String>,
+}
+
 impl User {
     pub fn run(self) -> Result<Answer, StartError> {
         match self.action {
@@ -122,6 +138,9 @@ impl User {
                 run(data, command).map(|answer| show_password(answer, generated))
             }
             Action::Del(Del { name, data }) => run(data, Command::UserDelete { name }),
+            Action::Clients(Clients { name, revoke, data }) => {
+                run(data, Command::UserClients { name, revoke })
+            }
             Action::List(List { data }) => run(data, Command::UserList),
             Action::Disable(Disable { name, data }) => run(
                 data,
@@ -142,7 +161,7 @@ impl User {
 }
 
 /// Asks the running server; where there is none, does it here.
-fn run(data: Option<String>, command: Command) -> Result<Answer, StartError> {
+pub fn run(data: Option<String>, command: Command) -> Result<Answer, StartError> {
     let config = super::load(data.as_deref(), &[])?;
     match control::ask(&config.data, &command)? {
         Some(answer) => Ok(answer),

@@ -34,6 +34,12 @@ pub const FEATURE: Feature = Feature {
             "",
             "streams between servers",
         ),
+        Spec::partial(
+            "RFC 7628",
+            "SASL Mechanisms for OAuth",
+            "",
+            "OAUTHBEARER with the server's own tokens only",
+        ),
         Spec::complete("RFC 7622", "XMPP: Address Format", ""),
         Spec::complete("RFC 7677", "SCRAM-SHA-256 and SCRAM-SHA-256-PLUS", ""),
         Spec::complete("RFC 9266", "Channel Bindings for TLS 1.3", ""),

@@ -6,6 +6,7 @@ mod blocking;
 mod capabilities;
 mod carbons;
 mod client_state;
+mod clients;
 mod contact_addresses;
 mod core;
 mod disco;
@@ -13,11 +14,13 @@ mod last_activity;
 mod no_reply;
 mod ping;
 mod private_xml;
+mod registration;
 mod roster;
 mod session;
 mod software_version;
 mod spec;
 mod time;
+mod token_auth;
 mod vcard;
 
 pub use archive::{
@@ -30,9 +33,11 @@ pub use capabilities::{
 };
 pub use carbons::{NS as CARBONS_NS, eligible as carbons_eligible};
 pub use client_state::{message_urgency, presence_urgency};
+pub use clients::{Access, Revoked, all as all_access, take_away as take_access_away};
 pub use last_activity::require_may_ask as require_may_ask_last_activity;
 pub use roster::push as push_roster;
 pub use spec::{Spec, Support, specification_table};
+pub use token_auth::{OAUTH_ACCESS_MS, OAUTH_GRANT};
 
 use crate::state::{Cx, Fault, SessionId};
 use crate::store::{AccountId, StoreError, Subscription};
@@ -48,6 +53,7 @@ pub const FEATURES: &[&Feature] = &[
     &disco::FEATURE,
     &private_xml::FEATURE,
     &vcard::FEATURE,
+    &registration::FEATURE,
     &software_version::FEATURE,
     &capabilities::FEATURE,
     &contact_addresses::FEATURE,
@@ -57,7 +63,9 @@ pub const FEATURES: &[&Feature] = &[
     &carbons::FEATURE,
     &client_state::FEATURE,
     &archive::FEATURE,
+    &clients::FEATURE,
     &no_reply::FEATURE,
+    &token_auth::FEATURE,
 ];
 
 /// Whom a request addresses.
@@ -115,6 +123,8 @@ pub enum Reply {
     Empty,
     /// A result with this child.
     Payload(Vec<u8>),
+    /// The result comes when work off the reactor thread is done.
+    Later,
 }
 
 impl Reply {
@@ -134,9 +144,19 @@ pub struct IqRoute {
     pub namespace: &'static str,
     pub name: &'static str,
     pub handler: Handler,
+    /// Sessions of restricted tokens may not ask.
+    pub unrestricted: bool,
 }
 
 impl IqRoute {
+    /// Only for sessions that may do everything.
+    pub const fn unrestricted(self) -> IqRoute {
+        IqRoute {
+            unrestricted: true,
+            ..self
+        }
+    }
+
     pub const fn get(
         to: To,
         namespace: &'static str,
@@ -149,6 +169,7 @@ impl IqRoute {
             namespace,
             name,
             handler,
+            unrestricted: false,
         }
     }
 
@@ -164,6 +185,7 @@ impl IqRoute {
             namespace,
             name,
             handler,
+            unrestricted: false,
         }
     }
 }

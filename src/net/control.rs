@@ -207,8 +207,27 @@ fn texts(mut body: &[u8]) -> Option<Vec<&str>> {
     Some(texts)
 }
 
+/// What stands for nothing.
+const NONE: &str = "";
+
 fn request(command: &Command) -> Vec<String> {
+    let seconds_text;
     let texts: &[&str] = match command {
+        Command::UserClients { name, revoke } => {
+            &["user clients", name, revoke.as_deref().unwrap_or(NONE)]
+        }
+        Command::TokenAdd {
+            user,
+            name,
+            seconds,
+            restricted,
+        } => {
+            seconds_text = seconds.map_or(NONE.to_string(), |seconds| seconds.to_string());
+            let kind = if *restricted { "restricted" } else { "full" };
+            &["token add", user, name, &seconds_text, kind]
+        }
+        Command::TokenList { user } => &["token list", user],
+        Command::TokenRevoke { user, id } => &["token revoke", user, id],
         Command::UserAdd { name, password } => &["user add", name, password],
         Command::UserPassword { name, password } => &["user passwd", name, password],
         Command::UserDelete { name } => &["user del", name],
@@ -247,6 +266,24 @@ fn command(texts: &[&str]) -> Option<Command> {
             disabled: false,
         },
         ["user list"] => Command::UserList,
+        ["user clients", name, revoke] => Command::UserClients {
+            name: owned(name),
+            revoke: Some(*revoke).filter(|id| *id != NONE).map(owned),
+        },
+        ["token add", user, name, seconds, kind] => Command::TokenAdd {
+            user: owned(user),
+            name: owned(name),
+            seconds: match *seconds {
+                NONE => None,
+                seconds => Some(seconds.parse().ok()?),
+            },
+            restricted: *kind == "restricted",
+        },
+        ["token list", user] => Command::TokenList { user: owned(user) },
+        ["token revoke", user, id] => Command::TokenRevoke {
+            user: owned(user),
+            id: owned(id),
+        },
         ["status"] => Command::Status,
         _ => return None,
     })
@@ -274,8 +311,33 @@ mod tests {
                 disabled: true,
             },
             Command::UserDisable {
-                name,
+                name: name.clone(),
                 disabled: false,
+            },
+            Command::UserClients {
+                name: name.clone(),
+                revoke: None,
+            },
+            Command::UserClients {
+                name: name.clone(),
+                revoke: Some("x".into()),
+            },
+            Command::TokenAdd {
+                user: name.clone(),
+                name: "door bell".into(),
+                seconds: Some(60),
+                restricted: true,
+            },
+            Command::TokenAdd {
+                user: name.clone(),
+                name: "all".into(),
+                seconds: None,
+                restricted: false,
+            },
+            Command::TokenList { user: name.clone() },
+            Command::TokenRevoke {
+                user: name,
+                id: "x".into(),
             },
             Command::UserList,
             Command::Status,

@@ -9,7 +9,7 @@ use crate::xml::Element;
 use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError};
 
 use super::Server;
-use super::login::FastUse;
+use super::fast::FastUse;
 use super::operator::Job;
 use super::timers::Timer;
 

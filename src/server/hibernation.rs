@@ -242,6 +242,7 @@ fn restored(
     let blocked = BlockList::new(tx.blocked(id.account)?);
     let archive_preferences = Rc::new(tx.archive_preferences(id.account)?);
     let client = SessionClient {
+        by_resource: false,
         key: row.client.as_deref().map(|key| ClientKey(key.into())),
         grant: row.grant.as_ref().map(|(id, restricted)| {
             Rc::new(Grant {

@@ -3,7 +3,7 @@
 use crate::feature::{self, Reply, Request, To};
 use crate::state::{Cx, Fault, SessionId};
 use crate::xml::Writer;
-use crate::xmpp::{BareJid, Condition, Envelope, Iq, IqKind, Jid, ns};
+use crate::xmpp::{BareJid, Condition, Envelope, Iq, IqKind, Jid, StanzaError, ns};
 
 use super::session::send_error;
 
@@ -108,6 +108,12 @@ fn handle(
 ) -> Result<(), Fault> {
     let payload = iq.payload();
     let route = feature::route(to, iq.kind, payload).ok_or(Condition::ServiceUnavailable)?;
+    let asker = cx.state.sessions.get(session);
+    if route.unrestricted && asker.is_some_and(|asker| asker.client.is_restricted()) {
+        return Err(StanzaError::new(Condition::Forbidden)
+            .text("This token may not do that.")
+            .into());
+    }
     let from = iq
         .envelope
         .from
@@ -121,11 +127,13 @@ fn handle(
         account,
     };
     let reply = (route.handler)(cx, &request)?;
-    cx.send(session, |w| write_result(w, &iq.envelope, &reply));
+    if !matches!(reply, Reply::Later) {
+        cx.send(session, |w| write_result(w, &iq.envelope, &reply));
+    }
     Ok(())
 }
 
-fn write_result(w: &mut Writer<'_>, request: &Envelope, reply: &Reply) {
+pub fn write_result(w: &mut Writer<'_>, request: &Envelope, reply: &Reply) {
     w.open("iq").attr("type", "result");
     w.attr_opt("id", request.id.as_deref());
     w.attr_opt("from", request.to.as_ref().map(Jid::as_str));

@@ -1,35 +1,17 @@
 //! Logins as the server has its part in them: what is known of accounts and tokens, and what a login of XEP-0388 asks
 //! for beside: an earlier session first, then a resource (XEP-0386), then a token (XEP-0484), all told in one success.
-use crate::feature;
-use crate::state::{ConnectionId, Cx, Moment, Outbox, SessionClient, SessionId};
-use crate::store::{AccountId, Client, ClientKey, FastToken, StoreError, Tx};
+use crate::state::{ConnectionId, Moment, Outbox, SessionClient, SessionId};
+use crate::store::{AccountId, StoreError, Tx};
 use crate::stream::{
-    AccountAnswer, BindRequest, FastCandidate, FastStanding, Hashes, Login, Offer, Outcome, Proof,
-    Request, ResumeRequest, ScramHash, Slot, TokenAnswer, TokenScheme, Upgrade, UserAgent,
+    AccountAnswer, Hashes, Login, Offer, Outcome, Proof, Request, ResumeRequest, ScramHash, Upgrade,
 };
 use crate::xml::Writer;
-use crate::xmpp::{BareJid, FullJid, SaslCondition, Timestamp, ns};
+use crate::xmpp::{BareJid, SaslCondition, ns};
 
-use super::Server;
-use super::management;
+use super::client::note_client;
 use super::resumption::{ResumeOutcome, write_outcome};
 use super::session::usable_account;
-use super::unseen;
-
-/// A client that is seen again is written down no more often than this.
-const NOTE_SEEN_MS: i64 = 3_600_000;
-
-/// How a token of XEP-0484 is used.
-pub struct FastUse {
-    pub account: BareJid,
-    pub agent: Box<str>,
-    pub mechanism: &'static str,
-    pub count: Option<u32>,
-    pub early: bool,
-}
-
-/// A token for the client, and until when.
-type NewToken = Option<(Box<str>, Timestamp)>;
+use super::{Server, management};
 
 impl Server {
     /// XEP-0388 §2.1: an account nobody knows is offered what most are.
@@ -98,61 +80,6 @@ impl Server {
         Ok(())
     }
 
-    /// XEP-0484 §3.4, §5.1: the tokens this client may hold, the newer one first.
-    pub(super) fn answer_fast(
-        &mut self,
-        now: Moment,
-        id: ConnectionId,
-        used: &FastUse,
-        tx: &Tx,
-    ) -> Result<(), StoreError> {
-        let known = match used.account.local() {
-            Some(name) => tx.account(name)?,
-            None => None,
-        };
-        let mut candidates = Vec::new();
-        if let Some(account) = known {
-            let tokens = &self.state.tokens;
-            let key = tokens.key_of_agent(account.id, &used.agent);
-            let stored = tx.fast_tokens(account.id, &key, used.mechanism)?;
-            let now = time(now, tx)?;
-            let slots = [(Slot::New, stored.new), (Slot::Current, stored.current)];
-            for (slot, token) in slots {
-                let Some(token) = token else { continue };
-                let standing = match used.count {
-                    _ if account.disabled => FastStanding::Disabled,
-                    _ if token.has_expired(now) => FastStanding::Expired,
-                    Some(count) if count <= token.count => FastStanding::Replayed,
-                    None if used.early => FastStanding::Replayed,
-                    _ => FastStanding::Good,
-                };
-                candidates.push(FastCandidate {
-                    token: tokens.text(account.id, &key, used.mechanism, &token),
-                    slot,
-                    standing,
-                });
-            }
-        }
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.stream.fast(candidates);
-        }
-        Ok(())
-    }
-
-    pub(super) fn answer_token(
-        &mut self,
-        _now: Moment,
-        id: ConnectionId,
-        _scheme: TokenScheme,
-        _token: &str,
-        _tx: &Tx,
-    ) -> Result<(), StoreError> {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.stream.token(TokenAnswer::Invalid);
-        }
-        Ok(())
-    }
-
     pub(super) fn authenticated(
         &mut self,
         now: Moment,
@@ -202,6 +129,9 @@ impl Server {
         };
         let agent = request.agent.id.as_deref();
         client.key = agent.map(|agent| self.state.tokens.key_of_agent(account, agent));
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.client = client.clone();
+        }
         store_upgrades(account, &login.upgrades, tx)?;
         let token = match &client.key {
             Some(key) => self.renew_token(now, (account, key), &login, request, tx)?,
@@ -243,13 +173,14 @@ impl Server {
             (None, None) => Outcome::Authenticated,
         };
         self.tell_success(id, &login.account, session, (&inline, outcome), out);
-        match (session, self.connections.get_mut(&id)) {
-            (Some(session), _) => {
-                let mut cx = self.cx(now, tx, out);
-                note_client(&mut cx, session, &request.agent)?;
-            }
-            (None, Some(connection)) => connection.client = client,
-            (None, None) => {}
+        if let Some(session) = session {
+            let by_password = login.proof == Proof::Password;
+            note_client(
+                &mut self.cx(now, tx, out),
+                session,
+                &request.agent,
+                by_password,
+            )?;
         }
         match resumed {
             Some(session) => self.resumed(now, id, session, tx, out),
@@ -276,139 +207,6 @@ impl Server {
             });
         }
     }
-
-    /// XEP-0386 §3.2: a session with all it asked for, and the archive as it is at this moment. `None`: there is no room
-    /// for one more session, and the client may ask again in the old way.
-    fn bind_inline(
-        &mut self,
-        now: Moment,
-        id: ConnectionId,
-        (account_jid, account): (&BareJid, AccountId),
-        (request, client): (&BindRequest, SessionClient),
-        w: &mut Writer<'_>,
-        (tx, out): (&mut Tx, &mut Outbox),
-    ) -> Result<Option<SessionId>, StoreError> {
-        let jid = self.inline_resource((account_jid, account), request, client.key.as_ref());
-        let earlier = client.key.clone();
-        let opened = self.open_session(now, id, (&jid, account), client, tx, out)?;
-        let Ok(session) = opened else {
-            return Ok(None);
-        };
-        // The earlier session of the same client, under another tag.
-        if let Some(key) = earlier {
-            let same = |known: &crate::state::Session| {
-                known.id != session && known.client.key.as_ref() == Some(&key)
-            };
-            for old in self.state.sessions.ids_where(account_jid, same) {
-                let connection = self.state.sessions.get(old).and_then(|old| old.connection);
-                self.replace(now, old, connection, tx, out)?;
-            }
-        }
-        let mut cx = self.cx(now, tx, out);
-        // What waited is in the archive, where this client looks itself; a client that is being given it keeps getting it.
-        unseen::dismiss(&mut cx, account_jid)?;
-        w.open_ns("bound", ns::BIND2);
-        let ends = cx.tx.archive_ends(account)?;
-        feature::write_archive_metadata(&cx.state.archive_ids, ends, w);
-        if let Some(known) = cx.state.sessions.get_mut(session) {
-            known.carbons = request.carbons;
-        }
-        if let Some(enable) = request.enable {
-            let enabled = management::enable(&mut cx, session, enable);
-            management::write_enabled(w, &enabled);
-        }
-        management::client_state(&mut cx, session, !request.inactive);
-        w.close();
-        Ok(Some(session))
-    }
-
-    /// XEP-0386 §3.2.1: `tag/name`, always the same for a client that has a name that lasts.
-    fn inline_resource(
-        &mut self,
-        (account_jid, account): (&BareJid, AccountId),
-        request: &BindRequest,
-        key: Option<&ClientKey>,
-    ) -> FullJid {
-        let tag = request.tag.as_deref().unwrap_or_default();
-        let name = match key {
-            Some(key) => self.state.tokens.stable_resource(account, key, tag),
-            None => {
-                let mut bytes = [0; 9];
-                self.entropy.fill(&mut bytes);
-                crate::state::name_of(&bytes)
-            }
-        };
-        let tagged = Some(tag)
-            .filter(|tag| !tag.is_empty())
-            .and_then(|tag| account_jid.with_resource(&format!("{tag}/{name}")).ok());
-        tagged.unwrap_or_else(|| {
-            account_jid
-                .with_resource(&name)
-                .expect("base64 is a resource")
-        })
-    }
-
-    /// XEP-0484 §3.3 to §3.6: counts the use of a token, and makes a new one where it is asked for or due.
-    fn renew_token(
-        &mut self,
-        now: Moment,
-        (account, key): (AccountId, &ClientKey),
-        login: &Login,
-        request: &Request,
-        tx: &mut Tx,
-    ) -> Result<NewToken, StoreError> {
-        // A token of an app begets no other: it could not be taken away with it.
-        if matches!(login.proof, Proof::Token(_)) {
-            return Ok(None);
-        }
-        let now = time(now, tx)?;
-        let mut due = None;
-        if let Proof::Fast { slot } = login.proof {
-            let fast = request.fast.unwrap_or_default();
-            let stored = tx.fast_tokens(account, key, login.mechanism)?;
-            let mut tokens = stored.clone();
-            if slot == Slot::New {
-                tokens.current = tokens.new.take();
-            }
-            if let Some(current) = &mut tokens.current {
-                current.count = current.count.max(fast.count.unwrap_or_default());
-                if current.began_unset(now) {
-                    let days = self.state.settings.fast_days_max;
-                    let count = current.count;
-                    *current = FastToken::issue(current.salt, now, days);
-                    current.count = count;
-                } else if current.is_due_for_rotation(now) && !fast.invalidate {
-                    due = Some(login.mechanism);
-                }
-            }
-            if fast.invalidate {
-                tokens = Default::default();
-            }
-            if tokens != stored {
-                tx.set_fast_tokens(account, key, login.mechanism, &tokens)?;
-            }
-        }
-        let asked = request.token_for.as_deref();
-        let asked = asked.and_then(crate::stream::fast_mechanism);
-        let Some(mechanism) = asked.or(due) else {
-            return Ok(None);
-        };
-        let mut salt = [0; 16];
-        self.entropy.fill(&mut salt);
-        let days = self.state.settings.fast_days_max;
-        let token = FastToken::issue(salt, now, days);
-        let text = self.state.tokens.text(account, key, mechanism, &token);
-        let expiry = token.told_expiry(days);
-        let mut tokens = tx.fast_tokens(account, key, mechanism)?;
-        tokens.new = Some(token);
-        tx.set_fast_tokens(account, key, mechanism, &tokens)?;
-        Ok(Some((text, expiry)))
-    }
-}
-
-/// The time by which tokens are good: what the clock shows, or the latest it ever did.
-pub fn time(now: Moment, tx: &Tx) -> Result<Timestamp, StoreError> {
-    Ok(now.wall.max(tx.latest_time()?))
 }
 
 /// XEP-0480: what is stored of the password is now also this.
@@ -421,49 +219,4 @@ fn store_upgrades(account: AccountId, upgrades: &[Upgrade], tx: &mut Tx) -> Resu
         credentials.replace(upgrade.hash, upgrade.hashed.clone());
     }
     tx.set_credentials(account, &credentials)
-}
-
-/// XEP-0494: what is known of the session's client, written down when it is new, changed, or long not seen.
-pub fn note_client(
-    cx: &mut Cx<'_>,
-    session: SessionId,
-    agent: &UserAgent,
-) -> Result<(), StoreError> {
-    let Some(known) = cx.state.sessions.get(session) else {
-        return Ok(());
-    };
-    let (account, client) = (known.account, known.client.clone());
-    let Some(key) = client.key else {
-        return Ok(());
-    };
-    let now = time(cx.now, cx.tx)?;
-    let stored = cx.tx.client(account, &key)?;
-    let mut noted = stored.clone().unwrap_or(Client {
-        first_seen: now,
-        last_seen: now,
-        proofs: Default::default(),
-        software: String::new(),
-        uri: String::new(),
-        device: String::new(),
-    });
-    match client.grant {
-        Some(_) => noted.proofs.grant = true,
-        None => noted.proofs.password = true,
-    }
-    for (noted, told) in [
-        (&mut noted.software, &agent.software),
-        (&mut noted.uri, &agent.uri),
-        (&mut noted.device, &agent.device),
-    ] {
-        if !told.is_empty() && **noted != **told {
-            *noted = told.to_string();
-        }
-    }
-    if now.0.saturating_sub(noted.last_seen.0) >= NOTE_SEEN_MS {
-        noted.last_seen = now;
-    }
-    match stored.as_ref() == Some(&noted) {
-        true => Ok(()),
-        false => cx.tx.set_client(account, &key, &noted),
-    }
 }

@@ -1,10 +1,14 @@
 //! The order of things: one step per input, no waiting. `step` dispatches; each way of a stanza is a function of its own
 //! file that reads from top to bottom.
 
+mod access;
 mod again;
+mod bind2;
+mod client;
 mod connection;
 mod copies;
 mod deadlines;
+mod fast;
 mod giving_up;
 mod hibernation;
 mod input;
@@ -19,6 +23,7 @@ mod resumption;
 mod session;
 mod subscription;
 mod timers;
+mod token;
 mod unseen;
 mod upkeep;
 
@@ -99,6 +104,8 @@ impl Server {
                 after_reply: Vec::new(),
                 expiring: Vec::new(),
                 unasked: Vec::new(),
+                removals: Vec::new(),
+                password_changes: Vec::new(),
                 spilling: Vec::new(),
                 ending: Vec::new(),
             },
@@ -147,6 +154,7 @@ impl Server {
             Input::Tick => self.tick(now, tx, out)?,
             Input::Shutdown => self.shutdown(now, tx, out)?,
         }
+        self.change_accounts(now, tx, out)?;
         self.end_streams(now, tx, out)?;
         self.spill_queues(now, tx, out)?;
         self.watch_unacknowledged(now);

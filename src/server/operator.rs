@@ -2,7 +2,8 @@
 use std::collections::HashMap;
 
 use crate::state::{
-    ConnectionId, HashJob, Hashed, JobId, Moment, Outbox, Output, QueuedPresence, Sessions,
+    ConnectionId, HashJob, Hashed, JobId, Moment, Outbox, Output, PasswordChange, QueuedPresence,
+    Sessions,
 };
 use crate::store::{StoreError, Subscription, Tx};
 use crate::stream::{Credentials, sasl};
@@ -16,9 +17,19 @@ const FAILED: u8 = 1;
 
 /// What a hash is for.
 pub enum Job {
-    Login { connection: ConnectionId },
-    UserAdd { command: JobId, name: String },
-    UserPassword { command: JobId, name: String },
+    Login {
+        connection: ConnectionId,
+    },
+    UserAdd {
+        command: JobId,
+        name: String,
+    },
+    UserPassword {
+        command: JobId,
+        name: String,
+    },
+    /// A user's own wish (XEP-0077 §3.3).
+    OwnPassword(PasswordChange),
 }
 
 /// Hash jobs that run. Their number is bounded by the connections and the operator's commands that wait for them.
@@ -38,7 +49,7 @@ impl Jobs {
 }
 
 /// What a command answers.
-type Answer = Result<String, String>;
+pub(super) type Answer = Result<String, String>;
 
 impl Server {
     pub(super) fn hashed(
@@ -62,6 +73,9 @@ impl Server {
                 let answer = self.change_password(&name, &credentials, tx)?;
                 done(out, command, answer);
                 Ok(())
+            }
+            (Some(Job::OwnPassword(change)), Hashed::New(credentials)) => {
+                self.own_password_hashed(now, &change, &credentials, tx, out)
             }
             _ => Ok(()),
         }
@@ -93,6 +107,19 @@ impl Server {
                 Some(self.disable_user(&name, disabled, tx)?).transpose()
             }
             Command::UserList => Ok(Some(self.list_users(tx)?)),
+            Command::UserClients { name, revoke } => {
+                Some(self.user_clients(now, &name, revoke.as_deref(), tx, out)?).transpose()
+            }
+            Command::TokenAdd {
+                user,
+                name,
+                seconds,
+                restricted,
+            } => Some(self.add_token(now, &user, (&name, seconds, restricted), tx)?).transpose(),
+            Command::TokenList { user } => Some(self.list_tokens(&user, tx)?).transpose(),
+            Command::TokenRevoke { user, id } => {
+                Some(self.user_clients(now, &user, Some(&id), tx, out)?).transpose()
+            }
             Command::Status => Ok(Some(self.status(now))),
         };
         match answer {
@@ -113,22 +140,26 @@ impl Server {
         let password = sasl::prepare_password(password).map_err(|_| {
             "the password is empty or holds characters that passwords cannot have".to_string()
         })?;
+        let job = job(self);
+        self.hash_prepared(&password, job, out);
+        Ok(None)
+    }
+
+    pub(super) fn hash_prepared(&mut self, password: &str, job: Job, out: &mut Outbox) {
         let mut salt = [0; 16];
         self.entropy.fill(&mut salt);
         let iterations = self.state.settings.scram_iterations;
         let work = HashJob::New {
-            password: password.as_ref().into(),
+            password: password.into(),
             salt,
             iterations,
         };
-        let job = job(self);
         let job = self.jobs.add(job);
         out.push(Output::Hash { job, work });
-        Ok(None)
     }
 
     /// `alice` or `alice@domain`, prepared (RFC 7622 §3.3).
-    fn user_name(&self, text: &str) -> Result<String, String> {
+    pub(super) fn user_name(&self, text: &str) -> Result<String, String> {
         let name = match text.split_once('@') {
             Some((name, domain)) => {
                 let same =
@@ -148,7 +179,7 @@ impl Server {
             .map_err(|_| format!("\"{name}\" cannot be the name of a user"))
     }
 
-    fn user_jid(&self, name: &str) -> BareJid {
+    pub(super) fn user_jid(&self, name: &str) -> BareJid {
         BareJid::from_parts(Some(name), self.state.domain.domain())
             .expect("name and domain were prepared")
     }
@@ -181,7 +212,7 @@ impl Server {
             return Ok(Err(unknown(name)));
         };
         tx.set_credentials(account.id, credentials)?;
-        tx.revoke_all_fast(account.id)?;
+        tx.revoke_all_clients(account.id)?;
         // Whoever logged in with the old password logs in again.
         let jid = self.user_jid(name);
         self.end_sessions(
@@ -206,7 +237,7 @@ impl Server {
         }
         let jid = self.user_jid(&name);
         if let (true, Some(account)) = (disabled, tx.account(&name)?) {
-            tx.revoke_all_fast(account.id)?;
+            tx.revoke_all_clients(account.id)?;
             self.end_sessions(
                 &jid,
                 StreamError::new(StreamCondition::NotAuthorized).text("The account is disabled."),
@@ -219,7 +250,7 @@ impl Server {
     }
 
     /// Contacts hear that the account is gone (RFC 6121 §3.2, §3.3), sessions end, the data goes.
-    fn delete_user(
+    pub(super) fn delete_user(
         &mut self,
         now: Moment,
         name: &str,
@@ -264,11 +295,8 @@ impl Server {
     }
 
     fn end_sessions(&mut self, jid: &BareJid, error: StreamError) {
-        for session in self.state.sessions.of(jid) {
-            match session.connection {
-                Some(connection) => self.state.ending.push((connection, error.clone())),
-                None => self.state.expiring.push(session.id),
-            }
+        for session in self.state.sessions.ids_where(jid, |_| true) {
+            self.state.end_session(session, &error);
         }
     }
 
@@ -362,6 +390,6 @@ fn taken(name: &str) -> String {
     format!("there is a user {name} already; `stonechat user passwd {name}` changes the password")
 }
 
-fn unknown(name: &str) -> String {
+pub(super) fn unknown(name: &str) -> String {
     format!("there is no user {name}; `stonechat user list` shows all")
 }

@@ -106,6 +106,11 @@ impl Server {
         }
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.session = Some(session);
+            // Whoever resumed it may do what this login may, not what the one before it might.
+            let grant = connection.client.grant.take();
+            if let Some(known) = self.state.sessions.get_mut(session) {
+                known.client.grant = grant;
+            }
         }
         Ok(ResumeOutcome::Resumed { session, received })
     }

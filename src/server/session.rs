@@ -13,7 +13,8 @@ use crate::xmpp::{
     StreamCondition, StreamError, write_error,
 };
 
-use super::{Server, giving_up, iq, login, message, presence, unseen};
+use super::client::note_client;
+use super::{Server, giving_up, iq, message, presence, unseen};
 
 impl Server {
     /// RFC 6120 §7: the resource asked for, or one of ours.
@@ -41,19 +42,15 @@ impl Server {
         if let Some(connection) = self.connections.get_mut(&id) {
             client = std::mem::take(&mut connection.client);
         }
-        // A resource that the client chose is the only name it has that lasts.
-        if client.key.is_none() && client.grant.is_none() {
-            client.key =
-                resource.map(|resource| self.state.tokens.key_of_resource(account, resource));
-        }
+        // A resource that the client chose is the only name it has that lasts, if it tells no other.
+        client.by_resource = client.key.is_none() && resource.is_some();
         let opened = match jid {
             Some(jid) => self.open_session(now, id, (&jid, account), client, tx, out)?,
             None => Err(Condition::BadRequest.into()),
         };
         match opened {
             Ok(session) => {
-                let mut cx = self.cx(now, tx, out);
-                login::note_client(&mut cx, session, &UserAgent::default())?;
+                let cx = self.cx(now, tx, out);
                 let jid = cx
                     .state
                     .sessions
@@ -299,6 +296,7 @@ pub fn end(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
     let jid = session.jid.clone();
     giving_up::give_up(cx, id)?;
     presence::end_of_session(cx, id)?;
+    note_client(cx, id, &UserAgent::default(), false)?;
     feature::capabilities_session_ended(cx.state, id);
     cx.state.sessions.remove(id);
     unseen::hand_over(cx, &jid.to_bare())?;

@@ -5,6 +5,7 @@ mod block_list;
 mod capabilities;
 mod client_state;
 mod cx;
+mod grants;
 mod management;
 mod moment;
 mod outbox;
@@ -20,6 +21,7 @@ pub use block_list::BlockList;
 pub use capabilities::{CLIENT_FEATURES_MAX, Capabilities, CapsId};
 pub use client_state::{Held, HeldStanza, Kind, Replaces, Urgency};
 pub use cx::{ASK, Cx, Fault, name_of};
+pub use grants::{NewAppToken, OauthKind, OauthToken, is_app_token, parse_app_token};
 pub use management::{
     CONNECTED_BYTES_MAX, DETACHED_BYTES_MAX, Form, Keep, Management, STORED_BYTES_MAX, TooHigh,
     received_id,
@@ -38,7 +40,7 @@ pub use uncopied::Uncopied;
 use std::ops::Range;
 use std::rc::Rc;
 
-use crate::xmpp::{BareJid, PresenceKind, StreamError};
+use crate::xmpp::{BareJid, Envelope, PresenceKind, StreamError};
 
 /// Everything that lives in memory and outlasts a step, but the streams themselves.
 pub struct State {
@@ -62,10 +64,39 @@ pub struct State {
     pub expiring: Vec<SessionId>,
     /// Sessions that were given something to be acknowledged.
     pub unasked: Vec<SessionId>,
+    /// Accounts that their owners want removed.
+    pub removals: Vec<BareJid>,
+    /// Passwords that their owners want changed; the answer comes when the new one is hashed and stored.
+    pub password_changes: Vec<PasswordChange>,
     /// Sessions whose queues have grown too large for memory.
     pub spilling: Vec<SessionId>,
     /// Streams that the step's handlers want ended, with the reason for their peers.
     pub ending: Vec<(ConnectionId, StreamError)>,
+}
+
+impl State {
+    /// Has a session end: with a reason for its client, if that is connected.
+    pub fn end_session(&mut self, session: SessionId, error: &StreamError) {
+        // Whoever is thrown out is not written down as one who has access.
+        if let Some(known) = self.sessions.get_mut(session) {
+            known.client.by_resource = false;
+        }
+        match self.sessions.get(session).map(|known| known.connection) {
+            Some(Some(connection)) => self.ending.push((connection, error.clone())),
+            Some(None) => self.expiring.push(session),
+            None => {}
+        }
+    }
+}
+
+/// A request to change one's own password (XEP-0077 §3.3).
+#[derive(Clone, Debug)]
+pub struct PasswordChange {
+    pub session: SessionId,
+    pub envelope: Envelope,
+    pub account: BareJid,
+    /// Prepared.
+    pub password: Box<str>,
 }
 
 /// A subscription stanza to be sent as if the account had sent it.

@@ -55,6 +55,8 @@ pub struct Stored {
 pub struct SessionClient {
     /// `None`: it has no name that lasts.
     pub key: Option<ClientKey>,
+    /// Its name that lasts is the resource it chose: it is written down when it leaves.
+    pub by_resource: bool,
     /// It logged in by this token of `stonechat token add` or of X-OAUTH.
     pub grant: Option<Rc<Grant>>,
 }

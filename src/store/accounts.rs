@@ -8,7 +8,7 @@ use super::schema::{
     META_NEXT_ACCOUNT, PRIVATE_XML, PURGE, ROSTER, ROSTER_LOG, ROSTER_VERSIONS, SUSPENDED,
     SUSPENDED_QUEUE, UNSEEN_FROM, VCARDS,
 };
-use super::{StoreError, Tx, Writing, clients, texts_of};
+use super::{StoreError, Tx, Writing, clients, grants, texts_of};
 
 /// Number of an account; never reused, also not after deletion. First part of every key of its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -100,6 +100,7 @@ impl Tx {
         txn.open_table(ACCOUNTS)?.remove(name)?;
         txn.open_table(CREDENTIALS)?.remove(id.0)?;
         clients::remove_all(txn, id)?;
+        grants::remove_all(txn, id)?;
         txn.open_table(VCARDS)?.remove(id.0)?;
         txn.open_table(LAST_ACTIVITY)?.remove(id.0)?;
         txn.open_table(ARCHIVE_PREFERENCES)?.remove(id.0)?;
@@ -130,7 +131,7 @@ impl Tx {
     /// All accounts in order of name.
     pub fn accounts(&self) -> Result<Vec<(String, Account)>, StoreError> {
         let table = self.view(ACCOUNTS)?;
-        let rows = table.range::<&str>(..)?;
+        let rows = table.range(..)?;
         rows.map(|row| {
             let (name, row) = row?;
             Ok((name.value().to_string(), decode_account(row.value())?))
@@ -190,26 +191,6 @@ fn decode_credentials(bytes: &[u8]) -> Result<Credentials, StoreError> {
                 },
             );
         }
-    }
-    Ok(credentials)
-}
-
-/// The row of schema 1: one salt and iteration count for all three hashes.
-pub(super) fn decode_credentials_1(bytes: &[u8]) -> Result<Credentials, StoreError> {
-    let mut row = Decoder::new(bytes);
-    let salt = row.array()?;
-    let iterations = row.number_u32()?;
-    let mut credentials = Credentials::default();
-    for hash in ScramHash::ALL {
-        let keys = decode_keys(&mut row)?;
-        credentials.replace(
-            hash,
-            HashedPassword {
-                salt,
-                iterations,
-                keys,
-            },
-        );
     }
     Ok(credentials)
 }

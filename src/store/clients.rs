@@ -1,6 +1,6 @@
 //! Clients of an account as XEP-0494 lists them, and their tokens of XEP-0484. Of a token only what it is derived from
 //! is kept: without the server's key file nobody can make it from these rows.
-use redb::WriteTransaction;
+use super::table::WriteTransaction;
 
 use crate::xmpp::Timestamp;
 
@@ -15,18 +15,12 @@ pub const CLIENTS_MAX: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientKey(pub Box<str>);
 
-/// How a client has proved who it is (XEP-0494 §3.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ProofsSeen {
-    pub password: bool,
-    pub grant: bool,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
     pub first_seen: Timestamp,
     pub last_seen: Timestamp,
-    pub proofs: ProofsSeen,
+    /// It has logged in with the password there is now.
+    pub knows_password: bool,
     /// As it calls itself; empty where it does not.
     pub software: String,
     pub uri: String,
@@ -157,7 +151,8 @@ impl Tx {
     /// Ends the tokens of one client.
     pub fn revoke_fast(&mut self, account: AccountId, key: &ClientKey) -> Result<(), StoreError> {
         let Writing { txn, .. } = self.writing()?;
-        let end = format!("{}\u{0}", key.0);
+        // No text lies between the two: neither octet can stand in one.
+        let end = format!("{}\u{1}", key.0);
         txn.open_table(FAST_TOKENS)?.retain_in(
             (account.0, &*key.0, "")..(account.0, end.as_str(), ""),
             |_, _| false,
@@ -165,8 +160,13 @@ impl Tx {
         Ok(())
     }
 
-    /// Ends the tokens of all clients of an account: its password was changed, or it was disabled.
-    pub fn revoke_all_fast(&mut self, account: AccountId) -> Result<(), StoreError> {
+    /// Ends what all clients of an account hold: its password was changed, or it was disabled.
+    pub fn revoke_all_clients(&mut self, account: AccountId) -> Result<(), StoreError> {
+        for (key, mut client) in self.clients(account)? {
+            client.knows_password = false;
+            self.set_client(account, &key, &client)?;
+        }
+        self.set_oauth_grant(account, None)?;
         let Writing { txn, .. } = self.writing()?;
         remove_tokens(txn, account)
     }
@@ -190,8 +190,7 @@ fn encode_client(client: &Client) -> Vec<u8> {
     Encoder::default()
         .time(client.first_seen)
         .time(client.last_seen)
-        .flag(client.proofs.password)
-        .flag(client.proofs.grant)
+        .flag(client.knows_password)
         .text(&client.software)
         .text(&client.uri)
         .text(&client.device)
@@ -203,10 +202,7 @@ fn decode_client(bytes: &[u8]) -> Result<Client, StoreError> {
     Ok(Client {
         first_seen: row.time()?,
         last_seen: row.time()?,
-        proofs: ProofsSeen {
-            password: row.flag()?,
-            grant: row.flag()?,
-        },
+        knows_password: row.flag()?,
         software: row.text()?.to_string(),
         uri: row.text()?.to_string(),
         device: row.text()?.to_string(),
@@ -259,7 +255,7 @@ mod tests {
         Client {
             first_seen: Timestamp(seen),
             last_seen: Timestamp(seen),
-            proofs: ProofsSeen::default(),
+            knows_password: true,
             software: "Gajim".into(),
             uri: String::new(),
             device: "desk".into(),
@@ -302,7 +298,9 @@ mod tests {
         assert!(!tx.remove_client(account, &key(1)).unwrap());
         let left = tx.all_fast_tokens(account, &key(10)).unwrap();
         assert_eq!(left.len(), 1);
-        tx.revoke_all_fast(account).unwrap();
+        tx.revoke_all_clients(account).unwrap();
         assert!(tx.all_fast_tokens(account, &key(10)).unwrap().is_empty());
+        let client = tx.client(account, &key(10)).unwrap();
+        assert!(!client.unwrap().knows_password);
     }
 }

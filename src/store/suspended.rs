@@ -2,8 +2,6 @@
 //! stanzas that sessions have not acknowledged and memory does not hold. A stanza of the archive is kept as its id.
 use std::ops::Range;
 
-use redb::ReadableTable;
-
 use crate::xmpp::Timestamp;
 
 use super::codec::{Decoder, Encoder};
@@ -111,7 +109,7 @@ impl Tx {
         &self,
         visit: &mut dyn FnMut(SuspendedId, Suspended) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        for row in self.view(SUSPENDED)?.range::<(u32, u64)>(..)? {
+        for row in self.view(SUSPENDED)?.range(..)? {
             let (key, row) = row?;
             let (account, number) = key.value();
             let id = SuspendedId {
@@ -213,7 +211,7 @@ impl Tx {
     ) -> Result<(), StoreError> {
         let Writing { txn, .. } = self.writing()?;
         let mut table = txn.open_table(ENDED)?;
-        table.retain(|_, _| false)?;
+        table.retain_in(.., |_, _| false)?;
         for (account, name, received) in ended {
             table.insert((account.0, name), received)?;
         }
@@ -222,7 +220,7 @@ impl Tx {
 
     pub fn ended(&self) -> Result<Vec<(AccountId, String, u32)>, StoreError> {
         let table = self.view(ENDED)?;
-        let rows = table.range::<(u32, &str)>(..)?;
+        let rows = table.range(..)?;
         rows.map(|row| {
             let (key, received) = row?;
             let (account, name) = key.value();

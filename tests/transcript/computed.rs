@@ -38,6 +38,11 @@ fn compute(inside: &str) -> Option<String> {
             let tag = hmac::sign(&key, b"Initiator");
             [user.as_bytes(), b"\0", tag.as_ref()].concat()
         }
+        ["bearer", token] => format!("n,,\u{1}auth=Bearer {token}\u{1}\u{1}").into_bytes(),
+        ["bearer", token, user] => {
+            let jid = format!("{user}@localhost");
+            format!("n,a={jid},\u{1}host=localhost\u{1}auth=Bearer {token}\u{1}\u{1}").into_bytes()
+        }
         ["salted", password, salt, iterations] => {
             let salt = STANDARD.decode(salt).expect("a salt in base64");
             let iterations = iterations.parse().expect("a number of iterations");
@@ -47,11 +52,7 @@ fn compute(inside: &str) -> Option<String> {
             pbkdf2::derive(hash, iterations, &salt, password.as_bytes(), &mut salted);
             salted
         }
-        ["base64", ..] => inside
-            .strip_prefix("base64 ")
-            .unwrap_or_default()
-            .replace("\\1", "\u{1}")
-            .into_bytes(),
+        ["base64", ..] => inside.strip_prefix("base64 ").unwrap_or_default().into(),
         _ => return None,
     };
     Some(STANDARD.encode(bytes))

@@ -6,6 +6,7 @@ pub mod client;
 pub mod computed;
 pub mod core;
 pub mod matcher;
+#[cfg(test)]
 pub mod phone;
 pub mod prng;
 pub mod quick;

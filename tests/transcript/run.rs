@@ -17,6 +17,10 @@ pub trait Stage {
     fn send(&mut self, name: &str, bytes: &[u8]);
     /// The client's end, after waiting for at least one more event if it has none (and one can come).
     fn receive(&mut self, name: &str) -> Option<Received>;
+    /// The same where something has to come, however long it takes.
+    fn receive_expected(&mut self, name: &str) -> Option<Received> {
+        self.receive(name)
+    }
     /// Expects a new stream header (after `<success/>`).
     fn restart_stream(&mut self, name: &str);
     /// Everything the server sent up to now has been received.
@@ -106,6 +110,25 @@ impl Stage for Core {
                 disabled: false,
             },
             ["user", "list"] => Command::UserList,
+            ["user", "clients", n] => Command::UserClients {
+                name: name(n),
+                revoke: None,
+            },
+            ["user", "clients", n, "--revoke", id] => Command::UserClients {
+                name: name(n),
+                revoke: Some(name(id)),
+            },
+            ["token", "add", user, "--name", n, rest @ ..] => Command::TokenAdd {
+                user: name(user),
+                name: name(n),
+                seconds: rest.contains(&"--expires").then_some(3600),
+                restricted: rest.contains(&"--restricted"),
+            },
+            ["token", "list", user] => Command::TokenList { user: name(user) },
+            ["token", "revoke", user, id] => Command::TokenRevoke {
+                user: name(user),
+                id: name(id),
+            },
             ["status"] => Command::Status,
             other => panic!("no such command: {other:?}"),
         };
@@ -155,6 +178,7 @@ fn apply(settings: &mut Settings, key: &str, value: &str) {
         "archive_days_max" => settings.archive_days_max = Some(number as u32),
         "archive_bytes_max" => settings.archive_bytes_max = Some(number as u64),
         "scram_iterations" => settings.scram_iterations = number as u32,
+        "x_oauth" => settings.x_oauth = number > 0,
         "fast_days_max" => settings.fast_days_max = number as u32,
         _ => panic!("no setting {key}"),
     }
@@ -218,10 +242,7 @@ fn play(
         Line::Stream(name) => stage.connect(name, true),
         Line::Plain(name) => stage.connect(name, false),
         Line::Send(name, what) => {
-            let mut text = what.clone();
-            for (key, value) in bindings.iter() {
-                text = text.replace(&format!("${key}"), value);
-            }
+            let text = bound(what, bindings);
             stage.send(name, computed::fill(&text).as_bytes());
         }
         Line::Expect(name, expected) => expect(at, name, expected, stage, bindings),
@@ -232,10 +253,44 @@ fn play(
         Line::Stop => stage.stop(),
         Line::Disk(low) => stage.disk(*low),
         Line::Operator(words) => {
-            let (code, text) = stage.operator(words);
+            let words: Vec<String> = words.iter().map(|word| bound(word, bindings)).collect();
+            let (code, text) = stage.operator(&words);
             assert_eq!(code, 0, "{at}: {text}");
+            bindings.insert(ANSWER.into(), text);
+        }
+        Line::Answer(pattern) => read_answer(at, pattern, bindings),
+    }
+}
+
+/// The operator's last answer, among the bindings.
+const ANSWER: &str = " answer";
+
+fn bound(text: &str, bindings: &Bindings) -> String {
+    let mut text = text.to_string();
+    for (key, value) in bindings.iter() {
+        text = text.replace(&format!("${key}"), value);
+    }
+    text
+}
+
+fn read_answer(at: &str, pattern: &str, bindings: &mut Bindings) {
+    let answer = bindings.get(ANSWER).cloned().unwrap_or_default();
+    let mut words = answer.split_whitespace();
+    for expected in pattern.split(' ') {
+        if expected == "…" {
+            return;
+        }
+        let word = words
+            .next()
+            .unwrap_or_else(|| panic!("{at}: no {expected} in {answer}"));
+        match expected.strip_prefix('$') {
+            Some(name) if !bindings.contains_key(name) => {
+                bindings.insert(name.into(), word.into());
+            }
+            _ => assert_eq!(bound(expected, bindings), word, "{at}: {answer}"),
         }
     }
+    assert_eq!(words.next(), None, "{at}: {answer}");
 }
 
 fn ensure_account(name: &str, stage: &mut dyn Stage, accounts: &mut Vec<String>) {
@@ -348,7 +403,7 @@ fn expect(
     bindings: &mut Bindings,
 ) {
     match expected {
-        Expected::Xml(pattern) => match stage.receive(name) {
+        Expected::Xml(pattern) => match stage.receive_expected(name) {
             Some(Received::Element(got)) => {
                 if let Err(difference) = matches(pattern, got.root(), bindings) {
                     panic!(

@@ -37,6 +37,8 @@ pub enum Line {
     Disk(bool),
     /// `operator user del romeo`
     Operator(Vec<String>),
+    /// `answer token $token …`: what the operator read, word by word.
+    Answer(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +98,7 @@ fn parse_line(number: usize, line: &str) -> Line {
         "stop" => Line::Stop,
         "wait" => Line::Wait(duration_ms(rest)),
         "disk" => Line::Disk(rest == "low"),
+        "answer" => Line::Answer(rest.into()),
         "operator" => Line::Operator(rest.split(' ').map(str::to_string).collect()),
         "set" => {
             let (key, value) = rest

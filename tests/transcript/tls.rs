@@ -413,6 +413,19 @@ impl Stage for Real {
         received
     }
 
+    fn receive_expected(&mut self, name: &str) -> Option<Received> {
+        loop {
+            if let Some(received) = self.receive(name) {
+                return Some(received);
+            }
+            let connected = self.connected(name);
+            if connected.client.closed {
+                return connected.client.received.pop_front();
+            }
+            connected.read();
+        }
+    }
+
     fn restart_stream(&mut self, name: &str) {
         self.connected(name).client.restart();
     }

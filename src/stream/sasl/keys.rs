@@ -222,7 +222,7 @@ impl ScramHash {
 }
 
 /// Compares in a time that tells nothing about where the two differ.
-pub(super) fn equal(a: &[u8], b: &[u8]) -> bool {
+pub fn equal(a: &[u8], b: &[u8]) -> bool {
     let key = hmac::Key::new(hmac::HMAC_SHA256, b"comparison");
     let tag = hmac::sign(&key, a);
     hmac::verify(&key, b, tag.as_ref()).is_ok()

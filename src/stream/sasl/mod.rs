@@ -20,7 +20,7 @@ pub(super) use failure::Profile;
 pub use failure::SaslFailure;
 pub use fast::{FastCandidate, FastStanding, Slot};
 pub use keys::{
-    Credentials, HashedPassword, Hashes, PasswordError, ScramHash, ScramKeys, derive,
+    Credentials, HashedPassword, Hashes, PasswordError, ScramHash, ScramKeys, derive, equal,
     keys_of_salted, new_credentials, prepare_password,
 };
 pub use request::{

@@ -1,0 +1,211 @@
+//! Who may use an account: what its owner changes in band (XEP-0077), and the operator's commands about clients and
+//! tokens.
+use crate::feature::{self, Access, Reply, Revoked};
+use crate::state::{Moment, NewAppToken, Outbox, PasswordChange};
+use crate::store::{APP_TOKENS_MAX, AccountId, AppToken, StoreError, Tx};
+use crate::stream::Credentials;
+use crate::xmpp::{StreamCondition, StreamError, Timestamp};
+
+use super::fast::time;
+use super::operator::{Answer, Job, unknown};
+use super::{Server, iq};
+
+/// Bytes of the name of a token.
+const NAME_BYTES_MAX: usize = 128;
+
+impl Server {
+    /// What handlers of this step left to be done.
+    pub(super) fn change_accounts(
+        &mut self,
+        now: Moment,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        for change in std::mem::take(&mut self.state.password_changes) {
+            let password = change.password.clone();
+            self.hash_prepared(&password, Job::OwnPassword(change), out);
+        }
+        for account in std::mem::take(&mut self.state.removals) {
+            if let Ok(done) = self.delete_user(now, account.as_str(), tx, out)? {
+                log::info!("account.removed_by_owner answer=\"{done}\"");
+            }
+        }
+        Ok(())
+    }
+
+    /// XEP-0077 §3.3: stored, what others hold ends, then the answer.
+    pub(super) fn own_password_hashed(
+        &mut self,
+        now: Moment,
+        change: &PasswordChange,
+        credentials: &Credentials,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        let name = change.account.local().unwrap_or_default();
+        let Some(account) = tx.account(name)? else {
+            return Ok(());
+        };
+        tx.set_credentials(account.id, credentials)?;
+        tx.revoke_all_clients(account.id)?;
+        log::info!("account.password_changed account={}", change.account);
+        let error =
+            StreamError::new(StreamCondition::Reset).text("The password was changed elsewhere.");
+        let others = self.state.sessions.ids_where(&change.account, |session| {
+            session.id != change.session && session.client.grant.is_none()
+        });
+        for other in others {
+            self.state.end_session(other, &error);
+        }
+        let mut cx = self.cx(now, tx, out);
+        cx.send(change.session, |w| {
+            iq::write_result(w, &change.envelope, &Reply::Empty);
+        });
+        Ok(())
+    }
+
+    /// What has access, or that one of them has it no more.
+    pub(super) fn user_clients(
+        &mut self,
+        now: Moment,
+        user: &str,
+        revoke: Option<&str>,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<Answer, StoreError> {
+        let (name, account) = match self.known_user(user, tx)? {
+            Ok(known) => known,
+            Err(error) => return Ok(Err(error)),
+        };
+        let jid = self.user_jid(&name);
+        let mut cx = self.cx(now, tx, out);
+        let Some(id) = revoke else {
+            let all = feature::all_access(&cx, &jid, account)?;
+            return Ok(Ok(table(&all)));
+        };
+        Ok(
+            match feature::take_access_away(&mut cx, &jid, account, id)? {
+                Revoked::Done => Ok(format!("{id} has no access to {jid} any more")),
+                Revoked::KnowsPassword => Err(format!(
+                    "sessions and tokens of {id} have ended, but it has logged in with the password of {jid}\n  \
+                 `stonechat user passwd {name}` changes that"
+                )),
+                Revoked::Unknown => Err(format!(
+                    "{jid} has nothing called {id}\n  `stonechat user clients {name}` shows all"
+                )),
+            },
+        )
+    }
+
+    pub(super) fn add_token(
+        &mut self,
+        now: Moment,
+        user: &str,
+        (name, seconds, restricted): (&str, Option<u64>, bool),
+        tx: &mut Tx,
+    ) -> Result<Answer, StoreError> {
+        let (user, account) = match self.known_user(user, tx)? {
+            Ok(known) => known,
+            Err(error) => return Ok(Err(error)),
+        };
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return Ok(Err(format!(
+                "a token needs a name of at most {NAME_BYTES_MAX} bytes: --name \"door bell\""
+            )));
+        }
+        if tx.app_tokens(account)?.len() >= APP_TOKENS_MAX {
+            return Ok(Err(format!(
+                "{user} has {APP_TOKENS_MAX} tokens already\n  `stonechat token revoke {user} ID` makes room"
+            )));
+        }
+        let created = time(now, tx)?;
+        let life_ms =
+            seconds.map(|seconds| i64::try_from(seconds).unwrap_or(i64::MAX / 1000) * 1000);
+        let new = NewAppToken::new(account, self.entropy.as_mut());
+        let token = AppToken {
+            name: name.to_string(),
+            account: user,
+            hash: new.hash,
+            created,
+            expires: life_ms.map(|life| Timestamp(created.0.saturating_add(life))),
+            last_used: None,
+            restricted,
+        };
+        tx.set_app_token(account, &new.id, &token)?;
+        Ok(Ok(format!(
+            "token {}\nid    {}\nIt is shown this once.",
+            new.text, new.id
+        )))
+    }
+
+    pub(super) fn list_tokens(&self, user: &str, tx: &Tx) -> Result<Answer, StoreError> {
+        let (_, account) = match self.known_user(user, tx)? {
+            Ok(known) => known,
+            Err(error) => return Ok(Err(error)),
+        };
+        let rows = tx.app_tokens(account)?.into_iter().map(|(id, token)| {
+            let expires = token
+                .expires
+                .map_or("never".to_string(), |expires| expires.to_string());
+            let used = token
+                .last_used
+                .map_or("never".to_string(), |used| used.to_string());
+            let kind = if token.restricted {
+                "restricted"
+            } else {
+                "full"
+            };
+            format!(
+                "{id}\t{}\t{kind}\tmade {}\tused {used}\texpires {expires}",
+                token.name, token.created
+            )
+        });
+        Ok(Ok(rows.collect::<Vec<_>>().join("\n")))
+    }
+
+    fn known_user(
+        &self,
+        user: &str,
+        tx: &Tx,
+    ) -> Result<Result<(String, AccountId), String>, StoreError> {
+        let name = match self.user_name(user) {
+            Ok(name) => name,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(match tx.account(&name)? {
+            Some(account) => Ok((name, account.id)),
+            None => Err(unknown(&name)),
+        })
+    }
+}
+
+fn table(all: &[Access]) -> String {
+    let rows = all.iter().map(|access| {
+        let proofs: Vec<&str> = [
+            (access.password, "password"),
+            (access.grant, "token"),
+            (access.fast, "fast"),
+        ]
+        .iter()
+        .filter_map(|(proved, name)| proved.then_some(*name))
+        .collect();
+        let seen = match (access.connected, access.last_seen) {
+            (true, _) => "connected".to_string(),
+            (false, Some(seen)) => format!("seen {seen}"),
+            (false, None) => "never seen".to_string(),
+        };
+        format!(
+            "{}\t{}\t{seen}\tsince {}\t{}\t{}",
+            access.id,
+            proofs.join("+"),
+            access.first_seen,
+            if access.restricted {
+                "restricted"
+            } else {
+                "full"
+            },
+            [&*access.software, &*access.device].join(" ").trim()
+        )
+    });
+    rows.collect::<Vec<_>>().join("\n")
+}
