@@ -19,7 +19,10 @@ mod uncopied;
 pub use archive_ids::ArchiveIds;
 pub use block_list::BlockList;
 pub use capabilities::{CLIENT_FEATURES_MAX, Capabilities, CapsId};
-pub use client_state::{Held, HeldStanza, Kind, Replaces, Urgency};
+pub use client_state::{
+    HELD_BYTES_MAX as CLIENT_STATE_BYTES_MAX, HELD_STANZAS_MAX as CLIENT_STATE_STANZAS_MAX, Held,
+    HeldStanza, Kind, Replaces, Urgency,
+};
 pub use cx::{ASK, Cx, Fault, name_of};
 pub use grants::{NewAppToken, OauthKind, OauthToken, is_app_token, parse_app_token};
 pub use management::{
@@ -29,7 +32,7 @@ pub use management::{
 pub use moment::Moment;
 pub use outbox::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
 pub use sessions::{
-    AvailablePresence, FastUsed, Online, PresenceDetails, Session, SessionClient, SessionId,
+    AvailablePresence, Ended, FastUsed, Online, PresenceDetails, Session, SessionClient, SessionId,
     Sessions, Stored,
 };
 pub use settings::Settings;

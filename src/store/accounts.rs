@@ -4,9 +4,9 @@ use crate::xmpp::Timestamp;
 
 use super::codec::{Decoder, Encoder};
 use super::schema::{
-    ACCOUNTS, ARCHIVE_PREFERENCES, BLOCKED, CREDENTIALS, LAST_ACTIVITY, META, META_NEXT_ACCOUNT,
-    PRIVATE_XML, PURGE, ROSTER, ROSTER_LOG, ROSTER_VERSIONS, SUSPENDED, SUSPENDED_QUEUE,
-    UNSEEN_FROM, VCARDS,
+    ACCOUNTS, ARCHIVE_PREFERENCES, BLOCKED, CREDENTIALS, ENDED, LAST_ACTIVITY, META,
+    META_NEXT_ACCOUNT, PRIVATE_XML, PURGE, ROSTER, ROSTER_LOG, ROSTER_VERSIONS, SUSPENDED,
+    SUSPENDED_QUEUE, UNSEEN_FROM, VCARDS,
 };
 use super::{StoreError, Tx, Writing, clients, grants, texts_of};
 
@@ -113,6 +113,8 @@ impl Tx {
             .retain_in(texts_of(id), |_, _| false)?;
         txn.open_table(ROSTER_LOG)?
             .retain_in((id.0, 0)..(end, 0), |_, _| false)?;
+        txn.open_table(ENDED)?
+            .retain_in(texts_of(id), |_, _| false)?;
         txn.open_table(SUSPENDED)?
             .retain_in((id.0, 0)..(end, 0), |_, _| false)?;
         txn.open_table(SUSPENDED_QUEUE)?

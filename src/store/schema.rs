@@ -43,6 +43,8 @@ pub(super) const SUSPENDED: TableDefinition<(u32, u64), &[u8]> = TableDefinition
 /// (Account, number of the session, position) -> a stanza that the session has not acknowledged.
 pub(super) const SUSPENDED_QUEUE: TableDefinition<(u32, u64, u64), &[u8]> =
     TableDefinition::new("suspended_queue");
+/// (Account, name of an ended session) -> how many of its client's stanzas were handled.
+pub(super) const ENDED: TableDefinition<AccountText, u32> = TableDefinition::new("ended");
 /// Deleted accounts whose archives are still to be removed.
 pub(super) const PURGE: TableDefinition<u32, ()> = TableDefinition::new("purge");
 
@@ -147,6 +149,7 @@ fn create_tables(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(OAUTH_GRANTS)?;
     txn.open_table(SUSPENDED)?;
     txn.open_table(SUSPENDED_QUEUE)?;
+    txn.open_table(ENDED)?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::xmpp::Timestamp;
 
 use super::codec::{Decoder, Encoder};
-use super::schema::{META, META_NEXT_SUSPENDED, META_STOPPED, SUSPENDED, SUSPENDED_QUEUE};
+use super::schema::{ENDED, META, META_NEXT_SUSPENDED, META_STOPPED, SUSPENDED, SUSPENDED_QUEUE};
 use super::{AccountId, ArchiveId, StoreError, Tx, Writing};
 
 /// A session in the store; its number is never reused.
@@ -202,6 +202,31 @@ impl Tx {
             false
         })?;
         Ok(bytes)
+    }
+
+    /// Keeps what is known of sessions that ended, and nothing else of the kind: account, name, how much was handled.
+    pub fn set_ended<'s>(
+        &mut self,
+        ended: impl Iterator<Item = (AccountId, &'s str, u32)>,
+    ) -> Result<(), StoreError> {
+        let Writing { txn, .. } = self.writing()?;
+        let mut table = txn.open_table(ENDED)?;
+        table.retain_in(.., |_, _| false)?;
+        for (account, name, received) in ended {
+            table.insert((account.0, name), received)?;
+        }
+        Ok(())
+    }
+
+    pub fn ended(&self) -> Result<Vec<(AccountId, String, u32)>, StoreError> {
+        let table = self.view(ENDED)?;
+        let rows = table.range(..)?;
+        rows.map(|row| {
+            let (key, received) = row?;
+            let (account, name) = key.value();
+            Ok((AccountId(account), name.to_string(), received.value()))
+        })
+        .collect()
     }
 
     /// Whether the last run ended in order.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use stonechat::server::{Command, Input, Moment, Server};
 use stonechat::state::{ConnectionId, HashJob, Hashed, Outbox, Output, Settings};
-use stonechat::store::Store;
+use stonechat::store::{Store, Tx};
 use stonechat::stream::{TlsFacts, sasl};
 use stonechat::xmpp::Timestamp;
 
@@ -110,6 +110,18 @@ impl Core {
     /// The process stops in order and starts again; its last words arrive.
     pub fn stop(&mut self) {
         self.step(Input::Shutdown);
+        self.restart();
+    }
+
+    /// The same, with something done to the store meanwhile.
+    pub fn stop_and(&mut self, work: impl FnOnce(&mut Tx)) {
+        self.step(Input::Shutdown);
+        self.server = None;
+        let mut tx = self.store.as_ref().expect("open").begin();
+        work(&mut tx);
+        if let Some(commit) = tx.finish() {
+            commit.run().expect("commit");
+        }
         self.restart();
     }
 

@@ -9,6 +9,7 @@ pub mod matcher;
 #[cfg(test)]
 pub mod phone;
 pub mod prng;
+pub mod quick;
 pub mod run;
 pub mod script;
 #[cfg(test)]

@@ -251,6 +251,7 @@ fn play(
                 swallow(name, stage);
             }
         }
+        Line::Login(name, account) => authenticate(at, name, account, stage, accounts),
         Line::Stream(name) => stage.connect(name, true),
         Line::Plain(name) => stage.connect(name, false),
         Line::Early(name) => stage.connect_early(name),
@@ -333,6 +334,23 @@ fn log_in(at: &str, name: &str, stage: &mut dyn Stage, accounts: &mut Vec<String
     let (account, resource) = name
         .split_once('/')
         .unwrap_or_else(|| panic!("{at}: account/resource"));
+    authenticate(at, name, account, stage, accounts);
+    let bind = format!(
+        "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource>\
+         </bind></iq>"
+    );
+    stage.send(name, bind.as_bytes());
+    take(at, name, "iq", stage);
+}
+
+/// Header, PLAIN, header.
+fn authenticate(
+    at: &str,
+    name: &str,
+    account: &str,
+    stage: &mut dyn Stage,
+    accounts: &mut Vec<String>,
+) {
     ensure_account(account, stage, accounts);
     stage.connect(name, true);
     let header = "<?xml version='1.0'?><stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
@@ -349,12 +367,6 @@ fn log_in(at: &str, name: &str, stage: &mut dyn Stage, accounts: &mut Vec<String
     stage.send(name, header.as_bytes());
     take(at, name, "stream", stage);
     take(at, name, "features", stage);
-    let bind = format!(
-        "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource>\
-         </bind></iq>"
-    );
-    stage.send(name, bind.as_bytes());
-    take(at, name, "iq", stage);
 }
 
 fn take(at: &str, name: &str, element: &str, stage: &mut dyn Stage) {
