@@ -11,7 +11,6 @@ use crate::store::{ArchiveId, ClientKey, StoreError, Suspended, SuspendedId, Tx}
 use crate::stream::Grant;
 use crate::xmpp::{FullJid, Jid, StreamCondition, StreamError};
 
-use super::timers::Timer;
 use super::{Server, management, session};
 
 /// After a start a session may stay away for at least so long (if it might at all), whatever the clock says: it may have
@@ -172,7 +171,8 @@ impl Server {
         let away_ms = away_ms(&row, start);
         if let Some(known) = self.state.sessions.get_mut(session) {
             known.expires_ms = start.monotonic_ms + away_ms;
-            self.timers.set(known.expires_ms, Timer::Expire(session));
+            let expires_ms = known.expires_ms;
+            self.set_away_timer(session, Some(expires_ms));
         }
         Ok(())
     }
