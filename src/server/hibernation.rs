@@ -11,7 +11,7 @@ use crate::store::{ArchiveId, ClientKey, StoreError, Suspended, SuspendedId, Tx}
 use crate::stream::Grant;
 use crate::xmpp::{FullJid, Jid, StreamCondition, StreamError};
 
-use super::{Server, management, session};
+use super::{Server, fast, management, session};
 
 /// After a start a session may stay away for at least so long (if it might at all), whatever the clock says: it may have
 /// been set meanwhile, and clients need time to notice.
@@ -110,6 +110,7 @@ impl Server {
             session::end(&mut cx, session)?;
         }
         for (session, remaining_ms) in &resumable {
+            fast::settle_session(&mut cx, *session)?;
             cx.put_to_sleep(*session, *remaining_ms)?;
         }
         log::info!("sessions.suspended count={}", resumable.len());
@@ -243,6 +244,7 @@ fn restored(
     let archive_preferences = Rc::new(tx.archive_preferences(id.account)?);
     let client = SessionClient {
         by_resource: false,
+        fast: None,
         key: row.client.as_deref().map(|key| ClientKey(key.into())),
         grant: row.grant.as_ref().map(|(id, restricted)| {
             Rc::new(Grant {

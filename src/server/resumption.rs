@@ -107,9 +107,10 @@ impl Server {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.session = Some(session);
             // Whoever resumed it may do what this login may, not what the one before it might.
-            let grant = connection.client.grant.take();
+            let login = std::mem::take(&mut connection.client);
             if let Some(known) = self.state.sessions.get_mut(session) {
-                known.client.grant = grant;
+                known.client.grant = login.grant;
+                known.client.fast = login.fast.or(known.client.fast);
             }
         }
         Ok(ResumeOutcome::Resumed { session, received })

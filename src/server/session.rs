@@ -14,7 +14,7 @@ use crate::xmpp::{
 };
 
 use super::client::note_client;
-use super::{Server, giving_up, iq, message, presence, unseen};
+use super::{Server, fast, giving_up, iq, message, presence, unseen};
 
 impl Server {
     /// RFC 6120 §7: the resource asked for, or one of ours.
@@ -296,6 +296,7 @@ pub fn end(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
     let jid = session.jid.clone();
     giving_up::give_up(cx, id)?;
     presence::end_of_session(cx, id)?;
+    fast::settle_session(cx, id)?;
     note_client(cx, id, &UserAgent::default(), false)?;
     feature::capabilities_session_ended(cx.state, id);
     cx.state.sessions.remove(id);

@@ -32,8 +32,8 @@ pub use management::{
 pub use moment::Moment;
 pub use outbox::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
 pub use sessions::{
-    AvailablePresence, Ended, Online, PresenceDetails, Session, SessionClient, SessionId, Sessions,
-    Stored,
+    AvailablePresence, Ended, FastUsed, Online, PresenceDetails, Session, SessionClient, SessionId,
+    Sessions, Stored,
 };
 pub use settings::Settings;
 pub use throttle::Throttle;

@@ -59,6 +59,16 @@ pub struct SessionClient {
     pub by_resource: bool,
     /// It logged in by this token of `stonechat token add` or of X-OAUTH.
     pub grant: Option<Rc<Grant>>,
+    /// The token of XEP-0484 it last came back with.
+    pub fast: Option<FastUsed>,
+}
+
+/// How far a token is used up; the store knows only a bound (`FastToken::reserved`) until the session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FastUsed {
+    pub mechanism: &'static str,
+    pub tag: u32,
+    pub count: u32,
 }
 
 impl SessionClient {

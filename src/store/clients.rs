@@ -33,8 +33,9 @@ pub struct FastToken {
     pub salt: [u8; 16],
     pub issued: Timestamp,
     pub expires: Timestamp,
-    /// The largest count it was used with (XEP-0484 §3.4).
+    /// It was used with this count (XEP-0484 §3.4), and may have been with others up to `reserved`.
     pub count: u32,
+    pub reserved: u32,
 }
 
 /// The two slots of one client and mechanism (XEP-0484 §5.1).
@@ -217,7 +218,8 @@ fn encode_tokens(tokens: &FastTokens) -> Vec<u8> {
             .raw(&token.salt)
             .time(token.issued)
             .time(token.expires)
-            .number(token.count.into()),
+            .number(token.count.into())
+            .number(token.reserved.into()),
     };
     [&tokens.current, &tokens.new]
         .into_iter()
@@ -236,6 +238,7 @@ fn decode_tokens(bytes: &[u8]) -> Result<FastTokens, StoreError> {
             issued: row.time()?,
             expires: row.time()?,
             count: row.number_u32()?,
+            reserved: row.number_u32()?,
         }))
     };
     Ok(FastTokens {
@@ -268,6 +271,7 @@ mod tests {
             issued: Timestamp(1),
             expires: Timestamp(2),
             count: 3,
+            reserved: 9,
         }
     }
 

@@ -13,6 +13,9 @@ pub enum Line {
     Bound(Vec<String>),
     /// `stream a`: a fresh connection with TLS, nothing sent yet.
     Stream(String),
+    /// `early a`: the same, and what follows comes as TLS early data until `handshake a`.
+    Early(String),
+    Handshake(String),
     /// `login a romeo`: a fresh connection, logged in, nothing bound yet.
     Login(String, String),
     /// `plain a`: a fresh connection without TLS.
@@ -85,6 +88,8 @@ fn parse_line(number: usize, line: &str) -> Line {
         "client" => Line::Client(names()),
         "bound" => Line::Bound(names()),
         "stream" => Line::Stream(rest.into()),
+        "early" => Line::Early(rest.into()),
+        "handshake" => Line::Handshake(rest.into()),
         "plain" => Line::Plain(rest.into()),
         "login" => {
             let (who, account) = rest
