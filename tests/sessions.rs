@@ -1,6 +1,8 @@
 //! Sessions that outlive their connections (XEP-0198): limits that peers can reach, counters that wrap, what is written
 //! and when.
-use stonechat::state::{CONNECTED_BYTES_MAX, DETACHED_BYTES_MAX, STORED_BYTES_MAX, Session};
+use stonechat::state::{
+    CONNECTED_BYTES_MAX, DETACHED_BYTES_MAX, STORED_BYTES_MAX, Session, UNACKNOWLEDGED_MAX,
+};
 use stonechat::xml::Element;
 
 use crate::transcript::core::Core;
@@ -74,6 +76,23 @@ fn a_peer_that_never_acknowledges_is_bounded_in_memory_and_on_disk() {
     core.bind("romeo/x");
     core.say("romeo/x", "<presence/>");
     assert_eq!(ids(&core.all("romeo/x")), [0]);
+}
+
+#[test]
+fn a_session_may_miss_so_many_stanzas() {
+    let mut core = Core::with_accounts(&["romeo", "juliet"]);
+    core.bind("romeo/r");
+    core.enable("romeo/r", 86_400);
+    core.cut("romeo/r");
+    core.bind("juliet/r");
+    let some = "<presence to='romeo@localhost/r'/>".repeat(500);
+    let mut sent = 0;
+    while session(&core, "romeo@localhost/r").is_some() {
+        sent += 500;
+        core.say("juliet/r", &some);
+        assert!(sent <= UNACKNOWLEDGED_MAX + 500, "it is never enough");
+    }
+    assert!(sent > UNACKNOWLEDGED_MAX);
 }
 
 #[test]
