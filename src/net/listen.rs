@@ -1,6 +1,6 @@
 //! Listening sockets, and letting connections in.
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use smol::{Async, Timer};
 
 use super::census::Refusal;
 use super::inbox::Arrival;
+use super::poll;
 use super::shell::Shell;
 use crate::config::StartError;
 
@@ -97,40 +98,51 @@ fn bind(address: SocketAddr, with_ipv4: bool) -> io::Result<TcpListener> {
 pub async fn accept(listener: Listener, shell: Rc<Shell>) {
     let mut logged_ms = None;
     loop {
-        let (socket, peer) = match listener.socket.accept().await {
-            Ok(accepted) => accepted,
+        let readable = listener.socket.readable().await;
+        match readable.and_then(|()| listener.socket.get_ref().accept()) {
+            Ok((socket, peer)) => admit(&shell, &listener, socket, peer, &mut logged_ms),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
                 log::warn!(
                     "accept.failed address={} error=\"{error}\"",
                     listener.address
                 );
                 Timer::after(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        // Stanzas are small and wanted now; writes are gathered by batch.
-        if let Err(error) = socket.get_ref().set_nodelay(true) {
-            log::debug!("accept.gone peer={peer} error=\"{error}\"");
-            continue;
         }
-        match shell.census.admit(canonical(peer)) {
-            Ok(admission) => shell.inbox.push(Arrival::Accepted {
+    }
+}
+
+fn admit(
+    shell: &Shell,
+    listener: &Listener,
+    socket: TcpStream,
+    peer: SocketAddr,
+    logged_ms: &mut Option<u64>,
+) {
+    if let Err(error) = poll::prepare(&socket) {
+        log::debug!("accept.gone peer={peer} error=\"{error}\"");
+        return;
+    }
+    let refusal = match shell.census.admit(canonical(peer)) {
+        Ok(admission) => {
+            let direct_tls = listener.direct_tls;
+            return shell.inbox.push(Arrival::Accepted {
                 socket,
                 admission,
-                direct_tls: listener.direct_tls,
-            }),
-            Err(refusal) => {
-                let now_ms = shell.clock.monotonic_ms();
-                if logged_ms.is_none_or(|logged| now_ms >= logged + REFUSAL_LOG_MS) {
-                    logged_ms = Some(now_ms);
-                    let reached = match refusal {
-                        Refusal::Total => "connections_max",
-                        Refusal::Address => "connections_per_address_max",
-                    };
-                    log::warn!("connection.refused address={} limit={reached}", peer.ip());
-                }
-            }
+                direct_tls,
+            });
         }
+        Err(refusal) => refusal,
+    };
+    let now_ms = shell.clock.monotonic_ms();
+    if logged_ms.is_none_or(|logged| now_ms >= logged + REFUSAL_LOG_MS) {
+        *logged_ms = Some(now_ms);
+        let reached = match refusal {
+            Refusal::Total => "connections_max",
+            Refusal::Address => "connections_per_address_max",
+        };
+        log::warn!("connection.refused address={} limit={reached}", peer.ip());
     }
 }
 

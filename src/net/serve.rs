@@ -12,6 +12,7 @@ use super::hash_thread::HashThread;
 use super::inbox::Arrival;
 use super::listen::{self, Listener};
 use super::notify::Notify;
+use super::poll::{self, Sockets};
 use super::shell::Shell;
 use super::watch::{self, Identities};
 use super::{certificate, control, memory, token_key};
@@ -61,7 +62,12 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
         config.settings.connections_per_address_max,
     );
     let send_queue = config.settings.send_queue_bytes_max;
-    let shell = Shell::new(clock, census, identities, send_queue);
+    let sockets = Sockets::new().map_err(|error| StartError::System {
+        what: "watch sockets",
+        error,
+    })?;
+    let shell = Shell::new(clock, census, sockets, identities, send_queue);
+    spawn(&shell, poll::watch(Rc::clone(&shell)));
     for listener in listeners {
         spawn(&shell, listen::accept(listener, Rc::clone(&shell)));
     }

@@ -7,7 +7,9 @@ use smol::LocalExecutor;
 use super::census::Census;
 use super::clock::Clock;
 use super::connection::READ_BYTES_MAX;
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Waiters};
+use super::memory::HeldBytes;
+use super::poll::Sockets;
 use super::watch::Identities;
 
 /// Shared buffers larger than this after a batch are given back.
@@ -17,6 +19,10 @@ pub struct Shell {
     pub clock: Clock,
     pub inbox: Inbox,
     pub census: Rc<Census>,
+    pub sockets: Sockets,
+    /// Connections that are being closed wait here.
+    pub closing: Waiters,
+    pub held: HeldBytes,
     pub identities: Identities,
     pub send_queue_bytes_max: usize,
     /// Buffers for whoever reads or writes at the moment, never held across a wait.
@@ -29,6 +35,7 @@ impl Shell {
     pub fn new(
         clock: Clock,
         census: Rc<Census>,
+        sockets: Sockets,
         identities: Identities,
         send_queue_bytes_max: usize,
     ) -> Rc<Shell> {
@@ -37,6 +44,9 @@ impl Shell {
             clock,
             inbox: Inbox::default(),
             census,
+            sockets,
+            closing: Waiters::default(),
+            held: HeldBytes::default(),
             identities,
             send_queue_bytes_max,
             incoming: RefCell::new(vec![0; READ_BYTES_MAX]),
@@ -53,5 +63,6 @@ impl Shell {
                 *buffer = Vec::new();
             }
         }
+        self.inbox.shrink();
     }
 }

@@ -1,5 +1,5 @@
 //! XEP-0198 §5: a session outlives its connection, goes on on another one, and is sent again what its client missed.
-use crate::state::{ConnectionId, Cx, Moment, Outbox, Output, SessionId, TooHigh};
+use crate::state::{ConnectionId, Cx, Moment, Outbox, Output, Session, SessionId, TooHigh};
 use crate::store::{QueueRow, StoreError, Tx};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, StreamCondition, StreamError, ns};
@@ -92,6 +92,9 @@ impl Server {
         management.reconnected();
         let (received, unacknowledged) = (management.received, management.unacknowledged());
         let old = known.connection.replace(id);
+        let (expires_ms, at_ms) = (known.expires_ms, hibernation_ms(known));
+        self.timers.cancel(expires_ms, Timer::Expire(session));
+        self.timers.cancel(at_ms, Timer::Hibernate(session));
         log::info!(
             "session.resumed jid={} unacknowledged={unacknowledged}",
             known.jid
@@ -157,8 +160,8 @@ impl Server {
         known.expires_ms = now.monotonic_ms + away_ms;
         self.timers.set(known.expires_ms, Timer::Expire(session));
         if away_ms > HIBERNATE_AFTER_MS {
-            let at_ms = now.monotonic_ms + HIBERNATE_AFTER_MS;
-            self.timers.set(at_ms, Timer::Hibernate(session));
+            self.timers
+                .set(hibernation_ms(known), Timer::Hibernate(session));
         }
         // Whoever else takes messages gets the pages that this one was being given.
         unseen::go_on(&mut self.cx(now, tx, out), session)?;
@@ -187,16 +190,18 @@ impl Server {
         let Some(known) = self.state.sessions.get(session) else {
             return Ok(());
         };
-        let away_ms = match &known.management {
-            Some(management) => u64::from(management.resume_seconds) * 1000,
-            None => return Ok(()),
-        };
-        let since_ms = known.expires_ms.saturating_sub(away_ms);
-        if known.connection.is_none() && since_ms + HIBERNATE_AFTER_MS <= now.monotonic_ms {
+        if known.connection.is_none() && hibernation_ms(known) <= now.monotonic_ms {
             hibernate(&mut self.cx(now, tx, out), session)?;
         }
         Ok(())
     }
+}
+
+/// When a session that is away goes to the store.
+fn hibernation_ms(known: &Session) -> u64 {
+    let management = known.management.as_ref();
+    let away_ms = management.map_or(0, |m| u64::from(m.resume_seconds) * 1000);
+    known.expires_ms.saturating_sub(away_ms) + HIBERNATE_AFTER_MS
 }
 
 /// §5: `<resumed/>`, or `<failed/>` with what the session had handled, where that is known.
