@@ -1,7 +1,7 @@
-//! One socket with or without TLS. An idle connection holds no buffers: it waits for readiness and then reads into a
-//! buffer that all share; what cannot be sent at once is kept, encrypted, until the socket takes it.
+//! One socket with or without TLS. An idle connection holds no buffers: when it is ready it is read into a buffer that all
+//! share; what cannot be sent at once is kept, encrypted, until the socket takes it.
 use std::cell::{Cell, RefCell};
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use std::time::Duration;
 use smol::future::FutureExt;
 
 use super::census::Admission;
-use super::inbox::{Arrival, Waiters};
-use super::reactor::Source;
+use super::inbox::Arrival;
+use super::poll::Ready;
 use super::shell::Shell;
-use super::tls::{Identity, Received, TlsSession};
+use super::tls::{Identity, Received, TlsError, TlsSession};
 use crate::state::ConnectionId;
 
 /// Bytes taken from a socket at once.
@@ -26,22 +26,33 @@ const LINGER_BYTES_MAX: usize = 1 << 20;
 
 pub struct Connection {
     pub id: ConnectionId,
-    socket: Source<TcpStream>,
+    socket: TcpStream,
     /// `None`: plain text so far.
     tls: RefCell<Option<Box<TlsSession>>>,
-    unsent: RefCell<Unsent>,
-    /// Our part of the handshake of a client that sent early data: it leaves together with the answer.
-    flight: RefCell<Vec<u8>>,
-    /// A task waits for the socket to take more.
-    sender_runs: Cell<bool>,
-    sent_all: Waiters,
-    /// A chunk of this connection has not been stepped yet.
-    chunk_waits: Cell<bool>,
-    stepped: Waiters,
+    phase: Cell<Phase>,
+    /// The socket may have more to read.
+    readable: Cell<bool>,
+    /// The peer will send no more: once everything is read, the end is.
+    ending: Cell<bool>,
+    /// Chunks of this connection that have not been stepped yet.
+    chunks_wait: Cell<u8>,
+    /// It reads on when there is room for its chunk.
+    is_hungry: Cell<bool>,
     drained_wanted: Cell<bool>,
-    /// `Arrival::Closed` was pushed, or the server closed the connection.
-    over: Cell<bool>,
+    unsent: RefCell<Option<Box<Unsent>>>,
     admission: Admission,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// `Arrival::Closed` was pushed.
+    Over,
+    /// Nothing more is read; what is unsent leaves.
+    Flushing,
+    /// Everything is sent; the peer may still be reading it. So many bytes of its own were thrown away.
+    Lingering(usize),
+    Gone,
 }
 
 /// Bytes for the socket, as they go over the wire.
@@ -49,11 +60,13 @@ pub struct Connection {
 struct Unsent {
     bytes: Vec<u8>,
     start: usize,
+    /// Our part of the handshake of a client that sent early data: it leaves together with the answer.
+    flight: Vec<u8>,
 }
 
 impl Unsent {
-    fn len(&self) -> usize {
-        self.bytes.len() - self.start
+    fn waiting(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
     }
 }
 
@@ -62,7 +75,10 @@ impl Unsent {
 pub struct Overflow;
 
 enum Reading {
+    /// The socket has nothing.
     Nothing,
+    /// Only the handshake went on.
+    Progress,
     Chunk,
     End,
 }
@@ -70,7 +86,7 @@ enum Reading {
 impl Connection {
     pub fn new(
         id: ConnectionId,
-        socket: Source<TcpStream>,
+        socket: TcpStream,
         tls: Option<Box<TlsSession>>,
         admission: Admission,
     ) -> Connection {
@@ -78,16 +94,19 @@ impl Connection {
             id,
             socket,
             tls: RefCell::new(tls),
-            unsent: RefCell::default(),
-            flight: RefCell::default(),
-            sender_runs: Cell::new(false),
-            sent_all: Waiters::default(),
-            chunk_waits: Cell::new(false),
-            stepped: Waiters::default(),
+            phase: Cell::new(Phase::Open),
+            readable: Cell::new(false),
+            ending: Cell::new(false),
+            chunks_wait: Cell::new(0),
+            is_hungry: Cell::new(false),
             drained_wanted: Cell::new(false),
-            over: Cell::new(false),
+            unsent: RefCell::default(),
             admission,
         }
+    }
+
+    pub fn socket(&self) -> &TcpStream {
+        &self.socket
     }
 
     pub fn address(&self) -> IpAddr {
@@ -95,17 +114,23 @@ impl Connection {
     }
 
     pub fn unsent_bytes(&self) -> usize {
-        self.unsent.borrow().len()
+        let unsent = self.unsent.borrow();
+        unsent.as_ref().map_or(0, |unsent| unsent.waiting().len())
     }
 
     pub fn is_plain(&self) -> bool {
         self.tls.borrow().is_none()
     }
 
-    /// The chunk that waited was stepped: read on.
+    /// Neither side has ended it yet.
+    pub fn is_open(&self) -> bool {
+        matches!(self.phase.get(), Phase::Open | Phase::Over)
+    }
+
+    /// A chunk that waited was stepped: `read_on` may follow.
     pub fn chunk_done(&self) {
-        self.chunk_waits.set(false);
-        self.stepped.wake();
+        self.chunks_wait
+            .set(self.chunks_wait.get().saturating_sub(1));
     }
 
     /// Everything from now on is TLS.
@@ -120,14 +145,10 @@ impl Connection {
     }
 
     /// Sends plaintext; all that the socket does not take at once is kept.
-    pub fn send(
-        self: &Rc<Connection>,
-        shell: &Rc<Shell>,
-        plaintext: &[u8],
-    ) -> Result<(), Overflow> {
+    pub fn send(&self, shell: &Shell, plaintext: &[u8]) -> Result<(), Overflow> {
         let mut scratch = shell.outgoing.borrow_mut();
         scratch.clear();
-        scratch.append(&mut self.flight.take());
+        self.take_flight(shell, &mut scratch);
         match self.tls.borrow_mut().as_mut() {
             None => return self.transmit(shell, plaintext),
             Some(session) => {
@@ -142,103 +163,97 @@ impl Connection {
     }
 
     /// Sends what waited for an answer to early data that did not come at once.
-    pub fn send_flight(self: &Rc<Connection>, shell: &Rc<Shell>) {
-        let flight = self.flight.take();
-        if !flight.is_empty() && self.transmit(shell, &flight).is_err() {
+    pub fn send_flight(&self, shell: &Shell) {
+        let mut scratch = shell.outgoing.borrow_mut();
+        scratch.clear();
+        self.take_flight(shell, &mut scratch);
+        if !scratch.is_empty() && self.transmit(shell, &scratch).is_err() {
             self.end(shell);
+        }
+    }
+
+    fn take_flight(&self, shell: &Shell, outgoing: &mut Vec<u8>) {
+        let is_some = self.unsent.borrow().is_some();
+        if is_some {
+            self.with_unsent(shell, |unsent| {
+                outgoing.append(&mut std::mem::take(&mut unsent.flight));
+            });
         }
     }
 
     /// Reports `Arrival::Drained` once nothing is unsent.
     pub fn report_drained(&self, shell: &Shell) {
         if self.unsent_bytes() == 0 {
-            shell.inbox.push(Arrival::Drained {
-                connection: self.id,
-            });
+            let connection = self.id;
+            shell.inbox.push(Arrival::Drained { connection });
         } else {
             self.drained_wanted.set(true);
         }
     }
 
-    /// Reads until the end; one chunk at a time goes to the inbox.
-    pub async fn read(self: Rc<Connection>, shell: Rc<Shell>) {
+    /// The socket says so.
+    pub fn is_ready(self: &Rc<Connection>, shell: &Rc<Shell>, ready: Ready) {
+        if ready.to_write {
+            self.send_unsent(shell);
+        }
+        self.ending.set(self.ending.get() || ready.is_over);
+        if ready.to_read {
+            self.readable.set(true);
+            self.read_on(shell);
+        }
+    }
+
+    /// Reads what there is: until a chunk waits to be stepped, there is no room for one, or the socket is empty.
+    pub fn read_on(self: &Rc<Connection>, shell: &Rc<Shell>) {
+        while self.readable.get() && self.chunks_wait.get() == 0 {
+            match self.phase.get() {
+                Phase::Open if !shell.inbox.has_room() => {
+                    if !self.is_hungry.replace(true) {
+                        shell.inbox.wait_for_room(Rc::clone(self));
+                    }
+                    return;
+                }
+                Phase::Open => match self.read_once(shell) {
+                    Reading::Nothing | Reading::Chunk => return,
+                    Reading::Progress => {}
+                    Reading::End => return self.end(shell),
+                },
+                Phase::Lingering(discarded) => return self.discard(shell, discarded),
+                Phase::Over | Phase::Flushing | Phase::Gone => return,
+            }
+        }
+    }
+
+    /// There is room for its chunk.
+    pub fn fed(self: &Rc<Connection>, shell: &Rc<Shell>) {
+        self.is_hungry.set(false);
+        self.read_on(shell);
+    }
+
+    /// One read, of as much as fits. Edges tell of what comes later, so that a read that left room need not be repeated.
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            self.socket.readable().await;
-            shell.inbox.room().await;
-            match self.read_once(&shell) {
-                Reading::Nothing => {}
-                Reading::Chunk => self.stepped.until(|| !self.chunk_waits.get()).await,
-                Reading::End => return self.end(&shell),
+            match (&self.socket).read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(count) => {
+                    let is_empty = count < buffer.len() && !self.ending.get();
+                    self.readable.set(!is_empty);
+                    return Ok(count);
+                }
+                Err(error) => {
+                    self.readable.set(false);
+                    return Err(error);
+                }
             }
         }
     }
 
-    /// Sends what is unsent (for a bounded time), then closes. Holds the connection's place until then.
-    pub async fn close(self: Rc<Connection>, shell: Rc<Shell>) {
-        self.over.set(true);
-        {
-            let mut scratch = shell.outgoing.borrow_mut();
-            scratch.clear();
-            let notified = match self.tls.borrow_mut().as_mut() {
-                Some(session) => session.close(&mut scratch).is_ok(),
-                None => false,
-            };
-            if notified && self.transmit(&shell, &scratch).is_err() {
-                return;
-            }
-        }
-        let sent = async {
-            self.sent_all.until(|| self.unsent_bytes() == 0).await;
-            true
-        };
-        let late = async {
-            shell
-                .reactor
-                .sleep(Duration::from_secs(FLUSH_SECONDS_MAX))
-                .await;
-            false
-        };
-        if sent.or(late).await && self.socket.get_ref().shutdown(Shutdown::Write).is_ok() {
-            let late = async {
-                shell
-                    .reactor
-                    .sleep(Duration::from_secs(LINGER_SECONDS_MAX))
-                    .await;
-            };
-            self.discard_rest(&shell).or(late).await;
-        }
-        // A sender task that still waits must not keep the socket.
-        self.abandon();
-    }
-
-    /// Nothing more can be sent: whatever waits is given up.
-    pub fn abandon(&self) {
-        self.over.set(true);
-        *self.unsent.borrow_mut() = Unsent::default();
-        let _already_gone = self.socket.get_ref().shutdown(Shutdown::Both);
-        self.sent_all.wake();
-    }
-
-    async fn discard_rest(&self, shell: &Shell) {
-        let mut discarded = 0;
-        while discarded < LINGER_BYTES_MAX {
-            self.socket.readable().await;
-            let mut scratch = shell.incoming.borrow_mut();
-            match self.socket.read(&mut scratch) {
-                Ok(0) => return,
-                Ok(count) => discarded += count,
-                Err(error) if is_temporary(&error) => {}
-                Err(_) => return,
-            }
-        }
-    }
-
-    fn read_once(self: &Rc<Connection>, shell: &Rc<Shell>) -> Reading {
+    fn read_once(&self, shell: &Shell) -> Reading {
         let mut incoming = shell.incoming.borrow_mut();
-        let count = match self.socket.read(&mut incoming) {
+        let count = match self.read(&mut incoming) {
             Ok(0) => return Reading::End,
             Ok(count) => count,
-            Err(error) if is_temporary(&error) => return Reading::Nothing,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Reading::Nothing,
             Err(_) => return Reading::End,
         };
         let received = incoming.get_mut(..count).unwrap_or_default();
@@ -248,53 +263,34 @@ impl Connection {
         self.read_tls(shell, received)
     }
 
-    fn read_tls(self: &Rc<Connection>, shell: &Rc<Shell>, received: &mut [u8]) -> Reading {
+    fn read_tls(&self, shell: &Shell, received: &mut [u8]) -> Reading {
         let mut outgoing = shell.outgoing.borrow_mut();
         let mut plaintext = shell.plaintext.borrow_mut();
         outgoing.clear();
         plaintext.clear();
         let result = match self.tls.borrow_mut().as_mut() {
-            Some(session) => session.receive(received, &mut outgoing, &mut plaintext),
+            Some(session) => {
+                let before = session.leftover_bytes();
+                let result = session.receive(received, &mut outgoing, &mut plaintext);
+                shell
+                    .held
+                    .leftovers
+                    .change(before, session.leftover_bytes());
+                result
+            }
             None => return Reading::End,
         };
-        let connection = self.id;
         let early = |outcome: &Received| outcome.secured.as_ref().is_some_and(|facts| facts.early);
         if result.as_ref().is_ok_and(early) {
-            self.flight.borrow_mut().append(&mut outgoing);
+            self.with_unsent(shell, |unsent| unsent.flight.append(&mut outgoing));
         }
         if !outgoing.is_empty() && self.transmit(shell, &outgoing).is_err() {
             return Reading::End;
         }
         match result {
-            Ok(outcome) => {
-                if let Some(facts) = outcome.secured {
-                    let facts = Box::new(facts);
-                    shell.inbox.push(Arrival::Secured { connection, facts });
-                }
-                let (early, rest) = plaintext
-                    .split_at_checked(outcome.early_bytes)
-                    .unwrap_or((&plaintext, &[]));
-                let mut chunk = Reading::Nothing;
-                if !early.is_empty() {
-                    chunk = self.push_chunk(shell, early);
-                }
-                if outcome.handshake_done {
-                    shell.inbox.push(Arrival::HandshakeDone { connection });
-                }
-                if !rest.is_empty() {
-                    chunk = self.push_chunk(shell, rest);
-                }
-                match outcome.peer_closed {
-                    true => Reading::End,
-                    false => chunk,
-                }
-            }
+            Ok(outcome) => self.push_received(shell, outcome, &plaintext),
             Err(error) => {
-                let address = self.address();
-                log::info!(
-                    "tls.failed connection={} address={address} error=\"{error}\"",
-                    self.id.0
-                );
+                self.log_failure(&error);
                 // What came before the damage was sent by the peer and is read.
                 if !plaintext.is_empty() {
                     self.push_chunk(shell, &plaintext);
@@ -304,8 +300,41 @@ impl Connection {
         }
     }
 
+    fn push_received(&self, shell: &Shell, outcome: Received, plaintext: &[u8]) -> Reading {
+        let connection = self.id;
+        if let Some(facts) = outcome.secured {
+            let facts = Box::new(facts);
+            shell.inbox.push(Arrival::Secured { connection, facts });
+        }
+        let (early, rest) = plaintext
+            .split_at_checked(outcome.early_bytes)
+            .unwrap_or((plaintext, &[]));
+        let mut chunk = Reading::Progress;
+        if !early.is_empty() {
+            chunk = self.push_chunk(shell, early);
+        }
+        if outcome.handshake_done {
+            shell.inbox.push(Arrival::HandshakeDone { connection });
+        }
+        if !rest.is_empty() {
+            chunk = self.push_chunk(shell, rest);
+        }
+        match outcome.peer_closed {
+            true => Reading::End,
+            false => chunk,
+        }
+    }
+
+    fn log_failure(&self, error: &TlsError) {
+        let address = self.address();
+        log::info!(
+            "tls.failed connection={} address={address} error=\"{error}\"",
+            self.id.0
+        );
+    }
+
     fn push_chunk(&self, shell: &Shell, bytes: &[u8]) -> Reading {
-        self.chunk_waits.set(true);
+        self.chunks_wait.set(self.chunks_wait.get() + 1);
         shell.inbox.push(Arrival::Bytes {
             connection: self.id,
             bytes: bytes.into(),
@@ -315,25 +344,21 @@ impl Connection {
 
     /// The peer is gone: told once.
     fn end(&self, shell: &Shell) {
-        if !self.over.replace(true) {
+        if self.phase.get() == Phase::Open {
+            self.phase.set(Phase::Over);
             shell.inbox.push(Arrival::Closed {
                 connection: self.id,
             });
         }
     }
 
-    /// Hands bytes to the socket, in order; the rest is sent by a task when the socket takes it.
-    fn transmit(
-        self: &Rc<Connection>,
-        shell: &Rc<Shell>,
-        mut bytes: &[u8],
-    ) -> Result<(), Overflow> {
-        let mut unsent = self.unsent.borrow_mut();
-        if unsent.len() == 0 {
+    /// Hands bytes to the socket, in order; the rest is sent when the socket takes it.
+    fn transmit(&self, shell: &Shell, mut bytes: &[u8]) -> Result<(), Overflow> {
+        let waiting = self.unsent_bytes();
+        if waiting == 0 {
             match self.write(bytes) {
                 Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
                 Err(_) => {
-                    drop(unsent);
                     self.end(shell);
                     return Ok(());
                 }
@@ -342,43 +367,54 @@ impl Connection {
         if bytes.is_empty() {
             return Ok(());
         }
-        if unsent.len() + bytes.len() > shell.send_queue_bytes_max {
+        if waiting + bytes.len() > shell.send_queue_bytes_max {
             return Err(Overflow);
         }
-        if unsent.start > unsent.bytes.len() / 2 {
-            let start = std::mem::take(&mut unsent.start);
-            unsent.bytes.drain(..start);
-        }
-        unsent.bytes.extend_from_slice(bytes);
-        drop(unsent);
-        if !self.sender_runs.replace(true) {
-            let sender = Rc::clone(self).send_unsent(Rc::clone(shell));
-            shell.executor.spawn(sender).detach();
-        }
+        self.with_unsent(shell, |unsent| {
+            if unsent.start > unsent.bytes.len() / 2 {
+                let start = std::mem::take(&mut unsent.start);
+                unsent.bytes.drain(..start);
+            }
+            unsent.bytes.extend_from_slice(bytes);
+        });
         Ok(())
     }
 
-    async fn send_unsent(self: Rc<Connection>, shell: Rc<Shell>) {
-        loop {
-            self.socket.writable().await;
-            let mut unsent = self.unsent.borrow_mut();
-            let waiting = unsent.bytes.get(unsent.start..).unwrap_or_default();
-            let written = self.write(waiting);
-            match written {
-                Ok(count) if count < waiting.len() => unsent.start += count,
-                result => {
-                    *unsent = Unsent::default();
-                    self.sender_runs.set(false);
-                    drop(unsent);
-                    self.sent_all.wake();
-                    match result {
-                        Ok(_) if self.drained_wanted.replace(false) => self.report_drained(&shell),
-                        Ok(_) => {}
-                        Err(_) => self.end(&shell),
-                    }
-                    return;
-                }
+    /// Lets `change` work on what is unsent; nothing is kept where there is nothing.
+    fn with_unsent(&self, shell: &Shell, change: impl FnOnce(&mut Unsent)) {
+        let mut place = self.unsent.borrow_mut();
+        let mut unsent = place.take().unwrap_or_default();
+        let size = |unsent: &Unsent| unsent.bytes.capacity() + unsent.flight.capacity();
+        let before = size(&unsent);
+        change(&mut unsent);
+        if unsent.waiting().is_empty() {
+            (unsent.bytes, unsent.start) = (Vec::new(), 0);
+        }
+        shell.held.unsent.change(before, size(&unsent));
+        *place = (size(&unsent) > 0).then_some(unsent);
+    }
+
+    /// The socket takes more.
+    fn send_unsent(&self, shell: &Shell) {
+        if self.unsent_bytes() == 0 {
+            return;
+        }
+        let mut result = Ok(());
+        self.with_unsent(shell, |unsent| match self.write(unsent.waiting()) {
+            Ok(count) => unsent.start += count,
+            Err(error) => {
+                result = Err(error);
+                *unsent = Unsent::default();
             }
+        });
+        if self.unsent_bytes() > 0 {
+            return;
+        }
+        shell.closing.wake();
+        match result {
+            Ok(()) if self.drained_wanted.replace(false) => self.report_drained(shell),
+            Ok(()) => {}
+            Err(_) => self.end(shell),
         }
     }
 
@@ -386,7 +422,7 @@ impl Connection {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut written = 0;
         while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
-            match self.socket.write(rest) {
+            match (&self.socket).write(rest) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => written += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -396,11 +432,91 @@ impl Connection {
         }
         Ok(written)
     }
+
+    /// Sends what is unsent (for a bounded time), then closes. Holds the connection's place until then.
+    pub fn close(self: &Rc<Connection>, shell: &Rc<Shell>) {
+        self.phase.set(Phase::Flushing);
+        let overflow = {
+            let mut scratch = shell.outgoing.borrow_mut();
+            scratch.clear();
+            let notified = match self.tls.borrow_mut().as_mut() {
+                Some(session) => session.close(&mut scratch).is_ok(),
+                None => false,
+            };
+            notified && self.transmit(shell, &scratch).is_err()
+        };
+        if overflow {
+            return self.abandon(shell);
+        }
+        if self.unsent_bytes() == 0 {
+            self.linger(shell);
+        }
+        if self.phase.get() != Phase::Gone {
+            let closing = Rc::clone(self).wait_closed(Rc::clone(shell));
+            shell.executor.spawn(closing).detach();
+        }
+    }
+
+    async fn wait_closed(self: Rc<Connection>, shell: Rc<Shell>) {
+        let sent = shell.closing.until(|| self.unsent_bytes() == 0);
+        sent.or(seconds(&shell, FLUSH_SECONDS_MAX)).await;
+        if self.unsent_bytes() == 0 {
+            self.linger(&shell);
+            let gone = shell.closing.until(|| self.phase.get() == Phase::Gone);
+            gone.or(seconds(&shell, LINGER_SECONDS_MAX)).await;
+        }
+        self.abandon(&shell);
+    }
+
+    /// Everything is sent: our side closes, the peer's is awaited.
+    fn linger(self: &Rc<Connection>, shell: &Rc<Shell>) {
+        if self.phase.get() != Phase::Flushing {
+            return;
+        }
+        if self.socket.shutdown(Shutdown::Write).is_err() {
+            return self.abandon(shell);
+        }
+        self.phase.set(Phase::Lingering(0));
+        // What came before may have told its edge already.
+        self.chunks_wait.set(0);
+        self.readable.set(true);
+        self.read_on(shell);
+    }
+
+    fn discard(&self, shell: &Shell, mut discarded: usize) {
+        let mut scratch = shell.incoming.borrow_mut();
+        while discarded < LINGER_BYTES_MAX {
+            match self.read(&mut scratch) {
+                Ok(0) => break,
+                Ok(count) => {
+                    discarded += count;
+                    self.phase.set(Phase::Lingering(discarded));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => break,
+            }
+            if !self.readable.get() {
+                return;
+            }
+        }
+        self.abandon(shell);
+    }
+
+    /// Nothing more can be sent or read: whatever waits is given up, the socket closes.
+    pub fn abandon(&self, shell: &Shell) {
+        if self.phase.replace(Phase::Gone) == Phase::Gone {
+            return;
+        }
+        self.with_unsent(shell, |unsent| *unsent = Unsent::default());
+        if let Some(tls) = self.tls.take() {
+            shell.held.leftovers.change(tls.leftover_bytes(), 0);
+        }
+        let _already_gone = self.socket.shutdown(Shutdown::Both);
+        shell.sockets.forget(self.id);
+        shell.closing.wake();
+    }
 }
 
-fn is_temporary(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
+async fn seconds(shell: &Shell, count: u64) {
+    shell.reactor.sleep(Duration::from_secs(count)).await;
 }

@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
-use smol::Task;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::FutureExt;
 
@@ -14,7 +13,6 @@ use super::connection::{Connection, Overflow};
 use super::hash_thread::HashThread;
 use super::inbox::{Answer, Arrival};
 use super::memory::memory_bytes;
-use super::reactor::Source;
 use super::shell::{BUFFER_BYTES_KEPT, Shell};
 use super::tls::TlsSession;
 use crate::server::{Command, Input, Server};
@@ -25,6 +23,8 @@ use crate::store::{StorageThread, Store, StoreError, Tx};
 const BATCH_INPUTS_MAX: usize = 1024;
 /// A batch whose outputs hold more takes no further inputs.
 const BATCH_OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// Places for outputs kept from one batch to the next.
+const PLACES_KEPT: usize = 256;
 /// Time for the last bytes to leave at the end of the process.
 const EXIT_SECONDS_MAX: u64 = 3;
 
@@ -38,18 +38,11 @@ pub struct Driver {
     /// Told by the storage thread.
     committed: (Sender<Committed>, Receiver<Committed>),
     hashing: HashThread,
-    connections: HashMap<ConnectionId, Open>,
     last_connection: u64,
     commands: HashMap<JobId, Waiting>,
     last_command: u64,
     commits: u64,
     batch: Batch,
-}
-
-/// A connection and the task that reads from it.
-struct Open {
-    connection: Rc<Connection>,
-    _reader: Task<()>,
 }
 
 /// A command whose answer is awaited.
@@ -64,7 +57,9 @@ struct Batch {
     out: Outbox,
     actions: Vec<(ConnectionId, Action)>,
     /// Plain connections read on only after the outputs: `StartTls` decides how the next bytes are read.
-    held: Vec<ConnectionId>,
+    held: Vec<Rc<Connection>>,
+    /// Other connections whose chunks were stepped.
+    stepped: Vec<Rc<Connection>>,
     /// Their part of the handshake leaves with the outputs, or behind them.
     early: Vec<ConnectionId>,
     gone: Vec<ConnectionId>,
@@ -89,7 +84,6 @@ impl Driver {
             storage: StorageThread::start(),
             committed: bounded(1),
             hashing,
-            connections: HashMap::new(),
             last_connection: 0,
             commands: HashMap::new(),
             last_command: 0,
@@ -105,6 +99,7 @@ impl Driver {
             let mut tx = self.store.begin();
             self.step_batch(&mut tx)?;
             tx.checkpoint_if_due()?;
+            self.read_on();
             if let Some(commit) = tx.finish() {
                 let done = self.committed.0.clone();
                 self.storage.run(commit, move |result| {
@@ -179,9 +174,9 @@ impl Driver {
             Arrival::Bytes { connection, bytes } => {
                 let bytes = &*bytes;
                 self.step(Input::Bytes { connection, bytes }, tx)?;
-                match self.connections.get(&connection) {
-                    Some(open) if open.connection.is_plain() => self.batch.held.push(connection),
-                    Some(open) => open.connection.chunk_done(),
+                match self.open(connection) {
+                    Some(open) if open.is_plain() => self.batch.held.push(open),
+                    Some(open) => self.batch.stepped.push(open),
                     None => {}
                 }
                 Ok(())
@@ -222,7 +217,7 @@ impl Driver {
 
     fn accept(
         &mut self,
-        socket: Source<std::net::TcpStream>,
+        socket: std::net::TcpStream,
         admission: Admission,
         direct_tls: bool,
         tx: &mut Tx,
@@ -245,12 +240,10 @@ impl Driver {
             false => None,
         };
         let connection = Rc::new(Connection::new(id, socket, tls, admission));
-        let reader = Rc::clone(&connection).read(Rc::clone(&self.shell));
-        let open = Open {
-            connection,
-            _reader: self.shell.executor.spawn(reader),
-        };
-        self.connections.insert(id, open);
+        if let Err(error) = self.shell.sockets.add(connection) {
+            log::warn!("connection.refused address={address} error=\"{error}\"");
+            return Ok(());
+        }
         self.step(
             Input::Opened {
                 connection: id,
@@ -293,21 +286,21 @@ impl Driver {
             }
         }
         for id in batch.early.drain(..) {
-            if let Some(open) = self.connections.get(&id) {
-                open.connection.send_flight(&self.shell);
+            if let Some(open) = self.open(id) {
+                open.send_flight(&self.shell);
             }
         }
         for id in batch.gone.drain(..) {
             self.close(id);
         }
-        for id in batch.held.drain(..) {
-            if let Some(open) = self.connections.get(&id) {
-                open.connection.chunk_done();
-            }
+        for connection in batch.held.drain(..) {
+            connection.chunk_done();
+            connection.read_on(&self.shell);
         }
         batch.actions.clear();
         batch.out.clear();
-        batch.out.bytes.shrink_to(BUFFER_BYTES_KEPT);
+        batch.actions.shrink_to(PLACES_KEPT);
+        batch.out.shrink(BUFFER_BYTES_KEPT, PLACES_KEPT);
         batch.joined.shrink_to(BUFFER_BYTES_KEPT);
         self.shell.shrink_buffers();
         self.batch = batch;
@@ -320,10 +313,9 @@ impl Driver {
         bytes: &[u8],
         joined: &mut Vec<u8>,
     ) {
-        let Some(open) = self.connections.get(&id) else {
+        let Some(connection) = self.open(id) else {
             return;
         };
-        let connection = Rc::clone(&open.connection);
         if let [(_, Action::Send(range))] = actions {
             return self.send(&connection, bytes.get(range.clone()).unwrap_or_default());
         }
@@ -347,7 +339,7 @@ impl Driver {
     }
 
     fn send(&mut self, connection: &Rc<Connection>, plaintext: &[u8]) {
-        if plaintext.is_empty() || !self.connections.contains_key(&connection.id) {
+        if plaintext.is_empty() || !connection.is_open() {
             return;
         }
         if let Err(Overflow) = connection.send(&self.shell, plaintext) {
@@ -357,8 +349,7 @@ impl Driver {
                 connection.address(),
                 connection.unsent_bytes()
             );
-            self.connections.remove(&connection.id);
-            connection.abandon();
+            connection.abandon(&self.shell);
             self.shell.inbox.push(Arrival::Closed {
                 connection: connection.id,
             });
@@ -367,10 +358,25 @@ impl Driver {
 
     /// Closes once everything is sent; from now on nothing more is read.
     fn close(&mut self, id: ConnectionId) {
-        if let Some(open) = self.connections.remove(&id) {
+        if let Some(connection) = self.open(id) {
             log::debug!("connection.closed connection={}", id.0);
-            let closing = open.connection.close(Rc::clone(&self.shell));
-            self.shell.executor.spawn(closing).detach();
+            connection.close(&self.shell);
+        }
+    }
+
+    fn open(&self, id: ConnectionId) -> Option<Rc<Connection>> {
+        let connection = self.shell.sockets.get(id);
+        connection.filter(|connection| connection.is_open())
+    }
+
+    /// Lets connections read on whose chunks were stepped, and those that had no room for theirs.
+    fn read_on(&mut self) {
+        for connection in self.batch.stepped.drain(..) {
+            connection.chunk_done();
+            connection.read_on(&self.shell);
+        }
+        while let Some(connection) = self.shell.inbox.next_hungry() {
+            connection.fed(&self.shell);
         }
     }
 
@@ -387,11 +393,7 @@ impl Driver {
 
     /// What only the shell knows.
     fn status(&self) -> String {
-        let unsent: usize = self
-            .connections
-            .values()
-            .map(|open| open.connection.unsent_bytes())
-            .sum();
+        let unsent = self.shell.held.unsent.get();
         let memory = memory_bytes().map_or("unknown".to_string(), |bytes| bytes.to_string());
         format!(
             "\nmemory bytes {memory}\ntls sessions {} bytes\nstore bytes  {}\ncommits      {}\nqueue bytes  {} in, {unsent} out\ncertificate  {}",
@@ -405,14 +407,15 @@ impl Driver {
 
     /// Everything was said: gives it time to leave.
     async fn exit(mut self) {
-        let open: Vec<ConnectionId> = self.connections.keys().copied().collect();
-        for id in open {
-            self.close(id);
+        for connection in self.shell.sockets.all() {
+            self.close(connection.id);
         }
         while self.shell.inbox.pop().is_some() {}
-        let reactor = &self.shell.reactor;
         let late = async {
-            reactor.sleep(Duration::from_secs(EXIT_SECONDS_MAX)).await;
+            self.shell
+                .reactor
+                .sleep(Duration::from_secs(EXIT_SECONDS_MAX))
+                .await;
         };
         self.shell.census.emptied().or(late).await;
     }

@@ -3,23 +3,27 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::net::TcpStream;
+use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use smol::channel::Sender;
 
 use super::census::Admission;
+use super::connection::Connection;
 use super::memory::DiskBytes;
-use super::reactor::Source;
 use crate::server::Command;
 use crate::state::{ConnectionId, Hashed, JobId};
 use crate::stream::TlsFacts;
 
 /// Plaintext that may wait here before connections stop reading.
 pub const INBOX_BYTES_MAX: usize = 2 << 20;
+/// Places for arrivals kept from one batch to the next.
+const PLACES_KEPT: usize = 256;
 
 pub enum Arrival {
     Accepted {
-        socket: Source<std::net::TcpStream>,
+        socket: TcpStream,
         admission: Admission,
         direct_tls: bool,
     },
@@ -64,7 +68,8 @@ pub struct Inbox {
     arrivals: RefCell<VecDeque<Arrival>>,
     bytes: Cell<usize>,
     arrived: Waiters,
-    room: Waiters,
+    /// Connections that read on when there is room.
+    hungry: RefCell<VecDeque<Rc<Connection>>>,
 }
 
 impl Inbox {
@@ -80,7 +85,6 @@ impl Inbox {
         let arrival = self.arrivals.borrow_mut().pop_front()?;
         if let Arrival::Bytes { bytes, .. } = &arrival {
             self.bytes.set(self.bytes.get() - bytes.len());
-            self.room.wake();
         }
         Some(arrival)
     }
@@ -92,9 +96,33 @@ impl Inbox {
             .await;
     }
 
-    /// Waits until one more chunk is welcome.
-    pub async fn room(&self) {
-        self.room.until(|| self.bytes.get() < INBOX_BYTES_MAX).await;
+    /// One more chunk is welcome.
+    pub fn has_room(&self) -> bool {
+        self.bytes.get() < INBOX_BYTES_MAX
+    }
+
+    pub fn wait_for_room(&self, connection: Rc<Connection>) {
+        self.hungry.borrow_mut().push_back(connection);
+    }
+
+    /// The connection that has waited longest, if there is room.
+    pub fn next_hungry(&self) -> Option<Rc<Connection>> {
+        match self.has_room() {
+            true => self.hungry.borrow_mut().pop_front(),
+            false => None,
+        }
+    }
+
+    /// Gives back what a crowd made grow.
+    pub fn shrink(&self) {
+        let mut arrivals = self.arrivals.borrow_mut();
+        if arrivals.capacity() > PLACES_KEPT && arrivals.len() < PLACES_KEPT {
+            arrivals.shrink_to(PLACES_KEPT);
+        }
+        let mut hungry = self.hungry.borrow_mut();
+        if hungry.is_empty() && hungry.capacity() > 0 {
+            *hungry = VecDeque::new();
+        }
     }
 
     pub fn bytes(&self) -> usize {

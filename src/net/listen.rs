@@ -8,6 +8,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use super::census::Refusal;
 use super::inbox::Arrival;
+use super::poll;
 use super::reactor::{Reactor, Source};
 use super::shell::Shell;
 use crate::config::StartError;
@@ -99,51 +100,54 @@ pub async fn accept(listener: Listener, shell: Rc<Shell>) {
     let mut logged_ms = None;
     loop {
         listener.socket.readable().await;
-        let (socket, peer) = match listener.socket.reading(take_one) {
-            Ok(accepted) => accepted,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+        match listener.socket.reading(take_one) {
+            Ok((socket, peer)) => admit(&shell, &listener, socket, peer, &mut logged_ms),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
                 log::warn!(
                     "accept.failed address={} error=\"{error}\"",
                     listener.address
                 );
                 shell.reactor.sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        // Stanzas are small and wanted now; writes are gathered by batch.
-        let socket = socket
-            .set_nodelay(true)
-            .and_then(|()| Source::adopt(&shell.reactor, socket));
-        let socket = match socket {
-            Ok(socket) => socket,
-            Err(error) => {
-                log::debug!("accept.gone peer={peer} error=\"{error}\"");
-                continue;
-            }
-        };
-        match shell.census.admit(canonical(peer)) {
-            Ok(admission) => shell.inbox.push(Arrival::Accepted {
-                socket,
-                admission,
-                direct_tls: listener.direct_tls,
-            }),
-            Err(refusal) => {
-                let now_ms = shell.clock.monotonic_ms();
-                if logged_ms.is_none_or(|logged| now_ms >= logged + REFUSAL_LOG_MS) {
-                    logged_ms = Some(now_ms);
-                    let reached = match refusal {
-                        Refusal::Total => "connections_max",
-                        Refusal::Address => "connections_per_address_max",
-                    };
-                    log::warn!("connection.refused address={} limit={reached}", peer.ip());
-                }
             }
         }
     }
 }
 
-/// A connection that waits, if one does.
+fn admit(
+    shell: &Shell,
+    listener: &Listener,
+    socket: TcpStream,
+    peer: SocketAddr,
+    logged_ms: &mut Option<u64>,
+) {
+    if let Err(error) = poll::prepare(&socket) {
+        log::debug!("accept.gone peer={peer} error=\"{error}\"");
+        return;
+    }
+    let refusal = match shell.census.admit(canonical(peer)) {
+        Ok(admission) => {
+            let direct_tls = listener.direct_tls;
+            return shell.inbox.push(Arrival::Accepted {
+                socket,
+                admission,
+                direct_tls,
+            });
+        }
+        Err(refusal) => refusal,
+    };
+    let now_ms = shell.clock.monotonic_ms();
+    if logged_ms.is_none_or(|logged| now_ms >= logged + REFUSAL_LOG_MS) {
+        *logged_ms = Some(now_ms);
+        let reached = match refusal {
+            Refusal::Total => "connections_max",
+            Refusal::Address => "connections_per_address_max",
+        };
+        log::warn!("connection.refused address={} limit={reached}", peer.ip());
+    }
+}
+
+/// A connection that waits, if one does; it does not block.
 fn take_one(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (socket, peer) = rustix::net::acceptfrom_with(listener, flags)?;

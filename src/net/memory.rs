@@ -1,5 +1,26 @@
-//! What the kernel says of this process and its disk.
+//! What the kernel says of this process and its disk, and what connections hold outside the core.
+use std::cell::Cell;
 use std::path::Path;
+
+/// Bytes that connections hold, counted as they change.
+#[derive(Default)]
+pub struct HeldBytes {
+    pub unsent: Counter,
+    pub leftovers: Counter,
+}
+
+#[derive(Default)]
+pub struct Counter(Cell<usize>);
+
+impl Counter {
+    pub fn change(&self, before: usize, after: usize) {
+        self.0.set((self.0.get() + after).saturating_sub(before));
+    }
+
+    pub fn get(&self) -> usize {
+        self.0.get()
+    }
+}
 
 /// Proportional set size in bytes (proc(5)), resident size on kernels without it.
 pub fn memory_bytes() -> Option<u64> {

@@ -23,6 +23,12 @@ const EVENTS_MAX: usize = 256;
 const WAIT_MAX: Duration = Duration::from_secs(86_400);
 /// Stands for word from another thread.
 const NOTIFIED: u64 = u64::MAX;
+/// Marks a socket that is watched by number.
+const NUMBERED: u64 = 1 << 63;
+const BOTH_EDGES: EventFlags = EventFlags::IN
+    .union(EventFlags::OUT)
+    .union(EventFlags::RDHUP)
+    .union(EventFlags::ET);
 
 pub struct Reactor {
     epoll: OwnedFd,
@@ -33,12 +39,16 @@ pub struct Reactor {
     timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
     last_timer: Cell<u64>,
     events: RefCell<Vec<epoll::Event>>,
+    /// Events of sockets that are watched by number, and who takes them.
+    numbered: RefCell<Vec<(u64, EventFlags)>>,
+    taker: RefCell<Option<Waker>>,
 }
 
 /// What is known of one source.
 #[derive(Default)]
 struct Slot {
-    /// Changes with each use of the place, so that events of a source that is gone reach nobody.
+    /// Changes with each use of the place, so that events of a source that is gone reach nobody. There are few places, far
+    /// from `NUMBERED`.
     generation: u32,
     readable: bool,
     writable: bool,
@@ -86,6 +96,8 @@ impl Reactor {
             timers: RefCell::default(),
             last_timer: Cell::new(0),
             events: RefCell::new(Vec::with_capacity(EVENTS_MAX)),
+            numbered: RefCell::default(),
+            taker: RefCell::default(),
         }))
     }
 
@@ -122,10 +134,44 @@ impl Reactor {
             Err(error) => return Err(error.into()),
         }
         for event in events.drain(..) {
-            self.wake_source(event.data.u64(), event.flags);
+            match event.data.u64() {
+                NOTIFIED => {}
+                data if data & NUMBERED != 0 => {
+                    let event = (data & !NUMBERED, event.flags);
+                    self.numbered.borrow_mut().push(event);
+                }
+                data => self.wake_source(data, event.flags),
+            }
+        }
+        drop(events);
+        if !self.numbered.borrow().is_empty()
+            && let Some(taker) = self.taker.take()
+        {
+            taker.wake();
         }
         self.wake_timers();
         Ok(())
+    }
+
+    /// Watches a socket by a number below 2^63 of its owner's choice, edge-triggered, until it is closed.
+    pub fn watch(&self, socket: impl AsFd, number: u64) -> io::Result<()> {
+        let data = EventData::new_u64(NUMBERED | number);
+        Ok(epoll::add(&self.epoll, socket, data, BOTH_EDGES)?)
+    }
+
+    /// Waits for events of the sockets that are watched by number, and moves them to `taken`. One task takes them all.
+    pub async fn events(&self, taken: &mut Vec<(u64, EventFlags)>) {
+        std::future::poll_fn(|cx| {
+            taken.append(&mut self.numbered.borrow_mut());
+            match taken.is_empty() {
+                false => Poll::Ready(()),
+                true => {
+                    *self.taker.borrow_mut() = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
     }
 
     fn until_timer(&self, now: Instant) -> Duration {
@@ -268,8 +314,8 @@ impl<T: AsFd> Source<T> {
             ..Slot::default()
         };
         let data = u64::from(place) << 32 | u64::from(slot.generation);
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        if let Err(error) = epoll::add(&reactor.epoll, &io, EventData::new_u64(data), flags) {
+        let data = EventData::new_u64(data);
+        if let Err(error) = epoll::add(&reactor.epoll, &io, data, BOTH_EDGES) {
             reactor.vacant.borrow_mut().push(place);
             return Err(error.into());
         }

@@ -12,6 +12,7 @@ use super::hash_thread::HashThread;
 use super::inbox::Arrival;
 use super::listen::{self, Listener};
 use super::notify::Notify;
+use super::poll;
 use super::reactor::Reactor;
 use super::shell::Shell;
 use super::watch::{self, Identities};
@@ -62,6 +63,7 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     );
     let send_queue = config.settings.send_queue_bytes_max;
     let shell = Shell::new(reactor, clock, census, identities, send_queue);
+    spawn(&shell, poll::watch(Rc::clone(&shell)));
     for listener in listeners {
         spawn(&shell, listen::accept(listener, Rc::clone(&shell)));
     }

@@ -7,7 +7,9 @@ use smol::LocalExecutor;
 use super::census::Census;
 use super::clock::Clock;
 use super::connection::READ_BYTES_MAX;
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Waiters};
+use super::memory::HeldBytes;
+use super::poll::Sockets;
 use super::reactor::Reactor;
 use super::watch::Identities;
 
@@ -19,6 +21,10 @@ pub struct Shell {
     pub clock: Clock,
     pub inbox: Inbox,
     pub census: Rc<Census>,
+    pub sockets: Sockets,
+    /// Connections that are being closed wait here.
+    pub closing: Waiters,
+    pub held: HeldBytes,
     pub identities: Identities,
     pub send_queue_bytes_max: usize,
     /// Buffers for whoever reads or writes at the moment, never held across a wait.
@@ -37,10 +43,13 @@ impl Shell {
     ) -> Rc<Shell> {
         Rc::new(Shell {
             executor: LocalExecutor::new(),
+            sockets: Sockets::new(&reactor),
             reactor,
             clock,
             inbox: Inbox::default(),
             census,
+            closing: Waiters::default(),
+            held: HeldBytes::default(),
             identities,
             send_queue_bytes_max,
             incoming: RefCell::new(vec![0; READ_BYTES_MAX]),
@@ -57,5 +66,6 @@ impl Shell {
                 *buffer = Vec::new();
             }
         }
+        self.inbox.shrink();
     }
 }

@@ -113,6 +113,11 @@ impl TlsSession {
         Ok(outcome)
     }
 
+    /// What waits for the rest of its record.
+    pub fn leftover_bytes(&self) -> usize {
+        self.leftover.capacity()
+    }
+
     /// Encrypts `plaintext` onto `outgoing`.
     pub fn seal(&mut self, plaintext: &[u8], outgoing: &mut Vec<u8>) -> Result<(), TlsError> {
         match &mut self.state {

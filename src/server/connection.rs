@@ -24,6 +24,8 @@ pub struct Connection {
     pub last_input_ms: u64,
     /// A probe was sent and nothing came since.
     pub probed: bool,
+    /// When its deadlines are looked at.
+    pub watched_ms: u64,
 }
 
 impl Server {
@@ -47,12 +49,11 @@ impl Server {
             opened_ms: now.monotonic_ms,
             last_input_ms: now.monotonic_ms,
             probed: false,
+            watched_ms: 0,
         };
         self.connections.insert(id, connection);
-        self.timers.set(
-            self.negotiation_deadline(now.monotonic_ms, now.monotonic_ms),
-            Timer::Negotiation(id),
-        );
+        let deadline = self.negotiation_deadline(now.monotonic_ms, now.monotonic_ms);
+        self.watch(id, deadline);
     }
 
     pub(super) fn secured(&mut self, id: ConnectionId, facts: TlsFacts) {
@@ -284,11 +285,12 @@ impl Server {
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        let session = self
-            .connections
-            .remove(&id)
-            .and_then(|connection| connection.session);
-        match session {
+        let Some(connection) = self.connections.remove(&id) else {
+            return Ok(());
+        };
+        self.timers
+            .cancel(connection.watched_ms, Timer::Connection(id));
+        match connection.session {
             Some(session) if lost && self.detach(now, session, tx, out)? => Ok(()),
             Some(session) => super::session::end(&mut self.cx(now, tx, out), session),
             None => Ok(()),

@@ -18,8 +18,7 @@ impl Server {
     ) -> Result<(), StoreError> {
         while let Some(timer) = self.timers.take_due(now.monotonic_ms) {
             match timer {
-                Timer::Negotiation(id) => self.check_negotiation(now, id),
-                Timer::Idle(id) => self.check_idle(now, id, tx, out),
+                Timer::Connection(id) => self.check_connection(now, id, tx, out),
                 Timer::ReleaseFailure(id) => {
                     if let Some(connection) = self.connections.get_mut(&id) {
                         connection.stream.release_failure();
@@ -44,16 +43,26 @@ impl Server {
         total.min(idle)
     }
 
-    fn check_negotiation(&mut self, now: Moment, id: ConnectionId) {
+    /// Sets when a connection's deadlines are looked at next.
+    pub(super) fn watch(&mut self, id: ConnectionId, at_ms: u64) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            let timer = Timer::Connection(id);
+            self.timers.cancel(connection.watched_ms, timer);
+            connection.watched_ms = at_ms;
+            self.timers.set(at_ms, timer);
+        }
+    }
+
+    fn check_connection(&mut self, now: Moment, id: ConnectionId, tx: &mut Tx, out: &mut Outbox) {
         let Some(connection) = self.connections.get(&id) else {
             return;
         };
         if connection.session.is_some() {
-            return;
+            return self.check_idle(now, id, tx, out);
         }
         let deadline = self.negotiation_deadline(connection.opened_ms, connection.last_input_ms);
         if deadline > now.monotonic_ms {
-            self.timers.set(deadline, Timer::Negotiation(id));
+            self.watch(id, deadline);
             return;
         }
         let error = StreamError::new(StreamCondition::ConnectionTimeout)
@@ -63,10 +72,8 @@ impl Server {
 
     /// A resource was bound: from now on silence is what is watched.
     pub(super) fn watch_idle(&mut self, now: Moment, id: ConnectionId) {
-        self.timers.set(
-            now.monotonic_ms + u64::from(self.state.settings.idle_seconds_max) * 1000,
-            Timer::Idle(id),
-        );
+        let idle_ms = u64::from(self.state.settings.idle_seconds_max) * 1000;
+        self.watch(id, now.monotonic_ms + idle_ms);
     }
 
     /// RFC 6120 §4.6: a peer silent for long is asked for a sign of life (XEP-0199), then given up.
@@ -81,11 +88,10 @@ impl Server {
                 StreamError::new(StreamCondition::ConnectionTimeout).text("No answer to a ping.");
             self.state.ending.push((id, error));
         } else if quiet_since + idle_ms > now.monotonic_ms {
-            self.timers.set(quiet_since + idle_ms, Timer::Idle(id));
+            self.watch(id, quiet_since + idle_ms);
         } else if let Some(session) = connection.session {
             connection.probed = true;
-            self.timers
-                .set(now.monotonic_ms + PROBE_MS_MAX, Timer::Idle(id));
+            self.watch(id, now.monotonic_ms + PROBE_MS_MAX);
             iq::ping(&mut self.cx(now, tx, out), session);
         }
     }

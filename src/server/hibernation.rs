@@ -88,13 +88,13 @@ impl Server {
             // §4: so that clients know what they need not send again.
             management::acknowledge_to_peer(&mut self.cx(now, tx, out), *session);
         }
-        for (id, connection) in &mut self.connections {
+        for (id, connection) in self.connections.iter_mut() {
             let error = StreamError::new(StreamCondition::SystemShutdown);
-            out.send(*id, |bytes| {
+            out.send(id, |bytes| {
                 connection.stream.fail(error, self.entropy.as_mut(), bytes)
             });
             connection.session = None;
-            out.push(Output::Close { connection: *id });
+            out.push(Output::Close { connection: id });
         }
         // Nothing more is said to anybody.
         let mut resumable = Vec::new();

@@ -6,6 +6,7 @@ mod again;
 mod bind2;
 mod client;
 mod connection;
+mod connections;
 mod copies;
 mod deadlines;
 mod fast;
@@ -27,7 +28,6 @@ mod token;
 mod unseen;
 mod upkeep;
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 pub use crate::state::Moment;
@@ -35,12 +35,12 @@ pub use input::{Command, Input};
 
 use crate::feature;
 use crate::state::{
-    ArchiveIds, Capabilities, ConnectionId, Cx, Outbox, Sessions, Settings, State, Throttle, Tokens,
+    ArchiveIds, Capabilities, Cx, Outbox, Sessions, Settings, State, Throttle, Tokens,
 };
 use crate::store::{StoreError, Tx};
 use crate::stream::{Entropy, StreamSettings};
 use crate::xmpp::BareJid;
-use connection::Connection;
+use connections::Connections;
 use operator::Jobs;
 use timers::{Timer, Timers};
 
@@ -49,7 +49,7 @@ pub struct Server {
     state: State,
     entropy: Box<dyn Entropy>,
     stream_settings: Rc<StreamSettings>,
-    connections: HashMap<ConnectionId, Connection>,
+    connections: Connections,
     timers: Timers,
     jobs: Jobs,
     throttle: Throttle,
@@ -58,6 +58,8 @@ pub struct Server {
     shutting_down: bool,
     /// A timer is set to write what was acknowledged.
     seen_set: bool,
+    /// When upkeep is due.
+    upkeep_ms: u64,
 }
 
 impl Server {
@@ -111,13 +113,14 @@ impl Server {
             },
             entropy,
             stream_settings,
-            connections: HashMap::new(),
+            connections: Connections::default(),
             timers: Timers::default(),
             jobs: Jobs::default(),
             throttle: Throttle::default(),
             disk_full: false,
             shutting_down: false,
             seen_set: false,
+            upkeep_ms: start.monotonic_ms,
         };
         server.timers.set(start.monotonic_ms, Timer::Upkeep);
         server.load_suspended(start, tx)?;

@@ -324,8 +324,8 @@ impl Server {
             / 1000;
         let held: usize = self
             .connections
-            .values()
-            .map(|connection| connection.stream.held_bytes())
+            .iter()
+            .map(|(_, connection)| connection.stream.held_bytes())
             .sum();
         let kept = Kept::of(&self.state.sessions);
         let disk = if self.state.disk_low {

@@ -5,10 +5,8 @@ use crate::state::{ConnectionId, SessionId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
-    /// A connection must be authenticated and bound by now.
-    Negotiation(ConnectionId),
-    /// Look whether a connection has been silent for too long.
-    Idle(ConnectionId),
+    /// A connection must be authenticated and bound by now, or may have been silent for too long.
+    Connection(ConnectionId),
     /// The delayed answer to a failed login is due.
     ReleaseFailure(ConnectionId),
     /// A session without a connection may have been away for long enough to go to the store, or to end.
@@ -30,6 +28,7 @@ impl Timers {
         self.0.insert((at_ms, timer));
     }
 
+    /// Takes back a timer that was set for then, if it was.
     pub fn cancel(&mut self, at_ms: u64, timer: Timer) {
         self.0.remove(&(at_ms, timer));
     }

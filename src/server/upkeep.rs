@@ -29,13 +29,19 @@ impl Server {
             more |= tx.prune_oldest(None, STEP_ROWS_MAX)? == STEP_ROWS_MAX;
         }
         let pause_ms = if more { STEP_MS } else { REST_MS };
-        self.timers.set(now.monotonic_ms + pause_ms, Timer::Upkeep);
+        self.set_upkeep(now.monotonic_ms + pause_ms);
         Ok(())
     }
 
     /// There is something to do: look at once.
     pub(super) fn wake_upkeep(&mut self, now: Moment) {
-        self.timers.set(now.monotonic_ms, Timer::Upkeep);
+        self.set_upkeep(now.monotonic_ms);
+    }
+
+    fn set_upkeep(&mut self, at_ms: u64) {
+        self.timers.cancel(self.upkeep_ms, Timer::Upkeep);
+        self.upkeep_ms = at_ms;
+        self.timers.set(at_ms, Timer::Upkeep);
     }
 
     /// A sample of the disk's free space.

@@ -107,6 +107,12 @@ impl Outbox {
         self.bytes.clear();
         self.outputs.clear();
     }
+
+    /// Gives back what a large batch made grow.
+    pub fn shrink(&mut self, bytes: usize, outputs: usize) {
+        self.bytes.shrink_to(bytes);
+        self.outputs.shrink_to(outputs);
+    }
 }
 
 /// The result of a `HashJob`.

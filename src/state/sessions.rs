@@ -8,7 +8,7 @@ use crate::store::{
 use crate::stream::Grant;
 use crate::xmpp::{BareJid, FullJid, Jid};
 
-use super::{BlockList, CapsId, ConnectionId, Held, Management, Uncopied};
+use super::{BlockList, CapsId, ConnectionId, Held, Management, Uncopied, give_back_room};
 
 /// A session, for the life of the process; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -323,6 +323,7 @@ impl Sessions {
     /// Remembers the count of a session that ends, and forgets its name.
     pub fn forget_resumption(&mut self, ended: Ended) {
         self.resumable.remove(&ended.name);
+        give_back_room(&mut self.resumable);
         if self.ended.len() >= ENDED_MAX {
             self.ended.pop_front();
         }
@@ -336,8 +337,10 @@ impl Sessions {
             online.sessions.retain(|other| *other != id);
             if online.sessions.is_empty() {
                 self.online.remove(&bare);
+                give_back_room(&mut self.online);
             }
         }
+        give_back_room(&mut self.by_id);
         Some(*session)
     }
 }
