@@ -7,11 +7,16 @@
 )]
 
 mod cli;
+mod client_state;
 mod crash;
 mod fuzz;
 mod layers;
 mod readme;
 mod reconnect;
+mod restart;
+mod sessions;
 mod storage;
+#[path = "survival/main.rs"]
+mod survival;
 mod transcript;
 mod transcripts;

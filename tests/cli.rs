@@ -364,11 +364,11 @@ fn a_database_that_cannot_be_used_is_told_apart() {
     assert_eq!(operate(&dir.0, &["user", "add", "alice"], "secret\n").0, 0);
     let database = redb::Database::open(&path).unwrap();
     let write = database.begin_write().unwrap();
-    let meta = redb::TableDefinition::<&str, u64>::new("meta");
+    let meta = redb::TableDefinition::<&[u8], &[u8]>::new("meta");
     write
         .open_table(meta)
         .unwrap()
-        .insert("schema", 999)
+        .insert(b"schema".as_slice(), 999u64.to_be_bytes().as_slice())
         .unwrap();
     write.commit().unwrap();
     drop(database);

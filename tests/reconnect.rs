@@ -22,12 +22,8 @@ impl House {
             let (code, text) = operate(&dir.0, &["user", "add", account], "secret\n");
             assert_eq!(code, 0, "{text}");
         }
-        let access = &process.access;
-        let phone = Phone::new(
-            access.client_config(),
-            &access.certificate,
-            ("localhost", "romeo"),
-        );
+        let config = process.access.client_config();
+        let phone = Phone::new(config, ("localhost", "romeo"));
         House {
             dir,
             process,

@@ -286,8 +286,11 @@ fn a_newer_file_is_refused_and_left_alone() {
         .create_with_backend(disk.clone())
         .unwrap();
     let txn = database.begin_write().unwrap();
-    let meta = redb::TableDefinition::<&str, u64>::new("meta");
-    txn.open_table(meta).unwrap().insert("schema", 99).unwrap();
+    let meta = redb::TableDefinition::<&[u8], &[u8]>::new("meta");
+    txn.open_table(meta)
+        .unwrap()
+        .insert(b"schema".as_slice(), 99u64.to_be_bytes().as_slice())
+        .unwrap();
     txn.commit().unwrap();
     drop(database);
     let refused = Store::open_backend(disk, CACHE_BYTES).err();

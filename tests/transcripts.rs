@@ -123,7 +123,12 @@ fn runs_for_real(text: &str) -> bool {
     let mut later = lines
         .iter()
         .skip_while(|(_, line)| matches!(line, Line::Set(..)));
-    !later.any(|(_, line)| matches!(line, Line::Wait(_) | Line::Disk(_) | Line::Set(..)))
+    !later.any(|(_, line)| {
+        matches!(
+            line,
+            Line::Wait(_) | Line::Disk(_) | Line::Set(..) | Line::Early(_)
+        )
+    })
 }
 
 fn run_real(name: &str, text: &str) {

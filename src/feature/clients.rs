@@ -67,10 +67,11 @@ pub fn all(cx: &Cx<'_>, jid: &BareJid, account: AccountId) -> Result<Vec<Access>
         let connected = !sessions_of(cx, jid, OAUTH_GRANT).is_empty();
         all.push(of_oauth(&grant, connected));
     }
-    // Sessions whose client has no name that lasts.
+    // Sessions whose client has no name that lasts, or is not written down yet.
     for session in cx.state.sessions.of(jid) {
-        if session.client.key.is_none() && session.client.grant.is_none() {
-            all.push(of_session(cx, session));
+        let id = session_id(cx, session);
+        if session.client.grant.is_none() && !all.iter().any(|access| *access.id == *id.0) {
+            all.push(of_session(cx, id));
         }
     }
     for access in all.iter_mut().filter(|access| access.connected) {
@@ -131,9 +132,9 @@ fn of_oauth(grant: &OauthGrant, connected: bool) -> Access {
     }
 }
 
-fn of_session(cx: &Cx<'_>, session: &Session) -> Access {
+fn of_session(cx: &Cx<'_>, id: ClientKey) -> Access {
     Access {
-        id: anonymous_id(cx, session),
+        id: id.0.into(),
         connected: true,
         is_session: true,
         first_seen: cx.now.wall,
@@ -148,22 +149,22 @@ fn of_session(cx: &Cx<'_>, session: &Session) -> Access {
     }
 }
 
-/// By the resource the server made for it.
-fn anonymous_id(cx: &Cx<'_>, session: &Session) -> String {
-    let tokens = &cx.state.tokens;
-    let key = tokens.key_of_resource(session.account, session.jid.resource());
-    key.0.to_string()
+/// What the session's client is called, by its resource if by nothing else.
+fn session_id(cx: &Cx<'_>, session: &Session) -> ClientKey {
+    session.client.key.clone().unwrap_or_else(|| {
+        let tokens = &cx.state.tokens;
+        tokens.key_of_resource(session.account, session.jid.resource())
+    })
 }
 
 /// Sessions of whatever has this id.
 fn sessions_of(cx: &Cx<'_>, jid: &BareJid, id: &str) -> Vec<SessionId> {
-    cx.state.sessions.ids_where(jid, |session| {
-        match (&session.client.grant, &session.client.key) {
-            (Some(grant), _) => *grant.id == *id,
-            (None, Some(key)) => *key.0 == *id,
-            (None, None) => anonymous_id(cx, session) == id,
-        }
-    })
+    cx.state
+        .sessions
+        .ids_where(jid, |session| match &session.client.grant {
+            Some(grant) => *grant.id == *id,
+            None => *session_id(cx, session).0 == *id,
+        })
 }
 
 /// Takes access away: tokens, and sessions with a reason.

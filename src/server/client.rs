@@ -9,7 +9,8 @@ use super::token;
 /// A client that is seen again is written down no more often than this.
 pub const NOTE_SEEN_MS: i64 = 3_600_000;
 
-/// XEP-0494: what is known of the session's client, written down when it is new, changed, or long not seen.
+/// XEP-0494: what is known of the session's client, written down when it is new, changed, or long not seen. A client
+/// without a name of its own (XEP-0388 §2.3) is written down as it leaves, so that its login writes nothing.
 pub fn note_client(
     cx: &mut Cx<'_>,
     session: SessionId,
@@ -23,7 +24,12 @@ pub fn note_client(
     if client.grant.is_some() {
         return token::note_use(cx, session);
     }
-    let Some(key) = client.key else {
+    let by_resource = || {
+        let tokens = &cx.state.tokens;
+        tokens.key_of_resource(account, known.jid.resource())
+    };
+    let key = client.key.or_else(|| client.by_resource.then(by_resource));
+    let Some(key) = key.filter(|_| !cx.state.disk_low) else {
         return Ok(());
     };
     let now = time(cx.now, cx.tx)?;
@@ -36,7 +42,7 @@ pub fn note_client(
         uri: String::new(),
         device: String::new(),
     });
-    noted.knows_password |= by_password;
+    noted.knows_password |= by_password || client.by_resource;
     for (noted, told) in [
         (&mut noted.software, &agent.software),
         (&mut noted.uri, &agent.uri),

@@ -1,10 +1,14 @@
 //! XEP-0484: the tokens of one client, as the server checks, counts and renews them.
-use crate::state::{ConnectionId, Moment};
+use crate::state::{ConnectionId, Cx, FastUsed, Moment, Session, SessionId};
 use crate::store::{AccountId, ClientKey, FastToken, FastTokens, StoreError, Tx};
 use crate::stream::{FastCandidate, FastStanding, Login, Proof, Request, Slot, fast_mechanism};
 use crate::xmpp::{BareJid, Timestamp};
 
 use super::Server;
+
+/// Counts ahead of the one used that are written down as used: a client comes back so often before that has to be done
+/// again, which would make each wait for the disk.
+const COUNTS_RESERVED: u32 = 31;
 
 /// How a token of XEP-0484 is used.
 pub struct FastUse {
@@ -43,9 +47,7 @@ impl Server {
                 let standing = match used.count {
                     _ if account.disabled => FastStanding::Disabled,
                     _ if token.has_expired(now) => FastStanding::Expired,
-                    Some(count) if count <= token.count => FastStanding::Replayed,
-                    None if used.early => FastStanding::Replayed,
-                    _ => FastStanding::Good,
+                    count => self.standing_of(count, used, (&key, &token)),
                 };
                 candidates.push(FastCandidate {
                     token: tokens.text(account.id, &key, used.mechanism, &token),
@@ -60,12 +62,84 @@ impl Server {
         Ok(())
     }
 
-    /// XEP-0484 §3.3 to §3.6: counts the use of a token, and makes a new one where it is asked for or due.
+    /// XEP-0484 §3.4: a count is good once. What memory does not know of a token, a run that was cut short may have seen:
+    /// early data, which could have been sent again, then needs one that no run can have used.
+    fn standing_of(
+        &self,
+        count: Option<u32>,
+        used: &FastUse,
+        (key, token): (&ClientKey, &FastToken),
+    ) -> FastStanding {
+        let remembered = self.remembered(&used.account, key, used.mechanism, token);
+        let floor = match (used.early, remembered) {
+            (true, None) => token.reserved,
+            (_, remembered) => token.count.max(remembered.unwrap_or_default()),
+        };
+        match count {
+            Some(count) if count <= floor => FastStanding::Replayed,
+            None if used.early => FastStanding::Replayed,
+            _ => FastStanding::Good,
+        }
+    }
+
+    /// The count that a client's sessions know of a token.
+    fn remembered(
+        &self,
+        account: &BareJid,
+        key: &ClientKey,
+        mechanism: &str,
+        token: &FastToken,
+    ) -> Option<u32> {
+        let sessions = self.state.sessions.of(account);
+        let of_client = sessions.filter(|session| session.client.key.as_ref() == Some(key));
+        of_client
+            .filter_map(|session| session.client.fast)
+            .filter(|used| used.mechanism == mechanism && used.tag == token.tag())
+            .map(|used| used.count)
+            .max()
+    }
+
+    /// The token a login succeeded with, and how far it is used up now; from here on the login alone knows.
+    pub(super) fn count_use(
+        &mut self,
+        (account, key): (AccountId, &ClientKey),
+        login: &Login,
+        request: &Request,
+        tx: &Tx,
+    ) -> Result<Option<FastUsed>, StoreError> {
+        let Proof::Fast { slot } = login.proof else {
+            return Ok(None);
+        };
+        let stored = tx.fast_tokens(account, key, login.mechanism)?;
+        let token = match slot {
+            Slot::New => stored.new,
+            Slot::Current => stored.current,
+        };
+        let used = token.map(|token| {
+            let remembered = self.remembered(&login.account, key, login.mechanism, &token);
+            let count = request.fast.unwrap_or_default().count.unwrap_or_default();
+            FastUsed {
+                mechanism: login.mechanism,
+                tag: token.tag(),
+                count: count.max(token.count).max(remembered.unwrap_or_default()),
+            }
+        });
+        let of_client = |session: &Session| session.client.key.as_ref() == Some(key);
+        for session in self.state.sessions.ids_where(&login.account, of_client) {
+            if let Some(known) = self.state.sessions.get_mut(session) {
+                known.client.fast = None;
+            }
+        }
+        Ok(used)
+    }
+
+    /// XEP-0484 §3.3 to §3.6: writes the use of a token down where that is due, and makes a new one where it is asked for
+    /// or due.
     pub(super) fn renew_token(
         &mut self,
         now: Moment,
         (account, key): (AccountId, &ClientKey),
-        login: &Login,
+        (login, used): (&Login, Option<FastUsed>),
         request: &Request,
         tx: &mut Tx,
     ) -> Result<NewToken, StoreError> {
@@ -74,23 +148,24 @@ impl Server {
             return Ok(None);
         }
         let now = time(now, tx)?;
+        let days = self.state.settings.fast_days_max;
         let mut due = None;
-        if let Proof::Fast { slot } = login.proof {
+        if let (Proof::Fast { slot }, Some(used)) = (&login.proof, used) {
             let fast = request.fast.unwrap_or_default();
             let stored = tx.fast_tokens(account, key, login.mechanism)?;
             let mut tokens = stored.clone();
-            if slot == Slot::New {
+            if *slot == Slot::New {
                 tokens.current = tokens.new.take();
             }
             if let Some(current) = &mut tokens.current {
-                current.count = current.count.max(fast.count.unwrap_or_default());
                 if current.began_unset(now) {
-                    let days = self.state.settings.fast_days_max;
-                    let count = current.count;
                     *current = FastToken::issue(current.salt, now, days);
-                    current.count = count;
                 } else if current.is_due_for_rotation(now) && !fast.invalidate {
                     due = Some(login.mechanism);
+                }
+                if used.count > current.reserved {
+                    current.count = used.count;
+                    current.reserved = used.count.saturating_add(COUNTS_RESERVED);
                 }
             }
             if fast.invalidate {
@@ -107,7 +182,6 @@ impl Server {
         };
         let mut salt = [0; 16];
         self.entropy.fill(&mut salt);
-        let days = self.state.settings.fast_days_max;
         let token = FastToken::issue(salt, now, days);
         let text = self.state.tokens.text(account, key, mechanism, &token);
         let expiry = token.told_expiry(days);
@@ -115,6 +189,35 @@ impl Server {
         tokens.new = Some(token);
         tx.set_fast_tokens(account, key, mechanism, &tokens)?;
         Ok(Some((text, expiry)))
+    }
+}
+
+/// Writes down exactly how far a token is used up: nobody in memory will know.
+pub fn settle(
+    tx: &mut Tx,
+    (account, key): (AccountId, &ClientKey),
+    used: FastUsed,
+) -> Result<(), StoreError> {
+    let mut tokens = tx.fast_tokens(account, key, used.mechanism)?;
+    let current = tokens.current.as_mut();
+    let Some(token) = current.filter(|token| token.tag() == used.tag) else {
+        return Ok(());
+    };
+    if (token.count, token.reserved) == (used.count, used.count) {
+        return Ok(());
+    }
+    (token.count, token.reserved) = (used.count, used.count);
+    tx.set_fast_tokens(account, key, used.mechanism, &tokens)
+}
+
+/// The same for a session that ends, or sleeps until after a restart.
+pub fn settle_session(cx: &mut Cx<'_>, session: SessionId) -> Result<(), StoreError> {
+    let Some(known) = cx.state.sessions.get(session) else {
+        return Ok(());
+    };
+    match (known.client.key.clone(), known.client.fast) {
+        (Some(key), Some(used)) => settle(cx.tx, (known.account, &key), used),
+        _ => Ok(()),
     }
 }
 

@@ -1,7 +1,9 @@
 //! XEP-0198 §4: a session will not come back. What is archived and nobody acknowledged waits already (XEP-0160); requests
 //! are refused, and messages that are in no archive go where those to an absent user go.
+use std::rc::Rc;
+
 use crate::feature::{self, Storable};
-use crate::state::{Cx, Keep, SessionId, Urgency};
+use crate::state::{Cx, Ended, Keep, SessionId, Urgency};
 use crate::store::{AccountId, Direction, Owner, QueueRow, Record, StoreError};
 use crate::xmpp::{
     BareJid, Condition, Envelope, Iq, IqKind, Jid, Message, MessageKind, Stanza, StanzaError, ns,
@@ -47,9 +49,11 @@ pub fn give_up(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
     cx.forget_stored(id)?;
     let bare = jid.to_bare();
     if let Some(name) = &management.name {
-        cx.state
-            .sessions
-            .forget_resumption(&bare, name, management.received);
+        cx.state.sessions.forget_resumption(Ended {
+            account,
+            name: Rc::clone(name),
+            received: management.received,
+        });
     }
     for left in left {
         let text = std::str::from_utf8(&left.stanza).unwrap_or_default();

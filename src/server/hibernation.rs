@@ -1,17 +1,18 @@
 //! XEP-0198 §5: sessions that outlive memory and the process. While they are away they sleep in the store; when the server
 //! stops in order, all that may be resumed are written there, and are there again when it starts.
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use crate::state::{
-    AvailablePresence, BlockList, CONNECTED_BYTES_MAX, CapsId, Cx, Held, Management, Moment,
-    Online, Outbox, Output, Session, SessionClient, SessionId, Stored,
+    AvailablePresence, BlockList, CONNECTED_BYTES_MAX, CapsId, Cx, Ended, Held, Management, Moment,
+    Online, Outbox, Output, Session, SessionClient, SessionId, Sessions, Stored,
 };
 use crate::store::{ArchiveId, ClientKey, StoreError, Suspended, SuspendedId, Tx};
 use crate::stream::Grant;
 use crate::xmpp::{FullJid, Jid, StreamCondition, StreamError};
 
 use super::timers::Timer;
-use super::{Server, management, session};
+use super::{Server, fast, management, session};
 
 /// After a start a session may stay away for at least so long (if it might at all), whatever the clock says: it may have
 /// been set meanwhile, and clients need time to notice.
@@ -79,6 +80,7 @@ impl Server {
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
         self.shutting_down = true;
+        self.end_streams(now, tx, out)?;
         let ids = self.state.sessions.ids();
         for session in &ids {
             // §4: so that clients know what they need not send again.
@@ -92,23 +94,28 @@ impl Server {
             connection.session = None;
             out.push(Output::Close { connection: *id });
         }
-        let mut cx = self.cx(now, tx, out);
+        // Nothing more is said to anybody.
         let mut resumable = Vec::new();
+        let mut others = Vec::new();
         for id in ids {
-            let Some(known) = cx.state.sessions.get_mut(id) else {
-                continue;
-            };
-            let left = remaining_ms(known, now);
-            known.connection = None;
-            match left {
-                Some(left) => resumable.push((id, left)),
-                None => session::end(&mut cx, id)?,
+            if let Some(known) = self.state.sessions.get_mut(id) {
+                match remaining_ms(known, now) {
+                    Some(left_ms) => resumable.push((id, left_ms)),
+                    None => others.push(id),
+                }
+                known.connection = None;
             }
         }
+        let mut cx = self.cx(now, tx, out);
+        for session in others {
+            session::end(&mut cx, session)?;
+        }
         for (session, remaining_ms) in &resumable {
+            fast::settle_session(&mut cx, *session)?;
             cx.put_to_sleep(*session, *remaining_ms)?;
         }
         log::info!("sessions.suspended count={}", resumable.len());
+        remember_ended(&cx.state.sessions, &[], cx.tx)?;
         cx.tx.write_seen()?;
         cx.tx.set_stopped(true)?;
         out.push(Output::Exit);
@@ -117,25 +124,35 @@ impl Server {
 
     /// Sessions of the last run, if it ended in order: they are away.
     pub(super) fn load_suspended(&mut self, start: Moment, tx: &Tx) -> Result<(), StoreError> {
-        if !tx.has_stopped()? {
-            return Ok(());
+        for (account, name, received) in tx.ended()? {
+            self.state.sessions.forget_resumption(Ended {
+                account,
+                name: name.into(),
+                received,
+            });
         }
-        tx.visit_suspended(&mut |id, row| self.restore(start, tx, id, row))
+        match tx.has_stopped()? {
+            true => tx.visit_suspended(&mut |id, row| self.restore(start, tx, id, row)),
+            false => Ok(()),
+        }
     }
 
     /// The server begins to serve: from here on what the store has of sessions is only what memory says.
     pub fn begin(&mut self, start: Moment, tx: &mut Tx) -> Result<(), StoreError> {
         if tx.has_stopped()? {
+            remove_unknown(&self.state.sessions, tx)?;
             return tx.set_stopped(false);
         }
         // The last run was cut short: what its sessions were sent since is lost, so that they cannot go on. What was
         // archived waits; how much of their clients' they had handled is known of those that were asleep.
         tx.remove_lost_queues()?;
         tx.visit_suspended(&mut |id, row| self.restore(start, tx, id, row))?;
-        let lost = self.state.sessions.ids();
-        if !lost.is_empty() {
-            log::info!("sessions.lost count={}", lost.len());
+        if self.state.sessions.is_empty() {
+            return Ok(());
         }
+        let lost = self.state.sessions.ids();
+        log::info!("sessions.lost count={}", lost.len());
+        remember_ended(&self.state.sessions, &lost, tx)?;
         self.state.expiring.extend(lost);
         Ok(())
     }
@@ -162,6 +179,40 @@ impl Server {
     }
 }
 
+/// Removes sessions that did not come back: of a domain that is served no more.
+fn remove_unknown(sessions: &Sessions, tx: &mut Tx) -> Result<(), StoreError> {
+    let known = sessions.all().filter_map(|session| session.stored);
+    let known: HashSet<SuspendedId> = known.map(|stored| stored.id).collect();
+    let mut unknown = Vec::new();
+    tx.visit_suspended(&mut |id, _| {
+        unknown.extend((!known.contains(&id)).then_some(id));
+        Ok(())
+    })?;
+    for id in unknown {
+        tx.forget_suspended(id)?;
+        let positions = tx.queue_positions(id)?;
+        tx.remove_queue(id, positions)?;
+    }
+    Ok(())
+}
+
+/// Writes how much was handled of sessions that ended, and of these that are about to.
+fn remember_ended(
+    sessions: &Sessions,
+    ending: &[SessionId],
+    tx: &mut Tx,
+) -> Result<(), StoreError> {
+    let ended = sessions.ended();
+    let ended = ended.map(|ended| (ended.account, &*ended.name, ended.received));
+    let ending = ending.iter().filter_map(|id| {
+        let session = sessions.get(*id)?;
+        let management = session.management.as_ref()?;
+        let name = management.name.as_deref()?;
+        Some((session.account, name, management.received))
+    });
+    tx.set_ended(ended.chain(ending))
+}
+
 /// How long a session may be away from now on; `None`: it may not be resumed.
 fn remaining_ms(session: &Session, now: Moment) -> Option<u64> {
     let management = session.management.as_ref()?;
@@ -183,7 +234,7 @@ fn away_ms(row: &Suspended, start: Moment) -> u64 {
 
 /// A session as memory has those that are asleep.
 fn restored(
-    sessions: &mut crate::state::Sessions,
+    sessions: &mut Sessions,
     tx: &Tx,
     id: SuspendedId,
     jid: &FullJid,
@@ -192,6 +243,8 @@ fn restored(
     let blocked = BlockList::new(tx.blocked(id.account)?);
     let archive_preferences = Rc::new(tx.archive_preferences(id.account)?);
     let client = SessionClient {
+        by_resource: false,
+        fast: None,
         key: row.client.as_deref().map(|key| ClientKey(key.into())),
         grant: row.grant.as_ref().map(|(id, restricted)| {
             Rc::new(Grant {

@@ -11,7 +11,7 @@ use crate::xmpp::{BareJid, SaslCondition, ns};
 use super::client::note_client;
 use super::resumption::{ResumeOutcome, write_outcome};
 use super::session::usable_account;
-use super::{Server, management};
+use super::{Server, fast, management};
 
 impl Server {
     /// XEP-0388 §2.1: an account nobody knows is offered what most are.
@@ -129,14 +129,17 @@ impl Server {
         };
         let agent = request.agent.id.as_deref();
         client.key = agent.map(|agent| self.state.tokens.key_of_agent(account, agent));
+        store_upgrades(account, &login.upgrades, tx)?;
+        let token = match client.key.clone() {
+            Some(key) => {
+                client.fast = self.count_use((account, &key), &login, request, tx)?;
+                self.renew_token(now, (account, &key), (&login, client.fast), request, tx)?
+            }
+            None => None,
+        };
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.client = client.clone();
         }
-        store_upgrades(account, &login.upgrades, tx)?;
-        let token = match &client.key {
-            Some(key) => self.renew_token(now, (account, key), &login, request, tx)?,
-            None => None,
-        };
         let mut inline = Vec::new();
         let mut w = Writer::new(&mut inline);
         let mut resumed = None;
@@ -173,6 +176,9 @@ impl Server {
             (None, None) => Outcome::Authenticated,
         };
         self.tell_success(id, &login.account, session, (&inline, outcome), out);
+        if let (None, Some(key), Some(used)) = (session, &client.key, client.fast) {
+            fast::settle(tx, (account, key), used)?;
+        }
         if let Some(session) = session {
             let by_password = login.proof == Proof::Password;
             note_client(

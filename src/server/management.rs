@@ -56,6 +56,13 @@ impl Server {
                 acknowledge_to_peer(&mut cx, session);
                 Ok(())
             }
+            (_, "resume") => {
+                // §5: instead of binding, not after it.
+                cx.out.send(id, |bytes| {
+                    write_failed(&mut Writer::new(bytes), None, Condition::UnexpectedRequest);
+                });
+                Ok(())
+            }
             (_, "a") => acknowledged_by_peer(&mut cx, session, root)?,
             _ => Err(StreamCondition::UnsupportedStanzaType.into()),
         };

@@ -72,7 +72,10 @@ impl Server {
         let found = self.state.sessions.resumable(previous);
         let found = found.filter(|session| session.jid.bare_str() == account.as_str());
         let Some(session) = found.map(|session| session.id) else {
-            let received = self.state.sessions.received_of_expired(account, previous);
+            let account = self.cx(now, tx, out).account(account)?;
+            let sessions = &self.state.sessions;
+            let received =
+                account.and_then(|account| sessions.received_of_ended(account, previous));
             return Ok(ResumeOutcome::NotFound { received });
         };
         let mut cx = self.cx(now, tx, out);
@@ -104,9 +107,10 @@ impl Server {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.session = Some(session);
             // Whoever resumed it may do what this login may, not what the one before it might.
-            let grant = connection.client.grant.take();
+            let login = std::mem::take(&mut connection.client);
             if let Some(known) = self.state.sessions.get_mut(session) {
-                known.client.grant = grant;
+                known.client.grant = login.grant;
+                known.client.fast = login.fast.or(known.client.fast);
             }
         }
         Ok(ResumeOutcome::Resumed { session, received })
@@ -126,6 +130,7 @@ impl Server {
         client_state(&mut cx, session, true);
         if send_again(&mut cx, session)? {
             unseen::begin(&mut cx, session)?;
+            cx.ask(session);
         }
         self.watch_idle(now, id);
         Ok(())
@@ -219,6 +224,7 @@ pub fn drained(cx: &mut Cx<'_>, session: SessionId) -> Result<(), StoreError> {
     }
     if send_again(cx, session)? {
         unseen::begin(cx, session)?;
+        cx.ask(session);
     }
     Ok(())
 }
@@ -267,9 +273,8 @@ fn send_again(cx: &mut Cx<'_>, session: SessionId) -> Result<bool, StoreError> {
             management.again_from().is_none()
         })
     });
-    match is_all {
-        true => cx.ask(session),
-        false => cx.out.push(Output::ReportDrained { connection }),
+    if !is_all {
+        cx.out.push(Output::ReportDrained { connection });
     }
     Ok(is_all)
 }

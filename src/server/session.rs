@@ -14,7 +14,7 @@ use crate::xmpp::{
 };
 
 use super::client::note_client;
-use super::{Server, giving_up, iq, message, presence, unseen};
+use super::{Server, fast, giving_up, iq, message, presence, unseen};
 
 impl Server {
     /// RFC 6120 §7: the resource asked for, or one of ours.
@@ -42,19 +42,15 @@ impl Server {
         if let Some(connection) = self.connections.get_mut(&id) {
             client = std::mem::take(&mut connection.client);
         }
-        // A resource that the client chose is the only name it has that lasts.
-        if client.key.is_none() && client.grant.is_none() {
-            client.key =
-                resource.map(|resource| self.state.tokens.key_of_resource(account, resource));
-        }
+        // A resource that the client chose is the only name it has that lasts, if it tells no other.
+        client.by_resource = client.key.is_none() && resource.is_some();
         let opened = match jid {
             Some(jid) => self.open_session(now, id, (&jid, account), client, tx, out)?,
             None => Err(Condition::BadRequest.into()),
         };
         match opened {
             Ok(session) => {
-                let mut cx = self.cx(now, tx, out);
-                note_client(&mut cx, session, &UserAgent::default(), true)?;
+                let cx = self.cx(now, tx, out);
                 let jid = cx
                     .state
                     .sessions
@@ -300,6 +296,8 @@ pub fn end(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
     let jid = session.jid.clone();
     giving_up::give_up(cx, id)?;
     presence::end_of_session(cx, id)?;
+    fast::settle_session(cx, id)?;
+    note_client(cx, id, &UserAgent::default(), false)?;
     feature::capabilities_session_ended(cx.state, id);
     cx.state.sessions.remove(id);
     unseen::hand_over(cx, &jid.to_bare())?;

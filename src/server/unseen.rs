@@ -196,10 +196,10 @@ fn give(cx: &mut Cx<'_>, account: &BareJid, page: &[Stored], takers: &[SessionId
         };
         again::write_direct(&mut bytes, cx, &stored.xml, added);
         cx.out.bytes = bytes;
+        let stanza = start..cx.out.bytes.len();
         for taker in takers {
-            let stanza = start..cx.out.bytes.len();
             let keep = Keep::Archived(stored.id, Form::Direct);
-            cx.deliver_as(*taker, stanza, Urgency::Now, keep);
+            cx.deliver_as(*taker, stanza.clone(), Urgency::Now, keep);
         }
     }
 }

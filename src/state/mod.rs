@@ -19,7 +19,10 @@ mod uncopied;
 pub use archive_ids::ArchiveIds;
 pub use block_list::BlockList;
 pub use capabilities::{CLIENT_FEATURES_MAX, Capabilities, CapsId};
-pub use client_state::{Held, HeldStanza, Kind, Replaces, Urgency};
+pub use client_state::{
+    HELD_BYTES_MAX as CLIENT_STATE_BYTES_MAX, HELD_STANZAS_MAX as CLIENT_STATE_STANZAS_MAX, Held,
+    HeldStanza, Kind, Replaces, Urgency,
+};
 pub use cx::{ASK, Cx, Fault, name_of};
 pub use grants::{NewAppToken, OauthKind, OauthToken, is_app_token, parse_app_token};
 pub use management::{
@@ -29,7 +32,8 @@ pub use management::{
 pub use moment::Moment;
 pub use outbox::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
 pub use sessions::{
-    AvailablePresence, Online, PresenceDetails, Session, SessionClient, SessionId, Sessions, Stored,
+    AvailablePresence, Ended, FastUsed, Online, PresenceDetails, Session, SessionClient, SessionId,
+    Sessions, Stored,
 };
 pub use settings::Settings;
 pub use throttle::Throttle;
@@ -76,6 +80,10 @@ pub struct State {
 impl State {
     /// Has a session end: with a reason for its client, if that is connected.
     pub fn end_session(&mut self, session: SessionId, error: &StreamError) {
+        // Whoever is thrown out is not written down as one who has access.
+        if let Some(known) = self.sessions.get_mut(session) {
+            known.client.by_resource = false;
+        }
         match self.sessions.get(session).map(|known| known.connection) {
             Some(Some(connection)) => self.ending.push((connection, error.clone())),
             Some(None) => self.expiring.push(session),

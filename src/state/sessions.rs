@@ -55,8 +55,20 @@ pub struct Stored {
 pub struct SessionClient {
     /// `None`: it has no name that lasts.
     pub key: Option<ClientKey>,
+    /// Its name that lasts is the resource it chose: it is written down when it leaves.
+    pub by_resource: bool,
     /// It logged in by this token of `stonechat token add` or of X-OAUTH.
     pub grant: Option<Rc<Grant>>,
+    /// The token of XEP-0484 it last came back with.
+    pub fast: Option<FastUsed>,
+}
+
+/// How far a token is used up; the store knows only a bound (`FastToken::reserved`) until the session ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FastUsed {
+    pub mechanism: &'static str,
+    pub tag: u32,
+    pub count: u32,
 }
 
 impl SessionClient {
@@ -138,20 +150,23 @@ pub struct Sessions {
     by_id: HashMap<SessionId, Box<Session>>,
     online: HashMap<BareJid, Online>,
     last_id: u64,
+    /// What most accounts prefer, shared by them.
+    usual_preferences: Rc<ArchivePreferences>,
     /// Names for resumption (XEP-0198 §5).
     resumable: HashMap<Rc<str>, SessionId>,
     /// What sessions that ended had received, newest last.
-    expired: VecDeque<Expired>,
+    ended: VecDeque<Ended>,
 }
 
 /// Ended sessions whose count of received stanzas is remembered for a client that comes too late.
-const EXPIRED_MAX: usize = 1024;
+const ENDED_MAX: usize = 1024;
 
-#[derive(Debug)]
-struct Expired {
-    account: BareJid,
-    id: Box<str>,
-    received: u32,
+/// A session that ended and might have been resumed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub account: AccountId,
+    pub name: Rc<str>,
+    pub received: u32,
 }
 
 impl Sessions {
@@ -249,11 +264,16 @@ impl Sessions {
     ) -> SessionId {
         self.last_id += 1;
         let id = SessionId(self.last_id);
-        self.online
-            .entry(jid.to_bare())
-            .or_insert_with(loaded)
-            .sessions
-            .push(id);
+        let usual = &self.usual_preferences;
+        let online = self.online.entry(jid.to_bare()).or_insert_with(|| {
+            let mut online = loaded();
+            if online.archive_preferences == *usual {
+                online.archive_preferences = Rc::clone(usual);
+            }
+            online.sessions.reserve_exact(1);
+            online
+        });
+        online.sessions.push(id);
         let session = Session {
             id,
             jid,
@@ -287,25 +307,23 @@ impl Sessions {
     }
 
     /// How many stanzas a session that ended had received, where it is remembered.
-    pub fn received_of_expired(&self, account: &BareJid, name: &str) -> Option<u32> {
-        let found = self
-            .expired
-            .iter()
-            .find(|e| e.account == *account && &*e.id == name);
-        found.map(|expired| expired.received)
+    pub fn received_of_ended(&self, account: AccountId, name: &str) -> Option<u32> {
+        let is_it = |ended: &&Ended| ended.account == account && &*ended.name == name;
+        self.ended.iter().find(is_it).map(|ended| ended.received)
+    }
+
+    /// What is remembered of sessions that ended.
+    pub fn ended(&self) -> impl Iterator<Item = &Ended> {
+        self.ended.iter()
     }
 
     /// Remembers the count of a session that ends, and forgets its name.
-    pub fn forget_resumption(&mut self, account: &BareJid, name: &str, received: u32) {
-        self.resumable.remove(name);
-        if self.expired.len() >= EXPIRED_MAX {
-            self.expired.pop_front();
+    pub fn forget_resumption(&mut self, ended: Ended) {
+        self.resumable.remove(&ended.name);
+        if self.ended.len() >= ENDED_MAX {
+            self.ended.pop_front();
         }
-        self.expired.push_back(Expired {
-            account: account.clone(),
-            id: name.into(),
-            received,
-        });
+        self.ended.push_back(ended);
     }
 
     pub fn remove(&mut self, id: SessionId) -> Option<Session> {

@@ -4,24 +4,26 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// Messages remembered of one session; the oldest make room.
 const UNCOPIED_MAX: usize = 32;
 
-/// Ids of the messages that a session sent last and that were not copied, as hashes.
+/// Ids of the messages that a session sent last and that were not copied, as hashes, the newest last.
 #[derive(Debug, Default)]
-pub struct Uncopied(Vec<u64>);
+pub struct Uncopied(Option<Box<[u64; UNCOPIED_MAX]>>);
 
 impl Uncopied {
     pub fn remember(&mut self, id: &str) {
-        if self.0.len() >= UNCOPIED_MAX {
-            self.0.remove(0);
+        let hashes = self.0.get_or_insert_default();
+        hashes.rotate_left(1);
+        if let Some(last) = hashes.last_mut() {
+            *last = hash(id);
         }
-        self.0.push(hash(id));
     }
 
     pub fn contains(&self, id: &str) -> bool {
-        self.0.contains(&hash(id))
+        let hashes = self.0.as_ref();
+        hashes.is_some_and(|hashes| hashes.contains(&hash(id)))
     }
 
     pub fn forget(&mut self) {
-        self.0 = Vec::new();
+        self.0 = None;
     }
 }
 

@@ -4,9 +4,9 @@ use crate::xmpp::Timestamp;
 
 use super::codec::{Decoder, Encoder};
 use super::schema::{
-    ACCOUNTS, ARCHIVE_PREFERENCES, BLOCKED, CREDENTIALS, LAST_ACTIVITY, META, META_NEXT_ACCOUNT,
-    PRIVATE_XML, PURGE, ROSTER, ROSTER_LOG, ROSTER_VERSIONS, SUSPENDED, SUSPENDED_QUEUE,
-    UNSEEN_FROM, VCARDS,
+    ACCOUNTS, ARCHIVE_PREFERENCES, BLOCKED, CREDENTIALS, ENDED, LAST_ACTIVITY, META,
+    META_NEXT_ACCOUNT, PRIVATE_XML, PURGE, ROSTER, ROSTER_LOG, ROSTER_VERSIONS, SUSPENDED,
+    SUSPENDED_QUEUE, UNSEEN_FROM, VCARDS,
 };
 use super::{StoreError, Tx, Writing, clients, grants, texts_of};
 
@@ -113,6 +113,8 @@ impl Tx {
             .retain_in(texts_of(id), |_, _| false)?;
         txn.open_table(ROSTER_LOG)?
             .retain_in((id.0, 0)..(end, 0), |_, _| false)?;
+        txn.open_table(ENDED)?
+            .retain_in(texts_of(id), |_, _| false)?;
         txn.open_table(SUSPENDED)?
             .retain_in((id.0, 0)..(end, 0), |_, _| false)?;
         txn.open_table(SUSPENDED_QUEUE)?
@@ -129,7 +131,7 @@ impl Tx {
     /// All accounts in order of name.
     pub fn accounts(&self) -> Result<Vec<(String, Account)>, StoreError> {
         let table = self.view(ACCOUNTS)?;
-        let rows = table.range::<&str>(..)?;
+        let rows = table.range(..)?;
         rows.map(|row| {
             let (name, row) = row?;
             Ok((name.value().to_string(), decode_account(row.value())?))
@@ -189,26 +191,6 @@ fn decode_credentials(bytes: &[u8]) -> Result<Credentials, StoreError> {
                 },
             );
         }
-    }
-    Ok(credentials)
-}
-
-/// The row of schema 1: one salt and iteration count for all three hashes.
-pub(super) fn decode_credentials_1(bytes: &[u8]) -> Result<Credentials, StoreError> {
-    let mut row = Decoder::new(bytes);
-    let salt = row.array()?;
-    let iterations = row.number_u32()?;
-    let mut credentials = Credentials::default();
-    for hash in ScramHash::ALL {
-        let keys = decode_keys(&mut row)?;
-        credentials.replace(
-            hash,
-            HashedPassword {
-                salt,
-                iterations,
-                keys,
-            },
-        );
     }
     Ok(credentials)
 }

@@ -293,7 +293,7 @@ impl Tx {
 
 /// The first sequence of a span from which on all times are `late`: times never go backwards, so halving finds it.
 fn first_where(
-    stanzas: &View<'_, u64, &'static [u8]>,
+    stanzas: &View<'_, u64, &[u8]>,
     span: Span,
     late: &dyn Fn(Timestamp) -> bool,
 ) -> Result<u64, StoreError> {
@@ -317,7 +317,7 @@ fn first_where(
 
 /// XEP-0313 §4.1.1. The index goes by a hash of the peer's bare JID, so the stanza has the last word.
 fn matches(
-    stanzas: &View<'_, u64, &'static [u8]>,
+    stanzas: &View<'_, u64, &[u8]>,
     sequence: u64,
     account: AccountId,
     with: Option<&Jid>,
@@ -337,10 +337,7 @@ fn matches(
     })
 }
 
-pub(super) fn read(
-    stanzas: &View<'_, u64, &'static [u8]>,
-    sequence: u64,
-) -> Result<Stored, StoreError> {
+pub(super) fn read(stanzas: &View<'_, u64, &[u8]>, sequence: u64) -> Result<Stored, StoreError> {
     let row = stanzas.get(sequence)?.ok_or_else(missing)?;
     let row = StanzaRow::decode(row.value())?;
     Ok(Stored {

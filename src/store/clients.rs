@@ -1,6 +1,6 @@
 //! Clients of an account as XEP-0494 lists them, and their tokens of XEP-0484. Of a token only what it is derived from
 //! is kept: without the server's key file nobody can make it from these rows.
-use redb::WriteTransaction;
+use super::table::WriteTransaction;
 
 use crate::xmpp::Timestamp;
 
@@ -33,8 +33,9 @@ pub struct FastToken {
     pub salt: [u8; 16],
     pub issued: Timestamp,
     pub expires: Timestamp,
-    /// The largest count it was used with (XEP-0484 §3.4).
+    /// It was used with this count (XEP-0484 §3.4), and may have been with others up to `reserved`.
     pub count: u32,
+    pub reserved: u32,
 }
 
 /// The two slots of one client and mechanism (XEP-0484 §5.1).
@@ -151,7 +152,8 @@ impl Tx {
     /// Ends the tokens of one client.
     pub fn revoke_fast(&mut self, account: AccountId, key: &ClientKey) -> Result<(), StoreError> {
         let Writing { txn, .. } = self.writing()?;
-        let end = format!("{}\u{0}", key.0);
+        // No text lies between the two: neither octet can stand in one.
+        let end = format!("{}\u{1}", key.0);
         txn.open_table(FAST_TOKENS)?.retain_in(
             (account.0, &*key.0, "")..(account.0, end.as_str(), ""),
             |_, _| false,
@@ -216,7 +218,8 @@ fn encode_tokens(tokens: &FastTokens) -> Vec<u8> {
             .raw(&token.salt)
             .time(token.issued)
             .time(token.expires)
-            .number(token.count.into()),
+            .number(token.count.into())
+            .number(token.reserved.into()),
     };
     [&tokens.current, &tokens.new]
         .into_iter()
@@ -235,6 +238,7 @@ fn decode_tokens(bytes: &[u8]) -> Result<FastTokens, StoreError> {
             issued: row.time()?,
             expires: row.time()?,
             count: row.number_u32()?,
+            reserved: row.number_u32()?,
         }))
     };
     Ok(FastTokens {
@@ -267,6 +271,7 @@ mod tests {
             issued: Timestamp(1),
             expires: Timestamp(2),
             count: 3,
+            reserved: 9,
         }
     }
 

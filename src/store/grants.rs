@@ -1,6 +1,6 @@
 //! Tokens that are shown as they are: those made for apps, of which a hash is kept, and what those of X-OAUTH are signed
 //! with.
-use redb::WriteTransaction;
+use super::table::WriteTransaction;
 
 use crate::xmpp::Timestamp;
 

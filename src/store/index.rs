@@ -3,8 +3,6 @@
 //! is stored, so that it can be rebuilt at any time.
 use std::collections::HashMap;
 
-use redb::{Key, WriteTransaction};
-
 use crate::xmpp::Timestamp;
 
 use super::schema::{
@@ -12,6 +10,7 @@ use super::schema::{
     UNSEEN_FROM,
 };
 use super::stanza::{StanzaRow, held, peer_hash};
+use super::table::{Range, Row, WriteTransaction};
 use super::unseen::UnseenOfAll;
 use super::{AccountId, ArchiveId, StoreError, Tx};
 
@@ -95,7 +94,7 @@ impl Memory {
             let stanza = StanzaRow::decode(row.value())?;
             memory.remember(key.value(), &stanza, row.value().len());
         }
-        for row in tx.view(UNSEEN_FROM)?.range::<u32>(..)? {
+        for row in tx.view(UNSEEN_FROM)?.range(..)? {
             let (account, first) = row?;
             memory
                 .unseen
@@ -282,10 +281,10 @@ impl Tx {
     }
 }
 
-fn walk<K: Key + 'static>(
-    mut range: redb::Range<'_, K, u8>,
+fn walk<K: Row>(
+    mut range: Range<'_, K, u8>,
     backward: bool,
-    sequence: impl Fn(K::SelfType<'_>) -> u64,
+    sequence: impl Fn(K::View<'_>) -> u64,
     visit: Visit<'_>,
 ) -> Result<bool, StoreError> {
     while let Some(row) = if backward {

@@ -13,20 +13,16 @@ mod roster;
 mod schema;
 mod stanza;
 mod suspended;
+mod table;
 mod thread;
 mod unseen;
 
-use std::borrow::Borrow;
 use std::cell::{OnceCell, Ref, RefCell, RefMut};
-use std::ops::RangeBounds;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use redb::{
-    AccessGuard, Builder, Database, Durability, Key, ReadOnlyTable, ReadTransaction,
-    ReadableDatabase, ReadableTable, Table, TableDefinition, Value, WriteTransaction,
-};
+use redb::{Builder, Database, ReadTransaction, ReadableDatabase};
 
 pub use accounts::{Account, AccountId};
 pub use archive::{
@@ -43,6 +39,7 @@ pub use thread::StorageThread;
 
 use crate::xmpp::Timestamp;
 use index::Memory;
+use table::{TableDefinition, View, WriteTransaction};
 
 /// How far the time written down may be behind.
 const NOTE_TIME_AFTER_MS: i64 = 6 * 3_600_000;
@@ -233,11 +230,7 @@ impl Tx {
     fn writing(&mut self) -> Result<Writing<'_>, StoreError> {
         if self.write.is_none() {
             self.snapshot.take();
-            let mut txn = self.shared.database.begin_write()?;
-            txn.set_durability(Durability::Immediate)
-                .expect("without savepoints the durability is free");
-            txn.set_quick_repair(true);
-            self.write = Some(txn);
+            self.write = Some(WriteTransaction::begin(&self.shared.database)?);
         }
         self.load_memory()?;
         let memory = RefMut::map(self.shared.memory.borrow_mut(), |memory| {
@@ -263,12 +256,9 @@ impl Tx {
     }
 
     /// A table to read from. A table must not be viewed twice at the same time.
-    fn view<K: Key + 'static, V: Value + 'static>(
-        &self,
-        table: TableDefinition<'_, K, V>,
-    ) -> Result<View<'_, K, V>, StoreError> {
+    fn view<K, V>(&self, table: TableDefinition<K, V>) -> Result<View<'_, K, V>, StoreError> {
         if let Some(txn) = &self.write {
-            return Ok(View::Batch(txn.open_table(table)?));
+            return Ok(txn.view(table)?);
         }
         let snapshot = match self.snapshot.get() {
             Some(snapshot) => snapshot,
@@ -277,7 +267,7 @@ impl Tx {
                 self.snapshot.get_or_init(|| snapshot)
             }
         };
-        Ok(View::Snapshot(snapshot.open_table(table)?))
+        Ok(table.view(snapshot)?)
     }
 }
 
@@ -293,35 +283,7 @@ impl Drop for Tx {
 impl Commit {
     /// Blocks until durable.
     pub fn run(self) -> Result<(), StoreError> {
-        Ok(self.0.commit()?)
-    }
-}
-
-/// A table as the batch sees it.
-enum View<'t, K: Key + 'static, V: Value + 'static> {
-    Snapshot(ReadOnlyTable<K, V>),
-    Batch(Table<'t, K, V>),
-}
-
-impl<K: Key + 'static, V: Value + 'static> View<'_, K, V> {
-    fn get<'k>(
-        &self,
-        key: impl Borrow<K::SelfType<'k>>,
-    ) -> Result<Option<AccessGuard<'_, V>>, StoreError> {
-        Ok(match self {
-            View::Snapshot(table) => ReadableTable::get(table, key)?,
-            View::Batch(table) => table.get(key)?,
-        })
-    }
-
-    fn range<'k, KR: Borrow<K::SelfType<'k>> + 'k>(
-        &self,
-        range: impl RangeBounds<KR> + 'k,
-    ) -> Result<redb::Range<'_, K, V>, StoreError> {
-        Ok(match self {
-            View::Snapshot(table) => ReadableTable::range(table, range)?,
-            View::Batch(table) => table.range(range)?,
-        })
+        self.0.commit()
     }
 }
 

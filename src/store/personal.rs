@@ -46,9 +46,7 @@ impl Tx {
         let table = self.view(PRIVATE_XML)?;
         let end = account.0.saturating_add(1);
         let mut rows = table.range((account.0, "", "")..(end, "", ""))?;
-        rows.try_fold(0, |count, row| {
-            row.map(|_| count + 1).map_err(StoreError::from)
-        })
+        rows.try_fold(0, |count, row| row.map(|_| count + 1))
     }
 
     pub fn vcard(&self, account: AccountId) -> Result<Option<String>, StoreError> {

@@ -1,7 +1,5 @@
 //! What leaves the archive: the oldest stanzas of all, and what deleted accounts left behind. Always in small steps, and
 //! no id is ever given twice.
-use redb::ReadableTable;
-
 use crate::xmpp::Timestamp;
 
 use super::schema::{ARCHIVE, ARCHIVE_WITH, PURGE, STANZAS};
@@ -57,7 +55,7 @@ impl Tx {
 
     fn oldest_time(&self) -> Result<Option<Timestamp>, StoreError> {
         let stanzas = self.view(STANZAS)?;
-        let first = stanzas.range::<u64>(..)?.next().transpose()?;
+        let first = stanzas.range(..)?.next().transpose()?;
         first
             .map(|(_, row)| StanzaRow::time_of(row.value()))
             .transpose()
@@ -93,7 +91,7 @@ impl Tx {
 
     fn first_to_purge(&self) -> Result<Option<u32>, StoreError> {
         let purge = self.view(PURGE)?;
-        let first = purge.range::<u32>(..)?.next().transpose()?;
+        let first = purge.range(..)?.next().transpose()?;
         Ok(first.map(|(account, _)| account.value()))
     }
 

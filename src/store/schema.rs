@@ -1,10 +1,9 @@
 //! All tables, the schema version, and the steps from one version to the next. Keys of an account's data begin with the
 //! account's id, so that removing an account is one range of each table.
-use redb::{
-    Database, ReadableDatabase, ReadableTable, TableDefinition, TableHandle, WriteTransaction,
-};
+use redb::{Database, ReadableDatabase, TableError, TableHandle};
 
-use super::{StoreError, accounts};
+use super::StoreError;
+use super::table::{TableDefinition, WriteTransaction};
 
 /// Account id and a JID.
 type AccountText = (u32, &'static str);
@@ -44,6 +43,8 @@ pub(super) const SUSPENDED: TableDefinition<(u32, u64), &[u8]> = TableDefinition
 /// (Account, number of the session, position) -> a stanza that the session has not acknowledged.
 pub(super) const SUSPENDED_QUEUE: TableDefinition<(u32, u64, u64), &[u8]> =
     TableDefinition::new("suspended_queue");
+/// (Account, name of an ended session) -> how many of its client's stanzas were handled.
+pub(super) const ENDED: TableDefinition<AccountText, u32> = TableDefinition::new("ended");
 /// Deleted accounts whose archives are still to be removed.
 pub(super) const PURGE: TableDefinition<u32, ()> = TableDefinition::new("purge");
 
@@ -79,7 +80,7 @@ pub(super) const META_STOPPED: &str = "stopped";
 type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
 
 /// Step n brings a file of version n to version n + 1; the first makes the tables of a new file.
-const STEPS: &[Step] = &[create_tables, add_clients_and_sessions];
+const STEPS: &[Step] = &[create_tables];
 
 /// Brings the file to this program's version in one transaction, or refuses it. An up-to-date file is not written to.
 pub(super) fn upgrade(database: &Database) -> Result<(), StoreError> {
@@ -91,8 +92,7 @@ pub(super) fn upgrade(database: &Database) -> Result<(), StoreError> {
     if found == known {
         return Ok(());
     }
-    let mut txn = database.begin_write()?;
-    txn.set_quick_repair(true);
+    let txn = WriteTransaction::begin(database)?;
     for step in STEPS
         .iter()
         .skip(usize::try_from(found).unwrap_or(usize::MAX))
@@ -101,7 +101,7 @@ pub(super) fn upgrade(database: &Database) -> Result<(), StoreError> {
     }
     txn.open_table(META)?
         .insert(META_SCHEMA, u64::from(known))?;
-    Ok(txn.commit()?)
+    txn.commit()
 }
 
 /// 0: an empty database.
@@ -115,8 +115,13 @@ fn version(database: &Database) -> Result<u32, StoreError> {
     if !tables.any(|table| table.name() == META.name()) {
         return Err(foreign());
     }
-    let meta = txn.open_table(META)?;
-    let version = redb::ReadableTable::get(&meta, META_SCHEMA)?.ok_or_else(foreign)?;
+    let meta = META.view(&txn).map_err(|error| match error {
+        TableError::TableTypeMismatch { .. } => {
+            StoreError::Unreadable("it is of a trial version, before the first release".to_string())
+        }
+        error => error.into(),
+    })?;
+    let version = meta.get(META_SCHEMA)?.ok_or_else(foreign)?;
     u32::try_from(version.value()).map_err(|_| foreign())
 }
 
@@ -138,29 +143,13 @@ fn create_tables(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(UNSEEN_FROM)?;
     txn.open_table(ARCHIVE_PREFERENCES)?;
     txn.open_table(PURGE)?;
-    Ok(())
-}
-
-/// Clients with their tokens; credentials whose hashes may differ in salt and iterations; sessions that survive.
-fn add_clients_and_sessions(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(CLIENTS)?;
     txn.open_table(FAST_TOKENS)?;
     txn.open_table(APP_TOKENS)?;
     txn.open_table(OAUTH_GRANTS)?;
     txn.open_table(SUSPENDED)?;
     txn.open_table(SUSPENDED_QUEUE)?;
-    let mut table = txn.open_table(CREDENTIALS)?;
-    let rows: Vec<(u32, Vec<u8>)> = table
-        .iter()?
-        .map(|row| {
-            let (account, row) = row?;
-            let credentials = accounts::decode_credentials_1(row.value())?;
-            Ok((account.value(), accounts::encode_credentials(&credentials)))
-        })
-        .collect::<Result<_, StoreError>>()?;
-    for (account, row) in rows {
-        table.insert(account, row.as_slice())?;
-    }
+    txn.open_table(ENDED)?;
     Ok(())
 }
 
@@ -180,7 +169,7 @@ mod tests {
     fn a_newer_file_is_refused() {
         let database = database();
         upgrade(&database).unwrap();
-        let txn = database.begin_write().unwrap();
+        let txn = WriteTransaction::begin(&database).unwrap();
         txn.open_table(META)
             .unwrap()
             .insert(META_SCHEMA, 7)
@@ -188,32 +177,26 @@ mod tests {
         txn.commit().unwrap();
         let refused = upgrade(&database);
         assert!(
-            matches!(refused, Err(StoreError::Newer { found: 7, known: 2 })),
+            matches!(refused, Err(StoreError::Newer { found: 7, known: 1 })),
             "{refused:?}"
         );
-    }
-
-    #[test]
-    fn an_older_file_is_brought_up_to_date() {
-        let database = database();
-        let txn = database.begin_write().unwrap();
-        create_tables(&txn).unwrap();
-        txn.open_table(META)
-            .unwrap()
-            .insert(META_SCHEMA, 1)
-            .unwrap();
-        txn.commit().unwrap();
-        upgrade(&database).unwrap();
-        assert_eq!(version(&database).unwrap(), 2);
-        let txn = database.begin_read().unwrap();
-        assert!(txn.open_table(SUSPENDED).is_ok());
     }
 
     #[test]
     fn somebody_elses_file_is_refused() {
         let database = database();
         let txn = database.begin_write().unwrap();
-        txn.open_table(TableDefinition::<u32, u32>::new("theirs"))
+        txn.open_table(redb::TableDefinition::<u32, u32>::new("theirs"))
+            .unwrap();
+        txn.commit().unwrap();
+        assert!(matches!(upgrade(&database), Err(StoreError::Unreadable(_))));
+    }
+
+    #[test]
+    fn a_file_of_before_the_first_release_is_refused() {
+        let database = database();
+        let txn = database.begin_write().unwrap();
+        txn.open_table(redb::TableDefinition::<&str, u64>::new(META.name()))
             .unwrap();
         txn.commit().unwrap();
         assert!(matches!(upgrade(&database), Err(StoreError::Unreadable(_))));

@@ -2,12 +2,10 @@
 //! stanzas that sessions have not acknowledged and memory does not hold. A stanza of the archive is kept as its id.
 use std::ops::Range;
 
-use redb::ReadableTable;
-
 use crate::xmpp::Timestamp;
 
 use super::codec::{Decoder, Encoder};
-use super::schema::{META, META_NEXT_SUSPENDED, META_STOPPED, SUSPENDED, SUSPENDED_QUEUE};
+use super::schema::{ENDED, META, META_NEXT_SUSPENDED, META_STOPPED, SUSPENDED, SUSPENDED_QUEUE};
 use super::{AccountId, ArchiveId, StoreError, Tx, Writing};
 
 /// A session in the store; its number is never reused.
@@ -111,7 +109,7 @@ impl Tx {
         &self,
         visit: &mut dyn FnMut(SuspendedId, Suspended) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        for row in self.view(SUSPENDED)?.range::<(u32, u64)>(..)? {
+        for row in self.view(SUSPENDED)?.range(..)? {
             let (key, row) = row?;
             let (account, number) = key.value();
             let id = SuspendedId {
@@ -204,6 +202,31 @@ impl Tx {
             false
         })?;
         Ok(bytes)
+    }
+
+    /// Keeps what is known of sessions that ended, and nothing else of the kind: account, name, how much was handled.
+    pub fn set_ended<'s>(
+        &mut self,
+        ended: impl Iterator<Item = (AccountId, &'s str, u32)>,
+    ) -> Result<(), StoreError> {
+        let Writing { txn, .. } = self.writing()?;
+        let mut table = txn.open_table(ENDED)?;
+        table.retain_in(.., |_, _| false)?;
+        for (account, name, received) in ended {
+            table.insert((account.0, name), received)?;
+        }
+        Ok(())
+    }
+
+    pub fn ended(&self) -> Result<Vec<(AccountId, String, u32)>, StoreError> {
+        let table = self.view(ENDED)?;
+        let rows = table.range(..)?;
+        rows.map(|row| {
+            let (key, received) = row?;
+            let (account, name) = key.value();
+            Ok((AccountId(account), name.to_string(), received.value()))
+        })
+        .collect()
     }
 
     /// Whether the last run ended in order.

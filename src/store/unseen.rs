@@ -3,7 +3,7 @@
 //! with the next commit when it moves on: after a crash something may come twice, with its id, but nothing is lost.
 use std::collections::{BTreeSet, HashMap};
 
-use redb::WriteTransaction;
+use super::table::WriteTransaction;
 
 use super::archive::read;
 use super::index::Span;

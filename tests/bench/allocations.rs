@@ -4,6 +4,8 @@
 #[path = "micro/world.rs"]
 mod world;
 
+use stonechat::server::Input;
+use stonechat::state::ConnectionId;
 use world::{NO_STORE, ROMEO, World, message};
 
 const BATCH: u64 = 64;
@@ -11,6 +13,9 @@ const BATCH: u64 = 64;
 const RELAYED_MAX: u64 = 20;
 /// The same, and in both archives; redb's own allocations for its pages are in it.
 const ARCHIVED_MAX: u64 = 72;
+
+/// What a session takes that is away and sleeps in the store, with all that is kept for its account.
+const ASLEEP_BYTES_MAX: i64 = 1024;
 
 /// Allocations of one message, of a batch, once all has reached its size.
 fn allocations_of(hint: &str) -> u64 {
@@ -44,5 +49,36 @@ fn an_archived_message_allocates_little() {
     assert!(
         allocations <= ARCHIVED_MAX,
         "{allocations} allocations, at most {ARCHIVED_MAX}"
+    );
+}
+
+/// What a server takes for sessions of the last run, all of them of accounts that have nobody else there.
+#[test]
+fn a_session_asleep_takes_little() {
+    const SESSIONS: u32 = 2_000;
+    let mut world = World::new();
+    for connection in (10..10 + u64::from(SESSIONS)).map(ConnectionId) {
+        world.log_in(connection, &format!("somebody{}", connection.0));
+        for text in [
+            "<enable xmlns='urn:xmpp:sm:3' resume='true' max='600'/>",
+            "<presence><show>away</show><status>I am somewhere else, and this is why</status>\
+             <c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='https://example.org' \
+             ver='aaaaaaaaaaaaaaaaaaaaaaaaaaa='/></presence>",
+        ] {
+            let bytes = text.as_bytes();
+            world.one(Input::Bytes { connection, bytes });
+        }
+    }
+    world.one(Input::Shutdown);
+    // What the store caches is there when the second one starts.
+    drop(world::server(&world.store));
+    let before = counting::live_bytes();
+    let server = world::server(&world.store);
+    let each = (counting::live_bytes() - before) / i64::from(SESSIONS);
+    assert_eq!(Ok(SESSIONS), server.state().sessions.len().try_into());
+    println!("a session asleep takes {each} bytes");
+    assert!(
+        each <= ASLEEP_BYTES_MAX,
+        "{each} bytes, at most {ASLEEP_BYTES_MAX}"
     );
 }

@@ -6,6 +6,8 @@
 
 mod client;
 mod disk;
+#[path = "../transcript/phone.rs"]
+mod phone;
 mod process;
 mod report;
 mod scan;
@@ -37,7 +39,7 @@ struct Options {
     /// shorter runs, fewer sessions: to see that it works, not for figures
     #[argh(switch)]
     quick: bool,
-    /// only these scenarios: start,login,idle,messages,ping,archive,offline,disk
+    /// only these scenarios: start,login,reconnect,idle,messages,ping,archive,offline,disk
     #[argh(option)]
     only: Option<String>,
     /// default: stonechat,prosody,ejabberd,relay; also prosody-sqlite, ejabberd-sqlite
@@ -52,6 +54,9 @@ struct Options {
     /// the binary to measure (default: the one just built)
     #[argh(option)]
     stonechat: Option<PathBuf>,
+    /// keep the accounts' data here and take what is there already: for runs in a row (default: made anew each time)
+    #[argh(option)]
+    prepared: Option<PathBuf>,
     /// leave the servers' files and logs where they are
     #[argh(switch)]
     keep: bool,
@@ -197,12 +202,16 @@ impl Run<'_> {
         if let Some(path) = self.prepared.get(&key) {
             return Ok(path.clone());
         }
-        let path = self.work.join(format!("{}-{accounts}", kind.name()));
-        if path.exists() {
-            // Half made, by an attempt that failed.
-            fs::remove_dir_all(&path)?;
+        let base = self.options.prepared.as_deref().unwrap_or(self.work);
+        let path = base.join(format!("{}-{accounts}", kind.name()));
+        if !path.exists() {
+            let unfinished = path.with_extension("unfinished");
+            if unfinished.exists() {
+                fs::remove_dir_all(&unfinished)?;
+            }
+            server::prepare(kind, &unfinished, accounts, &self.ground, &mut self.clients)?;
+            fs::rename(&unfinished, &path)?;
         }
-        server::prepare(kind, &path, accounts, &self.ground, &mut self.clients)?;
         self.prepared.insert(key, path.clone());
         Ok(path)
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use stonechat::server::{Command, Input, Moment, Server};
 use stonechat::state::{ConnectionId, HashJob, Hashed, Outbox, Output, Settings};
-use stonechat::store::Store;
+use stonechat::store::{Store, Tx};
 use stonechat::stream::{TlsFacts, sasl};
 use stonechat::xmpp::Timestamp;
 
@@ -113,6 +113,18 @@ impl Core {
         self.restart();
     }
 
+    /// The same, with something done to the store meanwhile.
+    pub fn stop_and(&mut self, work: impl FnOnce(&mut Tx)) {
+        self.step(Input::Shutdown);
+        self.server = None;
+        let mut tx = self.store.as_ref().expect("open").begin();
+        work(&mut tx);
+        if let Some(commit) = tx.finish() {
+            commit.run().expect("commit");
+        }
+        self.restart();
+    }
+
     /// The process dies and starts again; all connections are gone.
     pub fn restart(&mut self) {
         self.server = None;
@@ -135,7 +147,25 @@ impl Core {
         self.server.as_ref().expect("the server runs")
     }
 
+    /// What this client sends now comes as TLS early data.
+    pub fn connect_early(&mut self, name: &str) {
+        let id = self.open(name, true);
+        self.secure(id, true);
+    }
+
+    pub fn handshake_done(&mut self, name: &str) {
+        let connection = self.clients[name].0;
+        self.step(Input::HandshakeDone { connection });
+    }
+
     pub fn connect(&mut self, name: &str, tls: bool) {
+        let id = self.open(name, tls);
+        if tls {
+            self.secure(id, false);
+        }
+    }
+
+    fn open(&mut self, name: &str, tls: bool) -> ConnectionId {
         self.last_connection += 1;
         let id = ConnectionId(self.last_connection);
         self.clients.insert(name.to_string(), (id, Client::new()));
@@ -146,18 +176,16 @@ impl Core {
             address,
             direct_tls: tls,
         });
-        if tls {
-            self.secure(id);
-        }
+        id
     }
 
-    fn secure(&mut self, connection: ConnectionId) {
+    fn secure(&mut self, connection: ConnectionId, early: bool) {
         let facts = TlsFacts {
             exporter: Some([7; 32]),
             end_point: Some(vec![9; 32].into()),
             server_name: None,
             version_1_3: true,
-            early: false,
+            early,
         };
         self.step(Input::Secured { connection, facts });
     }
@@ -247,7 +275,7 @@ impl Core {
                     {
                         client.restart();
                     }
-                    self.secure(connection);
+                    self.secure(connection, false);
                 }
                 Output::Close { connection } => {
                     if let Some((_, client)) = self

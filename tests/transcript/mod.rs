@@ -6,8 +6,10 @@ pub mod client;
 pub mod computed;
 pub mod core;
 pub mod matcher;
+#[cfg(test)]
 pub mod phone;
 pub mod prng;
+pub mod quick;
 pub mod run;
 pub mod script;
 #[cfg(test)]

@@ -60,18 +60,14 @@ pub struct Call {
 
 impl Phone {
     /// `config` decides whom it trusts; early data and a store for tickets are turned on here.
-    pub fn new(
-        mut config: ClientConfig,
-        certificate: &[u8],
-        (domain, account): (&str, &str),
-    ) -> Phone {
+    pub fn new(mut config: ClientConfig, (domain, account): (&str, &str)) -> Phone {
         config.enable_early_data = true;
         config.resumption = rustls::client::Resumption::in_memory_sessions(4);
         let name = digest::digest(&digest::SHA256, account.as_bytes());
         let hex: String = name.as_ref().iter().map(|b| format!("{b:02x}")).collect();
         Phone {
             config: Arc::new(config),
-            end_point: digest::digest(&digest::SHA256, certificate).as_ref().into(),
+            end_point: Vec::new(),
             domain: domain.into(),
             account: account.into(),
             agent: format!(
@@ -122,6 +118,11 @@ impl Phone {
         let mut call = self.call(address)?;
         call.say(&login)?;
         call.read_until(&ended)?;
+        let certificates = call.tls.peer_certificates().unwrap_or_default();
+        if let Some(certificate) = certificates.first() {
+            let hash = digest::digest(&digest::SHA256, certificate);
+            self.end_point = hash.as_ref().into();
+        }
         self.take(&call.received);
         Ok(call)
     }
@@ -167,19 +168,7 @@ impl Phone {
     }
 
     fn call(&self, address: SocketAddr) -> io::Result<Call> {
-        let tcp = TcpStream::connect(address)?;
-        tcp.set_nodelay(true)?;
-        tcp.set_read_timeout(Some(PATIENCE))?;
-        let name = ServerName::try_from(self.domain.clone()).map_err(io::Error::other)?;
-        let config = Arc::clone(&self.config);
-        Ok(Call {
-            tcp,
-            tls: ClientConnection::new(config, name).map_err(io::Error::other)?,
-            received: String::new(),
-            flights: Flights::default(),
-            sent: Vec::new(),
-            has_read: true,
-        })
+        Call::new(address, Arc::clone(&self.config), &self.domain)
     }
 
     /// Notes what a success holds.
@@ -195,6 +184,22 @@ impl Phone {
 }
 
 impl Call {
+    /// TLS from the first byte; the handshake goes with what is said first.
+    pub fn new(address: SocketAddr, config: Arc<ClientConfig>, domain: &str) -> io::Result<Call> {
+        let tcp = TcpStream::connect(address)?;
+        tcp.set_nodelay(true)?;
+        tcp.set_read_timeout(Some(PATIENCE))?;
+        let name = ServerName::try_from(domain.to_string()).map_err(io::Error::other)?;
+        Ok(Call {
+            tcp,
+            tls: ClientConnection::new(config, name).map_err(io::Error::other)?,
+            received: String::new(),
+            flights: Flights::default(),
+            sent: Vec::new(),
+            has_read: true,
+        })
+    }
+
     pub fn say(&mut self, text: &str) -> io::Result<()> {
         self.tls.writer().write_all(text.as_bytes())?;
         self.write()

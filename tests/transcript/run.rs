@@ -14,6 +14,13 @@ use super::script::{Expected, Line, parse};
 /// What a transcript needs of a server.
 pub trait Stage {
     fn connect(&mut self, name: &str, tls: bool);
+    /// TLS early data: only the pure core can be told so.
+    fn connect_early(&mut self, name: &str) {
+        panic!("{name} is for the core");
+    }
+    fn handshake_done(&mut self, name: &str) {
+        panic!("{name} is for the core");
+    }
     fn send(&mut self, name: &str, bytes: &[u8]);
     /// The client's end, after waiting for at least one more event if it has none (and one can come).
     fn receive(&mut self, name: &str) -> Option<Received>;
@@ -51,6 +58,12 @@ pub fn password(account: &str) -> String {
 }
 
 impl Stage for Core {
+    fn connect_early(&mut self, name: &str) {
+        Core::connect_early(self, name);
+    }
+    fn handshake_done(&mut self, name: &str) {
+        Core::handshake_done(self, name);
+    }
     fn connect(&mut self, name: &str, tls: bool) {
         Core::connect(self, name, tls);
     }
@@ -238,8 +251,11 @@ fn play(
                 swallow(name, stage);
             }
         }
+        Line::Login(name, account) => authenticate(at, name, account, stage, accounts),
         Line::Stream(name) => stage.connect(name, true),
         Line::Plain(name) => stage.connect(name, false),
+        Line::Early(name) => stage.connect_early(name),
+        Line::Handshake(name) => stage.handshake_done(name),
         Line::Send(name, what) => {
             let text = bound(what, bindings);
             stage.send(name, computed::fill(&text).as_bytes());
@@ -318,6 +334,23 @@ fn log_in(at: &str, name: &str, stage: &mut dyn Stage, accounts: &mut Vec<String
     let (account, resource) = name
         .split_once('/')
         .unwrap_or_else(|| panic!("{at}: account/resource"));
+    authenticate(at, name, account, stage, accounts);
+    let bind = format!(
+        "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource>\
+         </bind></iq>"
+    );
+    stage.send(name, bind.as_bytes());
+    take(at, name, "iq", stage);
+}
+
+/// Header, PLAIN, header.
+fn authenticate(
+    at: &str,
+    name: &str,
+    account: &str,
+    stage: &mut dyn Stage,
+    accounts: &mut Vec<String>,
+) {
     ensure_account(account, stage, accounts);
     stage.connect(name, true);
     let header = "<?xml version='1.0'?><stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
@@ -334,12 +367,6 @@ fn log_in(at: &str, name: &str, stage: &mut dyn Stage, accounts: &mut Vec<String
     stage.send(name, header.as_bytes());
     take(at, name, "stream", stage);
     take(at, name, "features", stage);
-    let bind = format!(
-        "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource>\
-         </bind></iq>"
-    );
-    stage.send(name, bind.as_bytes());
-    take(at, name, "iq", stage);
 }
 
 fn take(at: &str, name: &str, element: &str, stage: &mut dyn Stage) {

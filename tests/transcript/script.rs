@@ -13,6 +13,11 @@ pub enum Line {
     Bound(Vec<String>),
     /// `stream a`: a fresh connection with TLS, nothing sent yet.
     Stream(String),
+    /// `early a`: the same, and what follows comes as TLS early data until `handshake a`.
+    Early(String),
+    Handshake(String),
+    /// `login a romeo`: a fresh connection, logged in, nothing bound yet.
+    Login(String, String),
     /// `plain a`: a fresh connection without TLS.
     Plain(String),
     /// `C who: …`
@@ -83,7 +88,15 @@ fn parse_line(number: usize, line: &str) -> Line {
         "client" => Line::Client(names()),
         "bound" => Line::Bound(names()),
         "stream" => Line::Stream(rest.into()),
+        "early" => Line::Early(rest.into()),
+        "handshake" => Line::Handshake(rest.into()),
         "plain" => Line::Plain(rest.into()),
+        "login" => {
+            let (who, account) = rest
+                .split_once(' ')
+                .unwrap_or_else(|| panic!("line {number}: login WHO ACCOUNT"));
+            Line::Login(who.into(), account.into())
+        }
         "skip" => Line::Skip(rest.into()),
         "cut" => Line::Cut(rest.into()),
         "restart" => Line::Restart,

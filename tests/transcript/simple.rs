@@ -26,6 +26,17 @@ impl Simple {
         password: &str,
         resource: &str,
     ) -> io::Result<Simple> {
+        let mut simple = Simple::authenticate(access, account, password)?;
+        simple.send(&format!(
+            "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource>\
+             </bind></iq>"
+        ))?;
+        simple.expect("iq")?;
+        Ok(simple)
+    }
+
+    /// Logged in with PLAIN, nothing bound.
+    pub fn authenticate(access: &Access, account: &str, password: &str) -> io::Result<Simple> {
         let mut simple = Simple {
             tls: access.connect(),
             client: Client::new(),
@@ -40,12 +51,12 @@ impl Simple {
         simple.client.restart();
         simple.send(HEADER)?;
         simple.expect("features")?;
-        simple.send(&format!(
-            "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource>\
-             </bind></iq>"
-        ))?;
-        simple.expect("iq")?;
         Ok(simple)
+    }
+
+    /// The connection breaks without a word.
+    pub fn cut(self) {
+        let _ = self.tls.sock.shutdown(std::net::Shutdown::Both);
     }
 
     pub fn send(&mut self, text: &str) -> io::Result<()> {
@@ -69,7 +80,8 @@ impl Simple {
         }
     }
 
-    fn expect(&mut self, name: &str) -> io::Result<Element> {
+    /// The next element of this name, passing over others.
+    pub fn expect(&mut self, name: &str) -> io::Result<Element> {
         loop {
             let element = self.next()?;
             if element.root().name() == name {

@@ -43,7 +43,7 @@ impl hkdf::KeyType for Length {
 }
 
 /// RFC 8446 §7.1, HKDF-Expand-Label.
-fn expand_label(prk: &hkdf::Prk, label: &[u8], context: &[u8], out: &mut [u8]) -> Option<()> {
+pub fn expand_label(prk: &hkdf::Prk, label: &[u8], context: &[u8], out: &mut [u8]) -> Option<()> {
     const PREFIX: &[u8] = b"tls13 ";
     let length = u16::try_from(out.len()).ok()?.to_be_bytes();
     let label_length = [u8::try_from(PREFIX.len() + label.len()).ok()?];

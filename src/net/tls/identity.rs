@@ -5,11 +5,11 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{CipherSuite, ServerConfig};
 
 use super::binding;
 use super::sessions::{SESSIONS_BYTES_MAX, Sessions};
@@ -86,21 +86,28 @@ impl Identity {
 
     /// `early_data`: TLS 1.3 early data is taken.
     pub fn new(loaded: Loaded, early_data: bool) -> Result<Identity, rustls::Error> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut provider = rustls::crypto::ring::default_provider();
+        provider
+            .cipher_suites
+            .sort_by_key(|suite| cost(suite.suite()));
+        let provider = Arc::new(provider);
         let leaf = loaded.chain.first().map(AsRef::as_ref).unwrap_or_default();
         let end_point = binding::end_point(leaf);
         let fingerprint = binding::fingerprint(leaf);
         let certified = CertifiedKey::from_der(loaded.chain, loaded.key, &provider)?;
         let observed = Arc::new(Observed {
             certified: Arc::new(certified),
-            exporter_secret: Mutex::new(None),
-            server_name: Mutex::new(None),
+            seen: Mutex::default(),
         });
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::<Observed>::clone(&observed));
         config.key_log = Arc::<Observed>::clone(&observed);
+        // All suites are good; which one is cheap, this machine knows best.
+        config.ignore_client_order = true;
+        // After the handshake the records are ours.
+        config.enable_secret_extraction = true;
         // Each identity has its own: a session of an older certificate is not resumed, so its bindings stay true.
         let sessions = Arc::new(Sessions::new(SESSIONS_BYTES_MAX));
         config.session_storage = Arc::<Sessions>::clone(&sessions);
@@ -132,20 +139,65 @@ impl Identity {
     }
 }
 
-/// Sees the exporter secret and the server name of the handshake that is being processed.
+/// Cheapest first: AES only where the processor has it; SHA-256 before SHA-384, which few processors have and every key of
+/// a handshake needs.
+fn cost(suite: CipherSuite) -> u8 {
+    let name = suite.as_str().unwrap_or_default();
+    match (name.contains("CHACHA20"), has_aes()) {
+        (true, false) => 0,
+        (true, true) => 2,
+        (false, _) if name.contains("AES_128") => 1,
+        (false, _) => 3,
+    }
+}
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+fn has_aes() -> bool {
+    std::arch::is_x86_feature_detected!("aes")
+}
+
+#[cfg(target_arch = "aarch64")]
+fn has_aes() -> bool {
+    std::arch::is_aarch64_feature_detected!("aes")
+}
+
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+fn has_aes() -> bool {
+    false
+}
+
+/// Sees secrets and the server name of the handshake that is being processed.
 pub struct Observed {
     certified: Arc<CertifiedKey>,
-    exporter_secret: Mutex<Option<Vec<u8>>>,
-    server_name: Mutex<Option<Box<str>>>,
+    seen: Mutex<Seen>,
+}
+
+/// What was seen since it was last taken.
+#[derive(Default)]
+pub struct Seen {
+    pub exporter_secret: Option<Box<[u8]>>,
+    pub client_secret: Option<Box<[u8]>>,
+    pub server_secret: Option<Box<[u8]>>,
+    pub server_name: Option<Box<str>>,
+}
+
+impl Seen {
+    /// By the labels of the key log.
+    fn secret(&mut self, label: &str) -> Option<&mut Option<Box<[u8]>>> {
+        match label {
+            "EXPORTER_SECRET" => Some(&mut self.exporter_secret),
+            "CLIENT_TRAFFIC_SECRET_0" => Some(&mut self.client_secret),
+            "SERVER_TRAFFIC_SECRET_0" => Some(&mut self.server_secret),
+            _ => None,
+        }
+    }
 }
 
 impl Observed {
-    pub fn take_exporter_secret(&self) -> Option<Vec<u8>> {
-        self.exporter_secret.lock().ok()?.take()
-    }
-
-    pub fn take_server_name(&self) -> Option<Box<str>> {
-        self.server_name.lock().ok()?.take()
+    pub fn take(&self) -> Seen {
+        self.seen
+            .lock()
+            .map_or_else(|_| Seen::default(), |mut seen| std::mem::take(&mut *seen))
     }
 }
 
@@ -157,15 +209,15 @@ impl std::fmt::Debug for Observed {
 
 impl rustls::KeyLog for Observed {
     fn log(&self, label: &str, _client_random: &[u8], secret: &[u8]) {
-        if self.will_log(label)
-            && let Ok(mut kept) = self.exporter_secret.lock()
+        if let Ok(mut seen) = self.seen.lock()
+            && let Some(kept) = seen.secret(label)
         {
-            *kept = Some(secret.to_vec());
+            *kept = Some(secret.into());
         }
     }
 
     fn will_log(&self, label: &str) -> bool {
-        label == "EXPORTER_SECRET"
+        Seen::default().secret(label).is_some()
     }
 }
 
@@ -173,9 +225,9 @@ impl ResolvesServerCert for Observed {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         if let Some(name) = hello.server_name()
             && name.len() <= SERVER_NAME_BYTES_MAX
-            && let Ok(mut kept) = self.server_name.lock()
+            && let Ok(mut seen) = self.seen.lock()
         {
-            *kept = Some(name.into());
+            seen.server_name = Some(name.into());
         }
         Some(Arc::clone(&self.certified))
     }

@@ -1,7 +1,7 @@
 //! The clients under whose load a server is measured: many sessions on one thread.
 
 mod login;
-mod trust;
+pub mod trust;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -27,13 +27,16 @@ pub struct World {
 }
 
 /// Ids need not be hard to guess here, only to differ.
-struct Counter(u8);
+struct Counter(u64);
 
 impl Entropy for Counter {
     fn fill(&mut self, bytes: &mut [u8]) {
-        for byte in bytes {
-            self.0 = self.0.wrapping_mul(5).wrapping_add(3);
-            *byte = self.0;
+        for chunk in bytes.chunks_mut(8) {
+            self.0 += 1;
+            let mixed = self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
+            for (byte, mixed) in chunk.iter_mut().zip(mixed) {
+                *byte = mixed;
+            }
         }
     }
 }
@@ -42,14 +45,7 @@ impl World {
     /// Romeo and Juliet, both available.
     pub fn new() -> World {
         let store = Store::open_backend(InMemoryBackend::new(), CACHE_BYTES).expect("a store");
-        let mut settings = Settings::new("localhost");
-        settings.scram_iterations = 1;
-        let mut tx = store.begin();
-        let server = Server::new(settings, Box::new(Counter(1)), &mut tx, now(), &[5; 32])
-            .expect("a server");
-        if let Some(commit) = tx.finish() {
-            commit.run().expect("a first commit");
-        }
+        let server = server(&store);
         let mut world = World {
             store,
             server,
@@ -61,7 +57,8 @@ impl World {
         world
     }
 
-    fn log_in(&mut self, connection: ConnectionId, name: &str) {
+    /// A user who is new, logged in, bound and available.
+    pub fn log_in(&mut self, connection: ConnectionId, name: &str) {
         let command = Command::UserAdd {
             name: name.to_owned(),
             password: name.to_owned(),
@@ -99,7 +96,7 @@ impl World {
     }
 
     /// One input as a batch of its own, with what it leads to.
-    fn one(&mut self, input: Input<'_>) {
+    pub fn one(&mut self, input: Input<'_>) {
         let mut tx = self.store.begin();
         let mut out = Outbox::default();
         self.server
@@ -141,6 +138,19 @@ impl World {
         self.out.clear();
         sent
     }
+}
+
+/// A server on a store that another one may have left.
+pub fn server(store: &Store) -> Server {
+    let mut settings = Settings::new("localhost");
+    settings.scram_iterations = 1;
+    let mut tx = store.begin();
+    let entropy = Box::new(Counter(1));
+    let server = Server::new(settings, entropy, &mut tx, now(), &[5; 32]);
+    if let Some(commit) = tx.finish() {
+        commit.run().expect("a first commit");
+    }
+    server.expect("a server")
 }
 
 pub fn message(hint: &str) -> String {

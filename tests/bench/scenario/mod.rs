@@ -4,6 +4,7 @@ mod archive;
 mod idle;
 mod login;
 mod messages;
+mod reconnect;
 mod traffic;
 
 use std::path::PathBuf;
@@ -50,6 +51,13 @@ pub const ALL: &[Scenario] = &[
         accounts: FEW,
         for_relay: true,
         run: login::logins,
+    },
+    Scenario {
+        name: "reconnect",
+        about: "clients that come back to their sessions",
+        accounts: (5_000, 300),
+        for_relay: false,
+        run: reconnect::reconnect,
     },
     Scenario {
         name: "idle",

@@ -1,0 +1,348 @@
+//! A connection while rustls leads it: the handshake, early data, and all of TLS 1.2.
+use std::rc::Rc;
+
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
+    WriteTraffic,
+};
+
+use super::records::{Records, Secrets};
+use super::{Identity, RECORD_BYTES_MAX, Received, State, TlsError, binding};
+use crate::stream::TlsFacts;
+
+/// Ciphertext that `seal` adds to a record at most: header, explicit nonce, tag, content type, with room to spare.
+const RECORD_OVERHEAD: usize = 64;
+/// Room for whatever the handshake sends in one piece; more is made when rustls asks for it.
+const HANDSHAKE_CHUNK: usize = 2048;
+
+pub struct Led {
+    connection: UnbufferedServerConnection,
+    identity: Rc<Identity>,
+    /// The facts are told and application data may be sent; `Early`: before the handshake is complete.
+    told: Told,
+    exporter: Option<[u8; 32]>,
+    secrets: Secrets,
+    server_name: Option<Box<str>>,
+    failed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Early,
+    All,
+}
+
+impl Led {
+    pub fn new(identity: Rc<Identity>, direct: bool) -> Result<Led, TlsError> {
+        Ok(Led {
+            connection: UnbufferedServerConnection::new(identity.server_config(direct))?,
+            identity,
+            told: Told::Nothing,
+            exporter: None,
+            secrets: Secrets::default(),
+            server_name: None,
+            failed: false,
+        })
+    }
+
+    /// The handshake is complete, and so is everything that had to be said about it.
+    pub fn is_done(&self) -> bool {
+        self.told == Told::All
+    }
+
+    /// TLS 1.2 stays as it is.
+    pub fn into_records(self: Box<Led>) -> State {
+        if self.connection.protocol_version() != Some(rustls::ProtocolVersion::TLSv1_3) {
+            return State::Led(self);
+        }
+        let Led {
+            connection,
+            secrets,
+            ..
+        } = *self;
+        match connection.dangerous_into_kernel_connection() {
+            Ok((extracted, _)) => {
+                Records::new(&extracted, &secrets).map_or(State::Failed, State::Records)
+            }
+            Err(error) => {
+                log::error!("tls.kept error=\"{error}\"");
+                State::Failed
+            }
+        }
+    }
+
+    pub fn seal(
+        &mut self,
+        plaintext: &[u8],
+        leftover: &mut Vec<u8>,
+        outgoing: &mut Vec<u8>,
+    ) -> Result<(), TlsError> {
+        let records = plaintext.len() / RECORD_BYTES_MAX + 2;
+        let room = plaintext.len() + records * RECORD_OVERHEAD;
+        self.write(leftover, outgoing, |traffic, outgoing| {
+            append(outgoing, room, |buffer| traffic.encrypt(plaintext, buffer))
+        })
+    }
+
+    pub fn close(
+        &mut self,
+        leftover: &mut Vec<u8>,
+        outgoing: &mut Vec<u8>,
+    ) -> Result<(), TlsError> {
+        self.write(leftover, outgoing, |traffic, outgoing| {
+            append(outgoing, RECORD_OVERHEAD, |buffer| {
+                traffic.queue_close_notify(buffer)
+            })
+        })
+    }
+
+    /// Lets rustls work on `bytes` until it wants more. Tells how many were used, also when it failed.
+    pub fn process(
+        &mut self,
+        bytes: &mut [u8],
+        outgoing: &mut Vec<u8>,
+        plaintext: &mut Vec<u8>,
+        outcome: &mut Received,
+    ) -> (usize, Result<(), TlsError>) {
+        let mut used = 0;
+        loop {
+            let rest = bytes.get_mut(used..).unwrap_or_default();
+            let UnbufferedStatus { mut discard, state } = self.connection.process_tls_records(rest);
+            let step = match state {
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    let mut step = Ok(Step::GoOn);
+                    while let Some(record) = traffic.next_record() {
+                        match record {
+                            Ok(record) => {
+                                discard += record.discard;
+                                plaintext.extend_from_slice(record.payload);
+                            }
+                            Err(error) => step = Err(error.into()),
+                        }
+                    }
+                    step
+                }
+                Ok(ConnectionState::ReadEarlyData(mut early)) => {
+                    let mut step = Ok(Step::GoOn);
+                    while let Some(record) = early.next_record() {
+                        match record {
+                            Ok(record) => {
+                                discard += record.discard;
+                                plaintext.extend_from_slice(record.payload);
+                                outcome.early_bytes += record.payload.len();
+                            }
+                            Err(error) => step = Err(error.into()),
+                        }
+                    }
+                    step
+                }
+                Ok(ConnectionState::PeerClosed) => {
+                    outcome.peer_closed = true;
+                    Ok(Step::GoOn)
+                }
+                Ok(state) => outgoing_step(state, outgoing),
+                Err(error) => Err(error.into()),
+            };
+            used += discard;
+            self.note_handshake();
+            if outcome.early_bytes > 0 {
+                outcome.secured = self.early_facts().or(outcome.secured.take());
+            }
+            match step {
+                Ok(Step::GoOn) => {}
+                Ok(Step::Rest) => {
+                    self.note_end(outcome);
+                    return (used, Ok(()));
+                }
+                Err(error) => {
+                    self.take_alert(outgoing);
+                    return (used, Err(error));
+                }
+            }
+        }
+    }
+
+    /// Goes on until rustls takes application data, then lets `write` hand it some.
+    fn write(
+        &mut self,
+        leftover: &mut Vec<u8>,
+        outgoing: &mut Vec<u8>,
+        write: impl FnOnce(
+            &mut WriteTraffic<'_, ServerConnectionData>,
+            &mut Vec<u8>,
+        ) -> Result<(), TlsError>,
+    ) -> Result<(), TlsError> {
+        if self.failed || self.told == Told::Nothing {
+            return Err(TlsError::NotReady);
+        }
+        loop {
+            let UnbufferedStatus { discard, state } = self.connection.process_tls_records(leftover);
+            let step = match state {
+                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
+                    return write(&mut traffic, outgoing);
+                }
+                Ok(state) => outgoing_step(state, outgoing),
+                Err(error) => Err(error.into()),
+            };
+            leftover.drain(..discard.min(leftover.len()));
+            match step {
+                Ok(Step::GoOn) => {}
+                Ok(Step::Rest) => return Err(TlsError::NotReady),
+                Err(error) => {
+                    self.failed = true;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Takes what the configuration's observers saw; they were called within `process_tls_records`, on this thread.
+    fn note_handshake(&mut self) {
+        if self.told == Told::All {
+            return;
+        }
+        let seen = self.identity.observed.take();
+        self.server_name = seen.server_name.or(self.server_name.take());
+        self.secrets.client = seen.client_secret.or(self.secrets.client.take());
+        self.secrets.server = seen.server_secret.or(self.secrets.server.take());
+        if let (Some(secret), Some(suite)) = (
+            seen.exporter_secret,
+            self.connection.negotiated_cipher_suite(),
+        ) {
+            self.exporter = binding::exporter(&secret, suite);
+        }
+    }
+
+    /// Once, when early data was taken.
+    fn early_facts(&mut self) -> Option<TlsFacts> {
+        if self.told != Told::Nothing {
+            return None;
+        }
+        self.told = Told::Early;
+        Some(self.facts())
+    }
+
+    /// Once, when the handshake is complete.
+    fn note_end(&mut self, outcome: &mut Received) {
+        if self.connection.is_handshaking() {
+            return;
+        }
+        match std::mem::replace(&mut self.told, Told::All) {
+            Told::Nothing => outcome.secured = Some(self.facts()),
+            Told::Early => outcome.handshake_done = true,
+            Told::All => {}
+        }
+    }
+
+    fn facts(&self) -> TlsFacts {
+        let version_1_3 =
+            self.connection.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
+        TlsFacts {
+            // RFC 9266 §4.2: in TLS 1.2 only with the extended master secret and no renegotiation; not offered.
+            exporter: self.exporter.filter(|_| version_1_3),
+            end_point: self.identity.end_point.clone(),
+            server_name: self.server_name.clone(),
+            version_1_3,
+            early: self.told == Told::Early,
+        }
+    }
+
+    /// The alert that tells the peer what was wrong. Only while there is something to take, and without input: rustls
+    /// panics when it comes upon a second error.
+    fn take_alert(&mut self, outgoing: &mut Vec<u8>) {
+        while self.connection.wants_write() {
+            match self.connection.process_tls_records(&mut []).state {
+                Ok(state @ ConnectionState::EncodeTlsData(_)) => {
+                    if outgoing_step(state, outgoing).is_err() {
+                        return;
+                    }
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+enum Step {
+    GoOn,
+    /// Nothing more to do without more bytes.
+    Rest,
+}
+
+/// The states in which rustls wants something sent, or nothing at all.
+fn outgoing_step(
+    state: ConnectionState<'_, '_, ServerConnectionData>,
+    outgoing: &mut Vec<u8>,
+) -> Result<Step, TlsError> {
+    match state {
+        ConnectionState::EncodeTlsData(mut chunk) => {
+            append(outgoing, HANDSHAKE_CHUNK, |buffer| chunk.encode(buffer))?;
+            Ok(Step::GoOn)
+        }
+        ConnectionState::TransmitTlsData(sent) => {
+            sent.done();
+            Ok(Step::GoOn)
+        }
+        ConnectionState::PeerClosed => Ok(Step::GoOn),
+        ConnectionState::BlockedHandshake
+        | ConnectionState::WriteTraffic(_)
+        | ConnectionState::Closed => Ok(Step::Rest),
+        // Data is read in `process` only.
+        _ => Err(TlsError::NotReady),
+    }
+}
+
+/// What rustls says when a buffer is too small, and what else may be wrong.
+trait TooSmall {
+    fn required(&self) -> Option<usize>;
+}
+
+impl TooSmall for EncodeError {
+    fn required(&self) -> Option<usize> {
+        match self {
+            EncodeError::InsufficientSize(InsufficientSizeError { required_size }) => {
+                Some(*required_size)
+            }
+            EncodeError::AlreadyEncoded => None,
+        }
+    }
+}
+
+impl TooSmall for EncryptError {
+    fn required(&self) -> Option<usize> {
+        match self {
+            EncryptError::InsufficientSize(InsufficientSizeError { required_size }) => {
+                Some(*required_size)
+            }
+            EncryptError::EncryptExhausted => None,
+        }
+    }
+}
+
+/// Lets `encode` write behind what `outgoing` holds, with as much room as it asks for.
+fn append<E: TooSmall>(
+    outgoing: &mut Vec<u8>,
+    room: usize,
+    mut encode: impl FnMut(&mut [u8]) -> Result<usize, E>,
+) -> Result<(), TlsError> {
+    let start = outgoing.len();
+    let mut room = room;
+    loop {
+        outgoing.resize(start + room, 0);
+        match encode(outgoing.get_mut(start..).unwrap_or_default()) {
+            Ok(written) => {
+                outgoing.truncate(start + written);
+                return Ok(());
+            }
+            Err(error) => match error.required() {
+                Some(required) if required > room => room = required,
+                _ => {
+                    outgoing.truncate(start);
+                    return Err(TlsError::NotReady);
+                }
+            },
+        }
+    }
+}
