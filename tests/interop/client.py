@@ -26,11 +26,14 @@ class Client(slixmpp.ClientXMPP):
         self.add_event_handler("message", self.inbox.put_nowait)
         self.add_event_handler("presence_subscribe", self.requests.put_nowait)
         self.add_event_handler("presence_available", self.presences.put_nowait)
-        self.add_event_handler("failed_auth", lambda _: self.fail("login failed"))
+        self.add_event_handler("failed_auth", self.on_failed_auth)
         self.add_event_handler("ssl_invalid_cert", lambda e: self.fail(f"certificate: {e}"))
 
     def fail(self, why):
         raise SystemExit(f"{self.requested_jid}: {why}")
+
+    def on_failed_auth(self, _event):
+        self.fail("login failed")
 
     async def on_start(self, _event):
         self.send_presence()

@@ -80,4 +80,5 @@ async def main(binary):
 
 
 logging.basicConfig(level=logging.ERROR)
+logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # clients of a killed server leave tasks behind
 asyncio.run(main(sys.argv[1]))
