@@ -45,6 +45,13 @@ def plain(server, token):
     return client
 
 
+def output(command, said=""):
+    done = subprocess.run(command, input=said, text=True, timeout=60, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode != 0:
+        raise SystemExit(f"{command[0]} failed:\n{done.stdout}")
+    return done.stdout
+
+
 def run(server, script, token, token_id):
     """Commands as the README has them, at this server's ports and names."""
     for old, new in (("home.local:5223", f"localhost:{server.tls_port}"), ("home.local", "localhost"), ("alice", "romeo"),
@@ -57,8 +64,7 @@ TOKEN={token} CERT={server.certificate}
 stonechat() {{ {server.binary} "$@" --data {server.data}; }}
 go-sendxmpp() {{ command go-sendxmpp -j localhost:{server.port} "$@"; }}
 '''
-    return subprocess.run(["bash", "-c", prelude + script], check=True, timeout=60, text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE).stdout
+    return output(["bash", "-c", prelude + script])
 
 
 async def as_the_readme_says(server, juliet):
@@ -77,6 +83,17 @@ async def as_the_readme_says(server, juliet):
     assert "door bell" in shown and "restricted" in shown, shown
     print("   go-sendxmpp with a token as its password (README): ok")
     return token  # revoked by the last line
+
+
+async def with_sendxmpp(server, juliet):
+    """sendxmpp (Perl) says in its stream header that it is from its own machine: no account, no matter."""
+    token = server.token_add("romeo", "--name", "cron")
+    for kind, port in (("--tls", server.port), ("--ssl", server.tls_port)):
+        command = ["sendxmpp", "-u", "romeo", "-p", token, "-j", f"localhost:{port}", kind, "--tls-ca-path",
+                   server.certificate, "juliet@localhost"]
+        await asyncio.to_thread(output, command, f"ding {kind}")
+        assert (await juliet.next_message())["body"].strip() == f"ding {kind}"
+    print("   sendxmpp with a token as its password, STARTTLS and direct TLS: ok")
 
 
 async def with_slixmpp(server, juliet):
@@ -116,6 +133,7 @@ async def main(binary):
         revoked = await as_the_readme_says(server, juliet)
         await with_slixmpp(server, juliet)
         await refused(server, revoked)
+        await with_sendxmpp(server, juliet)
         await juliet.go()
         server.stop()
 

@@ -127,7 +127,7 @@ class Person {
     const resumed = next(this.xmpp.streamManagement, "resumed");
     await this.xmpp.reconnect.reconnect();
     await resumed;
-    assert.ok(this.asked("resume", "urn:xmpp:sm:3"), "resumption is asked for within SASL2");
+    assert.ok(this.asked("fast") && this.asked("resume"), "one request: the token and resumption within SASL2");
     assert.ok(this.success.getChild("resumed", "urn:xmpp:sm:3"), "and granted there");
     assert.ok(!this.success.getChild("bound", "urn:xmpp:bind:0"), "instead of a new session");
   }
