@@ -1,16 +1,16 @@
 //! One socket with or without TLS. An idle connection holds no buffers: it waits for readiness and then reads into a
 //! buffer that all share; what cannot be sent at once is kept, encrypted, until the socket takes it.
 use std::cell::{Cell, RefCell};
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
 use smol::future::FutureExt;
-use smol::{Async, Timer};
 
 use super::census::Admission;
 use super::inbox::{Arrival, Waiters};
+use super::reactor::Source;
 use super::shell::Shell;
 use super::tls::{Identity, Received, TlsSession};
 use crate::state::ConnectionId;
@@ -26,7 +26,7 @@ const LINGER_BYTES_MAX: usize = 1 << 20;
 
 pub struct Connection {
     pub id: ConnectionId,
-    socket: Async<TcpStream>,
+    socket: Source<TcpStream>,
     /// `None`: plain text so far.
     tls: RefCell<Option<Box<TlsSession>>>,
     unsent: RefCell<Unsent>,
@@ -70,7 +70,7 @@ enum Reading {
 impl Connection {
     pub fn new(
         id: ConnectionId,
-        socket: Async<TcpStream>,
+        socket: Source<TcpStream>,
         tls: Option<Box<TlsSession>>,
         admission: Admission,
     ) -> Connection {
@@ -163,9 +163,7 @@ impl Connection {
     /// Reads until the end; one chunk at a time goes to the inbox.
     pub async fn read(self: Rc<Connection>, shell: Rc<Shell>) {
         loop {
-            if self.socket.readable().await.is_err() {
-                return self.end(&shell);
-            }
+            self.socket.readable().await;
             shell.inbox.room().await;
             match self.read_once(&shell) {
                 Reading::Nothing => {}
@@ -194,12 +192,18 @@ impl Connection {
             true
         };
         let late = async {
-            Timer::after(Duration::from_secs(FLUSH_SECONDS_MAX)).await;
+            shell
+                .reactor
+                .sleep(Duration::from_secs(FLUSH_SECONDS_MAX))
+                .await;
             false
         };
         if sent.or(late).await && self.socket.get_ref().shutdown(Shutdown::Write).is_ok() {
             let late = async {
-                Timer::after(Duration::from_secs(LINGER_SECONDS_MAX)).await;
+                shell
+                    .reactor
+                    .sleep(Duration::from_secs(LINGER_SECONDS_MAX))
+                    .await;
             };
             self.discard_rest(&shell).or(late).await;
         }
@@ -217,9 +221,10 @@ impl Connection {
 
     async fn discard_rest(&self, shell: &Shell) {
         let mut discarded = 0;
-        while discarded < LINGER_BYTES_MAX && self.socket.readable().await.is_ok() {
+        while discarded < LINGER_BYTES_MAX {
+            self.socket.readable().await;
             let mut scratch = shell.incoming.borrow_mut();
-            match self.socket.get_ref().read(&mut scratch) {
+            match self.socket.read(&mut scratch) {
                 Ok(0) => return,
                 Ok(count) => discarded += count,
                 Err(error) if is_temporary(&error) => {}
@@ -230,7 +235,7 @@ impl Connection {
 
     fn read_once(self: &Rc<Connection>, shell: &Rc<Shell>) -> Reading {
         let mut incoming = shell.incoming.borrow_mut();
-        let count = match self.socket.get_ref().read(&mut incoming) {
+        let count = match self.socket.read(&mut incoming) {
             Ok(0) => return Reading::End,
             Ok(count) => count,
             Err(error) if is_temporary(&error) => return Reading::Nothing,
@@ -355,10 +360,10 @@ impl Connection {
 
     async fn send_unsent(self: Rc<Connection>, shell: Rc<Shell>) {
         loop {
-            let writable = self.socket.writable().await;
+            self.socket.writable().await;
             let mut unsent = self.unsent.borrow_mut();
             let waiting = unsent.bytes.get(unsent.start..).unwrap_or_default();
-            let written = writable.and_then(|()| self.write(waiting));
+            let written = self.write(waiting);
             match written {
                 Ok(count) if count < waiting.len() => unsent.start += count,
                 result => {
@@ -381,7 +386,7 @@ impl Connection {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut written = 0;
         while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
-            match self.socket.get_ref().write(rest) {
+            match self.socket.write(rest) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => written += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

@@ -5,15 +5,16 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
+use smol::Task;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::FutureExt;
-use smol::{Task, Timer};
 
 use super::census::Admission;
 use super::connection::{Connection, Overflow};
 use super::hash_thread::HashThread;
 use super::inbox::{Answer, Arrival};
 use super::memory::memory_bytes;
+use super::reactor::Source;
 use super::shell::{BUFFER_BYTES_KEPT, Shell};
 use super::tls::TlsSession;
 use crate::server::{Command, Input, Server};
@@ -130,7 +131,10 @@ impl Driver {
             Some(wake_ms) => {
                 let rest_ms = wake_ms.saturating_sub(self.shell.clock.monotonic_ms());
                 let due = async {
-                    Timer::after(Duration::from_millis(rest_ms)).await;
+                    self.shell
+                        .reactor
+                        .sleep(Duration::from_millis(rest_ms))
+                        .await;
                 };
                 arrived.or(due).await;
             }
@@ -218,7 +222,7 @@ impl Driver {
 
     fn accept(
         &mut self,
-        socket: smol::Async<std::net::TcpStream>,
+        socket: Source<std::net::TcpStream>,
         admission: Admission,
         direct_tls: bool,
         tx: &mut Tx,
@@ -406,8 +410,9 @@ impl Driver {
             self.close(id);
         }
         while self.shell.inbox.pop().is_some() {}
+        let reactor = &self.shell.reactor;
         let late = async {
-            Timer::after(Duration::from_secs(EXIT_SECONDS_MAX)).await;
+            reactor.sleep(Duration::from_secs(EXIT_SECONDS_MAX)).await;
         };
         self.shell.census.emptied().or(late).await;
     }

@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
-use smol::Async;
 use smol::channel::Sender;
 
 use super::census::Admission;
 use super::memory::DiskBytes;
+use super::reactor::Source;
 use crate::server::Command;
 use crate::state::{ConnectionId, Hashed, JobId};
 use crate::stream::TlsFacts;
@@ -19,7 +19,7 @@ pub const INBOX_BYTES_MAX: usize = 2 << 20;
 
 pub enum Arrival {
     Accepted {
-        socket: Async<std::net::TcpStream>,
+        socket: Source<std::net::TcpStream>,
         admission: Admission,
         direct_tls: bool,
     },

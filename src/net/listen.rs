@@ -1,14 +1,14 @@
 //! Listening sockets, and letting connections in.
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-use smol::{Async, Timer};
 
 use super::census::Refusal;
 use super::inbox::Arrival;
+use super::reactor::{Reactor, Source};
 use super::shell::Shell;
 use crate::config::StartError;
 
@@ -21,7 +21,7 @@ const REFUSAL_LOG_MS: u64 = 10_000;
 
 /// One listening socket.
 pub struct Listener {
-    pub socket: Async<TcpListener>,
+    pub socket: Source<TcpListener>,
     pub address: SocketAddr,
     pub direct_tls: bool,
 }
@@ -29,6 +29,7 @@ pub struct Listener {
 /// Listens on all addresses of one setting. `[::]` takes IPv4 too, unless the list names `0.0.0.0` on that port; where
 /// there is no IPv6 it means `0.0.0.0`.
 pub fn listen(
+    reactor: &Rc<Reactor>,
     addresses: &[SocketAddr],
     key: &'static str,
     direct_tls: bool,
@@ -47,7 +48,7 @@ pub fn listen(
         let listener = socket.and_then(|socket| {
             Ok(Listener {
                 address: socket.local_addr()?,
-                socket: Async::new(socket)?,
+                socket: Source::new(reactor, socket)?,
                 direct_tls,
             })
         });
@@ -97,22 +98,30 @@ fn bind(address: SocketAddr, with_ipv4: bool) -> io::Result<TcpListener> {
 pub async fn accept(listener: Listener, shell: Rc<Shell>) {
     let mut logged_ms = None;
     loop {
-        let (socket, peer) = match listener.socket.accept().await {
+        listener.socket.readable().await;
+        let (socket, peer) = match listener.socket.reading(take_one) {
             Ok(accepted) => accepted,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(error) => {
                 log::warn!(
                     "accept.failed address={} error=\"{error}\"",
                     listener.address
                 );
-                Timer::after(ACCEPT_PAUSE).await;
+                shell.reactor.sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
         // Stanzas are small and wanted now; writes are gathered by batch.
-        if let Err(error) = socket.get_ref().set_nodelay(true) {
-            log::debug!("accept.gone peer={peer} error=\"{error}\"");
-            continue;
-        }
+        let socket = socket
+            .set_nodelay(true)
+            .and_then(|()| Source::adopt(&shell.reactor, socket));
+        let socket = match socket {
+            Ok(socket) => socket,
+            Err(error) => {
+                log::debug!("accept.gone peer={peer} error=\"{error}\"");
+                continue;
+            }
+        };
         match shell.census.admit(canonical(peer)) {
             Ok(admission) => shell.inbox.push(Arrival::Accepted {
                 socket,
@@ -134,6 +143,15 @@ pub async fn accept(listener: Listener, shell: Rc<Shell>) {
     }
 }
 
+/// A connection that waits, if one does.
+fn take_one(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (socket, peer) = rustix::net::acceptfrom_with(listener, flags)?;
+    let peer = peer.ok_or(io::ErrorKind::NotConnected)?;
+    let peer = SocketAddr::try_from(peer).map_err(io::Error::other)?;
+    Ok((TcpStream::from(socket), peer))
+}
+
 /// An IPv4 peer of an IPv6 socket is an IPv4 peer.
 fn canonical(peer: SocketAddr) -> std::net::IpAddr {
     match peer {
@@ -148,18 +166,20 @@ mod tests {
 
     #[test]
     fn a_taken_port_is_told_apart() {
-        let first = listen(&["127.0.0.1:0".parse().unwrap()], "c2s", false).unwrap();
+        let reactor = Reactor::new().unwrap();
+        let first = listen(&reactor, &["127.0.0.1:0".parse().unwrap()], "c2s", false).unwrap();
         let taken = first[0].address;
         assert!(taken.port() != 0);
-        let refused = listen(&[taken], "c2s", false).err().unwrap();
+        let refused = listen(&reactor, &[taken], "c2s", false).err().unwrap();
         assert!(matches!(refused, StartError::PortTaken { address, .. } if address == taken));
-        let foreign = listen(&["192.0.2.1:0".parse().unwrap()], "c2s", false);
+        let foreign = listen(&reactor, &["192.0.2.1:0".parse().unwrap()], "c2s", false);
         assert!(matches!(foreign.err().unwrap(), StartError::Listen { .. }));
     }
 
     #[test]
     fn any_address_takes_both_families() {
-        let listener = listen(&["[::]:0".parse().unwrap()], "c2s", false).unwrap();
+        let reactor = Reactor::new().unwrap();
+        let listener = listen(&reactor, &["[::]:0".parse().unwrap()], "c2s", false).unwrap();
         let port = listener[0].address.port();
         std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("IPv4 reaches it");
     }

@@ -12,6 +12,7 @@ mod inbox;
 mod listen;
 mod memory;
 mod notify;
+mod reactor;
 mod serve;
 mod shell;
 mod tls;

@@ -8,12 +8,14 @@ use super::census::Census;
 use super::clock::Clock;
 use super::connection::READ_BYTES_MAX;
 use super::inbox::Inbox;
+use super::reactor::Reactor;
 use super::watch::Identities;
 
 /// Shared buffers larger than this after a batch are given back.
 pub const BUFFER_BYTES_KEPT: usize = 64 << 10;
 pub struct Shell {
     pub executor: LocalExecutor<'static>,
+    pub reactor: Rc<Reactor>,
     pub clock: Clock,
     pub inbox: Inbox,
     pub census: Rc<Census>,
@@ -27,6 +29,7 @@ pub struct Shell {
 
 impl Shell {
     pub fn new(
+        reactor: Rc<Reactor>,
         clock: Clock,
         census: Rc<Census>,
         identities: Identities,
@@ -34,6 +37,7 @@ impl Shell {
     ) -> Rc<Shell> {
         Rc::new(Shell {
             executor: LocalExecutor::new(),
+            reactor,
             clock,
             inbox: Inbox::default(),
             census,

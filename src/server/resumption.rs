@@ -153,48 +153,50 @@ impl Server {
         };
         known.connection = None;
         log::info!("session.detached jid={} seconds={seconds}", known.jid);
-        let away_ms = u64::from(seconds) * 1000;
-        known.expires_ms = now.monotonic_ms + away_ms;
-        self.timers.set(known.expires_ms, Timer::Expire(session));
-        if away_ms > HIBERNATE_AFTER_MS {
-            let at_ms = now.monotonic_ms + HIBERNATE_AFTER_MS;
-            self.timers.set(at_ms, Timer::Hibernate(session));
-        }
+        known.expires_ms = now.monotonic_ms + u64::from(seconds) * 1000;
+        let at_ms = known.expires_ms.min(now.monotonic_ms + HIBERNATE_AFTER_MS);
+        self.set_away_timer(session, Some(at_ms));
         // Whoever else takes messages gets the pages that this one was being given.
         unseen::go_on(&mut self.cx(now, tx, out), session)?;
         Ok(true)
     }
 
-    /// The time of a session that was away may be over; its connection may also have come and gone meanwhile.
-    pub(super) fn check_expiry(&mut self, now: Moment, session: SessionId) {
-        let Some(known) = self.state.sessions.get(session) else {
+    /// One timer for each session, whatever its connections do.
+    pub(super) fn set_away_timer(&mut self, session: SessionId, at_ms: Option<u64>) {
+        let Some(known) = self.state.sessions.get_mut(session) else {
             return;
         };
-        if known.connection.is_none() && known.expires_ms <= now.monotonic_ms {
-            log::info!("session.expired jid={}", known.jid);
-            self.state.expiring.push(session);
+        if let Some(before_ms) = std::mem::replace(&mut known.away_timer_ms, at_ms) {
+            self.timers.cancel(before_ms, Timer::Away(session));
+        }
+        if let Some(at_ms) = at_ms {
+            self.timers.set(at_ms, Timer::Away(session));
         }
     }
 
-    /// A session may have been away for a while.
-    pub(super) fn check_hibernation(
+    /// A session that is away ends when its time is over, and sleeps until then.
+    pub(super) fn check_away(
         &mut self,
         now: Moment,
         session: SessionId,
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        let Some(known) = self.state.sessions.get(session) else {
+        let Some(known) = self.state.sessions.get_mut(session) else {
             return Ok(());
         };
-        let away_ms = match &known.management {
-            Some(management) => u64::from(management.resume_seconds) * 1000,
-            None => return Ok(()),
-        };
-        let since_ms = known.expires_ms.saturating_sub(away_ms);
-        if known.connection.is_none() && since_ms + HIBERNATE_AFTER_MS <= now.monotonic_ms {
-            hibernate(&mut self.cx(now, tx, out), session)?;
+        known.away_timer_ms = None;
+        if known.connection.is_some() {
+            return Ok(());
         }
+        if known.expires_ms <= now.monotonic_ms {
+            log::info!("session.expired jid={}", known.jid);
+            self.state.expiring.push(session);
+            return Ok(());
+        }
+        let expires_ms = known.expires_ms;
+        hibernate(&mut self.cx(now, tx, out), session)?;
+        self.set_away_timer(session, Some(expires_ms));
         Ok(())
     }
 }

@@ -11,10 +11,8 @@ pub enum Timer {
     Idle(ConnectionId),
     /// The delayed answer to a failed login is due.
     ReleaseFailure(ConnectionId),
-    /// A session without a connection may have been away for too long.
-    Expire(SessionId),
-    /// A session without a connection may have been away for long enough to go to the store.
-    Hibernate(SessionId),
+    /// A session without a connection may have been away for long enough to go to the store, or to end.
+    Away(SessionId),
     /// What was acknowledged is to be written.
     WriteSeen,
     /// A session may have to be asked for an acknowledgement.
@@ -30,6 +28,10 @@ pub struct Timers(BTreeSet<(u64, Timer)>);
 impl Timers {
     pub fn set(&mut self, at_ms: u64, timer: Timer) {
         self.0.insert((at_ms, timer));
+    }
+
+    pub fn cancel(&mut self, at_ms: u64, timer: Timer) {
+        self.0.remove(&(at_ms, timer));
     }
 
     pub fn next_ms(&self) -> Option<u64> {
