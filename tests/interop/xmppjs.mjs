@@ -91,6 +91,7 @@ class Person {
 
   async say(to, ...bodies) {
     for (const body of bodies) {
+      if (!this.xmpp.socket) throw this.error ?? new Error(`${this.name} is not connected`);
       await this.xmpp.send(xml("message", { to: `${to}@${domain}`, type: "chat" }, xml("body", {}, body)));
     }
   }
