@@ -141,43 +141,18 @@ impl Server {
             connection.client = client.clone();
         }
         let mut inline = Vec::new();
-        let mut w = Writer::new(&mut inline);
-        let mut resumed = None;
-        if let Some(ResumeRequest { id: previous, h }) = &request.resume {
-            let outcome = self.resume(now, id, &login.account, (previous, *h), tx, out)?;
-            write_outcome(&mut w, previous, &outcome);
-            match outcome {
-                ResumeOutcome::Resumed { session, .. } => resumed = Some(session),
-                ResumeOutcome::NotFound { .. } => {}
-                ResumeOutcome::TooHigh(error) => {
-                    self.state.ending.push((id, management::too_high(error)));
-                    return Ok(());
-                }
-            }
-        }
-        let session = match (resumed, &request.bind) {
-            (Some(session), _) => Some(session),
-            // XEP-0198 §8.2, XEP-0386 §3.2: only if nothing was resumed.
-            (None, Some(bind)) => {
-                let owner = (&login.account, account);
-                self.bind_inline(now, id, owner, (bind, client.clone()), &mut w, (tx, out))?
-            }
-            (None, None) => None,
+        let owner = (&login.account, account);
+        let done = self.resume_or_bind(now, id, owner, (request, &client), &mut inline, (tx, out));
+        let Some((outcome, session)) = done? else {
+            return Ok(());
         };
         if let Some((token, expiry)) = token {
+            let mut w = Writer::new(&mut inline);
             w.open_ns("token", ns::FAST)
                 .attr("token", &token)
                 .attr("expiry", &expiry.to_string())
                 .close();
         }
-        let outcome = match (resumed, session) {
-            (Some(_), _) => Outcome::Resumed,
-            (None, Some(session)) => Outcome::Bound {
-                managed: (self.state.sessions.get(session))
-                    .is_some_and(|session| session.management.is_some()),
-            },
-            (None, None) => Outcome::Authenticated,
-        };
         self.tell_success(id, &login.account, session, (&inline, outcome), out);
         if let (None, Some(key), Some(used)) = (session, &client.key, client.fast) {
             fast::settle(tx, (account, key), used)?;
@@ -191,10 +166,48 @@ impl Server {
                 by_password,
             )?;
         }
-        match resumed {
-            Some(session) => self.resumed(now, id, session, tx, out),
-            None => Ok(()),
+        match (outcome, session) {
+            (Outcome::Resumed, Some(session)) => self.resumed(now, id, session, tx, out),
+            _ => Ok(()),
         }
+    }
+
+    /// What came of it, and the session that the stream now has, if any. `None`: the stream ends.
+    fn resume_or_bind(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        owner: (&BareJid, AccountId),
+        (request, client): (&Request, &SessionClient),
+        inline: &mut Vec<u8>,
+        (tx, out): (&mut Tx, &mut Outbox),
+    ) -> Result<Option<(Outcome, Option<SessionId>)>, StoreError> {
+        let mut w = Writer::new(inline);
+        if let Some(ResumeRequest { id: previous, h }) = &request.resume {
+            let outcome = self.resume(now, id, owner.0, (previous, *h), tx, out)?;
+            write_outcome(&mut w, previous, &outcome);
+            match outcome {
+                ResumeOutcome::Resumed { session, .. } => {
+                    return Ok(Some((Outcome::Resumed, Some(session))));
+                }
+                ResumeOutcome::NotFound { .. } => {}
+                ResumeOutcome::TooHigh(error) => {
+                    self.state.ending.push((id, management::too_high(error)));
+                    return Ok(None);
+                }
+            }
+        }
+        // XEP-0198 §8.2, XEP-0386 §3.2: only if nothing was resumed.
+        let Some(bind) = &request.bind else {
+            return Ok(Some((Outcome::Authenticated, None)));
+        };
+        let bound = self.bind_inline(now, id, owner, (bind, client.clone()), &mut w, (tx, out))?;
+        let Some(session) = bound else {
+            return Ok(Some((Outcome::Authenticated, None)));
+        };
+        let known = self.state.sessions.get(session);
+        let managed = known.is_some_and(|session| session.management.is_some());
+        Ok(Some((Outcome::Bound { managed }, Some(session))))
     }
 
     fn tell_success(

@@ -7,9 +7,11 @@ mod fast;
 mod keys;
 mod login;
 pub(super) mod mechanism;
+mod offer;
 mod plain;
 mod request;
 mod scram;
+mod success;
 mod upgrade;
 
 use base64::Engine;
@@ -23,6 +25,7 @@ pub use keys::{
     Credentials, HashedPassword, Hashes, PasswordError, ScramHash, ScramKeys, derive, equal,
     keys_of_salted, new_credentials, prepare_password,
 };
+pub use offer::{Grant, Login, Offer, Proof, TokenAnswer};
 pub use request::{
     AGENT_TEXT_BYTES_MAX, BindRequest, EnableRequest, FastRequest, Request, ResumeRequest,
     UserAgent, enable_request,
@@ -32,83 +35,17 @@ pub use upgrade::Upgrade;
 use crate::xml::{Element, ElementRef};
 use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError, ns};
 
-use super::bind::Bind;
-use super::header::Header;
-use super::negotiation::{Answer, Bound, First, Io, Negotiation, refuse_management};
-use super::{Event, Outcome, TlsFacts, features};
+use super::negotiation::{Answer, First, Io, Negotiation, refuse_management};
+use super::{Event, TlsFacts, features};
 use bearer::TokenLookup;
 use fast::FastLookup;
 use login::{Challenged, Deriving, Lookup, Success};
 use mechanism::{Kind, Mechanism};
+use success::succeed;
 use upgrade::Upgrading;
 
 /// Logins begun or given up on one stream; then `policy-violation`.
 const ATTEMPTS_MAX: u8 = 20;
-
-/// What may be offered to the peer, by what its header says of it (XEP-0388 §2.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Offer {
-    /// SCRAM is possible with these.
-    pub hashes: Hashes,
-    /// What is stored for these is missing or of too few iterations (XEP-0480).
-    pub upgrades: Hashes,
-    /// X-OAUTH is enabled.
-    pub x_oauth: bool,
-}
-
-/// For a peer that does not say who it is, or whom nobody knows.
-impl Default for Offer {
-    fn default() -> Offer {
-        Offer {
-            hashes: Hashes::ALL,
-            upgrades: Hashes::default(),
-            x_oauth: false,
-        }
-    }
-}
-
-/// A login that succeeded.
-#[derive(Debug)]
-pub struct Login {
-    pub account: BareJid,
-    pub mechanism: &'static str,
-    pub proof: Proof,
-    /// To be stored in place of what there is.
-    pub upgrades: Vec<Upgrade>,
-    /// What XEP-0388 does in the same breath; `None`: the login was RFC 6120's.
-    pub request: Option<Box<Request>>,
-}
-
-/// By what a login succeeded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Proof {
-    Password,
-    Fast { slot: Slot },
-    Token(Grant),
-}
-
-/// What a token stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// As `TokenAnswer::Valid` named it.
-    pub id: Box<str>,
-    pub restricted: bool,
-}
-
-/// What the server answers to `Event::Token`.
-#[derive(Debug)]
-pub enum TokenAnswer {
-    Valid {
-        account: BareJid,
-        grant: Grant,
-        /// For the client, with its success.
-        data: Option<String>,
-    },
-    Invalid,
-    Expired,
-    /// The account is.
-    Disabled,
-}
 
 /// TLS is up, nobody is logged in.
 pub(super) struct Auth {
@@ -440,83 +377,6 @@ impl Auth {
         }
         Negotiation::Auth(self)
     }
-
-    /// XEP-0480 §2.2: what the client asked for and the server wants. Only a password makes a password's hash.
-    fn tasks(&self, success: &Success) -> Vec<ScramHash> {
-        let asked = match (&success.proof, &self.request) {
-            (Proof::Password, Some(request)) => request.upgrades,
-            _ => Hashes::default(),
-        };
-        let wanted = self.offer.upgrades.iter();
-        wanted.filter(|hash| asked.contains(*hash)).collect()
-    }
-
-    /// XEP-0388 §2.6.1: everything proved; the server does what was asked for before the success is told.
-    fn complete(&self, success: Success, upgrades: Vec<Upgrade>, io: &mut Io<'_>) -> Progress {
-        io.event = Some(Event::Authenticated(Box::new(Login {
-            account: success.account,
-            mechanism: success.mechanism,
-            proof: success.proof,
-            upgrades,
-            request: self.request.clone(),
-        })));
-        Progress::To(Exchange::Completing(success.data))
-    }
-
-    /// The server did; the stream goes on without a new header.
-    pub(super) fn completed(
-        self: Box<Self>,
-        account: BareJid,
-        authorized: &str,
-        inline: &[u8],
-        outcome: Outcome,
-        io: &mut Io<'_>,
-    ) -> Negotiation {
-        let Exchange::Completing(data) = &self.exchange else {
-            return Negotiation::Auth(self);
-        };
-        let mut w = io.writer();
-        w.open_ns("success", ns::SASL2);
-        if let Some(data) = data {
-            w.leaf("additional-data", &BASE64_STANDARD.encode(data));
-        }
-        w.leaf("authorization-identifier", authorized);
-        w.raw(std::str::from_utf8(inline).unwrap_or_default());
-        w.close();
-        io.framer.set_limits(io.settings.limits);
-        match outcome {
-            // XEP-0198 §8.2: no features, the stream is as it was.
-            Outcome::Resumed => Negotiation::Bound(Bound),
-            Outcome::Bound { managed } => {
-                features::write_bound(io.settings, managed, io.out);
-                Negotiation::Bound(Bound)
-            }
-            Outcome::Authenticated => {
-                features::write_authenticated(io.settings, io.out);
-                Negotiation::Bind(Bind::new(account))
-            }
-        }
-    }
-}
-
-/// §6.4.6: the stream begins again, with the limits for those who are known.
-fn succeed(success: Success, io: &mut Io<'_>) -> Negotiation {
-    let mut w = io.writer();
-    w.open_ns("success", ns::SASL);
-    if let Some(data) = success.data {
-        w.text(&BASE64_STANDARD.encode(data));
-    }
-    w.close();
-    io.framer.set_limits(io.settings.limits);
-    io.restart();
-    io.event = Some(Event::Authenticated(Box::new(Login {
-        account: success.account.clone(),
-        mechanism: success.mechanism,
-        proof: success.proof,
-        upgrades: Vec::new(),
-        request: None,
-    })));
-    Negotiation::Header(Header::Authenticated(success.account))
 }
 
 /// §6.4.2, §6.4.3: base64 without anything else; `=` is data of no length.

@@ -1,0 +1,96 @@
+//! A login that succeeded: what the server is asked to do for it, and how the peer hears of it.
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::xmpp::{BareJid, ns};
+
+use super::super::bind::Bind;
+use super::super::header::Header;
+use super::super::negotiation::{Bound, Io, Negotiation};
+use super::super::{Event, Outcome, features};
+use super::login::Success;
+use super::{Auth, Exchange, Hashes, Login, Progress, Proof, ScramHash, Upgrade};
+
+impl Auth {
+    /// XEP-0480 §2.2: what the client asked for and the server wants. Only a password makes a password's hash.
+    pub(super) fn tasks(&self, success: &Success) -> Vec<ScramHash> {
+        let asked = match (&success.proof, &self.request) {
+            (Proof::Password, Some(request)) => request.upgrades,
+            _ => Hashes::default(),
+        };
+        let wanted = self.offer.upgrades.iter();
+        wanted.filter(|hash| asked.contains(*hash)).collect()
+    }
+
+    /// XEP-0388 §2.6.1: everything proved; the server does what was asked for before the success is told.
+    pub(super) fn complete(
+        &self,
+        success: Success,
+        upgrades: Vec<Upgrade>,
+        io: &mut Io<'_>,
+    ) -> Progress {
+        io.event = Some(Event::Authenticated(Box::new(Login {
+            account: success.account,
+            mechanism: success.mechanism,
+            proof: success.proof,
+            upgrades,
+            request: self.request.clone(),
+        })));
+        Progress::To(Exchange::Completing(success.data))
+    }
+
+    /// The server did; the stream goes on without a new header.
+    pub(in crate::stream) fn completed(
+        self: Box<Self>,
+        account: BareJid,
+        authorized: &str,
+        inline: &[u8],
+        outcome: Outcome,
+        io: &mut Io<'_>,
+    ) -> Negotiation {
+        let Exchange::Completing(data) = &self.exchange else {
+            return Negotiation::Auth(self);
+        };
+        let mut w = io.writer();
+        w.open_ns("success", ns::SASL2);
+        if let Some(data) = data {
+            w.leaf("additional-data", &BASE64_STANDARD.encode(data));
+        }
+        w.leaf("authorization-identifier", authorized);
+        w.raw(std::str::from_utf8(inline).unwrap_or_default());
+        w.close();
+        io.framer.set_limits(io.settings.limits);
+        match outcome {
+            // XEP-0198 §8.2: no features, the stream is as it was.
+            Outcome::Resumed => Negotiation::Bound(Bound),
+            Outcome::Bound { managed } => {
+                features::write_bound(io.settings, managed, io.out);
+                Negotiation::Bound(Bound)
+            }
+            Outcome::Authenticated => {
+                features::write_authenticated(io.settings, io.out);
+                Negotiation::Bind(Bind::new(account))
+            }
+        }
+    }
+}
+
+/// §6.4.6: the stream begins again, with the limits for those who are known.
+pub(super) fn succeed(success: Success, io: &mut Io<'_>) -> Negotiation {
+    let mut w = io.writer();
+    w.open_ns("success", ns::SASL);
+    if let Some(data) = success.data {
+        w.text(&BASE64_STANDARD.encode(data));
+    }
+    w.close();
+    io.framer.set_limits(io.settings.limits);
+    io.restart();
+    io.event = Some(Event::Authenticated(Box::new(Login {
+        account: success.account.clone(),
+        mechanism: success.mechanism,
+        proof: success.proof,
+        upgrades: Vec::new(),
+        request: None,
+    })));
+    Negotiation::Header(Header::Authenticated(success.account))
+}
