@@ -21,7 +21,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["net/tls"]),
     ("redb", &["store/"]),
     ("smol", &["net/", "main.rs"]),
-    ("async_signal", &["net/"]),
+    ("signal_hook", &["net/"]),
     ("rcgen", &["net/certificate.rs"]),
     ("argh", &["cli/", "main.rs"]),
     ("simple_logger", &["cli/", "main.rs"]),

@@ -176,3 +176,30 @@ fn after_a_kill_the_archive_has_what_was_acknowledged() {
     assert_eq!(bodies(&mut romeo), Vec::<String>::new());
     assert_eq!(romeo.archive().expect("the archive"), ["1", "2", "3"]);
 }
+
+/// What an operator does while no server runs takes sessions from nobody but those concerned.
+#[test]
+fn commands_between_stop_and_start_end_the_sessions_they_concern() {
+    let mut house = House::new("offline");
+    let mut romeo = house.log_in("romeo");
+    let romeos = enable(&mut romeo);
+    let mut juliet = house.log_in("juliet");
+    let juliets = enable(&mut juliet);
+    juliet.send("<presence/>").expect("send");
+    juliet.expect("presence").expect("own presence");
+    romeo.cut();
+    juliet.cut();
+    house.process.stop();
+    let operate = |words: &[&str], input| {
+        let (code, text) = operate(&house.dir.0, words, input);
+        assert_eq!(code, 0, "{text}");
+    };
+    operate(&["user", "add", "nurse"], "secret\n");
+    operate(&["user", "passwd", "romeo"], "secret\n");
+    operate(&["user", "list"], "");
+    house.start();
+    let (_, answer) = house.resume("romeo", &romeos, 0);
+    assert_eq!(answer.root().name(), "failed", "{}", answer.source());
+    let (_, answer) = house.resume("juliet", &juliets, 1);
+    assert_eq!(answer.root().name(), "resumed", "{}", answer.source());
+}

@@ -1,6 +1,8 @@
 //! Sessions that outlive their connections (XEP-0198): limits that peers can reach, counters that wrap, what is written
 //! and when.
-use stonechat::state::{CONNECTED_BYTES_MAX, DETACHED_BYTES_MAX, STORED_BYTES_MAX, Session};
+use stonechat::state::{
+    CONNECTED_BYTES_MAX, DETACHED_BYTES_MAX, STORED_BYTES_MAX, Session, UNACKNOWLEDGED_MAX,
+};
 use stonechat::xml::Element;
 
 use crate::transcript::core::Core;
@@ -74,6 +76,23 @@ fn a_peer_that_never_acknowledges_is_bounded_in_memory_and_on_disk() {
     core.bind("romeo/x");
     core.say("romeo/x", "<presence/>");
     assert_eq!(ids(&core.all("romeo/x")), [0]);
+}
+
+#[test]
+fn a_session_may_miss_so_many_stanzas() {
+    let mut core = Core::with_accounts(&["romeo", "juliet"]);
+    core.bind("romeo/r");
+    core.enable("romeo/r", 86_400);
+    core.cut("romeo/r");
+    core.bind("juliet/r");
+    let some = "<presence to='romeo@localhost/r'/>".repeat(500);
+    let mut sent = 0;
+    while session(&core, "romeo@localhost/r").is_some() {
+        sent += 500;
+        core.say("juliet/r", &some);
+        assert!(sent <= UNACKNOWLEDGED_MAX + 500, "it is never enough");
+    }
+    assert!(sent > UNACKNOWLEDGED_MAX);
 }
 
 #[test]
@@ -212,4 +231,116 @@ fn a_session_of_another_domain_or_with_a_damaged_name_is_left_out() {
         core.bind("romeo/r");
         core.enable("romeo/r", 600);
     }
+}
+
+#[test]
+fn what_waits_is_given_no_faster_than_it_is_acknowledged() {
+    let mut core = Core::with_accounts(&["romeo", "juliet"]);
+    core.bind("juliet/r");
+    for number in 0..1000 {
+        core.say("juliet/r", &message(number, "x", ""));
+    }
+    core.bind("romeo/r");
+    let name = core.enable("romeo/r", 600);
+    core.say("romeo/r", "<presence/>");
+    let mut came = ids(&core.all("romeo/r"));
+    assert!((200..=300).contains(&came.len()), "{}", came.len());
+    // What comes meanwhile waits its turn; a connection that breaks changes nothing.
+    core.say("juliet/r", &message(1000, "x", ""));
+    core.cut("romeo/r");
+    core.stop();
+    core.bind("juliet/s");
+    core.say("juliet/s", &message(1001, "x", ""));
+    core.log_in("b", "romeo");
+    let h = came.len() + 1;
+    core.say(
+        "b",
+        &format!("<resume xmlns='urn:xmpp:sm:3' previd='{name}' h='{h}'/>"),
+    );
+    for _ in 0..20 {
+        came.extend(ids(&core.all("b")));
+        let h = came.len() + 1;
+        core.say("b", &format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>"));
+    }
+    assert_eq!(came, (0..=1001).collect::<Vec<_>>());
+    core.say("juliet/s", &message(1002, "x", ""));
+    assert_eq!(ids(&core.all("b")), [1002], "at once again");
+    core.bind("romeo/new");
+    core.say("romeo/new", "<presence/>");
+    assert_eq!(ids(&core.all("romeo/new")), []);
+}
+
+#[test]
+fn what_was_pruned_is_counted_all_the_same() {
+    let mut core = Core::with_accounts(&["romeo", "juliet"]);
+    core.bind("romeo/r");
+    let name = core.enable("romeo/r", 600);
+    core.say("romeo/r", "<presence/>");
+    core.bind("juliet/r");
+    core.say("juliet/r", &message(1, "x", ""));
+    core.say("juliet/r", &message(2, "x", ""));
+    core.stop_and(|tx| {
+        assert_eq!(tx.prune_oldest(None, 1).expect("prune"), 1);
+    });
+    core.log_in("b", "romeo");
+    core.say(
+        "b",
+        &format!("<resume xmlns='urn:xmpp:sm:3' previd='{name}' h='1'/>"),
+    );
+    let came = core.all("b");
+    assert_eq!(
+        came[1].source(),
+        "<message from='localhost' to='romeo@localhost/r'/>"
+    );
+    assert_eq!(ids(&came[2..]), [2]);
+    core.say("b", "<a xmlns='urn:xmpp:sm:3' h='3'/>");
+    assert_eq!(queue(&core), (0, 0));
+}
+
+#[test]
+fn a_full_disk_ends_a_session_that_outgrows_memory_and_loses_nothing() {
+    let mut core = Core::with_accounts(&["romeo", "juliet"]);
+    core.bind("romeo/r");
+    core.enable("romeo/r", 600);
+    core.say("romeo/r", "<presence/>");
+    core.bind("juliet/r");
+    core.say("juliet/r", &message(0, "x", ""));
+    core.cut("romeo/r");
+    core.disk(true);
+    let body = "x".repeat(100_000);
+    let mut sent = 0;
+    while session(&core, "romeo@localhost/r").is_some() {
+        sent += 1;
+        core.say("juliet/r", &message(sent, &body, NO_STORE));
+    }
+    assert!((8..14).contains(&sent), "{sent}");
+    assert_eq!(core.all("juliet/r").len(), sent, "all refused");
+    core.bind("romeo/x");
+    core.say("romeo/x", "<presence/>");
+    assert_eq!(ids(&core.all("romeo/x")), [0]);
+}
+
+#[test]
+fn coming_back_writes_nothing_until_the_client_says_something() {
+    let mut core = Core::with_accounts(&["romeo"]);
+    core.bind("romeo/r");
+    let name = core.enable("romeo/r", 600);
+    core.cut("romeo/r");
+    core.wait(120_000);
+    let before = core.commits;
+    core.log_in("b", "romeo");
+    core.say(
+        "b",
+        &format!("<resume xmlns='urn:xmpp:sm:3' previd='{name}' h='0'/>"),
+    );
+    assert_eq!(core.expect("b", "").root().name(), "resumed");
+    core.cut("b");
+    core.wait(120_000);
+    core.log_in("c", "romeo");
+    core.say(
+        "c",
+        &format!("<resume xmlns='urn:xmpp:sm:3' previd='{name}' h='0'/>"),
+    );
+    assert_eq!(core.expect("c", "").root().name(), "resumed");
+    assert!(core.commits - before <= 1, "the second nap, at most");
 }

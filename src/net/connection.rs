@@ -6,7 +6,6 @@ use std::net::{IpAddr, Shutdown, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
-use smol::Timer;
 use smol::future::FutureExt;
 
 use super::census::Admission;
@@ -460,11 +459,11 @@ impl Connection {
 
     async fn wait_closed(self: Rc<Connection>, shell: Rc<Shell>) {
         let sent = shell.closing.until(|| self.unsent_bytes() == 0);
-        sent.or(seconds(FLUSH_SECONDS_MAX)).await;
+        sent.or(seconds(&shell, FLUSH_SECONDS_MAX)).await;
         if self.unsent_bytes() == 0 {
             self.linger(&shell);
             let gone = shell.closing.until(|| self.phase.get() == Phase::Gone);
-            gone.or(seconds(LINGER_SECONDS_MAX)).await;
+            gone.or(seconds(&shell, LINGER_SECONDS_MAX)).await;
         }
         self.abandon(&shell);
     }
@@ -518,6 +517,6 @@ impl Connection {
     }
 }
 
-async fn seconds(count: u64) {
-    Timer::after(Duration::from_secs(count)).await;
+async fn seconds(shell: &Shell, count: u64) {
+    shell.reactor.sleep(Duration::from_secs(count)).await;
 }

@@ -11,11 +11,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use smol::future::FutureExt;
-use smol::io::{AsyncReadExt, AsyncWriteExt};
-use smol::{Async, Timer};
 
 pub use super::inbox::Answer;
 use super::inbox::Arrival;
+use super::reactor::{Reactor, Source};
 use super::shell::Shell;
 use crate::config::StartError;
 use crate::server::Command;
@@ -59,8 +58,8 @@ impl SocketPath {
 }
 
 /// Opens the socket. The data directory is ours by now, so a socket that is there is of a process that is gone.
-pub fn listen(data: &Path) -> Result<Async<UnixListener>, StartError> {
-    let open = || -> io::Result<Async<UnixListener>> {
+pub fn listen(reactor: &Rc<Reactor>, data: &Path) -> Result<Source<UnixListener>, StartError> {
+    let open = || -> io::Result<Source<UnixListener>> {
         let socket = SocketPath::of(data)?;
         match std::fs::remove_file(&socket.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -68,7 +67,7 @@ pub fn listen(data: &Path) -> Result<Async<UnixListener>, StartError> {
         }
         let listener = UnixListener::bind(&socket.path)?;
         std::fs::set_permissions(&socket.path, std::fs::Permissions::from_mode(0o600))?;
-        Async::new(listener)
+        Source::new(reactor, listener)
     };
     open().map_err(|error| StartError::File {
         what: "open the control socket",
@@ -85,27 +84,28 @@ pub fn remove(data: &Path) {
 }
 
 /// Answers for ever, one command after the other.
-pub async fn answer(listener: Async<UnixListener>, shell: Rc<Shell>) {
+pub async fn answer(listener: Source<UnixListener>, shell: Rc<Shell>) {
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let shell = Rc::clone(&shell);
-                let answered = async {
-                    if let Err(error) = answer_one(stream, &shell).await {
-                        log::debug!("control.gone error=\"{error}\"");
-                    }
-                };
-                answered.await;
+        listener.readable().await;
+        let accepted = listener
+            .reading(UnixListener::accept)
+            .and_then(|(stream, _)| Source::new(&shell.reactor, stream));
+        match accepted {
+            Ok(stream) => {
+                if let Err(error) = answer_one(stream, &shell).await {
+                    log::debug!("control.gone error=\"{error}\"");
+                }
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
                 log::warn!("control.failed error=\"{error}\"");
-                Timer::after(Duration::from_secs(1)).await;
+                shell.reactor.sleep(Duration::from_secs(1)).await;
             }
         }
     }
 }
 
-async fn answer_one(mut stream: Async<UnixStream>, shell: &Shell) -> io::Result<()> {
+async fn answer_one(stream: Source<UnixStream>, shell: &Shell) -> io::Result<()> {
     let request = async {
         let mut length = [0; 4];
         stream.read_exact(&mut length).await?;
@@ -114,7 +114,10 @@ async fn answer_one(mut stream: Async<UnixStream>, shell: &Shell) -> io::Result<
         io::Result::Ok(body)
     };
     let late = async {
-        Timer::after(Duration::from_secs(REQUEST_SECONDS_MAX)).await;
+        shell
+            .reactor
+            .sleep(Duration::from_secs(REQUEST_SECONDS_MAX))
+            .await;
         Err(io::ErrorKind::TimedOut.into())
     };
     let request = request.or(late).await?;

@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
-use smol::Timer;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::FutureExt;
 
@@ -127,7 +126,10 @@ impl Driver {
             Some(wake_ms) => {
                 let rest_ms = wake_ms.saturating_sub(self.shell.clock.monotonic_ms());
                 let due = async {
-                    Timer::after(Duration::from_millis(rest_ms)).await;
+                    self.shell
+                        .reactor
+                        .sleep(Duration::from_millis(rest_ms))
+                        .await;
                 };
                 arrived.or(due).await;
             }
@@ -410,7 +412,10 @@ impl Driver {
         }
         while self.shell.inbox.pop().is_some() {}
         let late = async {
-            Timer::after(Duration::from_secs(EXIT_SECONDS_MAX)).await;
+            self.shell
+                .reactor
+                .sleep(Duration::from_secs(EXIT_SECONDS_MAX))
+                .await;
         };
         self.shell.census.emptied().or(late).await;
     }

@@ -5,11 +5,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-use smol::{Async, Timer};
 
 use super::census::Refusal;
 use super::inbox::Arrival;
 use super::poll;
+use super::reactor::{Reactor, Source};
 use super::shell::Shell;
 use crate::config::StartError;
 
@@ -22,7 +22,7 @@ const REFUSAL_LOG_MS: u64 = 10_000;
 
 /// One listening socket.
 pub struct Listener {
-    pub socket: Async<TcpListener>,
+    pub socket: Source<TcpListener>,
     pub address: SocketAddr,
     pub direct_tls: bool,
 }
@@ -30,6 +30,7 @@ pub struct Listener {
 /// Listens on all addresses of one setting. `[::]` takes IPv4 too, unless the list names `0.0.0.0` on that port; where
 /// there is no IPv6 it means `0.0.0.0`.
 pub fn listen(
+    reactor: &Rc<Reactor>,
     addresses: &[SocketAddr],
     key: &'static str,
     direct_tls: bool,
@@ -48,7 +49,7 @@ pub fn listen(
         let listener = socket.and_then(|socket| {
             Ok(Listener {
                 address: socket.local_addr()?,
-                socket: Async::new(socket)?,
+                socket: Source::new(reactor, socket)?,
                 direct_tls,
             })
         });
@@ -98,8 +99,8 @@ fn bind(address: SocketAddr, with_ipv4: bool) -> io::Result<TcpListener> {
 pub async fn accept(listener: Listener, shell: Rc<Shell>) {
     let mut logged_ms = None;
     loop {
-        let readable = listener.socket.readable().await;
-        match readable.and_then(|()| listener.socket.get_ref().accept()) {
+        listener.socket.readable().await;
+        match listener.socket.reading(take_one) {
             Ok((socket, peer)) => admit(&shell, &listener, socket, peer, &mut logged_ms),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
@@ -107,7 +108,7 @@ pub async fn accept(listener: Listener, shell: Rc<Shell>) {
                     "accept.failed address={} error=\"{error}\"",
                     listener.address
                 );
-                Timer::after(ACCEPT_PAUSE).await;
+                shell.reactor.sleep(ACCEPT_PAUSE).await;
             }
         }
     }
@@ -146,6 +147,15 @@ fn admit(
     }
 }
 
+/// A connection that waits, if one does; it does not block.
+fn take_one(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (socket, peer) = rustix::net::acceptfrom_with(listener, flags)?;
+    let peer = peer.ok_or(io::ErrorKind::NotConnected)?;
+    let peer = SocketAddr::try_from(peer).map_err(io::Error::other)?;
+    Ok((TcpStream::from(socket), peer))
+}
+
 /// An IPv4 peer of an IPv6 socket is an IPv4 peer.
 fn canonical(peer: SocketAddr) -> std::net::IpAddr {
     match peer {
@@ -160,18 +170,20 @@ mod tests {
 
     #[test]
     fn a_taken_port_is_told_apart() {
-        let first = listen(&["127.0.0.1:0".parse().unwrap()], "c2s", false).unwrap();
+        let reactor = Reactor::new().unwrap();
+        let first = listen(&reactor, &["127.0.0.1:0".parse().unwrap()], "c2s", false).unwrap();
         let taken = first[0].address;
         assert!(taken.port() != 0);
-        let refused = listen(&[taken], "c2s", false).err().unwrap();
+        let refused = listen(&reactor, &[taken], "c2s", false).err().unwrap();
         assert!(matches!(refused, StartError::PortTaken { address, .. } if address == taken));
-        let foreign = listen(&["192.0.2.1:0".parse().unwrap()], "c2s", false);
+        let foreign = listen(&reactor, &["192.0.2.1:0".parse().unwrap()], "c2s", false);
         assert!(matches!(foreign.err().unwrap(), StartError::Listen { .. }));
     }
 
     #[test]
     fn any_address_takes_both_families() {
-        let listener = listen(&["[::]:0".parse().unwrap()], "c2s", false).unwrap();
+        let reactor = Reactor::new().unwrap();
+        let listener = listen(&reactor, &["[::]:0".parse().unwrap()], "c2s", false).unwrap();
         let port = listener[0].address.port();
         std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("IPv4 reaches it");
     }

@@ -13,6 +13,7 @@ mod listen;
 mod memory;
 mod notify;
 mod poll;
+mod reactor;
 mod serve;
 mod shell;
 mod tls;

@@ -1,9 +1,10 @@
 //! Tells systemd how the server is (`Type=notify`): ready, alive, stopping. Does nothing where nobody asked.
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::rc::Rc;
 use std::time::Duration;
 
-use smol::Timer;
+use super::reactor::Reactor;
 
 /// The socket systemd named in `$NOTIFY_SOCKET`: a path, or an abstract name after `@`.
 pub struct Notify {
@@ -46,7 +47,7 @@ impl Notify {
     }
 
     /// Says that the reactor still turns, twice as often as the watchdog wants to hear it.
-    pub async fn keep_alive(self) {
+    pub async fn keep_alive(self, reactor: Rc<Reactor>) {
         let usec = std::env::var("WATCHDOG_USEC")
             .ok()
             .and_then(|usec| usec.parse::<u64>().ok());
@@ -54,7 +55,7 @@ impl Notify {
             return;
         };
         loop {
-            Timer::after(Duration::from_micros(usec / 2)).await;
+            reactor.sleep(Duration::from_micros(usec / 2)).await;
             self.send("WATCHDOG=1");
         }
     }

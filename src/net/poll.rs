@@ -1,30 +1,21 @@
-//! Which sockets are ready. All connections share one epoll(7) descriptor, edge-triggered, and one task that waits for it:
-//! an idle connection has neither a task nor an entry in the executor's reactor, and waiting for it again costs no call.
+//! Which sockets are ready: all connections share one task that hears of it from the reactor. An idle connection has
+//! neither a task nor a waker, and waiting for it again costs no call.
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::net::TcpStream;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use rustix::event::Timespec;
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
-use smol::Async;
+use rustix::event::epoll::EventFlags;
 
 use super::connection::Connection;
+use super::reactor::Reactor;
 use super::shell::Shell;
 use crate::state::{ConnectionId, give_back_room};
 
-/// Sockets told of in one call.
-const EVENTS: usize = 256;
-const AT_ONCE: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 0,
-};
-
 /// All connections whose sockets are open.
 pub struct Sockets {
-    epoll: Async<OwnedFd>,
+    reactor: Rc<Reactor>,
     connections: RefCell<HashMap<ConnectionId, Rc<Connection>>>,
 }
 
@@ -38,22 +29,16 @@ pub struct Ready {
 }
 
 impl Sockets {
-    pub fn new() -> io::Result<Sockets> {
-        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        Ok(Sockets {
-            epoll: Async::new_nonblocking(epoll)?,
+    pub fn new(reactor: &Rc<Reactor>) -> Sockets {
+        Sockets {
+            reactor: Rc::clone(reactor),
             connections: RefCell::default(),
-        })
+        }
     }
 
     /// Watches a socket from now on, until `forget`; then it closes.
     pub fn add(&self, connection: Rc<Connection>) -> io::Result<()> {
-        epoll::add(
-            &self.epoll,
-            connection.socket(),
-            EventData::new_u64(connection.id.0),
-            EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET,
-        )?;
+        self.reactor.watch(connection.socket(), connection.id.0)?;
         self.connections
             .borrow_mut()
             .insert(connection.id, connection);
@@ -77,33 +62,19 @@ impl Sockets {
 
 /// Tells connections that they are ready, for ever.
 pub async fn watch(shell: Rc<Shell>) {
-    let mut events = Vec::with_capacity(EVENTS);
+    let mut events = Vec::new();
     loop {
-        if let Err(error) = shell.sockets.epoll.readable().await {
-            log::error!("poll.failed error=\"{error}\"");
-            return;
-        }
-        events.clear();
-        match epoll::wait(
-            &shell.sockets.epoll,
-            rustix::buffer::spare_capacity(&mut events),
-            Some(&AT_ONCE),
-        ) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => log::error!("poll.failed error=\"{error}\""),
-        }
-        for event in &events {
-            let id = ConnectionId(event.data.u64());
-            if let Some(connection) = shell.sockets.get(id) {
-                connection.is_ready(&shell, Ready::from(event));
+        shell.reactor.events(&mut events).await;
+        for (number, flags) in events.drain(..) {
+            if let Some(connection) = shell.sockets.get(ConnectionId(number)) {
+                connection.is_ready(&shell, Ready::from(flags));
             }
         }
     }
 }
 
-impl From<&Event> for Ready {
-    fn from(event: &Event) -> Ready {
-        let flags = event.flags;
+impl From<EventFlags> for Ready {
+    fn from(flags: EventFlags) -> Ready {
         let is_over = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
         Ready {
             to_read: is_over || flags.contains(EventFlags::IN),
@@ -113,9 +84,8 @@ impl From<&Event> for Ready {
     }
 }
 
-/// A socket that does not block, as all here are.
+/// A socket that does not block (it was accepted so), as all here are.
 pub fn prepare(socket: &TcpStream) -> io::Result<()> {
-    socket.set_nonblocking(true)?;
     // Stanzas are small and wanted now; writes are gathered by batch.
     socket.set_nodelay(true)
 }

@@ -12,7 +12,8 @@ use super::hash_thread::HashThread;
 use super::inbox::Arrival;
 use super::listen::{self, Listener};
 use super::notify::Notify;
-use super::poll::{self, Sockets};
+use super::poll;
+use super::reactor::Reactor;
 use super::shell::Shell;
 use super::watch::{self, Identities};
 use super::{certificate, control, memory, token_key};
@@ -44,17 +45,16 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     if let Some(commit) = tx.finish() {
         commit.run().map_err(failed)?;
     }
-    let mut listeners = listen::listen(&config.c2s, "c2s", false)?;
-    listeners.extend(listen::listen(&config.c2s_tls, "c2s_tls", true)?);
+    let system = |what| move |error| StartError::System { what, error };
+    let reactor = Reactor::new().map_err(system("wait for events"))?;
+    let mut listeners = listen::listen(&reactor, &config.c2s, "c2s", false)?;
+    listeners.extend(listen::listen(&reactor, &config.c2s_tls, "c2s_tls", true)?);
     let (cert, key) = certificate::locate(config, &domain, &host)?;
     let identities = Identities::load(cert, key, config.settings.early_data)?;
-    let signals = watch::signals()?;
-    let operators = control::listen(data)?;
+    let signals = watch::signals(&reactor).map_err(system("listen to signals"))?;
+    let operators = control::listen(&reactor, data)?;
     let (hashed, results) = smol::channel::unbounded();
-    let hashing = HashThread::start(hashed).map_err(|error| StartError::System {
-        what: "start a thread",
-        error,
-    })?;
+    let hashing = HashThread::start(hashed).map_err(system("start a thread"))?;
 
     print(&banner(&domain, data, &listeners, &identities, data_flag));
     let census = Census::new(
@@ -62,11 +62,7 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
         config.settings.connections_per_address_max,
     );
     let send_queue = config.settings.send_queue_bytes_max;
-    let sockets = Sockets::new().map_err(|error| StartError::System {
-        what: "watch sockets",
-        error,
-    })?;
-    let shell = Shell::new(clock, census, sockets, identities, send_queue);
+    let shell = Shell::new(reactor, clock, census, identities, send_queue);
     spawn(&shell, poll::watch(Rc::clone(&shell)));
     for listener in listeners {
         spawn(&shell, listen::accept(listener, Rc::clone(&shell)));
@@ -83,8 +79,10 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     });
     let driver = Driver::new(Rc::clone(&shell), server, store, hashing);
     Notify::from_environment().ready();
-    spawn(&shell, Notify::from_environment().keep_alive());
-    let ended = smol::block_on(shell.executor.run(driver.run()));
+    let reactor = Rc::clone(&shell.reactor);
+    spawn(&shell, Notify::from_environment().keep_alive(reactor));
+    let ended = shell.reactor.block_on(shell.executor.run(driver.run()));
+    let ended = ended.map_err(system("wait for events"))?;
     control::remove(data);
     match ended {
         Ok(()) => {

@@ -10,12 +10,14 @@ use super::connection::READ_BYTES_MAX;
 use super::inbox::{Inbox, Waiters};
 use super::memory::HeldBytes;
 use super::poll::Sockets;
+use super::reactor::Reactor;
 use super::watch::Identities;
 
 /// Shared buffers larger than this after a batch are given back.
 pub const BUFFER_BYTES_KEPT: usize = 64 << 10;
 pub struct Shell {
     pub executor: LocalExecutor<'static>,
+    pub reactor: Rc<Reactor>,
     pub clock: Clock,
     pub inbox: Inbox,
     pub census: Rc<Census>,
@@ -33,18 +35,19 @@ pub struct Shell {
 
 impl Shell {
     pub fn new(
+        reactor: Rc<Reactor>,
         clock: Clock,
         census: Rc<Census>,
-        sockets: Sockets,
         identities: Identities,
         send_queue_bytes_max: usize,
     ) -> Rc<Shell> {
         Rc::new(Shell {
             executor: LocalExecutor::new(),
+            sockets: Sockets::new(&reactor),
+            reactor,
             clock,
             inbox: Inbox::default(),
             census,
-            sockets,
             closing: Waiters::default(),
             held: HeldBytes::default(),
             identities,

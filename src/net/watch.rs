@@ -1,16 +1,18 @@
 //! What is looked at now and then: the certificate's files, the disk, signals.
 use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use async_signal::{Signal, Signals};
-use smol::Timer;
-use smol::stream::StreamExt;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use smol::future::FutureExt;
 
 use super::inbox::Arrival;
 use super::memory::disk_bytes;
 use super::notify::Notify;
+use super::reactor::{Reactor, Source};
 use super::shell::Shell;
 use super::tls::Identity;
 use crate::config::StartError;
@@ -83,7 +85,7 @@ fn modified(cert: &Path, key: &Path) -> Modified {
 /// Loads the certificate again when its files change.
 pub async fn certificate(shell: Rc<Shell>) {
     loop {
-        Timer::after(CERTIFICATE_LOOK).await;
+        shell.reactor.sleep(CERTIFICATE_LOOK).await;
         if shell.identities.have_changed() {
             shell.identities.reload();
         }
@@ -97,28 +99,58 @@ pub async fn disk(shell: Rc<Shell>, data: PathBuf) {
             Ok(disk) => shell.inbox.push(Arrival::Disk(disk)),
             Err(error) => log::warn!("disk.unknown error=\"{error}\""),
         }
-        Timer::after(DISK_LOOK).await;
+        shell.reactor.sleep(DISK_LOOK).await;
     }
 }
 
-pub fn signals() -> Result<Signals, StartError> {
-    Signals::new([Signal::Term, Signal::Int, Signal::Hup]).map_err(|error| StartError::System {
-        what: "listen to signals",
-        error,
-    })
+/// What the operator or the system wants.
+#[derive(Clone, Copy, Debug)]
+enum Signal {
+    Term,
+    Int,
+    Hup,
+}
+
+/// Signals as they come: each has a socket that its handler writes to.
+pub struct Signals([(Signal, Source<UnixStream>); 3]);
+
+pub fn signals(reactor: &Rc<Reactor>) -> io::Result<Signals> {
+    let listen = |signal, number| {
+        let (ours, handlers) = UnixStream::pair()?;
+        signal_hook::low_level::pipe::register(number, handlers)?;
+        io::Result::Ok((signal, Source::new(reactor, ours)?))
+    };
+    Ok(Signals([
+        listen(Signal::Term, SIGTERM)?,
+        listen(Signal::Int, SIGINT)?,
+        listen(Signal::Hup, SIGHUP)?,
+    ]))
+}
+
+impl Signals {
+    async fn next(&self) -> io::Result<Signal> {
+        let [term, int, hup] = &self.0;
+        let one = async |(signal, source): &(Signal, Source<UnixStream>)| {
+            source.read_exact(&mut [0]).await.map(|()| *signal)
+        };
+        one(term).or(one(int)).or(one(hup)).await
+    }
 }
 
 /// SIGTERM and SIGINT end the server, SIGHUP loads the certificate again.
-pub async fn obey(shell: Rc<Shell>, mut signals: Signals) {
-    while let Some(signal) = signals.next().await {
-        match signal {
+pub async fn obey(shell: Rc<Shell>, signals: Signals) {
+    loop {
+        match signals.next().await {
             Ok(Signal::Hup) => shell.identities.reload(),
             Ok(signal) => {
                 log::info!("server.stopping signal={signal:?}");
                 Notify::from_environment().stopping();
                 shell.inbox.push(Arrival::Shutdown);
             }
-            Err(error) => log::error!("signal.failed error=\"{error}\""),
+            Err(error) => {
+                log::error!("signal.failed error=\"{error}\"");
+                return;
+            }
         }
     }
 }

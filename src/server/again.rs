@@ -118,7 +118,7 @@ pub fn write_row(
     row: &QueueRow,
 ) -> Result<(), StoreError> {
     match row {
-        QueueRow::Whole { stanza, at, .. } => write_whole(out, cx, stanza, *at),
+        QueueRow::Whole { stanza, at, .. } => write_late(out, cx, stanza, *at),
         QueueRow::Archived { id, form } => match cx.tx.stanza(*id)? {
             Some(stored) => write_archived(out, cx, to, &stored, Form::of_code(*form)),
             // Pruned. It was counted, so something must be sent in its place.
@@ -147,7 +147,7 @@ fn write_archived(out: &mut Vec<u8>, cx: &Cx<'_>, to: &FullJid, stored: &Stored,
 
 /// XEP-0198 §4, XEP-0203: a message says that it is late, unless it says so already or carries another one, whose time is
 /// the one that counts.
-fn write_whole(out: &mut Vec<u8>, cx: &Cx<'_>, stanza: &[u8], at: Timestamp) {
+pub fn write_late(out: &mut Vec<u8>, cx: &Cx<'_>, stanza: &[u8], at: Timestamp) {
     let has = |text: &str| memmem::find(stanza, text.as_bytes()).is_some();
     let head = stanza
         .strip_suffix(END.as_bytes())

@@ -244,11 +244,16 @@ impl Server {
         if let Err(error) = super::session::stanza(&mut cx, session, element) {
             self.state.ending.push((id, error));
         }
-        let known = self.state.sessions.get_mut(session);
-        if let Some(management) = known.and_then(|known| known.management.as_mut()) {
+        let Some(known) = self.state.sessions.get_mut(session) else {
+            return Ok(());
+        };
+        if let Some(management) = &mut known.management {
             management.received = management.received.wrapping_add(1);
         }
-        self.cx(now, tx, out).forget_row(session)
+        match known.stored {
+            Some(stored) if stored.has_row => self.cx(now, tx, out).forget_row(session),
+            _ => Ok(()),
+        }
     }
 
     /// The stream is over; the connection closes when its last bytes are out.

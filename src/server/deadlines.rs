@@ -25,8 +25,7 @@ impl Server {
                     }
                     self.poll(now, id, &[], tx, out)?;
                 }
-                Timer::Expire(session) => self.check_expiry(now, session),
-                Timer::Hibernate(session) => self.check_hibernation(now, session, tx, out)?,
+                Timer::Away(session) => self.check_away(now, session, tx, out)?,
                 Timer::WriteSeen => self.write_seen(tx)?,
                 Timer::Ask(session) => self.check_unacknowledged(now, session, out, tx),
                 Timer::Upkeep => self.upkeep(now, tx)?,

@@ -9,7 +9,7 @@ use crate::xmpp::{
     BareJid, Condition, Envelope, Iq, IqKind, Jid, Message, MessageKind, Stanza, StanzaError, ns,
 };
 
-use super::{message, session};
+use super::{again, message, session};
 
 /// What of a session's queue needs something done.
 struct Left {
@@ -115,9 +115,11 @@ fn redirect(
     if !others.is_empty() {
         // If it was shared, they were given it already.
         if !left.shared {
-            let stanza = cx.write(|w| {
-                w.raw(std::str::from_utf8(&left.stanza).unwrap_or_default());
-            });
+            let mut bytes = std::mem::take(&mut cx.out.bytes);
+            let start = bytes.len();
+            again::write_late(&mut bytes, cx, &left.stanza, left.at);
+            cx.out.bytes = bytes;
+            let stanza = start..cx.out.bytes.len();
             for other in others {
                 let urgency = Urgency::Now;
                 cx.deliver_as(other, stanza.clone(), urgency, Keep::Whole { shared: true });

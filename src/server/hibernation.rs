@@ -1,6 +1,6 @@
 //! XEP-0198 §5: sessions that outlive memory and the process. While they are away they sleep in the store; when the server
 //! stops in order, all that may be resumed are written there, and are there again when it starts.
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::state::{
@@ -11,12 +11,14 @@ use crate::store::{ArchiveId, ClientKey, StoreError, Suspended, SuspendedId, Tx}
 use crate::stream::Grant;
 use crate::xmpp::{FullJid, Jid, StreamCondition, StreamError};
 
-use super::timers::Timer;
 use super::{Server, fast, management, session};
 
 /// After a start a session may stay away for at least so long (if it might at all), whatever the clock says: it may have
 /// been set meanwhile, and clients need time to notice.
 const GRACE_MS: u64 = 120_000;
+
+/// Capabilities by their `ver`: most clients are like many others, and share theirs.
+type Shared = HashMap<String, CapsId>;
 
 /// Gives memory back: a session that is away goes to the store but for what routing needs, of any other its queue does.
 /// Returns about how many bytes.
@@ -131,8 +133,11 @@ impl Server {
                 received,
             });
         }
+        let mut shared = HashMap::new();
         match tx.has_stopped()? {
-            true => tx.visit_suspended(&mut |id, row| self.restore(start, tx, id, row)),
+            true => {
+                tx.visit_suspended(&mut |id, row| self.restore(start, tx, &mut shared, (id, row)))
+            }
             false => Ok(()),
         }
     }
@@ -146,7 +151,8 @@ impl Server {
         // The last run was cut short: what its sessions were sent since is lost, so that they cannot go on. What was
         // archived waits; how much of their clients' they had handled is known of those that were asleep.
         tx.remove_lost_queues()?;
-        tx.visit_suspended(&mut |id, row| self.restore(start, tx, id, row))?;
+        let mut shared = HashMap::new();
+        tx.visit_suspended(&mut |id, row| self.restore(start, tx, &mut shared, (id, row)))?;
         if self.state.sessions.is_empty() {
             return Ok(());
         }
@@ -161,19 +167,25 @@ impl Server {
         &mut self,
         start: Moment,
         tx: &Tx,
-        id: SuspendedId,
-        row: Suspended,
+        shared: &mut Shared,
+        (id, row): (SuspendedId, Suspended),
     ) -> Result<(), StoreError> {
         let jid = Jid::parse(&row.jid).ok().and_then(|jid| jid.to_full());
         let Some(jid) = jid.filter(|jid| jid.as_jid().domain() == self.state.domain.domain())
         else {
             return Ok(());
         };
-        let session = restored(&mut self.state.sessions, tx, id, &jid, &row)?;
         let away_ms = away_ms(&row, start);
+        let session = restored(&mut self.state.sessions, tx, id, &jid, &row)?;
+        let caps = row.capabilities.map(|ver| {
+            let shared = shared.entry(ver.clone());
+            shared.or_insert_with(|| CapsId(ver.into())).clone()
+        });
         if let Some(known) = self.state.sessions.get_mut(session) {
+            known.caps = caps;
             known.expires_ms = start.monotonic_ms + away_ms;
-            self.timers.set(known.expires_ms, Timer::Expire(session));
+            let expires_ms = known.expires_ms;
+            self.set_away_timer(session, Some(expires_ms));
         }
         Ok(())
     }
@@ -279,7 +291,6 @@ fn restored(
         known.wants_blocking = row.wants_blocking;
         known.carbons = row.carbons;
         known.held = row.inactive.then(|| Box::new(Held::default()));
-        known.caps = row.capabilities.as_deref().map(|caps| CapsId(caps.into()));
         known.presence = row.presence.as_ref().map(|presence| AvailablePresence {
             priority: presence.priority,
             details: None,

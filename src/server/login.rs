@@ -172,7 +172,10 @@ impl Server {
         }
         let outcome = match (resumed, session) {
             (Some(_), _) => Outcome::Resumed,
-            (None, Some(_)) => Outcome::Bound,
+            (None, Some(session)) => Outcome::Bound {
+                managed: (self.state.sessions.get(session))
+                    .is_some_and(|session| session.management.is_some()),
+            },
             (None, None) => Outcome::Authenticated,
         };
         self.tell_success(id, &login.account, session, (&inline, outcome), out);

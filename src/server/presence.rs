@@ -52,7 +52,8 @@ pub fn from_session(cx: &mut Cx<'_>, session: SessionId, presence: Presence) -> 
 fn available(cx: &mut Cx<'_>, id: SessionId, presence: &Presence) -> Result<(), Fault> {
     // §4.7.2.3: a priority that is no number from -128 to 127.
     let priority = presence.priority().ok_or(Condition::BadRequest)?;
-    let caps = feature::announced_caps(presence.element.root());
+    let caps = feature::announced_caps(presence.element.root())
+        .map(|(caps, node)| (cx.state.capabilities.shared(caps), node));
     let Some(session) = cx.state.sessions.get_mut(id) else {
         return Ok(());
     };

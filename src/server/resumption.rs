@@ -1,5 +1,5 @@
 //! XEP-0198 §5: a session outlives its connection, goes on on another one, and is sent again what its client missed.
-use crate::state::{ConnectionId, Cx, Moment, Outbox, Output, Session, SessionId, TooHigh};
+use crate::state::{ConnectionId, Cx, Moment, Outbox, Output, SessionId, TooHigh};
 use crate::store::{QueueRow, StoreError, Tx};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, StreamCondition, StreamError, ns};
@@ -92,9 +92,6 @@ impl Server {
         management.reconnected();
         let (received, unacknowledged) = (management.received, management.unacknowledged());
         let old = known.connection.replace(id);
-        let (expires_ms, at_ms) = (known.expires_ms, hibernation_ms(known));
-        self.timers.cancel(expires_ms, Timer::Expire(session));
-        self.timers.cancel(at_ms, Timer::Hibernate(session));
         log::info!(
             "session.resumed jid={} unacknowledged={unacknowledged}",
             known.jid
@@ -156,52 +153,52 @@ impl Server {
         };
         known.connection = None;
         log::info!("session.detached jid={} seconds={seconds}", known.jid);
-        let away_ms = u64::from(seconds) * 1000;
-        known.expires_ms = now.monotonic_ms + away_ms;
-        self.timers.set(known.expires_ms, Timer::Expire(session));
-        if away_ms > HIBERNATE_AFTER_MS {
-            self.timers
-                .set(hibernation_ms(known), Timer::Hibernate(session));
-        }
+        known.expires_ms = now.monotonic_ms + u64::from(seconds) * 1000;
+        let at_ms = known.expires_ms.min(now.monotonic_ms + HIBERNATE_AFTER_MS);
+        self.set_away_timer(session, Some(at_ms));
         // Whoever else takes messages gets the pages that this one was being given.
         unseen::go_on(&mut self.cx(now, tx, out), session)?;
         Ok(true)
     }
 
-    /// The time of a session that was away may be over; its connection may also have come and gone meanwhile.
-    pub(super) fn check_expiry(&mut self, now: Moment, session: SessionId) {
-        let Some(known) = self.state.sessions.get(session) else {
+    /// One timer for each session, whatever its connections do.
+    pub(super) fn set_away_timer(&mut self, session: SessionId, at_ms: Option<u64>) {
+        let Some(known) = self.state.sessions.get_mut(session) else {
             return;
         };
-        if known.connection.is_none() && known.expires_ms <= now.monotonic_ms {
-            log::info!("session.expired jid={}", known.jid);
-            self.state.expiring.push(session);
+        if let Some(before_ms) = std::mem::replace(&mut known.away_timer_ms, at_ms) {
+            self.timers.cancel(before_ms, Timer::Away(session));
+        }
+        if let Some(at_ms) = at_ms {
+            self.timers.set(at_ms, Timer::Away(session));
         }
     }
 
-    /// A session may have been away for a while.
-    pub(super) fn check_hibernation(
+    /// A session that is away ends when its time is over, and sleeps until then.
+    pub(super) fn check_away(
         &mut self,
         now: Moment,
         session: SessionId,
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        let Some(known) = self.state.sessions.get(session) else {
+        let Some(known) = self.state.sessions.get_mut(session) else {
             return Ok(());
         };
-        if known.connection.is_none() && hibernation_ms(known) <= now.monotonic_ms {
-            hibernate(&mut self.cx(now, tx, out), session)?;
+        known.away_timer_ms = None;
+        if known.connection.is_some() {
+            return Ok(());
         }
+        if known.expires_ms <= now.monotonic_ms {
+            log::info!("session.expired jid={}", known.jid);
+            self.state.expiring.push(session);
+            return Ok(());
+        }
+        let expires_ms = known.expires_ms;
+        hibernate(&mut self.cx(now, tx, out), session)?;
+        self.set_away_timer(session, Some(expires_ms));
         Ok(())
     }
-}
-
-/// When a session that is away goes to the store.
-fn hibernation_ms(known: &Session) -> u64 {
-    let management = known.management.as_ref();
-    let away_ms = management.map_or(0, |m| u64::from(m.resume_seconds) * 1000);
-    known.expires_ms.saturating_sub(away_ms) + HIBERNATE_AFTER_MS
 }
 
 /// §5: `<resumed/>`, or `<failed/>` with what the session had handled, where that is known.

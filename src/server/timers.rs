@@ -9,10 +9,8 @@ pub enum Timer {
     Connection(ConnectionId),
     /// The delayed answer to a failed login is due.
     ReleaseFailure(ConnectionId),
-    /// A session without a connection may have been away for too long.
-    Expire(SessionId),
-    /// A session without a connection may have been away for long enough to go to the store.
-    Hibernate(SessionId),
+    /// A session without a connection may have been away for long enough to go to the store, or to end.
+    Away(SessionId),
     /// What was acknowledged is to be written.
     WriteSeen,
     /// A session may have to be asked for an acknowledgement.

@@ -36,6 +36,12 @@ impl Capabilities {
         Some(Rc::clone(&known.features))
     }
 
+    /// The same id, in the memory that others have it in.
+    pub fn shared(&self, id: CapsId) -> CapsId {
+        let known = self.known.get_key_value(&id);
+        known.map_or(id, |(known, _)| known.clone())
+    }
+
     /// Keeps features whose hash was verified.
     pub fn learn(&mut self, id: CapsId, features: Vec<Box<str>>) {
         self.uses += 1;

@@ -9,7 +9,7 @@ use crate::xmpp::{BareJid, Condition, StanzaError};
 
 use super::{
     BlockList, CONNECTED_BYTES_MAX, DETACHED_BYTES_MAX, Keep, Moment, Outbox, PresenceDetails,
-    SessionId, State, Urgency,
+    SessionId, State, UNACKNOWLEDGED_MAX, Urgency,
 };
 
 /// XEP-0198 §4: the request for an acknowledgement.
@@ -133,6 +133,9 @@ impl Cx<'_> {
             };
             if management.queue_bytes() > bytes_max {
                 self.state.spilling.push(session);
+            }
+            if management.unacknowledged() > UNACKNOWLEDGED_MAX {
+                self.state.expiring.push(session);
             }
             if !known.ask_set && known.connection.is_some() {
                 self.state.unasked.push(session);

@@ -17,8 +17,9 @@ const ASK_AFTER_BYTES: usize = 16 << 10;
 /// goes to the store.
 pub const CONNECTED_BYTES_MAX: usize = 1 << 20;
 pub const DETACHED_BYTES_MAX: usize = 64 << 10;
-/// Bytes that the queue of a session may have in the store; reaching it ends the session.
+/// Bytes that the queue of a session may have in the store, and stanzas in all; reaching either ends the session.
 pub const STORED_BYTES_MAX: u64 = 16 << 20;
+pub const UNACKNOWLEDGED_MAX: u64 = 20_000;
 
 /// How a stanza of the archive looks to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,7 +29,7 @@ pub use cx::{ASK, Cx, Fault, name_of};
 pub use grants::{NewAppToken, OauthKind, OauthToken, is_app_token, parse_app_token};
 pub use management::{
     CONNECTED_BYTES_MAX, DETACHED_BYTES_MAX, Form, Keep, Management, STORED_BYTES_MAX, TooHigh,
-    received_id,
+    UNACKNOWLEDGED_MAX, received_id,
 };
 pub use moment::Moment;
 pub use outbox::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output};

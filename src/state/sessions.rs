@@ -110,6 +110,8 @@ pub struct Session {
     pub client: SessionClient,
     /// When a session without a connection ends (`Moment::monotonic_ms`).
     pub expires_ms: u64,
+    /// When it is looked at next while it has no connection.
+    pub away_timer_ms: Option<u64>,
     /// A timer is set to ask for an acknowledgement.
     pub ask_set: bool,
 }
@@ -291,6 +293,7 @@ impl Sessions {
             stored: None,
             client,
             expires_ms: 0,
+            away_timer_ms: None,
             ask_set: false,
         };
         self.by_id.insert(id, Box::new(session));

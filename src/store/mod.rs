@@ -13,6 +13,7 @@ mod roster;
 mod schema;
 mod stanza;
 mod suspended;
+mod suspended_row;
 mod table;
 mod thread;
 mod unseen;
@@ -34,7 +35,8 @@ pub use error::StoreError;
 pub use grants::{APP_TOKENS_MAX, AppToken, OauthGrant};
 pub use personal::LastActivity;
 pub use roster::{Contact, RosterChange, Subscription};
-pub use suspended::{HeldRow, QueueRow, Suspended, SuspendedId, SuspendedPresence};
+pub use suspended::SuspendedId;
+pub use suspended_row::{HeldRow, QueueRow, Suspended, SuspendedPresence};
 pub use thread::StorageThread;
 
 use crate::xmpp::Timestamp;

@@ -90,12 +90,23 @@ impl Tx {
         if max == 0 {
             return Ok(Vec::new());
         }
+        let mut is_any = false;
         self.visit_unseen(account, after, &mut |sequence| {
+            is_any = true;
             if !is_given(ArchiveId(sequence)) {
                 found.push(sequence);
             }
             found.len() < max
         })?;
+        if !is_any && after.is_none_or(|after| after.0 == 0) {
+            // All of it was pruned in the meantime: the next look need not walk again.
+            self.with_unseen(|all| {
+                if let Some(unseen) = all.accounts.get_mut(&account) {
+                    unseen.first = None;
+                    all.due.insert(account);
+                }
+            })?;
+        }
         let stanzas = self.view(STANZAS)?;
         found.into_iter().map(|id| read(&stanzas, id)).collect()
     }

@@ -123,22 +123,24 @@ pub(super) fn write_authenticated(settings: &StreamSettings, out: &mut Vec<u8>) 
         .open("optional")
         .close()
         .close();
-    write_for_session(settings, &mut w);
+    write_for_session(settings, false, &mut w);
     w.close();
 }
 
-/// XEP-0386 §3.2: a resource is bound already.
-pub(super) fn write_bound(settings: &StreamSettings, out: &mut Vec<u8>) {
+/// XEP-0386 §3.2: a resource is bound already; what was turned on with it is not offered again.
+pub(super) fn write_bound(settings: &StreamSettings, managed: bool, out: &mut Vec<u8>) {
     let mut w = Writer::new(out);
     w.open("stream:features");
-    write_for_session(settings, &mut w);
+    write_for_session(settings, managed, &mut w);
     w.close();
 }
 
-fn write_for_session(settings: &StreamSettings, w: &mut Writer<'_>) {
+fn write_for_session(settings: &StreamSettings, managed: bool, w: &mut Writer<'_>) {
     w.open_ns("ver", ROSTER_VERSIONS).close();
     w.open_ns("sub", PRE_APPROVAL).close();
-    w.open_ns("sm", ns::MANAGEMENT).close();
+    if !managed {
+        w.open_ns("sm", ns::MANAGEMENT).close();
+    }
     w.open_ns("csi", ns::CLIENT_STATE).close();
     write_limits(w, settings.limits.bytes, Some(settings.idle_seconds_max));
     w.raw(&settings.caps);

@@ -157,7 +157,8 @@ fn is_version(text: &str) -> bool {
     })
 }
 
-/// §4.7.1: the peer's own address, if given; one of our accounts.
+/// §4.7.1: the peer's own address, if given; one of our accounts. A domain alone names nobody: some put their machine's
+/// name there.
 fn check_from(
     root: ElementRef<'_>,
     settings: &StreamSettings,
@@ -166,9 +167,10 @@ fn check_from(
         return Ok(None);
     };
     let from = Jid::parse(&from).map_err(|_| StreamCondition::ImproperAddressing)?;
-    match from.local().is_some() && from.domain() == &*settings.domain {
-        true => Ok(Some(from.to_bare())),
-        false => Err(StreamError::new(StreamCondition::InvalidFrom)
+    match from.local() {
+        None => Ok(None),
+        Some(_) if from.domain() == &*settings.domain => Ok(Some(from.to_bare())),
+        Some(_) => Err(StreamError::new(StreamCondition::InvalidFrom)
             .text("The address of the stream is not of this server.")),
     }
 }

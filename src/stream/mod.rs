@@ -89,8 +89,8 @@ pub enum AccountAnswer {
 pub enum Outcome {
     /// A resource is still to be bound.
     Authenticated,
-    /// A resource was bound on the way (XEP-0386).
-    Bound,
+    /// A resource was bound on the way (XEP-0386), with stream management turned on or without.
+    Bound { managed: bool },
     /// An earlier session goes on (XEP-0198 §8.2).
     Resumed,
 }

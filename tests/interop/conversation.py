@@ -5,60 +5,8 @@ import asyncio
 import logging
 import sys
 
-import slixmpp
+from client import TIMEOUT, Client
 from server import Server
-
-TIMEOUT = 20
-
-
-class Client(slixmpp.ClientXMPP):
-    """A client that keeps what it gets."""
-
-    def __init__(self, server, name, resource):
-        super().__init__(f"{name}@{server.domain}/{resource}", f"secret of {name}")
-        self.host_under_test = server
-        self.inbox = asyncio.Queue()
-        self.requests = asyncio.Queue()
-        self.presences = asyncio.Queue()
-        self.ready = asyncio.Event()
-        self.auto_authorize = None
-        self.auto_subscribe = False
-        self.ca_certs = server.certificate
-        self.enable_plaintext = False
-        for plugin in ("xep_0030", "xep_0199", "xep_0313", "xep_0359", "xep_0203"):
-            self.register_plugin(plugin)
-        self.add_event_handler("session_start", self.on_start)
-        self.add_event_handler("message", self.inbox.put_nowait)
-        self.add_event_handler("presence_subscribe", self.requests.put_nowait)
-        self.add_event_handler("presence_available", self.presences.put_nowait)
-        self.add_event_handler("failed_auth", lambda _: self.fail("login failed"))
-        self.add_event_handler("ssl_invalid_cert", lambda e: self.fail(f"certificate: {e}"))
-
-    def fail(self, why):
-        raise SystemExit(f"{self.requested_jid}: {why}")
-
-    async def on_start(self, _event):
-        self.send_presence()
-        await self.get_roster()
-        self.ready.set()
-
-    async def come(self):
-        # Verified against the printed certificate alone.
-        self.connect(self.host_under_test.domain, self.host_under_test.port)
-        await asyncio.wait_for(self.ready.wait(), TIMEOUT)
-        return self
-
-    async def go(self):
-        await asyncio.wait_for(self.disconnect(), TIMEOUT)
-
-    async def next_message(self):
-        return await asyncio.wait_for(self.inbox.get(), TIMEOUT)
-
-    async def archive(self):
-        bodies = []
-        async for result in self.plugin["xep_0313"].iterate(rsm={"max": 50}):
-            bodies.append(result["mam_result"]["forwarded"]["stanza"]["body"])
-        return bodies
 
 
 async def befriend(romeo, juliet):
@@ -132,4 +80,5 @@ async def main(binary):
 
 
 logging.basicConfig(level=logging.ERROR)
+logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # clients of a killed server leave tasks behind
 asyncio.run(main(sys.argv[1]))

@@ -5,7 +5,11 @@ import shutil
 import signal
 import ssl
 import subprocess
+import sys
 import tempfile
+
+# Out of time: leave by way of __exit__, so that nothing is left running.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("out of time"))
 
 
 class Server:
@@ -23,7 +27,7 @@ class Server:
             c2s, c2s_tls = f"127.0.0.1:{self.port}", f"127.0.0.1:{self.tls_port}"
         self.process = subprocess.Popen(
             [self.binary, "--data", self.data, "--domain", self.domain, "--c2s", c2s, "--c2s-tls", c2s_tls],
-            stdout=subprocess.PIPE, stderr=open(os.path.join(self.data, "log"), "ab"), text=True)
+            stdout=subprocess.PIPE, stderr=open(self.log, "ab"), text=True)
         ports, seen = [], ""
         for line in self.process.stdout:
             seen += line
@@ -47,6 +51,22 @@ class Server:
         subprocess.run([self.binary, "user", "add", name, "--data", self.data],
                        input=password + "\n", text=True, check=True, stdout=subprocess.DEVNULL)
 
+    def token_add(self, name, *options):
+        """The token, which is shown this once."""
+        shown = subprocess.run([self.binary, "token", "add", name, *options, "--data", self.data],
+                               text=True, check=True, stdout=subprocess.PIPE).stdout
+        return re.search(r"^token (\S+)$", shown, re.MULTILINE).group(1)
+
+    @property
+    def log(self):
+        """Its log is in this file, one line an event, written before the answer leaves."""
+        return os.path.join(self.data, "log")
+
+    def logged(self, *words):
+        """The lines of the log that have all these words."""
+        with open(self.log, encoding="utf-8") as lines:
+            return [line.strip() for line in lines if all(word in line.split() for word in words)]
+
     @property
     def certificate(self):
         return os.path.join(self.data, "cert.pem")
@@ -62,7 +82,7 @@ class Server:
 
     def __exit__(self, kind, value, trace):
         if kind is not None:
-            print(open(os.path.join(self.data, "log")).read()[-4000:])
+            print(open(self.log, encoding="utf-8").read()[-4000:])
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()

@@ -3,7 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stonechat::store::{
     Account, AccountId, ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, Contact,
-    Direction, LastActivity, Owner, Record, RosterChange, Store, Stored, Tx,
+    Direction, LastActivity, Owner, QueueRow, Record, RosterChange, Store, Stored, Suspended,
+    SuspendedId, Tx,
 };
 use stonechat::stream::Credentials;
 use stonechat::xmpp::{BareJid, Jid, Timestamp};
@@ -17,6 +18,11 @@ pub struct Model {
     pub next_stanza: u64,
     pub last_at: Option<Timestamp>,
     pub purge: BTreeSet<AccountId>,
+    pub next_suspended: u64,
+    pub suspended: BTreeMap<SuspendedId, Suspended>,
+    pub queues: BTreeMap<SuspendedId, BTreeMap<u64, QueueRow>>,
+    pub ended: BTreeMap<(AccountId, String), u32>,
+    pub has_stopped: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -82,6 +88,9 @@ impl Model {
         };
         self.personal.remove(&account.id);
         self.purge.insert(account.id);
+        self.suspended.retain(|id, _| id.account != account.id);
+        self.queues.retain(|id, _| id.account != account.id);
+        self.ended.retain(|(owner, _), _| *owner != account.id);
         true
     }
 
@@ -256,6 +265,7 @@ impl Model {
     }
 
     pub fn check_in(&self, tx: &Tx, query: &mut dyn FnMut() -> ArchiveQuery) {
+        self.check_sessions(tx);
         assert_eq!(
             tx.accounts().unwrap(),
             self.accounts.clone().into_iter().collect::<Vec<_>>()
@@ -265,6 +275,51 @@ impl Model {
             self.check_personal(tx, account.id);
             self.check_archive(tx, account.id, query);
         }
+    }
+
+    fn check_sessions(&self, tx: &Tx) {
+        assert_eq!(tx.has_stopped().unwrap(), self.has_stopped);
+        let mut found = BTreeMap::new();
+        tx.visit_suspended(&mut |id, row| {
+            found.insert(id, row);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(found, self.suspended);
+        for (id, row) in &found {
+            assert_eq!(tx.suspended(*id).unwrap().as_ref(), Some(row));
+        }
+        for number in 1..=self.next_suspended {
+            for account in 1..=self.next_account {
+                let id = SuspendedId {
+                    account: AccountId(account),
+                    number,
+                };
+                self.check_queue(tx, id);
+            }
+        }
+        let ended: Vec<(AccountId, String, u32)> = self
+            .ended
+            .iter()
+            .map(|((account, name), received)| (*account, name.clone(), *received))
+            .collect();
+        assert_eq!(tx.ended().unwrap(), ended);
+    }
+
+    fn check_queue(&self, tx: &Tx, id: SuspendedId) {
+        let none = BTreeMap::new();
+        let queue = self.queues.get(&id).unwrap_or(&none);
+        let ends = queue.keys().next().zip(queue.keys().next_back());
+        let positions = ends.map_or(0..0, |(first, last)| *first..last + 1);
+        assert_eq!(tx.queue_positions(id).unwrap(), positions);
+        let mut found = Vec::new();
+        tx.visit_queue(id, 0..u64::MAX, &mut |row| {
+            found.push(row);
+            Ok(found.len() < 50)
+        })
+        .unwrap();
+        let rows: Vec<QueueRow> = queue.values().take(50).cloned().collect();
+        assert_eq!(found, rows);
     }
 
     fn check_personal(&self, tx: &Tx, id: AccountId) {

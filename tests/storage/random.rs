@@ -1,7 +1,7 @@
 //! Random batches, done to a store and to its model alike.
 use stonechat::store::{
     AccountId, ArchiveId, ArchivePreferences, ArchiveQuery, Contact, DefaultPolicy, Direction,
-    LastActivity, Owner, Record, StoreError, Subscription, Tx,
+    LastActivity, Owner, QueueRow, Record, StoreError, Subscription, Suspended, Tx,
 };
 use stonechat::stream::{Credentials, HashedPassword, ScramKeys};
 use stonechat::xmpp::{Jid, Timestamp};
@@ -46,6 +46,7 @@ impl Random {
                 6 => self.change_contact(tx, model)?,
                 7 => self.retire(tx, model)?,
                 8 | 9 => self.see(tx, model)?,
+                10 | 11 => self.change_session(tx, model)?,
                 _ => self.append(tx, model)?,
             }
         }
@@ -223,6 +224,95 @@ impl Random {
         personal.seen.extend(ids.iter().map(|id| id.0));
         tx.mark_seen(account, &ids)?;
         tx.write_seen()
+    }
+
+    fn change_session(&mut self, tx: &mut Tx, model: &mut Model) -> Result<(), StoreError> {
+        match self.0.below(9) {
+            0 => {
+                let Some(account) = self.account(model) else {
+                    return Ok(());
+                };
+                model.next_suspended += 1;
+                let id = tx.new_suspended(account)?;
+                assert_eq!(id.number, model.next_suspended, "never reused");
+                model.suspended.insert(id, Suspended::default());
+                tx.suspend(id, &Suspended::default())
+            }
+            1 => {
+                model.has_stopped = self.one_in(2);
+                tx.set_stopped(model.has_stopped)
+            }
+            2 => {
+                model
+                    .queues
+                    .retain(|id, _| model.suspended.contains_key(id));
+                tx.remove_lost_queues()
+            }
+            3 => {
+                let ended = self.account(model).map(|account| {
+                    let name = format!("session{}", self.0.below(9));
+                    ((account, name), self.0.below(9) as u32)
+                });
+                model.ended = ended.into_iter().collect();
+                let ended = model.ended.iter();
+                tx.set_ended(
+                    ended.map(|((account, name), received)| (*account, &**name, *received)),
+                )
+            }
+            _ => self.change_one_session(tx, model),
+        }
+    }
+
+    fn change_one_session(&mut self, tx: &mut Tx, model: &mut Model) -> Result<(), StoreError> {
+        let index = self.0.below(model.suspended.len());
+        let Some(id) = model.suspended.keys().nth(index).copied() else {
+            return Ok(());
+        };
+        match self.0.below(6) {
+            0 => {
+                model.suspended.remove(&id);
+                tx.forget_suspended(id)
+            }
+            1 => {
+                let row = Suspended {
+                    name: format!("session{}", self.0.next()),
+                    received: self.0.below(99) as u32,
+                    directed: vec![self.jid().to_string()],
+                    ..Suspended::default()
+                };
+                tx.suspend(id, &row)?;
+                model.suspended.insert(id, row);
+                Ok(())
+            }
+            2 => {
+                let (from, to) = (self.0.below(30) as u64, self.0.below(60) as u64);
+                tx.remove_queue(id, from..to)?;
+                if let Some(queue) = model.queues.get_mut(&id) {
+                    queue.retain(|position, _| !(from..to.max(from)).contains(position));
+                }
+                Ok(())
+            }
+            _ => {
+                let rows: Vec<QueueRow> = (0..1 + self.0.below(20))
+                    .map(|n| match self.one_in(2) {
+                        true => QueueRow::Archived {
+                            id: ArchiveId(n as u64),
+                            form: 1,
+                        },
+                        false => QueueRow::Whole {
+                            stanza: vec![b'x'; self.0.below(300)].into(),
+                            at: Timestamp(n as i64),
+                            shared: self.one_in(2),
+                        },
+                    })
+                    .collect();
+                let from = self.0.below(40) as u64;
+                tx.append_queue(id, from, rows.iter())?;
+                let queue = model.queues.entry(id).or_default();
+                queue.extend((from..).zip(rows));
+                Ok(())
+            }
+        }
     }
 
     fn append(&mut self, tx: &mut Tx, model: &mut Model) -> Result<(), StoreError> {

@@ -62,6 +62,8 @@ pub struct Core {
     pub clients: HashMap<String, (ConnectionId, Client)>,
     names: HashMap<ConnectionId, String>,
     pub answers: Vec<(u8, String)>,
+    /// Batches that wrote something.
+    pub commits: usize,
 }
 
 /// The clock of transcripts starts here.
@@ -81,6 +83,7 @@ impl Core {
             clients: HashMap::new(),
             names: HashMap::new(),
             answers: Vec::new(),
+            commits: 0,
         };
         core.start();
         core
@@ -250,6 +253,7 @@ impl Core {
             .expect("step");
         tx.checkpoint_if_due().expect("checkpoint");
         if let Some(commit) = tx.finish() {
+            self.commits += 1;
             commit.run().expect("commit");
         }
         self.perform(out);

@@ -487,8 +487,8 @@ impl Auth {
         match outcome {
             // XEP-0198 §8.2: no features, the stream is as it was.
             Outcome::Resumed => Negotiation::Bound(Bound),
-            Outcome::Bound => {
-                features::write_bound(io.settings, io.out);
+            Outcome::Bound { managed } => {
+                features::write_bound(io.settings, managed, io.out);
                 Negotiation::Bound(Bound)
             }
             Outcome::Authenticated => {

@@ -116,11 +116,6 @@ fn headers_that_are_refused() {
             "to='localhost' version='1.0' from='romeo@capulet.lit'",
             "invalid-from",
         ),
-        (
-            "rest",
-            "to='localhost' version='1.0' from='localhost'",
-            "invalid-from",
-        ),
         ("rest", "to='localhost' to='localhost'", "not-well-formed"),
         ("rest", "x:to='localhost'", "not-well-formed"),
     ] {

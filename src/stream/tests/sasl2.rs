@@ -51,7 +51,7 @@ impl Peer {
         if let Some(request) = &login.request {
             let outcome = match (&request.resume, &request.bind) {
                 (Some(_), _) => Outcome::Resumed,
-                (None, Some(_)) => Outcome::Bound,
+                (None, Some(_)) => Outcome::Bound { managed: false },
                 (None, None) => Outcome::Authenticated,
             };
             self.stream.complete(

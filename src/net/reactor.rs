@@ -1,0 +1,530 @@
+//! What the one thread waits for: sockets, points in time, word from other threads. smol runs the tasks; its own reactor
+//! would share the waiting with a thread that it starts, and under load every event would go from one to the other. Here
+//! a socket is registered once (epoll(7), edge-triggered), and a wake-up within the thread costs no system call.
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::io::Errno;
+
+/// Events taken at once; what is left comes with the next look.
+const EVENTS_MAX: usize = 256;
+/// Kernels before 5.11 wait no longer than 24 days; once a day is often enough to look.
+const WAIT_MAX: Duration = Duration::from_secs(86_400);
+/// Stands for word from another thread.
+const NOTIFIED: u64 = u64::MAX;
+/// Marks a socket that is watched by number.
+const NUMBERED: u64 = 1 << 63;
+const BOTH_EDGES: EventFlags = EventFlags::IN
+    .union(EventFlags::OUT)
+    .union(EventFlags::RDHUP)
+    .union(EventFlags::ET);
+
+pub struct Reactor {
+    epoll: OwnedFd,
+    wakeup: Arc<Wakeup>,
+    sources: RefCell<Vec<Slot>>,
+    vacant: RefCell<Vec<u32>>,
+    /// Who is to be woken when; the number tells those of one moment apart.
+    timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
+    last_timer: Cell<u64>,
+    events: RefCell<Vec<epoll::Event>>,
+    /// Events of sockets that are watched by number, and who takes them.
+    numbered: RefCell<Vec<(u64, EventFlags)>>,
+    taker: RefCell<Option<Waker>>,
+}
+
+/// What is known of one source.
+#[derive(Default)]
+struct Slot {
+    /// Changes with each use of the place, so that events of a source that is gone reach nobody. There are few places, far
+    /// from `NUMBERED`.
+    generation: u32,
+    readable: bool,
+    writable: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+/// Wakes the thread: from within by a flag, from without by the kernel.
+struct Wakeup {
+    thread: ThreadId,
+    is_due: AtomicBool,
+    event: OwnedFd,
+}
+
+impl Wake for Wakeup {
+    fn wake(self: Arc<Wakeup>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Wakeup>) {
+        let was_due = self.is_due.swap(true, Ordering::SeqCst);
+        if !was_due && std::thread::current().id() != self.thread {
+            // Full only if the thread has not looked for ages, and then it will.
+            let _full = rustix::io::write(&self.event, &1u64.to_ne_bytes());
+        }
+    }
+}
+
+impl Reactor {
+    /// For the thread that calls it.
+    pub fn new() -> io::Result<Rc<Reactor>> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let flags = EventFlags::IN | EventFlags::ET;
+        epoll::add(&epoll, &event, EventData::new_u64(NOTIFIED), flags)?;
+        Ok(Rc::new(Reactor {
+            epoll,
+            wakeup: Arc::new(Wakeup {
+                thread: std::thread::current().id(),
+                is_due: AtomicBool::new(false),
+                event,
+            }),
+            sources: RefCell::default(),
+            vacant: RefCell::default(),
+            timers: RefCell::default(),
+            last_timer: Cell::new(0),
+            events: RefCell::new(Vec::with_capacity(EVENTS_MAX)),
+            numbered: RefCell::default(),
+            taker: RefCell::default(),
+        }))
+    }
+
+    /// Runs a future to its end on this thread.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> io::Result<T> {
+        let waker = Waker::from(Arc::clone(&self.wakeup));
+        let mut cx = Context::from_waker(&waker);
+        let mut future = pin!(future);
+        loop {
+            self.wakeup.is_due.store(false, Ordering::SeqCst);
+            if let Poll::Ready(done) = future.as_mut().poll(&mut cx) {
+                return Ok(done);
+            }
+            self.turn()?;
+        }
+    }
+
+    /// Waits for whatever comes first, unless somebody is awake already, and wakes whom it concerns.
+    fn turn(&self) -> io::Result<()> {
+        let now = Instant::now();
+        let wait = match self.wakeup.is_due.load(Ordering::SeqCst) {
+            true => Duration::ZERO,
+            false => self.until_timer(now),
+        };
+        // Rounded up: waking too early would mean looking twice.
+        let wait = Duration::from_millis(
+            u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX),
+        );
+        let timeout = Timespec::try_from(wait).map_err(io::Error::other)?;
+        let mut events = self.events.borrow_mut();
+        let spare = rustix::buffer::spare_capacity(&mut events);
+        match epoll::wait(&self.epoll, spare, Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for event in events.drain(..) {
+            match event.data.u64() {
+                NOTIFIED => {}
+                data if data & NUMBERED != 0 => {
+                    let event = (data & !NUMBERED, event.flags);
+                    self.numbered.borrow_mut().push(event);
+                }
+                data => self.wake_source(data, event.flags),
+            }
+        }
+        drop(events);
+        if !self.numbered.borrow().is_empty()
+            && let Some(taker) = self.taker.take()
+        {
+            taker.wake();
+        }
+        self.wake_timers();
+        Ok(())
+    }
+
+    /// Watches a socket by a number below 2^63 of its owner's choice, edge-triggered, until it is closed.
+    pub fn watch(&self, socket: impl AsFd, number: u64) -> io::Result<()> {
+        let data = EventData::new_u64(NUMBERED | number);
+        Ok(epoll::add(&self.epoll, socket, data, BOTH_EDGES)?)
+    }
+
+    /// Waits for events of the sockets that are watched by number, and moves them to `taken`. One task takes them all.
+    pub async fn events(&self, taken: &mut Vec<(u64, EventFlags)>) {
+        std::future::poll_fn(|cx| {
+            taken.append(&mut self.numbered.borrow_mut());
+            match taken.is_empty() {
+                false => Poll::Ready(()),
+                true => {
+                    *self.taker.borrow_mut() = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
+    }
+
+    fn until_timer(&self, now: Instant) -> Duration {
+        let timers = self.timers.borrow();
+        let first = timers.first_key_value();
+        first.map_or(WAIT_MAX, |((due, _), _)| {
+            due.saturating_duration_since(now).min(WAIT_MAX)
+        })
+    }
+
+    fn wake_source(&self, data: u64, flags: EventFlags) {
+        let [place, generation] = halves(data);
+        let mut sources = self.sources.borrow_mut();
+        let Some(slot) = usize::try_from(place)
+            .ok()
+            .and_then(|at| sources.get_mut(at))
+        else {
+            return;
+        };
+        if slot.generation != generation {
+            return;
+        }
+        let ended = EventFlags::HUP | EventFlags::ERR;
+        let mut woken = [None, None];
+        if flags.intersects(EventFlags::IN | EventFlags::RDHUP | ended) {
+            slot.readable = true;
+            woken[0] = slot.reader.take();
+        }
+        if flags.intersects(EventFlags::OUT | ended) {
+            slot.writable = true;
+            woken[1] = slot.writer.take();
+        }
+        drop(sources);
+        woken.into_iter().flatten().for_each(Waker::wake);
+    }
+
+    fn wake_timers(&self) {
+        if self.timers.borrow().is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        loop {
+            let mut timers = self.timers.borrow_mut();
+            match timers.first_entry() {
+                Some(first) if first.key().0 <= now => {
+                    let waker = first.remove();
+                    drop(timers);
+                    waker.wake();
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Ends after this time, or a little later.
+    pub fn sleep(self: &Rc<Reactor>, time: Duration) -> Sleep {
+        Sleep {
+            reactor: Rc::clone(self),
+            due: Instant::now() + time.min(WAIT_MAX * 365),
+            number: None,
+        }
+    }
+}
+
+/// Place and generation of a source, as the kernel hands them back.
+fn halves(data: u64) -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = data.to_be_bytes();
+    [[a, b, c, d], [e, f, g, h]].map(u32::from_be_bytes)
+}
+
+/// A point in time.
+pub struct Sleep {
+    reactor: Rc<Reactor>,
+    due: Instant,
+    /// Set while it is registered.
+    number: Option<u64>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
+        if Instant::now() >= self.due {
+            return Poll::Ready(());
+        }
+        let number = self.number.unwrap_or_else(|| {
+            self.reactor
+                .last_timer
+                .set(self.reactor.last_timer.get() + 1);
+            self.reactor.last_timer.get()
+        });
+        self.number = Some(number);
+        let mut timers = self.reactor.timers.borrow_mut();
+        timers.insert((self.due, number), cx.waker().clone());
+        drop(timers);
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.reactor.timers.borrow_mut().remove(&(self.due, number));
+        }
+    }
+}
+
+/// A socket that does not block, and who waits for it: one task for reading, one for writing.
+pub struct Source<T: AsFd> {
+    // Closed after it is taken out of the epoll instance, which closing would do by itself: other descriptors of the same
+    // socket do not exist.
+    io: T,
+    reactor: Rc<Reactor>,
+    place: u32,
+}
+
+impl<T: AsFd> Source<T> {
+    /// Sets it not to block.
+    pub fn new(reactor: &Rc<Reactor>, io: T) -> io::Result<Source<T>> {
+        rustix::io::ioctl_fionbio(&io, true)?;
+        Source::adopt(reactor, io)
+    }
+
+    /// It does not block already.
+    pub fn adopt(reactor: &Rc<Reactor>, io: T) -> io::Result<Source<T>> {
+        let mut sources = reactor.sources.borrow_mut();
+        let place = match reactor.vacant.borrow_mut().pop() {
+            Some(place) => place,
+            None => {
+                sources.push(Slot::default());
+                u32::try_from(sources.len() - 1).map_err(io::Error::other)?
+            }
+        };
+        let slot = usize::try_from(place)
+            .ok()
+            .and_then(|at| sources.get_mut(at));
+        let slot = slot.expect("places are those of slots");
+        *slot = Slot {
+            generation: slot.generation.wrapping_add(1),
+            ..Slot::default()
+        };
+        let data = u64::from(place) << 32 | u64::from(slot.generation);
+        let data = EventData::new_u64(data);
+        if let Err(error) = epoll::add(&reactor.epoll, &io, data, BOTH_EDGES) {
+            reactor.vacant.borrow_mut().push(place);
+            return Err(error.into());
+        }
+        drop(sources);
+        Ok(Source {
+            io,
+            reactor: Rc::clone(reactor),
+            place,
+        })
+    }
+
+    pub fn get_ref(&self) -> &T {
+        &self.io
+    }
+
+    /// Until there may be something to read.
+    pub async fn readable(&self) {
+        std::future::poll_fn(|cx| {
+            self.with_slot(|slot| match slot.readable {
+                true => Poll::Ready(()),
+                false => {
+                    slot.reader = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            })
+        })
+        .await;
+    }
+
+    /// Until there may be room to write.
+    pub async fn writable(&self) {
+        std::future::poll_fn(|cx| {
+            self.with_slot(|slot| match slot.writable {
+                true => Poll::Ready(()),
+                false => {
+                    slot.writer = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            })
+        })
+        .await;
+    }
+
+    /// What can be read without waiting; `WouldBlock`: wait for `readable`.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize>
+    where
+        for<'a> &'a T: Read,
+    {
+        self.reading(|mut io| io.read(buffer))
+    }
+
+    /// Something that is possible when there is something to read.
+    pub fn reading<R>(&self, read: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
+        let result = read(&self.io);
+        if is_blocked(&result) {
+            self.with_slot(|slot| slot.readable = false);
+        }
+        result
+    }
+
+    /// What can be written without waiting; `WouldBlock`: wait for `writable`.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<usize>
+    where
+        for<'a> &'a T: Write,
+    {
+        let result = (&self.io).write(bytes);
+        if is_blocked(&result) {
+            self.with_slot(|slot| slot.writable = false);
+        }
+        result
+    }
+
+    /// All of the buffer.
+    pub async fn read_exact(&self, mut buffer: &mut [u8]) -> io::Result<()>
+    where
+        for<'a> &'a T: Read,
+    {
+        while !buffer.is_empty() {
+            match self.read(buffer) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => buffer = buffer.get_mut(count..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable().await,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// All of the bytes.
+    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()>
+    where
+        for<'a> &'a T: Write,
+    {
+        while !bytes.is_empty() {
+            match self.write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn with_slot<R>(&self, change: impl FnOnce(&mut Slot) -> R) -> R {
+        let mut sources = self.reactor.sources.borrow_mut();
+        let slot = usize::try_from(self.place)
+            .ok()
+            .and_then(|at| sources.get_mut(at));
+        change(slot.expect("a source keeps its place"))
+    }
+}
+
+impl<T: AsFd> Drop for Source<T> {
+    fn drop(&mut self) {
+        let _gone_already = epoll::delete(&self.reactor.epoll, &self.io);
+        self.with_slot(|slot| {
+            *slot = Slot {
+                generation: slot.generation,
+                ..Slot::default()
+            };
+            // Whatever is still on its way is of another generation.
+            slot.generation = slot.generation.wrapping_add(1);
+        });
+        self.reactor.vacant.borrow_mut().push(self.place);
+    }
+}
+
+fn is_blocked<R>(result: &io::Result<R>) -> bool {
+    matches!(result, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use smol::future::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_wakes_its_reader_and_its_writer() {
+        let reactor = Reactor::new().unwrap();
+        let (near, far) = UnixStream::pair().unwrap();
+        let near = Source::new(&reactor, near).unwrap();
+        let far = Source::new(&reactor, far).unwrap();
+        let sent = vec![7; 1 << 20];
+        let send = async {
+            near.write_all(&sent).await.unwrap();
+            std::future::pending::<()>().await;
+        };
+        let mut received = vec![0; sent.len()];
+        let receive = async { far.read_exact(&mut received).await.unwrap() };
+        reactor.block_on(send.or(receive)).unwrap();
+        assert_eq!(received, sent);
+        drop(near);
+        let ended = reactor.block_on(async { far.read_exact(&mut [0]).await });
+        assert!(ended.unwrap().is_err());
+    }
+
+    #[test]
+    fn places_are_used_again_and_old_events_reach_nobody() {
+        let reactor = Reactor::new().unwrap();
+        let (first, _far) = UnixStream::pair().unwrap();
+        let first = Source::new(&reactor, first).unwrap();
+        let old = u64::from(first.place) << 32 | 1;
+        let place = first.place;
+        drop(first);
+        let (second, _other) = UnixStream::pair().unwrap();
+        let second = Source::new(&reactor, second).unwrap();
+        assert_eq!(second.place, place);
+        reactor.wake_source(old, EventFlags::IN);
+        assert!(!second.with_slot(|slot| slot.readable));
+    }
+
+    #[test]
+    fn timers_end_in_their_order_and_leave_nothing() {
+        let reactor = Reactor::new().unwrap();
+        let order = RefCell::new(Vec::new());
+        let sleep = async |millis: u64| {
+            reactor.sleep(Duration::from_millis(millis)).await;
+            order.borrow_mut().push(millis);
+        };
+        let all = async {
+            let both = smol::future::zip(sleep(3), sleep(1));
+            smol::future::zip(both, sleep(2)).await;
+        };
+        let never = reactor.sleep(Duration::from_secs(1000));
+        reactor.block_on(all.or(never)).unwrap();
+        assert_eq!(*order.borrow(), [1, 2, 3]);
+        assert!(reactor.timers.borrow().is_empty());
+    }
+
+    #[test]
+    fn another_thread_is_heard() {
+        let reactor = Reactor::new().unwrap();
+        let (tell, told) = smol::channel::bounded(1);
+        let (begin, begun) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            begun.recv().unwrap();
+            tell.send_blocking(5).unwrap();
+        });
+        let heard = reactor.block_on(async {
+            begin.send(()).unwrap();
+            told.recv().await
+        });
+        assert_eq!(heard.unwrap(), Ok(5));
+        thread.join().unwrap();
+    }
+}

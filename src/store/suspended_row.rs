@@ -1,0 +1,283 @@
+//! The rows of sessions in the store (`suspended`): how they lie in the tables.
+use std::ops::Range;
+
+use crate::xmpp::Timestamp;
+
+use super::codec::{Decoder, Encoder};
+use super::{ArchiveId, StoreError};
+
+/// A session as the store keeps it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Suspended {
+    /// How long it may still be away, counted from `at`.
+    pub remaining_ms: u64,
+    pub at: Timestamp,
+    pub jid: String,
+    /// Its name for resumption.
+    pub name: String,
+    pub resume_seconds: u32,
+    pub received: u32,
+    pub acknowledged: u32,
+    pub wants_roster: bool,
+    pub wants_blocking: bool,
+    pub carbons: bool,
+    /// Its client was inactive (XEP-0352).
+    pub inactive: bool,
+    /// Its account was being given what had waited.
+    pub catching_up: bool,
+    pub presence: Option<SuspendedPresence>,
+    /// The client, as far as it has a name that lasts.
+    pub client: Option<String>,
+    /// The token it logged in by, and whether that restricts it.
+    pub grant: Option<(String, bool)>,
+    /// The `ver` of its capabilities (XEP-0115).
+    pub capabilities: Option<String>,
+    /// Whom it sent directed presence.
+    pub directed: Vec<String>,
+    /// What an inactive client was not told yet, oldest first.
+    pub held: Vec<HeldRow>,
+    /// Positions of what it has not acknowledged, and the bytes of that.
+    pub queue: Range<u64>,
+    pub queue_bytes: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SuspendedPresence {
+    pub priority: i8,
+    pub payload: String,
+    pub id: Option<String>,
+    pub lang: Option<String>,
+}
+
+/// A stanza that is held for an inactive client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldRow {
+    /// What replaces it.
+    pub key: String,
+    pub stanza: Vec<u8>,
+    /// Its id in the archive, and a number that says how it looks.
+    pub archived: Option<(ArchiveId, u8)>,
+}
+
+/// A stanza that is not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueueRow {
+    Whole {
+        stanza: Box<[u8]>,
+        at: Timestamp,
+        /// Another session got it as well.
+        shared: bool,
+    },
+    /// It is in the archive; `form` says how it looks to this session.
+    Archived { id: ArchiveId, form: u8 },
+}
+
+impl Suspended {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let flags = [
+            self.wants_roster,
+            self.wants_blocking,
+            self.carbons,
+            self.inactive,
+            self.catching_up,
+        ];
+        let mut row = Encoder::default()
+            .number(self.remaining_ms)
+            .time(self.at)
+            .text(&self.jid)
+            .text(&self.name)
+            .number(self.resume_seconds.into())
+            .number(self.received.into())
+            .number(self.acknowledged.into());
+        row = flags.into_iter().fold(row, Encoder::flag);
+        row = row.flag(self.presence.is_some());
+        if let Some(presence) = &self.presence {
+            row = row
+                .raw(&presence.priority.to_le_bytes())
+                .text(&presence.payload);
+            row = optional(optional(row, &presence.id), &presence.lang);
+        }
+        row = optional(row, &self.client).flag(self.grant.is_some());
+        if let Some((grant, restricted)) = &self.grant {
+            row = row.text(grant).flag(*restricted);
+        }
+        row = optional(row, &self.capabilities)
+            .texts(&self.directed)
+            .length(self.held.len());
+        for held in &self.held {
+            row = row
+                .text(&held.key)
+                .bytes(&held.stanza)
+                .flag(held.archived.is_some());
+            if let Some((id, form)) = held.archived {
+                row = row.number(id.0).byte(form);
+            }
+        }
+        row.number(self.queue.start)
+            .number(self.queue.end)
+            .number(self.queue_bytes)
+            .done()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Suspended, StoreError> {
+        let mut row = Decoder::new(bytes);
+        Ok(Suspended {
+            remaining_ms: row.number()?,
+            at: row.time()?,
+            jid: row.text()?.to_string(),
+            name: row.text()?.to_string(),
+            resume_seconds: row.number_u32()?,
+            received: row.number_u32()?,
+            acknowledged: row.number_u32()?,
+            wants_roster: row.flag()?,
+            wants_blocking: row.flag()?,
+            carbons: row.flag()?,
+            inactive: row.flag()?,
+            catching_up: row.flag()?,
+            presence: match row.flag()? {
+                true => Some(SuspendedPresence {
+                    priority: i8::from_le_bytes(row.array()?),
+                    payload: row.text()?.to_string(),
+                    id: read_optional(&mut row)?,
+                    lang: read_optional(&mut row)?,
+                }),
+                false => None,
+            },
+            client: read_optional(&mut row)?,
+            grant: match row.flag()? {
+                true => Some((row.text()?.to_string(), row.flag()?)),
+                false => None,
+            },
+            capabilities: read_optional(&mut row)?,
+            directed: row.texts()?,
+            held: {
+                let count = row.length()?;
+                (0..count)
+                    .map(|_| HeldRow::decode(&mut row))
+                    .collect::<Result<_, StoreError>>()?
+            },
+            queue: row.number()?..row.number()?,
+            queue_bytes: row.number()?,
+        })
+    }
+}
+
+impl HeldRow {
+    fn decode(row: &mut Decoder<'_>) -> Result<HeldRow, StoreError> {
+        Ok(HeldRow {
+            key: row.text()?.to_string(),
+            stanza: row.bytes()?.to_vec(),
+            archived: match row.flag()? {
+                true => Some((ArchiveId(row.number()?), row.byte()?)),
+                false => None,
+            },
+        })
+    }
+}
+
+/// What a row of a queue is.
+const WHOLE: u8 = 0;
+const WHOLE_SHARED: u8 = 1;
+const ARCHIVED: u8 = 2;
+
+impl QueueRow {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        match self {
+            QueueRow::Whole { stanza, at, shared } => Encoder::default()
+                .byte(if *shared { WHOLE_SHARED } else { WHOLE })
+                .time(*at)
+                .bytes(stanza)
+                .done(),
+            QueueRow::Archived { id, form } => Encoder::default()
+                .byte(ARCHIVED)
+                .byte(*form)
+                .number(id.0)
+                .done(),
+        }
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<QueueRow, StoreError> {
+        let mut row = Decoder::new(bytes);
+        Ok(match row.byte()? {
+            ARCHIVED => QueueRow::Archived {
+                form: row.byte()?,
+                id: ArchiveId(row.number()?),
+            },
+            kind => QueueRow::Whole {
+                at: row.time()?,
+                stanza: row.bytes()?.into(),
+                shared: kind == WHOLE_SHARED,
+            },
+        })
+    }
+}
+
+fn optional(row: Encoder, text: &Option<String>) -> Encoder {
+    match text {
+        Some(text) => row.flag(true).text(text),
+        None => row.flag(false),
+    }
+}
+
+fn read_optional(row: &mut Decoder<'_>) -> Result<Option<String>, StoreError> {
+    Ok(match row.flag()? {
+        true => Some(row.text()?.to_string()),
+        false => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_read_as_they_were_written() {
+        let session = Suspended {
+            remaining_ms: 600_000,
+            at: Timestamp(-1),
+            jid: "romeo@localhost/orchard".into(),
+            name: "secret".into(),
+            resume_seconds: 600,
+            received: u32::MAX,
+            acknowledged: 7,
+            carbons: true,
+            catching_up: true,
+            presence: Some(SuspendedPresence {
+                priority: -5,
+                payload: "<show>away</show>".into(),
+                id: Some("p".into()),
+                lang: None,
+            }),
+            client: Some("client".into()),
+            grant: Some(("grant".into(), true)),
+            capabilities: Some("ver".into()),
+            directed: vec!["nurse@localhost/a".into()],
+            held: vec![HeldRow {
+                key: "p\nnurse@localhost".into(),
+                stanza: b"<presence/>".to_vec(),
+                archived: Some((ArchiveId(9), 2)),
+            }],
+            queue: 3..u64::MAX,
+            queue_bytes: 12,
+            ..Suspended::default()
+        };
+        let bytes = session.encode();
+        assert_eq!(Suspended::decode(&bytes).unwrap(), session);
+        for end in 0..bytes.len() {
+            assert!(Suspended::decode(&bytes[..end]).is_err(), "{end}");
+        }
+        for row in [
+            QueueRow::Archived {
+                id: ArchiveId(1 << 40),
+                form: 1,
+            },
+            QueueRow::Whole {
+                stanza: b"<iq/>".as_slice().into(),
+                at: Timestamp(5),
+                shared: true,
+            },
+        ] {
+            assert_eq!(QueueRow::decode(&row.encode()).unwrap(), row);
+        }
+    }
+}
