@@ -6,21 +6,21 @@ use std::sync::Mutex;
 
 use rustls::server::StoresServerSessions;
 
-/// Bytes of all sessions together; the oldest makes room.
-pub const SESSIONS_BYTES_MAX: usize = 512 << 10;
+use crate::state::give_back_room;
+
+/// Bytes of all sessions together, until another limit is set; the oldest makes room.
+const BYTES_MAX: usize = 64 << 10;
 /// What a session takes beside its own bytes: its length, its place in the table.
 const ENTRY_BYTES: usize = 32;
 /// Bytes of a session's name that it is looked up by; the rest is compared.
 const LOOKUP_BYTES: usize = 8;
 
-#[derive(Debug)]
-pub struct Sessions {
-    bytes_max: usize,
-    kept: Mutex<Kept>,
-}
-
 #[derive(Debug, Default)]
+pub struct Sessions(Mutex<Kept>);
+
+#[derive(Debug)]
 struct Kept {
+    bytes_max: usize,
     /// Names and values, oldest first; those that were taken stay until everything before them is gone.
     ring: VecDeque<u8>,
     /// Bytes that left the front of the ring.
@@ -32,27 +32,32 @@ struct Kept {
 /// A session's header in the ring: what it is looked up by, the length of the rest of its name, that of its value.
 const HEADER_BYTES: usize = LOOKUP_BYTES + 2 + 2;
 
-impl Sessions {
-    pub fn new(bytes_max: usize) -> Sessions {
-        Sessions {
-            bytes_max,
-            kept: Mutex::default(),
+impl Default for Kept {
+    fn default() -> Kept {
+        Kept {
+            bytes_max: BYTES_MAX,
+            ring: VecDeque::new(),
+            dropped: 0,
+            places: HashMap::new(),
         }
     }
+}
 
+impl Sessions {
     /// Bytes of all sessions together.
     pub fn bytes(&self) -> usize {
-        self.kept.lock().map_or(0, |kept| kept.bytes())
+        self.0.lock().map_or(0, |kept| kept.bytes())
     }
 
-    /// Forgets them all.
-    pub fn clear(&self) {
-        if let Ok(mut kept) = self.kept.lock() {
-            let dropped = kept.dropped + kept.ring_bytes();
-            *kept = Kept {
-                dropped,
-                ..Kept::default()
-            };
+    /// Keeps no more from now on.
+    pub fn limit(&self, bytes_max: usize) {
+        if let Ok(mut kept) = self.0.lock() {
+            kept.bytes_max = bytes_max;
+            kept.make_room();
+            if kept.ring.capacity() > 2 * bytes_max.max(BYTES_MAX) {
+                kept.ring.shrink_to_fit();
+            }
+            give_back_room(&mut kept.places);
         }
     }
 }
@@ -107,10 +112,10 @@ impl Kept {
     }
 
     /// Drops the oldest, and whatever was taken before.
-    fn make_room(&mut self, bytes_max: usize) {
+    fn make_room(&mut self) {
         while let Some((lookup, name_bytes, value_bytes)) = self.header(0) {
             let is_there = self.places.get(&lookup) == Some(&self.dropped);
-            if is_there && self.bytes() <= bytes_max {
+            if is_there && self.bytes() <= self.bytes_max {
                 return;
             }
             if is_there {
@@ -130,24 +135,24 @@ fn split_name(name: &[u8]) -> Option<(u64, &[u8])> {
 
 impl StoresServerSessions for Sessions {
     fn put(&self, name: Vec<u8>, value: Vec<u8>) -> bool {
-        let Ok(mut kept) = self.kept.lock() else {
+        let Ok(mut kept) = self.0.lock() else {
             return false;
         };
         let is_kept = kept.put(&name, &value).is_some();
-        kept.make_room(self.bytes_max);
+        kept.make_room();
         is_kept && kept.get(&name).is_some()
     }
 
     fn get(&self, name: &[u8]) -> Option<Vec<u8>> {
-        self.kept.lock().ok()?.get(name)
+        self.0.lock().ok()?.get(name)
     }
 
     fn take(&self, name: &[u8]) -> Option<Vec<u8>> {
-        let mut kept = self.kept.lock().ok()?;
+        let mut kept = self.0.lock().ok()?;
         let value = kept.get(name)?;
         let (lookup, _) = split_name(name)?;
         kept.places.remove(&lookup);
-        kept.make_room(self.bytes_max);
+        kept.make_room();
         Some(value)
     }
 
@@ -160,13 +165,19 @@ impl StoresServerSessions for Sessions {
 mod tests {
     use super::*;
 
+    fn sessions(bytes_max: usize) -> Sessions {
+        let sessions = Sessions::default();
+        sessions.limit(bytes_max);
+        sessions
+    }
+
     fn name(n: u64) -> Vec<u8> {
         [&n.to_ne_bytes()[..], &[7; 24]].concat()
     }
 
     #[test]
     fn a_session_is_taken_once() {
-        let sessions = Sessions::new(1000);
+        let sessions = sessions(1000);
         assert!(sessions.put(name(1), vec![5; 10]));
         assert_eq!(sessions.get(&name(1)), Some(vec![5; 10]));
         let other = [&1u64.to_ne_bytes()[..], &[8; 24]].concat();
@@ -180,7 +191,7 @@ mod tests {
     #[test]
     fn the_oldest_make_room() {
         let each = HEADER_BYTES + 24 + 100 + ENTRY_BYTES;
-        let sessions = Sessions::new(10 * each);
+        let sessions = sessions(10 * each);
         for n in 0..1000u64 {
             let value = vec![n.to_le_bytes()[0]; 100];
             assert!(sessions.put(name(n), value));
@@ -191,21 +202,23 @@ mod tests {
         }
         assert_eq!(sessions.get(&name(998)), Some(vec![230; 100]));
         assert!(sessions.get(&name(900)).is_none());
-        assert!(sessions.kept.lock().unwrap().places.len() <= 10);
+        assert!(sessions.0.lock().unwrap().places.len() <= 10);
         assert!(!sessions.put(name(1), vec![0; 10 * each]), "too large");
         assert!(!sessions.put(name(1), vec![0; 1 << 17]), "far too large");
     }
 
     #[test]
     fn a_newer_session_of_the_same_name_counts() {
-        let sessions = Sessions::new(1000);
+        let sessions = sessions(1000);
         for n in 0..50 {
             assert!(sessions.put(name(1), vec![n; 40]));
             assert_eq!(sessions.get(&name(1)), Some(vec![n; 40]));
         }
         assert!(sessions.bytes() <= 1000);
-        sessions.clear();
+        sessions.limit(0);
         assert_eq!((sessions.get(&name(1)), sessions.bytes()), (None, 0));
+        assert!(!sessions.put(name(2), vec![3; 4]));
+        sessions.limit(1000);
         assert!(sessions.put(name(2), vec![3; 4]));
         assert_eq!(sessions.take(&name(2)), Some(vec![3; 4]));
     }
