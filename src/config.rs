@@ -59,7 +59,7 @@ impl Config {
             cert: None,
             key: None,
             log: LevelFilter::Info,
-            cache_bytes: 4 << 20,
+            cache_bytes: 256 << 10,
             settings: Settings::new("localhost"),
         }
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::inbox::Waiters;
+use crate::state::give_back_room;
 
 pub struct Census {
     total: Cell<usize>,
@@ -55,6 +56,10 @@ impl Census {
         })
     }
 
+    pub fn total(&self) -> usize {
+        self.total.get()
+    }
+
     /// Waits until all connections are gone.
     pub async fn emptied(&self) {
         self.emptied.until(|| self.total.get() == 0).await;
@@ -75,6 +80,7 @@ impl Drop for Admission {
             *count -= 1;
             if *count == 0 {
                 per_address.remove(&self.address);
+                give_back_room(&mut per_address);
             }
         }
         census.total.set(census.total.get() - 1);

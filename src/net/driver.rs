@@ -10,6 +10,7 @@ use smol::future::FutureExt;
 
 use super::census::Admission;
 use super::connection::{Connection, Overflow};
+use super::ebb::Ebb;
 use super::hash_thread::HashThread;
 use super::inbox::{Answer, Arrival};
 use super::memory::memory_bytes;
@@ -31,18 +32,19 @@ const EXIT_SECONDS_MAX: u64 = 3;
 type Committed = Result<(), StoreError>;
 
 pub struct Driver {
-    shell: Rc<Shell>,
-    server: Server,
-    store: Store,
-    storage: StorageThread,
+    pub(super) shell: Rc<Shell>,
+    pub(super) server: Server,
+    pub(super) store: Store,
+    pub(super) storage: StorageThread,
     /// Told by the storage thread.
-    committed: (Sender<Committed>, Receiver<Committed>),
+    pub(super) committed: (Sender<Committed>, Receiver<Committed>),
     hashing: HashThread,
     last_connection: u64,
     commands: HashMap<JobId, Waiting>,
     last_command: u64,
     commits: u64,
-    batch: Batch,
+    pub(super) batch: Batch,
+    pub(super) ebb: Ebb,
 }
 
 /// A command whose answer is awaited.
@@ -53,7 +55,7 @@ struct Waiting {
 
 /// What one batch gathers; its allocations are used again.
 #[derive(Default)]
-struct Batch {
+pub(super) struct Batch {
     out: Outbox,
     actions: Vec<(ConnectionId, Action)>,
     /// Plain connections read on only after the outputs: `StartTls` decides how the next bytes are read.
@@ -64,7 +66,7 @@ struct Batch {
     early: Vec<ConnectionId>,
     gone: Vec<ConnectionId>,
     joined: Vec<u8>,
-    exit: bool,
+    pub(super) exit: bool,
 }
 
 /// What is to be done to a connection.
@@ -89,6 +91,7 @@ impl Driver {
             last_command: 0,
             commits: 0,
             batch: Batch::default(),
+            ebb: Ebb::default(),
         }
     }
 
@@ -106,22 +109,26 @@ impl Driver {
                     // There is room: one commit runs at a time.
                     let _gone = done.try_send(result);
                 });
-                self.committed
-                    .1
-                    .recv()
-                    .await
-                    .expect("the loop holds a sender of this channel")?;
+                self.until_done().await?;
                 self.commits += 1;
             }
             self.perform();
+            self.watch_ebb().await?;
         }
         self.exit().await;
         Ok(())
     }
 
+    /// Waits for the storage thread.
+    pub(super) async fn until_done(&self) -> Result<(), StoreError> {
+        let told = self.committed.1.recv().await;
+        told.expect("the loop holds a sender of this channel")
+    }
+
     async fn wait(&self) {
         let arrived = self.shell.inbox.arrived();
-        match self.server.next_wake_ms() {
+        let next = [self.server.next_wake_ms(), self.ebb.due_ms()];
+        match next.into_iter().flatten().min() {
             None => arrived.await,
             Some(wake_ms) => {
                 let rest_ms = wake_ms.saturating_sub(self.shell.clock.monotonic_ms());

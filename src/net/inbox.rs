@@ -113,6 +113,11 @@ impl Inbox {
         }
     }
 
+    /// Gives back all places that are not taken.
+    pub fn drop_places(&self) {
+        self.arrivals.borrow_mut().shrink_to_fit();
+    }
+
     /// Gives back what a crowd made grow.
     pub fn shrink(&self) {
         let mut arrivals = self.arrivals.borrow_mut();

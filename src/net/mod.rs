@@ -6,6 +6,7 @@ mod clock;
 mod connection;
 pub mod control;
 mod driver;
+mod ebb;
 mod entropy;
 mod hash_thread;
 mod inbox;

@@ -38,7 +38,7 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     let store = Store::open(&store_path, config.cache_bytes).map_err(failed)?;
     let mut tx = store.begin();
     let host = hostname();
-    let accounts = !tx.accounts().map_err(failed)?.is_empty();
+    let accounts = tx.has_accounts().map_err(failed)?;
     let domain = config::remember_domain(data, config.domain.as_deref(), &host, accounts)?;
     let token_key = token_key::load(data)?;
     let server = start(config, &domain, &mut tx, clock, &token_key).map_err(failed)?;

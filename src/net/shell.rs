@@ -58,6 +58,14 @@ impl Shell {
         })
     }
 
+    /// Gives back all that is not needed while nothing happens.
+    pub fn drop_buffers(&self) {
+        for buffer in [&self.outgoing, &self.plaintext] {
+            *buffer.borrow_mut() = Vec::new();
+        }
+        self.inbox.drop_places();
+    }
+
     /// Gives back what a large batch made grow.
     pub fn shrink_buffers(&self) {
         for buffer in [&self.outgoing, &self.plaintext] {

@@ -27,6 +27,7 @@ pub struct Identities {
     early_data: bool,
     current: RefCell<Rc<Identity>>,
     modified: Cell<Modified>,
+    session_bytes_max: Cell<usize>,
 }
 
 type Modified = (Option<SystemTime>, Option<SystemTime>);
@@ -41,12 +42,19 @@ impl Identities {
             early_data,
             current: RefCell::new(Rc::new(identity)),
             modified: Cell::new(modified),
+            session_bytes_max: Cell::new(0),
         })
     }
 
     /// For connections from now on.
     pub fn current(&self) -> Rc<Identity> {
         Rc::clone(&self.current.borrow())
+    }
+
+    /// How many bytes of TLS sessions are kept, of this identity and those that follow.
+    pub fn limit_sessions(&self, bytes_max: usize) {
+        self.session_bytes_max.set(bytes_max);
+        self.current().limit_sessions(bytes_max);
     }
 
     pub fn cert(&self) -> &Path {
@@ -59,6 +67,7 @@ impl Identities {
         match Identity::load(&self.cert, &self.key, self.early_data) {
             Ok(identity) => {
                 log::info!("certificate.loaded sha256={}", identity.fingerprint);
+                identity.limit_sessions(self.session_bytes_max.get());
                 *self.current.borrow_mut() = Rc::new(identity);
             }
             Err(error) => {

@@ -128,6 +128,11 @@ impl Tx {
         Ok(true)
     }
 
+    pub fn has_accounts(&self) -> Result<bool, StoreError> {
+        let table = self.view(ACCOUNTS)?;
+        Ok(table.range(..)?.next().transpose()?.is_some())
+    }
+
     /// All accounts in order of name.
     pub fn accounts(&self) -> Result<Vec<(String, Account)>, StoreError> {
         let table = self.view(ACCOUNTS)?;

@@ -5,6 +5,7 @@ mod archive;
 mod clients;
 mod codec;
 mod error;
+mod file;
 mod grants;
 mod index;
 mod personal;
@@ -19,7 +20,6 @@ mod thread;
 mod unseen;
 
 use std::cell::{OnceCell, Ref, RefCell, RefMut};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -40,6 +40,7 @@ pub use suspended_row::{HeldRow, QueueRow, Suspended, SuspendedPresence};
 pub use thread::StorageThread;
 
 use crate::xmpp::Timestamp;
+use file::StoreFile;
 use index::Memory;
 use table::{TableDefinition, View, WriteTransaction};
 
@@ -53,11 +54,18 @@ pub struct Store {
 }
 
 struct Shared {
-    database: Database,
+    /// `None`: it is being opened anew.
+    database: RefCell<Option<Database>>,
     /// `None`: over a backend that is no file.
-    path: Option<PathBuf>,
+    file: Option<OpenFile>,
     /// What is kept of the archive beside the tables; `None` until the first use, and after a batch that was given up.
     memory: RefCell<Option<Memory>>,
+}
+
+struct OpenFile {
+    path: PathBuf,
+    file: StoreFile,
+    cache_bytes: usize,
 }
 
 /// One batch's view and writes. Begins a write transaction with the first write; reads before that use a read snapshot,
@@ -75,12 +83,16 @@ pub struct Commit(WriteTransaction);
 impl Store {
     /// Opens or creates, readable by this user only. `cache_bytes`: redb's page cache.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Store, StoreError> {
-        if path.try_exists()? {
-            let database = builder(cache_bytes).open(path)?;
-            schema::upgrade(&database)?;
-            return Store::new(database, Some(path.to_path_buf()));
-        }
-        Store::new(create(path, cache_bytes)?, Some(path.to_path_buf()))
+        let (file, database) = match path.try_exists()? {
+            true => open_file(StoreFile::open(path)?, cache_bytes)?,
+            false => create(path, cache_bytes)?,
+        };
+        let file = OpenFile {
+            path: path.to_path_buf(),
+            file,
+            cache_bytes,
+        };
+        Store::new(database, Some(file))
     }
 
     /// The same over a given backend (tests: failing writes, memory).
@@ -93,11 +105,11 @@ impl Store {
         Store::new(database, None)
     }
 
-    fn new(database: Database, path: Option<PathBuf>) -> Result<Store, StoreError> {
+    fn new(database: Database, file: Option<OpenFile>) -> Result<Store, StoreError> {
         let store = Store {
             shared: Rc::new(Shared {
-                database,
-                path,
+                database: RefCell::new(Some(database)),
+                file,
                 memory: RefCell::new(None),
             }),
         };
@@ -113,6 +125,22 @@ impl Store {
         }
     }
 
+    /// Takes the database out to be closed and opened anew, which empties its cache; nobody may read or write meanwhile.
+    /// `None`: it is over no file, or out already.
+    pub fn renew(&self) -> Option<Renewal> {
+        let file = self.shared.file.as_ref()?;
+        Some(Renewal {
+            database: self.shared.database.take()?,
+            file: file.file.clone(),
+            cache_bytes: file.cache_bytes,
+        })
+    }
+
+    /// Puts it back.
+    pub fn renewed(&self, database: Renewed) {
+        *self.shared.database.borrow_mut() = Some(database.0);
+    }
+
     /// Bytes of the database file; more than `Tx::stored_bytes`, for room that pruning freed stays in the file and is
     /// used again. 0 over a backend that is no file.
     pub fn file_bytes(&self) -> u64 {
@@ -123,25 +151,18 @@ impl Store {
 impl Shared {
     fn file_bytes(&self) -> u64 {
         let file = self
-            .path
+            .file
             .as_ref()
-            .and_then(|path| std::fs::metadata(path).ok());
+            .and_then(|file| std::fs::metadata(&file.path).ok());
         file.map_or(0, |file| file.len())
     }
 }
 
 /// A file that got its name is a whole database: a first start that was cut short leaves one beside it that nobody needs.
-fn create(path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
+fn create(path: &Path, cache_bytes: usize) -> Result<(StoreFile, Database), StoreError> {
     let unnamed = path.with_extension("redb.new");
-    let make = || -> Result<Database, StoreError> {
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o600);
-        options.open(&unnamed)?;
-        let database = builder(cache_bytes).create(&unnamed)?;
-        schema::upgrade(&database)?;
-        Ok(database)
-    };
-    let database = match make() {
+    let make = || open_file(StoreFile::create(&unnamed)?, cache_bytes);
+    let made = match make() {
         Err(StoreError::Unreadable(_)) => {
             std::fs::remove_file(&unnamed)?;
             make()?
@@ -153,7 +174,13 @@ fn create(path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-    Ok(database)
+    Ok(made)
+}
+
+fn open_file(file: StoreFile, cache_bytes: usize) -> Result<(StoreFile, Database), StoreError> {
+    let database = builder(cache_bytes).create_with_backend(file.clone())?;
+    schema::upgrade(&database)?;
+    Ok((file, database))
 }
 
 fn builder(cache_bytes: usize) -> Builder {
@@ -163,6 +190,24 @@ fn builder(cache_bytes: usize) -> Builder {
         log::warn!("store.repair progress={:.2}", repair.progress());
     });
     builder
+}
+
+/// A database on its way to be opened anew.
+pub struct Renewal {
+    database: Database,
+    file: StoreFile,
+    cache_bytes: usize,
+}
+
+pub struct Renewed(Database);
+
+impl Renewal {
+    /// Blocks until it is open again.
+    pub fn run(self) -> Result<Renewed, StoreError> {
+        self.database.close()?;
+        let database = builder(self.cache_bytes).create_with_backend(self.file)?;
+        Ok(Renewed(database))
+    }
 }
 
 /// What a write works on.
@@ -232,7 +277,9 @@ impl Tx {
     fn writing(&mut self) -> Result<Writing<'_>, StoreError> {
         if self.write.is_none() {
             self.snapshot.take();
-            self.write = Some(WriteTransaction::begin(&self.shared.database)?);
+            let database = self.shared.database.borrow();
+            let database = database.as_ref().ok_or_else(being_renewed)?;
+            self.write = Some(WriteTransaction::begin(database)?);
         }
         self.load_memory()?;
         let memory = RefMut::map(self.shared.memory.borrow_mut(), |memory| {
@@ -265,7 +312,9 @@ impl Tx {
         let snapshot = match self.snapshot.get() {
             Some(snapshot) => snapshot,
             None => {
-                let snapshot = self.shared.database.begin_read()?;
+                let database = self.shared.database.borrow();
+                let database = database.as_ref().ok_or_else(being_renewed)?;
+                let snapshot = database.begin_read()?;
                 self.snapshot.get_or_init(|| snapshot)
             }
         };
@@ -287,6 +336,10 @@ impl Commit {
     pub fn run(self) -> Result<(), StoreError> {
         self.0.commit()
     }
+}
+
+fn being_renewed() -> StoreError {
+    StoreError::Io("the database is closed".to_string())
 }
 
 /// Keys of one account in a table keyed by account and text.

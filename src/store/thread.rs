@@ -4,18 +4,18 @@ use std::thread::JoinHandle;
 
 use super::{Commit, StoreError};
 
+type Work = Box<dyn FnOnce() -> Result<(), StoreError> + Send>;
 type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
-/// Runs commits on the storage thread: `run` hands one over, `done` is called there with the result. Dropping it waits
-/// until all commits are through.
+/// Runs what waits for the disk on the storage thread, one after the other. Dropping it waits until all is through.
 pub struct StorageThread {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// A commit and who hears of it; whoever drops it undone tells so.
+/// What is to be done and who hears of it; whoever drops it undone tells so.
 struct Job {
-    commit: Option<Commit>,
+    work: Option<Work>,
     done: Option<Done>,
 }
 
@@ -34,10 +34,19 @@ impl StorageThread {
         }
     }
 
-    /// `done` is called in any case, also if the thread is gone.
+    /// Commits; `done` is called on the thread with the result, in any case, also if the thread is gone.
     pub fn run(&self, commit: Commit, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
+        self.work(|| commit.run(), done);
+    }
+
+    /// The same for anything that waits for the disk.
+    pub fn work(
+        &self,
+        work: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
+        done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
+    ) {
         let job = Job {
-            commit: Some(commit),
+            work: Some(Box::new(work)),
             done: Some(Box::new(done)),
         };
         if let Some(jobs) = &self.jobs {
@@ -49,7 +58,7 @@ impl StorageThread {
 
 impl Job {
     fn run(mut self) {
-        let result = self.commit.take().map_or(Ok(()), Commit::run);
+        let result = self.work.take().map_or(Ok(()), |work| work());
         if let Some(done) = self.done.take() {
             done(result);
         }

@@ -12,7 +12,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, ServerConfig};
 
 use super::binding;
-use super::sessions::{SESSIONS_BYTES_MAX, Sessions};
+use super::sessions::Sessions;
 use crate::config::StartError;
 
 /// XEP-0368 §4.
@@ -109,7 +109,7 @@ impl Identity {
         // After the handshake the records are ours.
         config.enable_secret_extraction = true;
         // Each identity has its own: a session of an older certificate is not resumed, so its bindings stay true.
-        let sessions = Arc::new(Sessions::new(SESSIONS_BYTES_MAX));
+        let sessions = Arc::new(Sessions::default());
         config.session_storage = Arc::<Sessions>::clone(&sessions);
         config.send_tls13_tickets = TICKETS;
         if early_data {
@@ -132,6 +132,10 @@ impl Identity {
     /// Bytes of the TLS sessions that may be resumed.
     pub fn session_bytes(&self) -> usize {
         self.sessions.bytes()
+    }
+
+    pub fn limit_sessions(&self, bytes_max: usize) {
+        self.sessions.limit(bytes_max);
     }
 
     pub(super) fn server_config(&self, direct: bool) -> Arc<ServerConfig> {

@@ -1,78 +1,129 @@
 //! TLS sessions that clients may resume (RFC 8446 §2.2), each once: a ticket that was used is gone, so that what it
-//! carried as early data cannot be sent again to this process (§8.1). Nothing outlives the process.
+//! carried as early data cannot be sent again to this process (§8.1). Nothing outlives the process. They lie behind each
+//! other in one buffer, so that thousands of small values that stay do not keep the memory around them from being used.
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 
 use rustls::server::StoresServerSessions;
 
-/// Bytes of all sessions together; the oldest makes room.
-pub const SESSIONS_BYTES_MAX: usize = 512 << 10;
-/// What a session takes beside its own bytes, roughly.
-const ENTRY_BYTES: usize = 80;
+use crate::state::give_back_room;
+
+/// Bytes of all sessions together, until another limit is set; the oldest makes room.
+const BYTES_MAX: usize = 64 << 10;
+/// What a session takes beside its own bytes: its length, its place in the table.
+const ENTRY_BYTES: usize = 32;
 /// Bytes of a session's name that it is looked up by; the rest is compared.
 const LOOKUP_BYTES: usize = 8;
 
-#[derive(Debug)]
-pub struct Sessions {
-    bytes_max: usize,
-    kept: Mutex<Kept>,
-}
-
 #[derive(Debug, Default)]
-struct Kept {
-    by_name: HashMap<u64, Session>,
-    /// Oldest first; some of them are gone already.
-    order: VecDeque<u64>,
-    bytes: usize,
-}
+pub struct Sessions(Mutex<Kept>);
 
-/// The rest of a session's name and its value, in one piece.
 #[derive(Debug)]
-struct Session {
-    name_bytes: usize,
-    whole: Box<[u8]>,
+struct Kept {
+    bytes_max: usize,
+    /// Names and values, oldest first; those that were taken stay until everything before them is gone.
+    ring: VecDeque<u8>,
+    /// Bytes that left the front of the ring.
+    dropped: u64,
+    /// Where each session begins, counted from the first byte there ever was.
+    places: HashMap<u64, u64>,
 }
 
-impl Session {
-    fn split(&self) -> (&[u8], &[u8]) {
-        self.whole
-            .split_at_checked(self.name_bytes)
-            .unwrap_or_default()
+/// A session's header in the ring: what it is looked up by, the length of the rest of its name, that of its value.
+const HEADER_BYTES: usize = LOOKUP_BYTES + 2 + 2;
+
+impl Default for Kept {
+    fn default() -> Kept {
+        Kept {
+            bytes_max: BYTES_MAX,
+            ring: VecDeque::new(),
+            dropped: 0,
+            places: HashMap::new(),
+        }
     }
 }
 
 impl Sessions {
-    pub fn new(bytes_max: usize) -> Sessions {
-        Sessions {
-            bytes_max,
-            kept: Mutex::default(),
-        }
-    }
-
     /// Bytes of all sessions together.
     pub fn bytes(&self) -> usize {
-        self.kept.lock().map_or(0, |kept| kept.bytes)
+        self.0.lock().map_or(0, |kept| kept.bytes())
+    }
+
+    /// Keeps no more from now on.
+    pub fn limit(&self, bytes_max: usize) {
+        if let Ok(mut kept) = self.0.lock() {
+            kept.bytes_max = bytes_max;
+            kept.make_room();
+            if kept.ring.capacity() > 2 * bytes_max.max(BYTES_MAX) {
+                kept.ring.shrink_to_fit();
+            }
+            give_back_room(&mut kept.places);
+        }
     }
 }
 
 impl Kept {
-    fn remove(&mut self, lookup: u64) -> Option<Session> {
-        let session = self.by_name.remove(&lookup)?;
-        self.bytes -= session.whole.len() + ENTRY_BYTES;
-        Some(session)
+    fn bytes(&self) -> usize {
+        self.ring.len() + self.places.len() * ENTRY_BYTES
     }
 
-    fn make_room(&mut self, bytes_max: usize) {
-        while self.bytes > bytes_max {
-            let Some(oldest) = self.order.pop_front() else {
+    fn ring_bytes(&self) -> u64 {
+        u64::try_from(self.ring.len()).unwrap_or(u64::MAX)
+    }
+
+    fn copy(&self, from: usize, count: usize) -> Vec<u8> {
+        self.ring.iter().skip(from).take(count).copied().collect()
+    }
+
+    /// What a session that begins there is looked up by, and how long the rest of its name and its value are.
+    fn header(&self, at: usize) -> Option<(u64, usize, usize)> {
+        let header = self.copy(at, HEADER_BYTES);
+        let (lookup, rest) = header.split_first_chunk::<LOOKUP_BYTES>()?;
+        let [name_high, name_low, value_high, value_low] = *rest.first_chunk()?;
+        Some((
+            u64::from_ne_bytes(*lookup),
+            u16::from_be_bytes([name_high, name_low]).into(),
+            u16::from_be_bytes([value_high, value_low]).into(),
+        ))
+    }
+
+    fn get(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let (lookup, rest) = split_name(name)?;
+        let place = self.places.get(&lookup)?.checked_sub(self.dropped)?;
+        let at = usize::try_from(place).ok()?;
+        let (_, name_bytes, value_bytes) = self.header(at)?;
+        let at = at + HEADER_BYTES;
+        (self.copy(at, name_bytes) == rest).then(|| self.copy(at + name_bytes, value_bytes))
+    }
+
+    fn put(&mut self, name: &[u8], value: &[u8]) -> Option<()> {
+        let (lookup, rest) = split_name(name)?;
+        let lengths = [
+            u16::try_from(rest.len()).ok()?.to_be_bytes(),
+            u16::try_from(value.len()).ok()?.to_be_bytes(),
+        ];
+        let place = self.dropped + self.ring_bytes();
+        self.places.insert(lookup, place);
+        self.ring.extend(lookup.to_ne_bytes());
+        self.ring.extend(lengths.concat());
+        self.ring.extend(rest);
+        self.ring.extend(value);
+        Some(())
+    }
+
+    /// Drops the oldest, and whatever was taken before.
+    fn make_room(&mut self) {
+        while let Some((lookup, name_bytes, value_bytes)) = self.header(0) {
+            let is_there = self.places.get(&lookup) == Some(&self.dropped);
+            if is_there && self.bytes() <= self.bytes_max {
                 return;
-            };
-            self.remove(oldest);
-        }
-        // Names of used sessions must not pile up.
-        if self.order.len() > 2 * self.by_name.len() + 16 {
-            let by_name = &self.by_name;
-            self.order.retain(|name| by_name.contains_key(name));
+            }
+            if is_there {
+                self.places.remove(&lookup);
+            }
+            let whole = HEADER_BYTES + name_bytes + value_bytes;
+            self.ring.drain(..whole.min(self.ring.len()));
+            self.dropped += u64::try_from(whole).unwrap_or(u64::MAX);
         }
     }
 }
@@ -84,32 +135,24 @@ fn split_name(name: &[u8]) -> Option<(u64, &[u8])> {
 
 impl StoresServerSessions for Sessions {
     fn put(&self, name: Vec<u8>, value: Vec<u8>) -> bool {
-        let (Some((lookup, rest)), Ok(mut kept)) = (split_name(&name), self.kept.lock()) else {
+        let Ok(mut kept) = self.0.lock() else {
             return false;
         };
-        kept.remove(lookup);
-        let session = Session {
-            name_bytes: rest.len(),
-            whole: [rest, &value].concat().into(),
-        };
-        kept.bytes += session.whole.len() + ENTRY_BYTES;
-        kept.by_name.insert(lookup, session);
-        kept.order.push_back(lookup);
-        kept.make_room(self.bytes_max);
-        kept.by_name.contains_key(&lookup)
+        let is_kept = kept.put(&name, &value).is_some();
+        kept.make_room();
+        is_kept && kept.get(&name).is_some()
     }
 
     fn get(&self, name: &[u8]) -> Option<Vec<u8>> {
-        let (lookup, rest) = split_name(name)?;
-        let kept = self.kept.lock().ok()?;
-        let (found, value) = kept.by_name.get(&lookup)?.split();
-        (found == rest).then(|| value.to_vec())
+        self.0.lock().ok()?.get(name)
     }
 
     fn take(&self, name: &[u8]) -> Option<Vec<u8>> {
-        let value = self.get(name)?;
+        let mut kept = self.0.lock().ok()?;
+        let value = kept.get(name)?;
         let (lookup, _) = split_name(name)?;
-        self.kept.lock().ok()?.remove(lookup);
+        kept.places.remove(&lookup);
+        kept.make_room();
         Some(value)
     }
 
@@ -122,13 +165,19 @@ impl StoresServerSessions for Sessions {
 mod tests {
     use super::*;
 
+    fn sessions(bytes_max: usize) -> Sessions {
+        let sessions = Sessions::default();
+        sessions.limit(bytes_max);
+        sessions
+    }
+
     fn name(n: u64) -> Vec<u8> {
         [&n.to_ne_bytes()[..], &[7; 24]].concat()
     }
 
     #[test]
     fn a_session_is_taken_once() {
-        let sessions = Sessions::new(1000);
+        let sessions = sessions(1000);
         assert!(sessions.put(name(1), vec![5; 10]));
         assert_eq!(sessions.get(&name(1)), Some(vec![5; 10]));
         let other = [&1u64.to_ne_bytes()[..], &[8; 24]].concat();
@@ -141,17 +190,36 @@ mod tests {
 
     #[test]
     fn the_oldest_make_room() {
-        let each = 24 + 100 + ENTRY_BYTES;
-        let sessions = Sessions::new(10 * each);
-        for n in 0..1000 {
-            assert!(sessions.put(name(n), vec![0; 100]));
+        let each = HEADER_BYTES + 24 + 100 + ENTRY_BYTES;
+        let sessions = sessions(10 * each);
+        for n in 0..1000u64 {
+            let value = vec![n.to_le_bytes()[0]; 100];
+            assert!(sessions.put(name(n), value));
             if n % 3 == 0 {
-                sessions.take(&name(n));
+                assert!(sessions.take(&name(n)).is_some());
             }
+            assert!(sessions.bytes() <= 10 * each);
         }
-        assert!(sessions.bytes() <= 10 * each);
-        assert!(sessions.get(&name(998)).is_some());
+        assert_eq!(sessions.get(&name(998)), Some(vec![230; 100]));
         assert!(sessions.get(&name(900)).is_none());
-        assert!(sessions.kept.lock().unwrap().order.len() <= 40);
+        assert!(sessions.0.lock().unwrap().places.len() <= 10);
+        assert!(!sessions.put(name(1), vec![0; 10 * each]), "too large");
+        assert!(!sessions.put(name(1), vec![0; 1 << 17]), "far too large");
+    }
+
+    #[test]
+    fn a_newer_session_of_the_same_name_counts() {
+        let sessions = sessions(1000);
+        for n in 0..50 {
+            assert!(sessions.put(name(1), vec![n; 40]));
+            assert_eq!(sessions.get(&name(1)), Some(vec![n; 40]));
+        }
+        assert!(sessions.bytes() <= 1000);
+        sessions.limit(0);
+        assert_eq!((sessions.get(&name(1)), sessions.bytes()), (None, 0));
+        assert!(!sessions.put(name(2), vec![3; 4]));
+        sessions.limit(1000);
+        assert!(sessions.put(name(2), vec![3; 4]));
+        assert_eq!(sessions.take(&name(2)), Some(vec![3; 4]));
     }
 }

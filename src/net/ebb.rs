@@ -1,0 +1,121 @@
+//! When most of a crowd has left, the memory it took goes back to the system: buffers, the database's cache, TLS sessions
+//! that nobody is left for. What a running server needs comes again by itself.
+use std::sync::{Arc, Mutex};
+
+use super::driver::Driver;
+use crate::store::StoreError;
+
+/// So few connections are no crowd.
+const CROWD: usize = 64;
+/// The rest of a crowd may still be leaving.
+const WAIT_MS: u64 = 1_000;
+/// TLS sessions kept even if nobody is there, and for each session of the server: two tickets each.
+const TLS_BYTES_MIN: usize = 64 << 10;
+const TLS_BYTES_EACH: usize = 384;
+
+/// Watches how many there are.
+#[derive(Default)]
+pub struct Ebb {
+    /// The most since memory was last given back.
+    most: usize,
+    /// When it is to be given back.
+    due_ms: Option<u64>,
+    /// For so many sessions TLS sessions are kept.
+    told: usize,
+}
+
+impl Ebb {
+    pub fn due_ms(&self) -> Option<u64> {
+        self.due_ms
+    }
+
+    fn note(&mut self, connections: usize, now_ms: u64) {
+        self.most = self.most.max(connections);
+        let is_over = self.most >= CROWD && connections <= self.most / 2;
+        if is_over && self.due_ms.is_none() {
+            self.due_ms = Some(now_ms + WAIT_MS);
+        }
+    }
+
+    fn is_due(&mut self, connections: usize, now_ms: u64) -> bool {
+        let is_due = self.due_ms.is_some_and(|due_ms| due_ms <= now_ms);
+        if is_due {
+            self.due_ms = None;
+            self.most = connections;
+        }
+        is_due
+    }
+}
+
+impl Driver {
+    /// Between two batches.
+    pub(super) async fn watch_ebb(&mut self) -> Result<(), StoreError> {
+        let sessions = self.server.state().sessions.len();
+        if sessions.abs_diff(self.ebb.told) > 16 + self.ebb.told / 8 {
+            self.ebb.told = sessions;
+            let bytes = TLS_BYTES_MIN + TLS_BYTES_EACH * sessions;
+            self.shell.identities.limit_sessions(bytes);
+        }
+        let (connections, now_ms) = (self.shell.census.total(), self.shell.clock.monotonic_ms());
+        self.ebb.note(connections, now_ms);
+        if self.batch.exit || !self.ebb.is_due(connections, now_ms) {
+            return Ok(());
+        }
+        self.batch = Default::default();
+        self.shell.drop_buffers();
+        self.renew_store().await
+    }
+
+    /// Empties the database's cache, on the storage thread.
+    async fn renew_store(&mut self) -> Result<(), StoreError> {
+        let Some(renewal) = self.store.renew() else {
+            return Ok(());
+        };
+        let place = Arc::new(Mutex::new(None));
+        let done = self.committed.0.clone();
+        let renewed = Arc::clone(&place);
+        self.storage.work(
+            move || {
+                let database = renewal.run()?;
+                if let Ok(mut place) = renewed.lock() {
+                    *place = Some(database);
+                }
+                Ok(())
+            },
+            move |result| {
+                // There is room: nothing else waits for the disk.
+                let _gone = done.try_send(result);
+            },
+        );
+        self.until_done().await?;
+        if let Some(database) = place.lock().ok().and_then(|mut place| place.take()) {
+            self.store.renewed(database);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_has_left_when_half_of_it_has() {
+        let mut ebb = Ebb::default();
+        for (connections, now_ms, expected) in [
+            (CROWD - 1, 0, None),
+            (0, 0, None),
+            (1000, 10, None),
+            (501, 20, None),
+            (500, 30, Some(30 + WAIT_MS)),
+            (0, 40, Some(30 + WAIT_MS)),
+        ] {
+            ebb.note(connections, now_ms);
+            assert_eq!(ebb.due_ms(), expected, "{connections}");
+        }
+        assert!(!ebb.is_due(3, 29 + WAIT_MS));
+        assert!(ebb.is_due(3, 30 + WAIT_MS));
+        ebb.note(0, 5000);
+        assert_eq!(ebb.due_ms(), None);
+    }
+}

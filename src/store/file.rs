@@ -1,0 +1,60 @@
+//! The database's file: locked by this process for as long as any database is open on it, so that one can be closed and
+//! opened anew without anybody coming between.
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::StoreError;
+
+#[derive(Clone, Debug)]
+pub struct StoreFile(Arc<File>);
+
+impl StoreFile {
+    /// Opens a file that is there.
+    pub fn open(path: &Path) -> Result<StoreFile, StoreError> {
+        let file = StoreFile::lock(OpenOptions::new().read(true).write(true).open(path)?)?;
+        match file.0.metadata()?.len() {
+            0 => Err(StoreError::Unreadable("it is empty".to_string())),
+            _ => Ok(file),
+        }
+    }
+
+    /// Opens or makes a file that only this user may read.
+    pub fn create(path: &Path) -> Result<StoreFile, StoreError> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).mode(0o600);
+        StoreFile::lock(options.open(path)?)
+    }
+
+    fn lock(file: File) -> Result<StoreFile, StoreError> {
+        match file.try_lock() {
+            Ok(()) => Ok(StoreFile(Arc::new(file))),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+}
+
+impl redb::StorageBackend for StoreFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(out, offset)
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+}
