@@ -38,6 +38,8 @@ pub struct Config {
     pub log: LevelFilter,
     /// Page cache of the database.
     pub cache_bytes: usize,
+    /// 0: by the machine.
+    pub memory_bytes_max: usize,
     /// The core's; its domain is filled in by `settings_for`.
     pub settings: Settings,
 }
@@ -60,6 +62,7 @@ impl Config {
             key: None,
             log: LevelFilter::Info,
             cache_bytes: 256 << 10,
+            memory_bytes_max: 0,
             settings: Settings::new("localhost"),
         }
     }
@@ -100,6 +103,7 @@ impl Config {
     pub fn settings_for(&self, domain: &str) -> Settings {
         Settings {
             domain: domain.to_string(),
+            memory_bytes_max: self.memory_bytes_max,
             ..self.settings.clone()
         }
     }

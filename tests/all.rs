@@ -6,6 +6,7 @@
     clippy::panic
 )]
 
+mod budget;
 mod cli;
 mod client_state;
 mod crash;

@@ -153,6 +153,12 @@ pub const SETTINGS: &[Setting] = &[
         "Memory for pages of the database."
     ),
     number!(
+        "memory_bytes_max",
+        0..=1 << 40,
+        memory_bytes_max,
+        "Memory that sessions, queues, buffers and caches share; 0: a quarter of the machine's, 16 to 256 MiB. When it is used up, what can wait goes to the disk, then new connections are refused."
+    ),
+    number!(
         "connections_max",
         1..=1_000_000,
         settings.connections_max,

@@ -12,6 +12,7 @@ pub struct Census {
     per_address: RefCell<HashMap<IpAddr, usize>>,
     total_max: usize,
     per_address_max: usize,
+    is_closed: Cell<bool>,
     emptied: Waiters,
 }
 
@@ -26,6 +27,8 @@ pub struct Admission {
 pub enum Refusal {
     Total,
     Address,
+    /// There is no memory for more (`memory_bytes_max`).
+    Memory,
 }
 
 impl Census {
@@ -35,11 +38,15 @@ impl Census {
             per_address: RefCell::default(),
             total_max,
             per_address_max,
+            is_closed: Cell::new(false),
             emptied: Waiters::default(),
         })
     }
 
     pub fn admit(self: &Rc<Census>, address: IpAddr) -> Result<Admission, Refusal> {
+        if self.is_closed.get() {
+            return Err(Refusal::Memory);
+        }
         if self.total.get() >= self.total_max {
             return Err(Refusal::Total);
         }
@@ -54,6 +61,11 @@ impl Census {
             census: Rc::clone(self),
             address,
         })
+    }
+
+    /// While it is closed, nobody is let in.
+    pub fn close(&self, is_closed: bool) {
+        self.is_closed.set(is_closed);
     }
 
     pub fn total(&self) -> usize {
@@ -106,6 +118,9 @@ mod tests {
         drop(third);
         assert_eq!(census.per_address.borrow().len(), 1);
         drop(first);
+        census.close(true);
+        assert_eq!(census.admit(a).err(), Some(Refusal::Memory));
+        census.close(false);
         assert!(census.admit(a).is_ok());
     }
 }

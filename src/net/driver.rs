@@ -8,6 +8,7 @@ use std::time::Duration;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::FutureExt;
 
+use super::budget::Looks;
 use super::census::Admission;
 use super::connection::{Connection, Overflow};
 use super::ebb::Ebb;
@@ -45,6 +46,7 @@ pub struct Driver {
     commits: u64,
     pub(super) batch: Batch,
     pub(super) ebb: Ebb,
+    pub(super) looks: Looks,
 }
 
 /// A command whose answer is awaited.
@@ -92,6 +94,7 @@ impl Driver {
             commits: 0,
             batch: Batch::default(),
             ebb: Ebb::default(),
+            looks: Looks::default(),
         }
     }
 
@@ -101,6 +104,7 @@ impl Driver {
             self.wait().await;
             let mut tx = self.store.begin();
             self.step_batch(&mut tx)?;
+            self.keep_budget(&mut tx)?;
             tx.checkpoint_if_due()?;
             self.read_on();
             if let Some(commit) = tx.finish() {
@@ -166,7 +170,7 @@ impl Driver {
         Ok(())
     }
 
-    fn step(&mut self, input: Input<'_>, tx: &mut Tx) -> Result<(), StoreError> {
+    pub(super) fn step(&mut self, input: Input<'_>, tx: &mut Tx) -> Result<(), StoreError> {
         let now = self.shell.clock.now();
         self.server.step(now, input, tx, &mut self.batch.out)
     }
@@ -180,6 +184,7 @@ impl Driver {
             } => self.accept(socket, admission, direct_tls, tx),
             Arrival::Bytes { connection, bytes } => {
                 let bytes = &*bytes;
+                self.looks.note(bytes.len());
                 self.step(Input::Bytes { connection, bytes }, tx)?;
                 match self.open(connection) {
                     Some(open) if open.is_plain() => self.batch.held.push(open),
@@ -349,18 +354,24 @@ impl Driver {
         if plaintext.is_empty() || !connection.is_open() {
             return;
         }
+        self.looks.note(plaintext.len());
         if let Err(Overflow) = connection.send(&self.shell, plaintext) {
-            log::warn!(
-                "connection.overflow connection={} address={} unsent_bytes={}",
-                connection.id.0,
-                connection.address(),
-                connection.unsent_bytes()
-            );
-            connection.abandon(&self.shell);
-            self.shell.inbox.push(Arrival::Closed {
-                connection: connection.id,
-            });
+            self.overflow(connection);
         }
+    }
+
+    /// It does not read what it is sent.
+    pub(super) fn overflow(&self, connection: &Connection) {
+        log::warn!(
+            "connection.overflow connection={} address={} unsent_bytes={}",
+            connection.id.0,
+            connection.address(),
+            connection.unsent_bytes()
+        );
+        connection.abandon(&self.shell);
+        self.shell.inbox.push(Arrival::Closed {
+            connection: connection.id,
+        });
     }
 
     /// Closes once everything is sent; from now on nothing more is read.
@@ -401,9 +412,12 @@ impl Driver {
     /// What only the shell knows.
     fn status(&self) -> String {
         let unsent = self.shell.held.unsent.get();
+        let state = self.server.state();
         let memory = memory_bytes().map_or("unknown".to_string(), |bytes| bytes.to_string());
         format!(
-            "\nmemory bytes {memory}\ntls sessions {} bytes\nstore bytes  {}\ncommits      {}\nqueue bytes  {} in, {unsent} out\ncertificate  {}",
+            "\nmemory bytes {memory}\nbudget bytes {} used of {}\ntls sessions {} bytes\nstore bytes  {}\ncommits      {}\nqueue bytes  {} in, {unsent} out\ncertificate  {}",
+            state.memory.inside() + self.outside_bytes(),
+            state.settings.memory_bytes_max,
             self.shell.identities.current().session_bytes(),
             self.store.file_bytes(),
             self.commits,

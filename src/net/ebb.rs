@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::driver::Driver;
+use super::shell::Shell;
 use crate::store::StoreError;
 
 /// So few connections are no crowd.
@@ -27,6 +28,12 @@ pub struct Ebb {
 impl Ebb {
     pub fn due_ms(&self) -> Option<u64> {
         self.due_ms
+    }
+
+    /// There may be a few TLS sessions; how many more is found anew.
+    pub fn forget_told(&mut self, shell: &Shell) {
+        self.told = 0;
+        shell.identities.limit_sessions(TLS_BYTES_MIN);
     }
 
     fn note(&mut self, connections: usize, now_ms: u64) {

@@ -142,6 +142,7 @@ fn admit(
         let reached = match refusal {
             Refusal::Total => "connections_max",
             Refusal::Address => "connections_per_address_max",
+            Refusal::Memory => "memory_bytes_max",
         };
         log::warn!("connection.refused address={} limit={reached}", peer.ip());
     }

@@ -33,6 +33,17 @@ pub fn memory_bytes() -> Option<u64> {
     field("/proc/self/smaps_rollup", "Pss:").or_else(|| field("/proc/self/status", "VmRSS:"))
 }
 
+/// The budget where none is set: a quarter of the machine's memory, within reason.
+pub fn memory_budget() -> usize {
+    let info = rustix::system::sysinfo();
+    let total = info.totalram.saturating_mul(info.mem_unit.into());
+    budget_of(usize::try_from(total).unwrap_or(usize::MAX))
+}
+
+fn budget_of(total_bytes: usize) -> usize {
+    (total_bytes / 4).clamp(16 << 20, 256 << 20)
+}
+
 /// Room on a disk.
 pub struct DiskBytes {
     /// For this user.
@@ -59,5 +70,18 @@ pub fn raise_file_limit() {
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         log::debug!("limit.files error=\"{error}\"");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_is_a_quarter_within_bounds() {
+        for (total_mib, budget_mib) in [(32, 16), (128, 32), (512, 128), (8192, 256)] {
+            assert_eq!(budget_of(total_mib << 20), budget_mib << 20);
+        }
+        assert!((16 << 20..=256 << 20).contains(&memory_budget()));
     }
 }

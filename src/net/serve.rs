@@ -104,7 +104,10 @@ fn start(
     token_key: &[u8; 32],
 ) -> Result<Server, StoreError> {
     let start = clock.now();
-    let (settings, entropy) = (config.settings_for(domain), SystemEntropy::new());
+    let (mut settings, entropy) = (config.settings_for(domain), SystemEntropy::new());
+    if settings.memory_bytes_max == 0 {
+        settings.memory_bytes_max = memory::memory_budget();
+    }
     let mut server = Server::new(settings, Box::new(entropy), tx, start, token_key)?;
     server.begin(start, tx)?;
     Ok(server)

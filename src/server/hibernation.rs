@@ -41,7 +41,7 @@ pub fn hibernate(cx: &mut Cx<'_>, session: SessionId) -> Result<usize, StoreErro
 }
 
 /// What of a session `hibernate` can give back.
-fn memory_bytes(cx: &Cx<'_>, session: SessionId) -> usize {
+pub(super) fn memory_bytes(cx: &Cx<'_>, session: SessionId) -> usize {
     let Some(known) = cx.state.sessions.get(session) else {
         return 0;
     };

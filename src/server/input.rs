@@ -46,6 +46,10 @@ pub enum Input<'a> {
         free_bytes: u64,
         total_bytes: u64,
     },
+    /// Time to look at the memory budget: what the shell holds beside the core.
+    Memory {
+        outside_bytes: usize,
+    },
     /// The time asked for by `Server::next_wake_ms` has come.
     Tick,
     /// Close all streams with `system-shutdown`, then `Output::Exit`.

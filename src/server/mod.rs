@@ -23,6 +23,7 @@ mod probe;
 mod resumption;
 mod session;
 mod subscription;
+mod thrift;
 mod timers;
 mod token;
 mod unseen;
@@ -102,6 +103,7 @@ impl Server {
                 tokens: Tokens::new(token_key, &clients),
                 own_caps,
                 disk_low: false,
+                memory: Default::default(),
                 queued_presence: Vec::new(),
                 after_reply: Vec::new(),
                 expiring: Vec::new(),
@@ -154,6 +156,7 @@ impl Server {
                 free_bytes,
                 total_bytes,
             } => self.disk(free_bytes, total_bytes, tx)?,
+            Input::Memory { outside_bytes } => self.keep_budget(now, outside_bytes, tx, out)?,
             Input::Tick => self.tick(now, tx, out)?,
             Input::Shutdown => self.shutdown(now, tx, out)?,
         }

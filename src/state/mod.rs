@@ -19,7 +19,7 @@ mod uncopied;
 
 pub use archive_ids::ArchiveIds;
 pub use block_list::BlockList;
-pub use budget::give_back_room;
+pub use budget::{MemoryAccount, give_back_room};
 pub use capabilities::{CLIENT_FEATURES_MAX, Capabilities, CapsId};
 pub use client_state::{
     HELD_BYTES_MAX as CLIENT_STATE_BYTES_MAX, HELD_STANZAS_MAX as CLIENT_STATE_STANZAS_MAX, Held,
@@ -61,6 +61,8 @@ pub struct State {
     pub own_caps: Rc<str>,
     /// The disk is nearly full: nothing that must be stored is accepted.
     pub disk_low: bool,
+    /// As of the last look.
+    pub memory: MemoryAccount,
     /// Presence that a handler wants sent on behalf of an account; the server sends it when the handler is done.
     pub queued_presence: Vec<QueuedPresence>,
     /// Stanzas that follow the reply of the request being handled.

@@ -7,6 +7,8 @@ pub struct Settings {
     pub domain: String,
     pub limits_before_authentication: Limits,
     pub limits: Limits,
+    /// Bytes that sessions, queues, buffers and caches may take together.
+    pub memory_bytes_max: usize,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
     pub sessions_per_account_max: usize,
@@ -62,6 +64,7 @@ impl Settings {
                 attributes: 64,
                 elements: 8192,
             },
+            memory_bytes_max: 256 << 20,
             connections_max: 10_000,
             connections_per_address_max: 10_000,
             sessions_per_account_max: 16,

@@ -81,6 +81,12 @@ pub struct Tx {
 pub struct Commit(WriteTransaction);
 
 impl Store {
+    /// Most of what pages of the file take in memory.
+    pub fn cache_bytes(&self) -> usize {
+        let file = self.shared.file.as_ref();
+        file.map_or(0, |file| file.cache_bytes)
+    }
+
     /// Opens or creates, readable by this user only. `cache_bytes`: redb's page cache.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Store, StoreError> {
         let (file, database) = match path.try_exists()? {

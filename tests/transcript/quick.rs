@@ -15,8 +15,14 @@ const HEADER: &str = "<stream:stream to='localhost' version='1.0' xmlns='jabber:
 impl Core {
     /// With these accounts, whose passwords are cheap.
     pub fn with_accounts(accounts: &[&str]) -> Core {
+        Core::with_settings(accounts, |_| {})
+    }
+
+    /// The same, with settings changed.
+    pub fn with_settings(accounts: &[&str], change: impl FnOnce(&mut Settings)) -> Core {
         let mut settings = Settings::new("localhost");
         settings.scram_iterations = 1;
+        change(&mut settings);
         let mut core = Core::new(settings, Cutting::Whole);
         for name in accounts {
             let (code, text) = core.command(Command::UserAdd {
