@@ -1,12 +1,12 @@
 //! One socket with or without TLS. An idle connection holds no buffers: when it is ready it is read into a buffer that all
 //! share; what cannot be sent at once is kept, encrypted, until the socket takes it.
-use std::cell::{Cell, RefCell};
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Shutdown, TcpStream};
-use std::rc::Rc;
-use std::time::Duration;
+mod close;
+mod send;
 
-use smol::future::FutureExt;
+use std::cell::{Cell, RefCell};
+use std::io::{self, Read};
+use std::net::{IpAddr, TcpStream};
+use std::rc::Rc;
 
 use super::census::Admission;
 use super::inbox::Arrival;
@@ -17,12 +17,6 @@ use crate::state::ConnectionId;
 
 /// Bytes taken from a socket at once.
 pub const READ_BYTES_MAX: usize = 16 << 10;
-/// Time for the last bytes to leave after the stream is over.
-const FLUSH_SECONDS_MAX: u64 = 5;
-/// Time for the peer to close its side then. Closing with unread bytes resets the connection, and a reset may take from
-/// the peer what it has not read yet.
-const LINGER_SECONDS_MAX: u64 = 2;
-const LINGER_BYTES_MAX: usize = 1 << 20;
 
 pub struct Connection {
     pub id: ConnectionId,
@@ -351,172 +345,4 @@ impl Connection {
             });
         }
     }
-
-    /// Hands bytes to the socket, in order; the rest is sent when the socket takes it.
-    fn transmit(&self, shell: &Shell, mut bytes: &[u8]) -> Result<(), Overflow> {
-        let waiting = self.unsent_bytes();
-        if waiting == 0 {
-            match self.write(bytes) {
-                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
-                Err(_) => {
-                    self.end(shell);
-                    return Ok(());
-                }
-            }
-        }
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        if waiting + bytes.len() > shell.send_queue_bytes_max {
-            return Err(Overflow);
-        }
-        self.with_unsent(shell, |unsent| {
-            if unsent.start > unsent.bytes.len() / 2 {
-                let start = std::mem::take(&mut unsent.start);
-                unsent.bytes.drain(..start);
-            }
-            unsent.bytes.extend_from_slice(bytes);
-        });
-        Ok(())
-    }
-
-    /// Lets `change` work on what is unsent; nothing is kept where there is nothing.
-    fn with_unsent(&self, shell: &Shell, change: impl FnOnce(&mut Unsent)) {
-        let mut place = self.unsent.borrow_mut();
-        let mut unsent = place.take().unwrap_or_default();
-        let size = |unsent: &Unsent| unsent.bytes.capacity() + unsent.flight.capacity();
-        let before = size(&unsent);
-        change(&mut unsent);
-        if unsent.waiting().is_empty() {
-            (unsent.bytes, unsent.start) = (Vec::new(), 0);
-        }
-        shell.held.unsent.change(before, size(&unsent));
-        *place = (size(&unsent) > 0).then_some(unsent);
-    }
-
-    /// The socket takes more.
-    fn send_unsent(&self, shell: &Shell) {
-        if self.unsent_bytes() == 0 {
-            return;
-        }
-        let mut result = Ok(());
-        self.with_unsent(shell, |unsent| match self.write(unsent.waiting()) {
-            Ok(count) => unsent.start += count,
-            Err(error) => {
-                result = Err(error);
-                *unsent = Unsent::default();
-            }
-        });
-        if self.unsent_bytes() > 0 {
-            return;
-        }
-        shell.closing.wake();
-        match result {
-            Ok(()) if self.drained_wanted.replace(false) => self.report_drained(shell),
-            Ok(()) => {}
-            Err(_) => self.end(shell),
-        }
-    }
-
-    /// Writes as much as the socket takes now.
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let mut written = 0;
-        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
-            match (&self.socket).write(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(written)
-    }
-
-    /// Sends what is unsent (for a bounded time), then closes. Holds the connection's place until then.
-    pub fn close(self: &Rc<Connection>, shell: &Rc<Shell>) {
-        self.phase.set(Phase::Flushing);
-        let overflow = {
-            let mut scratch = shell.outgoing.borrow_mut();
-            scratch.clear();
-            let notified = match self.tls.borrow_mut().as_mut() {
-                Some(session) => session.close(&mut scratch).is_ok(),
-                None => false,
-            };
-            notified && self.transmit(shell, &scratch).is_err()
-        };
-        if overflow {
-            return self.abandon(shell);
-        }
-        if self.unsent_bytes() == 0 {
-            self.linger(shell);
-        }
-        if self.phase.get() != Phase::Gone {
-            let closing = Rc::clone(self).wait_closed(Rc::clone(shell));
-            shell.executor.spawn(closing).detach();
-        }
-    }
-
-    async fn wait_closed(self: Rc<Connection>, shell: Rc<Shell>) {
-        let sent = shell.closing.until(|| self.unsent_bytes() == 0);
-        sent.or(seconds(&shell, FLUSH_SECONDS_MAX)).await;
-        if self.unsent_bytes() == 0 {
-            self.linger(&shell);
-            let gone = shell.closing.until(|| self.phase.get() == Phase::Gone);
-            gone.or(seconds(&shell, LINGER_SECONDS_MAX)).await;
-        }
-        self.abandon(&shell);
-    }
-
-    /// Everything is sent: our side closes, the peer's is awaited.
-    fn linger(self: &Rc<Connection>, shell: &Rc<Shell>) {
-        if self.phase.get() != Phase::Flushing {
-            return;
-        }
-        if self.socket.shutdown(Shutdown::Write).is_err() {
-            return self.abandon(shell);
-        }
-        self.phase.set(Phase::Lingering(0));
-        // What came before may have told its edge already.
-        self.chunks_wait.set(0);
-        self.readable.set(true);
-        self.read_on(shell);
-    }
-
-    fn discard(&self, shell: &Shell, mut discarded: usize) {
-        let mut scratch = shell.incoming.borrow_mut();
-        while discarded < LINGER_BYTES_MAX {
-            match self.read(&mut scratch) {
-                Ok(0) => break,
-                Ok(count) => {
-                    discarded += count;
-                    self.phase.set(Phase::Lingering(discarded));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => break,
-            }
-            if !self.readable.get() {
-                return;
-            }
-        }
-        self.abandon(shell);
-    }
-
-    /// Nothing more can be sent or read: whatever waits is given up, the socket closes.
-    pub fn abandon(&self, shell: &Shell) {
-        if self.phase.replace(Phase::Gone) == Phase::Gone {
-            return;
-        }
-        self.with_unsent(shell, |unsent| *unsent = Unsent::default());
-        if let Some(tls) = self.tls.take() {
-            shell.held.leftovers.change(tls.leftover_bytes(), 0);
-        }
-        let _already_gone = self.socket.shutdown(Shutdown::Both);
-        shell.sockets.forget(self.id);
-        shell.closing.wake();
-    }
-}
-
-async fn seconds(shell: &Shell, count: u64) {
-    shell.reactor.sleep(Duration::from_secs(count)).await;
 }

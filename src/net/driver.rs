@@ -8,13 +8,13 @@ use std::time::Duration;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::FutureExt;
 
+use super::answers::Waiting;
 use super::budget::Looks;
 use super::census::Admission;
 use super::connection::{Connection, Overflow};
 use super::ebb::Ebb;
 use super::hash_thread::HashThread;
-use super::inbox::{Answer, Arrival};
-use super::memory::memory_bytes;
+use super::inbox::Arrival;
 use super::shell::{BUFFER_BYTES_KEPT, Shell};
 use super::tls::TlsSession;
 use crate::server::{Command, Input, Server};
@@ -41,18 +41,12 @@ pub struct Driver {
     pub(super) committed: (Sender<Committed>, Receiver<Committed>),
     hashing: HashThread,
     last_connection: u64,
-    commands: HashMap<JobId, Waiting>,
+    pub(super) commands: HashMap<JobId, Waiting>,
     last_command: u64,
-    commits: u64,
+    pub(super) commits: u64,
     pub(super) batch: Batch,
     pub(super) ebb: Ebb,
     pub(super) looks: Looks,
-}
-
-/// A command whose answer is awaited.
-struct Waiting {
-    reply: Sender<Answer>,
-    is_status: bool,
 }
 
 /// What one batch gathers; its allocations are used again.
@@ -396,34 +390,6 @@ impl Driver {
         while let Some(connection) = self.shell.inbox.next_hungry() {
             connection.fed(&self.shell);
         }
-    }
-
-    fn answer(&mut self, job: JobId, code: u8, mut text: String) {
-        let Some(waiting) = self.commands.remove(&job) else {
-            return;
-        };
-        if waiting.is_status {
-            text.push_str(&self.status());
-        }
-        // Whoever asked may have gone.
-        let _gone = waiting.reply.try_send(Answer { code, text });
-    }
-
-    /// What only the shell knows.
-    fn status(&self) -> String {
-        let unsent = self.shell.held.unsent.get();
-        let state = self.server.state();
-        let memory = memory_bytes().map_or("unknown".to_string(), |bytes| bytes.to_string());
-        format!(
-            "\nmemory bytes {memory}\nbudget bytes {} used of {}\ntls sessions {} bytes\nstore bytes  {}\ncommits      {}\nqueue bytes  {} in, {unsent} out\ncertificate  {}",
-            state.memory.inside() + self.outside_bytes(),
-            state.settings.memory_bytes_max,
-            self.shell.identities.current().session_bytes(),
-            self.store.file_bytes(),
-            self.commits,
-            self.shell.inbox.bytes(),
-            self.shell.identities.current().fingerprint
-        )
     }
 
     /// Everything was said: gives it time to leave.

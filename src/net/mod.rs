@@ -1,5 +1,6 @@
 //! The shell around the core: sockets, TLS, clock, randomness, threads, signals. The only place that waits.
 
+mod answers;
 mod budget;
 mod census;
 mod certificate;

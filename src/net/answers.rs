@@ -1,0 +1,43 @@
+//! What operators' commands are answered.
+use smol::channel::Sender;
+
+use super::driver::Driver;
+use super::inbox::Answer;
+use super::memory::memory_bytes;
+use crate::state::JobId;
+
+/// A command whose answer is awaited.
+pub(super) struct Waiting {
+    pub reply: Sender<Answer>,
+    pub is_status: bool,
+}
+
+impl Driver {
+    pub(super) fn answer(&mut self, job: JobId, code: u8, mut text: String) {
+        let Some(waiting) = self.commands.remove(&job) else {
+            return;
+        };
+        if waiting.is_status {
+            text.push_str(&self.status());
+        }
+        // Whoever asked may have gone.
+        let _gone = waiting.reply.try_send(Answer { code, text });
+    }
+
+    /// What only the shell knows.
+    fn status(&self) -> String {
+        let unsent = self.shell.held.unsent.get();
+        let state = self.server.state();
+        let memory = memory_bytes().map_or("unknown".to_string(), |bytes| bytes.to_string());
+        format!(
+            "\nmemory bytes {memory}\nbudget bytes {} used of {}\ntls sessions {} bytes\nstore bytes  {}\ncommits      {}\nqueue bytes  {} in, {unsent} out\ncertificate  {}",
+            state.memory.inside() + self.outside_bytes(),
+            state.settings.memory_bytes_max,
+            self.shell.identities.current().session_bytes(),
+            self.store.file_bytes(),
+            self.commits,
+            self.shell.inbox.bytes(),
+            self.shell.identities.current().fingerprint
+        )
+    }
+}

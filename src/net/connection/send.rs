@@ -1,0 +1,88 @@
+//! What the socket does not take at once.
+use std::io::{self, Write};
+
+use super::{Connection, Overflow, Unsent};
+use crate::net::shell::Shell;
+
+impl Connection {
+    /// Hands bytes to the socket, in order; the rest is sent when the socket takes it.
+    pub(super) fn transmit(&self, shell: &Shell, mut bytes: &[u8]) -> Result<(), Overflow> {
+        let waiting = self.unsent_bytes();
+        if waiting == 0 {
+            match self.write(bytes) {
+                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+                Err(_) => {
+                    self.end(shell);
+                    return Ok(());
+                }
+            }
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if waiting + bytes.len() > shell.send_queue_bytes_max {
+            return Err(Overflow);
+        }
+        self.with_unsent(shell, |unsent| {
+            if unsent.start > unsent.bytes.len() / 2 {
+                let start = std::mem::take(&mut unsent.start);
+                unsent.bytes.drain(..start);
+            }
+            unsent.bytes.extend_from_slice(bytes);
+        });
+        Ok(())
+    }
+
+    /// Lets `change` work on what is unsent; nothing is kept where there is nothing.
+    pub(super) fn with_unsent(&self, shell: &Shell, change: impl FnOnce(&mut Unsent)) {
+        let mut place = self.unsent.borrow_mut();
+        let mut unsent = place.take().unwrap_or_default();
+        let size = |unsent: &Unsent| unsent.bytes.capacity() + unsent.flight.capacity();
+        let before = size(&unsent);
+        change(&mut unsent);
+        if unsent.waiting().is_empty() {
+            (unsent.bytes, unsent.start) = (Vec::new(), 0);
+        }
+        shell.held.unsent.change(before, size(&unsent));
+        *place = (size(&unsent) > 0).then_some(unsent);
+    }
+
+    /// The socket takes more.
+    pub(super) fn send_unsent(&self, shell: &Shell) {
+        if self.unsent_bytes() == 0 {
+            return;
+        }
+        let mut result = Ok(());
+        self.with_unsent(shell, |unsent| match self.write(unsent.waiting()) {
+            Ok(count) => unsent.start += count,
+            Err(error) => {
+                result = Err(error);
+                *unsent = Unsent::default();
+            }
+        });
+        if self.unsent_bytes() > 0 {
+            return;
+        }
+        shell.closing.wake();
+        match result {
+            Ok(()) if self.drained_wanted.replace(false) => self.report_drained(shell),
+            Ok(()) => {}
+            Err(_) => self.end(shell),
+        }
+    }
+
+    /// Writes as much as the socket takes now.
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut written = 0;
+        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+            match (&self.socket).write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(written)
+    }
+}
