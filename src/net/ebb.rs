@@ -12,7 +12,7 @@ const CROWD: usize = 64;
 const WAIT_MS: u64 = 1_000;
 /// TLS sessions kept even if nobody is there, and for each session of the server: two tickets each.
 const TLS_BYTES_MIN: usize = 64 << 10;
-const TLS_BYTES_EACH: usize = 384;
+pub const TLS_BYTES_EACH: usize = 640;
 
 /// Watches how many there are.
 #[derive(Default)]

@@ -9,6 +9,7 @@ use rustls::{DigitallySignedStruct, HandshakeKind, SignatureScheme, SupportedPro
 
 use super::identity::Loaded;
 use super::*;
+use crate::net::ebb::TLS_BYTES_EACH;
 
 /// Takes any certificate: which one it is, is not what these tests ask.
 #[derive(Debug)]
@@ -164,6 +165,18 @@ impl Pair {
             .export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""))
             .unwrap()
     }
+}
+
+#[test]
+fn there_is_room_for_the_tickets_of_every_session() {
+    let identity = identity();
+    let config = Arc::new(client_config(&rustls::version::TLS13));
+    let server = TlsSession::new(Rc::clone(&identity), false).unwrap();
+    let mut pair = Pair::new(client(&config), server);
+    pair.settle();
+    // A quarter more: the limit follows the number of sessions a little late.
+    let bytes = identity.session_bytes();
+    assert!(bytes > 0 && bytes * 5 / 4 <= TLS_BYTES_EACH, "{bytes}");
 }
 
 #[test]
