@@ -28,6 +28,8 @@ pub struct Connection {
     readable: Cell<bool>,
     /// The peer will send no more: once everything is read, the end is.
     ending: Cell<bool>,
+    /// The end came with no word of goodbye.
+    is_cut: Cell<bool>,
     /// Chunks of this connection that have not been stepped yet.
     chunks_wait: Cell<u8>,
     /// It reads on when there is room for its chunk.
@@ -54,7 +56,7 @@ enum Phase {
 struct Unsent {
     bytes: Vec<u8>,
     start: usize,
-    /// Our part of the handshake of a client that sent early data: it leaves together with the answer.
+    /// What TLS itself has to say to a client whose words came with it: it leaves together with the answer.
     flight: Vec<u8>,
 }
 
@@ -91,6 +93,7 @@ impl Connection {
             phase: Cell::new(Phase::Open),
             readable: Cell::new(false),
             ending: Cell::new(false),
+            is_cut: Cell::new(false),
             chunks_wait: Cell::new(0),
             is_hungry: Cell::new(false),
             drained_wanted: Cell::new(false),
@@ -156,7 +159,7 @@ impl Connection {
         self.transmit(shell, &scratch)
     }
 
-    /// Sends what waited for an answer to early data that did not come at once.
+    /// Sends what waited for an answer that did not come at once.
     pub fn send_flight(&self, shell: &Shell) {
         let mut scratch = shell.outgoing.borrow_mut();
         scratch.clear();
@@ -245,10 +248,12 @@ impl Connection {
     fn read_once(&self, shell: &Shell) -> Reading {
         let mut incoming = shell.incoming.borrow_mut();
         let count = match self.read(&mut incoming) {
-            Ok(0) => return Reading::End,
-            Ok(count) => count,
+            Ok(count) if count > 0 => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Reading::Nothing,
-            Err(_) => return Reading::End,
+            Ok(_) | Err(_) => {
+                self.is_cut.set(true);
+                return Reading::End;
+            }
         };
         let received = incoming.get_mut(..count).unwrap_or_default();
         if self.is_plain() {
@@ -274,8 +279,10 @@ impl Connection {
             }
             None => return Reading::End,
         };
-        let early = |outcome: &Received| outcome.secured.as_ref().is_some_and(|facts| facts.early);
-        if result.as_ref().is_ok_and(early) {
+        if result
+            .as_ref()
+            .is_ok_and(|outcome| answer_follows(outcome, &plaintext))
+        {
             self.with_unsent(shell, |unsent| unsent.flight.append(&mut outgoing));
         }
         if !outgoing.is_empty() && self.transmit(shell, &outgoing).is_err() {
@@ -345,4 +352,10 @@ impl Connection {
             });
         }
     }
+}
+
+/// The driver sends the flight behind the answers of its batch, so that both leave as one.
+fn answer_follows(outcome: &Received, plaintext: &[u8]) -> bool {
+    let early = outcome.secured.as_ref().is_some_and(|facts| facts.early);
+    early || outcome.handshake_done && !plaintext.is_empty()
 }

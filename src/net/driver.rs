@@ -58,8 +58,8 @@ pub(super) struct Batch {
     held: Vec<Rc<Connection>>,
     /// Other connections whose chunks were stepped.
     stepped: Vec<Rc<Connection>>,
-    /// Their part of the handshake leaves with the outputs, or behind them.
-    early: Vec<ConnectionId>,
+    /// What TLS has to say to them leaves with the outputs, or behind them.
+    flights: Vec<ConnectionId>,
     gone: Vec<ConnectionId>,
     joined: Vec<u8>,
     pub(super) exit: bool,
@@ -194,11 +194,12 @@ impl Driver {
             Arrival::Secured { connection, facts } => {
                 let facts = *facts;
                 if facts.early {
-                    self.batch.early.push(connection);
+                    self.batch.flights.push(connection);
                 }
                 self.step(Input::Secured { connection, facts }, tx)
             }
             Arrival::HandshakeDone { connection } => {
+                self.batch.flights.push(connection);
                 self.step(Input::HandshakeDone { connection }, tx)
             }
             Arrival::Drained { connection } => self.step(Input::Drained { connection }, tx),
@@ -291,7 +292,7 @@ impl Driver {
                 self.perform_for(*id, actions, &batch.out.bytes, &mut batch.joined);
             }
         }
-        for id in batch.early.drain(..) {
+        for id in batch.flights.drain(..) {
             if let Some(open) = self.open(id) {
                 open.send_flight(&self.shell);
             }

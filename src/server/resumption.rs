@@ -92,7 +92,7 @@ impl Server {
         management.reconnected();
         let (received, unacknowledged) = (management.received, management.unacknowledged());
         let old = known.connection.replace(id);
-        log::info!(
+        log::debug!(
             "session.resumed jid={} unacknowledged={unacknowledged}",
             known.jid
         );
@@ -152,7 +152,7 @@ impl Server {
             _ => return Ok(false),
         };
         known.connection = None;
-        log::info!("session.detached jid={} seconds={seconds}", known.jid);
+        log::debug!("session.detached jid={} seconds={seconds}", known.jid);
         known.expires_ms = now.monotonic_ms + u64::from(seconds) * 1000;
         let at_ms = known.expires_ms.min(now.monotonic_ms + HIBERNATE_AFTER_MS);
         self.set_away_timer(session, Some(at_ms));

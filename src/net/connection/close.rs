@@ -20,6 +20,10 @@ impl Connection {
     /// Sends what is unsent (for a bounded time), then closes. Holds the connection's place until then.
     pub fn close(self: &Rc<Connection>, shell: &Rc<Shell>) {
         self.phase.set(Phase::Flushing);
+        if self.is_cut.get() && self.unsent_bytes() == 0 {
+            // Nobody is there to say goodbye to, or to wait for.
+            return self.abandon(shell);
+        }
         let overflow = {
             let mut scratch = shell.outgoing.borrow_mut();
             scratch.clear();
