@@ -22,7 +22,9 @@ use rustix::io::Errno;
 pub use source::Source;
 
 /// Events taken at once; what is left comes with the next look.
-const EVENTS_MAX: usize = 256;
+pub const EVENTS_MAX: usize = 256;
+/// A task that always has something to do keeps the others from their sockets no longer than this.
+const POLLS_PER_TURN: usize = 2;
 /// Kernels before 5.11 wait no longer than 24 days; once a day is often enough to look.
 const WAIT_MAX: Duration = Duration::from_secs(86_400);
 /// Stands for word from another thread.
@@ -100,7 +102,7 @@ impl Reactor {
             timers: RefCell::default(),
             last_timer: Cell::new(0),
             events: RefCell::new(Vec::with_capacity(EVENTS_MAX)),
-            numbered: RefCell::default(),
+            numbered: RefCell::new(Vec::with_capacity(EVENTS_MAX)),
             taker: RefCell::default(),
         }))
     }
@@ -111,9 +113,15 @@ impl Reactor {
         let mut cx = Context::from_waker(&waker);
         let mut future = pin!(future);
         loop {
-            self.wakeup.is_due.store(false, Ordering::SeqCst);
-            if let Poll::Ready(done) = future.as_mut().poll(&mut cx) {
-                return Ok(done);
+            // Whom an event woke has most often woken the next in line, who need not wait for a look at the sockets.
+            for _ in 0..POLLS_PER_TURN {
+                self.wakeup.is_due.store(false, Ordering::SeqCst);
+                if let Poll::Ready(done) = future.as_mut().poll(&mut cx) {
+                    return Ok(done);
+                }
+                if !self.wakeup.is_due.load(Ordering::SeqCst) {
+                    break;
+                }
             }
             self.turn()?;
         }
