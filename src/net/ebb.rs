@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::driver::Driver;
 use super::shell::Shell;
+use super::system;
 use crate::store::StoreError;
 
 /// So few connections are no crowd.
@@ -58,19 +59,30 @@ impl Driver {
     /// Between two batches.
     pub(super) async fn watch_ebb(&mut self) -> Result<(), StoreError> {
         let sessions = self.server.state().sessions.len();
-        if sessions.abs_diff(self.ebb.told) > 16 + self.ebb.told / 8 {
-            self.ebb.told = sessions;
-            let bytes = TLS_BYTES_MIN + TLS_BYTES_EACH * sessions;
-            self.shell.identities.limit_sessions(bytes);
+        if sessions > self.ebb.told + self.ebb.told / 8 + 16 {
+            self.limit_tls(sessions);
         }
         let (connections, now_ms) = (self.shell.census.total(), self.shell.clock.monotonic_ms());
         self.ebb.note(connections, now_ms);
         if self.batch.exit || !self.ebb.is_due(connections, now_ms) {
             return Ok(());
         }
+        log::debug!("memory.given_back connections={connections}");
         self.batch = Default::default();
         self.shell.drop_buffers();
-        self.renew_store().await
+        self.renew_store().await?;
+        self.server.resettle();
+        self.shell.sockets.resettle();
+        self.limit_tls(sessions);
+        empty_thread_cache();
+        system::trim_heap();
+        Ok(())
+    }
+
+    fn limit_tls(&mut self, sessions: usize) {
+        self.ebb.told = sessions;
+        let bytes = TLS_BYTES_MIN + TLS_BYTES_EACH * sessions;
+        self.shell.identities.limit_sessions(bytes);
     }
 
     /// Empties the database's cache, on the storage thread.
@@ -99,6 +111,21 @@ impl Driver {
             self.store.renewed(database);
         }
         Ok(())
+    }
+}
+
+/// glibc keeps some freed blocks of each small size for the thread that freed them, and each keeps the pages around it
+/// from going back. A thread that ends keeps nothing, so the blocks are handed to one. Costs other allocators little.
+fn empty_thread_cache() {
+    const EACH: usize = 8;
+    let sizes = (0..=64).map(|step| step * 16 + 24);
+    let blocks: Vec<Vec<u8>> = sizes
+        .flat_map(|bytes| (0..EACH).map(move |_| Vec::with_capacity(bytes)))
+        .collect();
+    let thread = std::thread::Builder::new().stack_size(64 << 10);
+    let ended = thread.spawn(move || drop(blocks)).map(|it| it.join());
+    if let Err(error) = ended {
+        log::debug!("memory.kept error=\"{error}\"");
     }
 }
 

@@ -115,7 +115,8 @@ impl Inbox {
 
     /// Gives back all places that are not taken.
     pub fn drop_places(&self) {
-        self.arrivals.borrow_mut().shrink_to_fit();
+        let mut arrivals = self.arrivals.borrow_mut();
+        *arrivals = arrivals.drain(..).collect();
     }
 
     /// Gives back what a crowd made grow.

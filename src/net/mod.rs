@@ -19,6 +19,7 @@ mod poll;
 mod reactor;
 mod serve;
 mod shell;
+mod system;
 mod tls;
 mod token_key;
 mod watch;

@@ -3,15 +3,14 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::net::TcpStream;
 use std::rc::Rc;
 
 use rustix::event::epoll::EventFlags;
 
 use super::connection::Connection;
-use super::reactor::Reactor;
+use super::reactor::{EVENTS_MAX, Reactor};
 use super::shell::Shell;
-use crate::state::{ConnectionId, give_back_room};
+use crate::state::{ConnectionId, give_back_room, resettle};
 
 /// All connections whose sockets are open.
 pub struct Sockets {
@@ -55,6 +54,11 @@ impl Sockets {
         give_back_room(&mut connections);
     }
 
+    /// Most have left.
+    pub fn resettle(&self) {
+        resettle(&mut self.connections.borrow_mut());
+    }
+
     pub fn all(&self) -> Vec<Rc<Connection>> {
         self.connections.borrow().values().map(Rc::clone).collect()
     }
@@ -62,7 +66,8 @@ impl Sockets {
 
 /// Tells connections that they are ready, for ever.
 pub async fn watch(shell: Rc<Shell>) {
-    let mut events = Vec::new();
+    // At its size from the start, so that it does not grow where a crowd's memory is.
+    let mut events = Vec::with_capacity(EVENTS_MAX);
     loop {
         shell.reactor.events(&mut events).await;
         for (number, flags) in events.drain(..) {
@@ -82,10 +87,4 @@ impl From<EventFlags> for Ready {
             is_over,
         }
     }
-}
-
-/// A socket that does not block (it was accepted so), as all here are.
-pub fn prepare(socket: &TcpStream) -> io::Result<()> {
-    // Stanzas are small and wanted now; writes are gathered by batch.
-    socket.set_nodelay(true)
 }

@@ -1,7 +1,7 @@
 //! All connections whose stream has not ended.
 use std::collections::HashMap;
 
-use crate::state::{ConnectionId, give_back_room};
+use crate::state::{ConnectionId, give_back_room, resettle};
 
 use super::connection::Connection;
 
@@ -30,6 +30,11 @@ impl Connections {
         let connection = self.0.remove(id)?;
         give_back_room(&mut self.0);
         Some(*connection)
+    }
+
+    /// Most have left.
+    pub fn resettle(&mut self) {
+        resettle(&mut self.0);
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {

@@ -182,6 +182,12 @@ impl Server {
         self.connections.len()
     }
 
+    /// Most of a crowd has left: what grew with it goes back.
+    pub fn resettle(&mut self) {
+        self.connections.resettle();
+        self.state.sessions.resettle();
+    }
+
     /// Splits the borrow: a step's view for handlers, beside the connections.
     fn cx<'a>(&'a mut self, now: Moment, tx: &'a mut Tx, out: &'a mut Outbox) -> Cx<'a> {
         Cx {

@@ -7,6 +7,11 @@ use super::sessions::Session;
 /// A table with fewer places keeps them.
 const PLACES_KEPT: usize = 64;
 
+/// Puts a table where memory is free by now: one that shrank while others still were there lies among what they left.
+pub fn resettle<K: Eq + Hash, V>(table: &mut HashMap<K, V>) {
+    *table = std::mem::take(table).into_iter().collect();
+}
+
 /// A table that has emptied gives its room back; one that is in use keeps it.
 pub fn give_back_room<K: Eq + Hash, V>(table: &mut HashMap<K, V>) {
     if table.capacity() > PLACES_KEPT && table.len() < table.capacity() / 4 {

@@ -19,7 +19,7 @@ mod uncopied;
 
 pub use archive_ids::ArchiveIds;
 pub use block_list::BlockList;
-pub use budget::{MemoryAccount, give_back_room};
+pub use budget::{MemoryAccount, give_back_room, resettle};
 pub use capabilities::{CLIENT_FEATURES_MAX, Capabilities, CapsId};
 pub use client_state::{
     HELD_BYTES_MAX as CLIENT_STATE_BYTES_MAX, HELD_STANZAS_MAX as CLIENT_STATE_STANZAS_MAX, Held,

@@ -8,7 +8,9 @@ use crate::store::{
 use crate::stream::Grant;
 use crate::xmpp::{BareJid, FullJid, Jid};
 
-use super::{BlockList, CapsId, ConnectionId, Held, Management, Uncopied, give_back_room};
+use super::{
+    BlockList, CapsId, ConnectionId, Held, Management, Uncopied, give_back_room, resettle,
+};
 
 /// A session, for the life of the process; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -328,6 +330,13 @@ impl Sessions {
             self.ended.pop_front();
         }
         self.ended.push_back(ended);
+    }
+
+    /// Most have left.
+    pub fn resettle(&mut self) {
+        resettle(&mut self.by_id);
+        resettle(&mut self.online);
+        resettle(&mut self.resumable);
     }
 
     pub fn remove(&mut self, id: SessionId) -> Option<Session> {

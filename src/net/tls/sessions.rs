@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use rustls::server::StoresServerSessions;
 
-use crate::state::give_back_room;
+use crate::state::resettle;
 
 /// Bytes of all sessions together, until another limit is set; the oldest makes room.
 const BYTES_MAX: usize = 64 << 10;
@@ -54,10 +54,10 @@ impl Sessions {
         if let Ok(mut kept) = self.0.lock() {
             kept.bytes_max = bytes_max;
             kept.make_room();
-            if kept.ring.capacity() > 2 * bytes_max.max(BYTES_MAX) {
-                kept.ring.shrink_to_fit();
+            if kept.ring.capacity() > 2 * bytes_max {
+                kept.ring = kept.ring.iter().copied().collect();
+                resettle(&mut kept.places);
             }
-            give_back_room(&mut kept.places);
         }
     }
 }
