@@ -93,7 +93,7 @@ impl Driver {
     }
 
     /// Runs until `Output::Exit` is performed, or storage fails: then nothing of the batch was promised to anybody.
-    pub async fn run(mut self) -> Result<(), StoreError> {
+    pub async fn run(mut self: Box<Driver>) -> Result<(), StoreError> {
         while !self.batch.exit {
             self.wait().await;
             let mut tx = self.store.begin();
@@ -394,7 +394,7 @@ impl Driver {
     }
 
     /// Everything was said: gives it time to leave.
-    async fn exit(mut self) {
+    async fn exit(mut self: Box<Driver>) {
         for connection in self.shell.sockets.all() {
             self.close(connection.id);
         }

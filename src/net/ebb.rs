@@ -1,11 +1,9 @@
 //! When most of a crowd has left, the memory it took goes back to the system: buffers, the database's cache, TLS sessions
 //! that nobody is left for. What a running server needs comes again by itself.
-use std::sync::{Arc, Mutex};
-
 use super::driver::Driver;
 use super::shell::Shell;
 use super::system;
-use crate::store::StoreError;
+use crate::store::{StorageThread, StoreError};
 
 /// So few connections are no crowd.
 const CROWD: usize = 64;
@@ -68,15 +66,33 @@ impl Driver {
             return Ok(());
         }
         log::debug!("memory.given_back connections={connections}");
+        // What is needed again is made when most of the memory is one piece, so that it does not lie in what was left
+        // between two that stay.
+        let renewal = self.store.renew();
+        let closed = match renewal {
+            Some(renewal) => Some(self.stored(move || renewal.close()).await?),
+            None => None,
+        };
         self.batch = Default::default();
         self.shell.drop_buffers();
-        self.renew_store().await?;
+        self.gather();
         self.server.resettle();
         self.shell.sockets.resettle();
         self.limit_tls(sessions);
+        if let Some(closed) = closed {
+            let renewed = self.stored(move || closed.open()).await?;
+            self.store.renewed(renewed);
+        }
+        self.gather();
+        Ok(())
+    }
+
+    /// Joins free memory, and gives back what pages it covers.
+    fn gather(&mut self) {
+        // A thread that ends keeps no freed blocks for itself.
+        self.storage = StorageThread::start();
         empty_thread_cache();
         system::trim_heap();
-        Ok(())
     }
 
     fn limit_tls(&mut self, sessions: usize) {
@@ -85,20 +101,16 @@ impl Driver {
         self.shell.identities.limit_sessions(bytes);
     }
 
-    /// Empties the database's cache, on the storage thread.
-    async fn renew_store(&mut self) -> Result<(), StoreError> {
-        let Some(renewal) = self.store.renew() else {
-            return Ok(());
-        };
-        let place = Arc::new(Mutex::new(None));
+    /// Does something that waits for the disk, on the storage thread.
+    async fn stored<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (sender, result) = smol::channel::bounded(1);
         let done = self.committed.0.clone();
-        let renewed = Arc::clone(&place);
         self.storage.work(
             move || {
-                let database = renewal.run()?;
-                if let Ok(mut place) = renewed.lock() {
-                    *place = Some(database);
-                }
+                let _room = sender.try_send(work()?);
                 Ok(())
             },
             move |result| {
@@ -107,10 +119,8 @@ impl Driver {
             },
         );
         self.until_done().await?;
-        if let Some(database) = place.lock().ok().and_then(|mut place| place.take()) {
-            self.store.renewed(database);
-        }
-        Ok(())
+        let result = result.try_recv();
+        Ok(result.expect("it was done, and did not fail"))
     }
 }
 

@@ -15,6 +15,7 @@ use super::notify::Notify;
 use super::poll;
 use super::reactor::Reactor;
 use super::shell::Shell;
+use super::system;
 use super::watch::{self, Identities};
 use super::{certificate, control, memory, token_key};
 use crate::config::{self, Config, StartError};
@@ -31,6 +32,7 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
         log::warn!("{warning}");
     }
     memory::raise_file_limit();
+    system::share_heap();
     let data = &config.data;
     config::make_data_directory(data)?;
     let store_path = data.join(STORE_FILE);
@@ -77,11 +79,14 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
             inbox.inbox.push(Arrival::Hashed { job, result });
         }
     });
-    let driver = Driver::new(Rc::clone(&shell), server, store, hashing);
+    let driver = Box::new(Driver::new(Rc::clone(&shell), server, store, hashing));
     Notify::from_environment().ready();
     let reactor = Rc::clone(&shell.reactor);
     spawn(&shell, Notify::from_environment().keep_alive(reactor));
-    let ended = shell.reactor.block_on(shell.executor.run(driver.run()));
+    // On the heap: the stack that a large future takes while it is moved about is never given back.
+    let ended = shell
+        .reactor
+        .block_on(Box::pin(shell.executor.run(driver.run())));
     let ended = ended.map_err(system("wait for events"))?;
     control::remove(data);
     match ended {

@@ -36,6 +36,17 @@ fn set_tcp_option(socket: impl AsFd, option: c_int, value: c_int) -> io::Result<
     }
 }
 
+/// All threads share one heap. By default glibc gives each its own, which holds what the others could use; ours hardly
+/// ever run at the same time. To be called before there are any.
+pub fn share_heap() {
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "mallopt(3) has no safe wrapper")]
+    // SAFETY: it only sets a number inside the C library, under its own lock.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// Gives back all pages on which nothing is in use. musl does so by itself; glibc only with what lies above everything
 /// that is in use.
 pub fn trim_heap() {

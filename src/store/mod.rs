@@ -137,8 +137,10 @@ impl Store {
         let file = self.shared.file.as_ref()?;
         Some(Renewal {
             database: self.shared.database.take()?,
-            file: file.file.clone(),
-            cache_bytes: file.cache_bytes,
+            closed: Closed {
+                file: file.file.clone(),
+                cache_bytes: file.cache_bytes,
+            },
         })
     }
 
@@ -201,6 +203,11 @@ fn builder(cache_bytes: usize) -> Builder {
 /// A database on its way to be opened anew.
 pub struct Renewal {
     database: Database,
+    closed: Closed,
+}
+
+/// Half way there: nothing of it is in memory.
+pub struct Closed {
     file: StoreFile,
     cache_bytes: usize,
 }
@@ -208,9 +215,16 @@ pub struct Renewal {
 pub struct Renewed(Database);
 
 impl Renewal {
-    /// Blocks until it is open again.
-    pub fn run(self) -> Result<Renewed, StoreError> {
+    /// Blocks until it is closed.
+    pub fn close(self) -> Result<Closed, StoreError> {
         self.database.close()?;
+        Ok(self.closed)
+    }
+}
+
+impl Closed {
+    /// Blocks until it is open again.
+    pub fn open(self) -> Result<Renewed, StoreError> {
         let database = builder(self.cache_bytes).create_with_backend(self.file)?;
         Ok(Renewed(database))
     }
