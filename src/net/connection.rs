@@ -357,5 +357,6 @@ impl Connection {
 /// The driver sends the flight behind the answers of its batch, so that both leave as one.
 fn answer_follows(outcome: &Received, plaintext: &[u8]) -> bool {
     let early = outcome.secured.as_ref().is_some_and(|facts| facts.early);
-    early || outcome.handshake_done && !plaintext.is_empty()
+    let is_end = outcome.secured.is_some() || outcome.handshake_done;
+    early || is_end && !plaintext.is_empty()
 }

@@ -193,9 +193,7 @@ impl Driver {
             }
             Arrival::Secured { connection, facts } => {
                 let facts = *facts;
-                if facts.early {
-                    self.batch.flights.push(connection);
-                }
+                self.batch.flights.push(connection);
                 self.step(Input::Secured { connection, facts }, tx)
             }
             Arrival::HandshakeDone { connection } => {
