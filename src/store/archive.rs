@@ -10,6 +10,7 @@ use super::codec::{Decoder, Encoder};
 use super::index::Span;
 use super::schema::{ARCHIVE, ARCHIVE_PREFERENCES, STANZAS};
 use super::stanza::{StanzaRow, bare, peer_hash};
+use super::walk::Walk;
 use super::{AccountId, StoreError, Tx, View, Writing};
 
 /// `Tx::count` counts no further.
@@ -124,20 +125,24 @@ impl Tx {
         let backward =
             query.backward || (query.page_before.is_some() && query.page_after.is_none());
         let stanzas = self.view(STANZAS)?;
+        let mut walk = Walk::new(&stanzas, backward);
         let mut page = ArchivePage {
             stanzas: Vec::new(),
             complete: true,
         };
         let peer = query.with.as_ref().map(|with| peer_hash(with.as_str()));
         self.visit(account, peer, span, backward, &mut |row| {
-            if !matches(&stanzas, row.sequence, account, query.with.as_ref())? {
+            let sequence = row.sequence;
+            let row = walk.find(sequence)?.ok_or_else(missing)?;
+            let row = StanzaRow::decode(row.value())?;
+            if !matches(&row, account, query.with.as_ref()) {
                 return Ok(true);
             }
             if page.stanzas.len() == query.max {
                 page.complete = false;
                 return Ok(false);
             }
-            page.stanzas.push(read(&stanzas, row.sequence)?);
+            page.stanzas.push(stored(sequence, &row));
             Ok(true)
         })?;
         if backward {
@@ -156,10 +161,17 @@ impl Tx {
         let stanzas = self.view(STANZAS)?;
         let full = query.with.as_ref().filter(|with| !with.is_bare());
         let peer = query.with.as_ref().map(|with| peer_hash(with.as_str()));
+        let mut walk = Walk::new(&stanzas, false);
         let (mut looked_at, mut count) = (0, 0);
         self.visit(account, peer, span, false, &mut |row| {
             looked_at += 1;
-            count += u64::from(matches(&stanzas, row.sequence, account, full)?);
+            count += match full {
+                None => 1,
+                Some(_) => {
+                    let row = walk.find(row.sequence)?.ok_or_else(missing)?;
+                    u64::from(matches(&StanzaRow::decode(row.value())?, account, full))
+                }
+            };
             Ok(looked_at <= COUNTED_MAX)
         })?;
         Ok((looked_at <= COUNTED_MAX).then_some(count))
@@ -188,17 +200,16 @@ impl Tx {
             }
         }
         let stanzas = self.view(STANZAS)?;
-        let stored = ids.iter().map(|id| read(&stanzas, id.0));
-        stored.collect::<Result<Vec<_>, _>>().map(Some)
+        read(&stanzas, ids.iter().map(|id| id.0)).map(Some)
     }
 
     /// A stanza whatever archive it is in; `None`: it was pruned.
     pub fn stanza(&self, id: ArchiveId) -> Result<Option<Stored>, StoreError> {
         let stanzas = self.view(STANZAS)?;
-        match stanzas.get(id.0)? {
-            Some(_) => read(&stanzas, id.0).map(Some),
-            None => Ok(None),
-        }
+        let Some(row) = stanzas.get(id.0)? else {
+            return Ok(None);
+        };
+        Ok(Some(stored(id.0, &StanzaRow::decode(row.value())?)))
     }
 
     /// Oldest and newest: id and time (XEP-0313 §4.3 metadata).
@@ -316,35 +327,40 @@ fn first_where(
 }
 
 /// XEP-0313 §4.1.1. The index goes by a hash of the peer's bare JID, so the stanza has the last word.
-fn matches(
-    stanzas: &View<'_, u64, &[u8]>,
-    sequence: u64,
-    account: AccountId,
-    with: Option<&Jid>,
-) -> Result<bool, StoreError> {
+fn matches(row: &StanzaRow<'_>, account: AccountId, with: Option<&Jid>) -> bool {
     let Some(with) = with else {
-        return Ok(true);
+        return true;
     };
-    let row = stanzas.get(sequence)?.ok_or_else(missing)?;
-    let row = StanzaRow::decode(row.value())?;
     let peer = row.peer(account);
-    Ok(if with.is_bare() {
+    if with.is_bare() {
         bare(peer) == with.as_str()
     } else {
         // Of what was sent to oneself, both sides are the peer.
         let is_note = bare(row.from) == bare(row.to);
         peer == with.as_str() || (is_note && (row.from == with.as_str() || row.to == with.as_str()))
-    })
+    }
 }
 
-pub(super) fn read(stanzas: &View<'_, u64, &[u8]>, sequence: u64) -> Result<Stored, StoreError> {
-    let row = stanzas.get(sequence)?.ok_or_else(missing)?;
-    let row = StanzaRow::decode(row.value())?;
-    Ok(Stored {
+/// All of them, in the order given; best if it ascends.
+pub(super) fn read(
+    stanzas: &View<'_, u64, &'static [u8]>,
+    sequences: impl Iterator<Item = u64>,
+) -> Result<Vec<Stored>, StoreError> {
+    let mut walk = Walk::new(stanzas, false);
+    sequences
+        .map(|sequence| {
+            let row = walk.find(sequence)?.ok_or_else(missing)?;
+            Ok(stored(sequence, &StanzaRow::decode(row.value())?))
+        })
+        .collect()
+}
+
+fn stored(sequence: u64, row: &StanzaRow<'_>) -> Stored {
+    Stored {
         id: ArchiveId(sequence),
         at: row.at,
         xml: row.xml.to_string(),
-    })
+    }
 }
 
 fn missing() -> StoreError {

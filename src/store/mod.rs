@@ -18,6 +18,7 @@ mod suspended_row;
 mod table;
 mod thread;
 mod unseen;
+mod walk;
 
 use std::cell::{OnceCell, Ref, RefCell, RefMut};
 use std::path::{Path, PathBuf};

@@ -108,7 +108,7 @@ impl Tx {
             })?;
         }
         let stanzas = self.view(STANZAS)?;
-        found.into_iter().map(|id| read(&stanzas, id)).collect()
+        read(&stanzas, found.into_iter())
     }
 
     /// Whether there is anything to look for.
