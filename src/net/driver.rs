@@ -1,7 +1,6 @@
 //! The one loop: take what has arrived, step it in one transaction, commit on the storage thread, then perform what the
 //! steps wanted. Nothing leaves before what it promises is durable; a batch that wrote nothing leaves at once.
 use std::collections::HashMap;
-use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use smol::channel::{Receiver, Sender, bounded};
 use smol::future::FutureExt;
 
 use super::answers::Waiting;
+use super::batch::{Action, Batch};
 use super::budget::Looks;
 use super::census::Admission;
 use super::connection::{Connection, Overflow};
@@ -18,7 +18,7 @@ use super::inbox::Arrival;
 use super::shell::{BUFFER_BYTES_KEPT, Shell};
 use super::tls::TlsSession;
 use crate::server::{Command, Input, Server};
-use crate::state::{ConnectionId, JobId, Outbox, Output};
+use crate::state::{ConnectionId, JobId, Output};
 use crate::store::{StorageThread, Store, StoreError, Tx};
 
 /// Inputs of one batch at most; the rest waits for the next.
@@ -47,30 +47,6 @@ pub struct Driver {
     pub(super) batch: Batch,
     pub(super) ebb: Ebb,
     pub(super) looks: Looks,
-}
-
-/// What one batch gathers; its allocations are used again.
-#[derive(Default)]
-pub(super) struct Batch {
-    out: Outbox,
-    actions: Vec<(ConnectionId, Action)>,
-    /// Plain connections read on only after the outputs: `StartTls` decides how the next bytes are read.
-    held: Vec<Rc<Connection>>,
-    /// Other connections whose chunks were stepped.
-    stepped: Vec<Rc<Connection>>,
-    /// What TLS has to say to them leaves with the outputs, or behind them.
-    flights: Vec<ConnectionId>,
-    gone: Vec<ConnectionId>,
-    joined: Vec<u8>,
-    pub(super) exit: bool,
-}
-
-/// What is to be done to a connection.
-enum Action {
-    Send(Range<usize>),
-    StartTls,
-    ReportDrained,
-    Close,
 }
 
 impl Driver {

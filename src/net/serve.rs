@@ -4,6 +4,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::rc::Rc;
 
+use smol::channel::Receiver;
+
 use super::census::Census;
 use super::clock::{Clock, clock_warning};
 use super::driver::Driver;
@@ -20,6 +22,7 @@ use super::watch::{self, Identities};
 use super::{certificate, control, memory, token_key};
 use crate::config::{self, Config, StartError};
 use crate::server::Server;
+use crate::state::{Hashed, JobId};
 use crate::store::{Store, StoreError, Tx};
 
 /// The database, in the data directory.
@@ -65,20 +68,15 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     );
     let send_queue = config.settings.send_queue_bytes_max;
     let shell = Shell::new(reactor, clock, census, identities, send_queue);
-    spawn(&shell, poll::watch(Rc::clone(&shell)));
     for listener in listeners {
         spawn(&shell, listen::accept(listener, Rc::clone(&shell)));
     }
     spawn(&shell, control::answer(operators, Rc::clone(&shell)));
     spawn(&shell, watch::obey(Rc::clone(&shell), signals));
-    spawn(&shell, watch::certificate(Rc::clone(&shell)));
     spawn(&shell, watch::disk(Rc::clone(&shell), data.clone()));
-    let inbox = Rc::clone(&shell);
-    spawn(&shell, async move {
-        while let Ok((job, result)) = results.recv().await {
-            inbox.inbox.push(Arrival::Hashed { job, result });
-        }
-    });
+    spawn(&shell, take_hashed(Rc::clone(&shell), results));
+    spawn(&shell, poll::watch(Rc::clone(&shell)));
+    spawn(&shell, watch::certificate(Rc::clone(&shell)));
     let driver = Box::new(Driver::new(Rc::clone(&shell), server, store, hashing));
     Notify::from_environment().ready();
     let reactor = Rc::clone(&shell.reactor);
@@ -116,6 +114,12 @@ fn start(
     let mut server = Server::new(settings, Box::new(entropy), tx, start, token_key)?;
     server.begin(start, tx)?;
     Ok(server)
+}
+
+async fn take_hashed(shell: Rc<Shell>, results: Receiver<(JobId, Hashed)>) {
+    while let Ok((job, result)) = results.recv().await {
+        shell.inbox.push(Arrival::Hashed { job, result });
+    }
 }
 
 fn spawn(shell: &Rc<Shell>, task: impl Future<Output = ()> + 'static) {
