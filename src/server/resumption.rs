@@ -92,7 +92,7 @@ impl Server {
         management.reconnected();
         let (received, unacknowledged) = (management.received, management.unacknowledged());
         let old = known.connection.replace(id);
-        log::debug!(
+        log::info!(
             "session.resumed jid={} unacknowledged={unacknowledged}",
             known.jid
         );

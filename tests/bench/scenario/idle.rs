@@ -6,26 +6,41 @@ use std::time::{Duration, Instant};
 use super::{KIB, MIB, MILLIS, Stage};
 use crate::client::{Clients, refuse_error};
 use crate::report::Figure;
-use crate::server::{CONTACTS_EACH, user};
+use crate::server::{CONTACTS_EACH, Kind, user};
 use crate::swarm::LinkId;
 use crate::{Outcome, scan};
 
 const AT_ONCE: usize = 32;
 /// Sessions that ask for their roster at the same time.
 const ROSTERS_AT_ONCE: usize = 100;
+const ROSTER: &[u8] =
+    b"<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq><presence/>";
+const ENABLE: &[u8] = b"<enable xmlns='urn:xmpp:sm:3' resume='true'/>";
 const ROSTER_LIMIT: Duration = Duration::from_secs(60);
 
 pub fn idle(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
     let mut figures = Vec::new();
     for sessions in [1_000, 5_000] {
         if sessions <= stage.accounts {
-            figures.extend(with_sessions(stage, sessions)?);
+            let of_all = with_sessions(stage, sessions, "", ROSTER)?;
+            figures.extend(of_all);
+        }
+        // Others want to hear from clients that enable it, which these here do not know how to answer.
+        if sessions == stage.accounts && stage.kind == Kind::Stonechat {
+            let resumable =
+                with_sessions(stage, sessions, "resumable ", &[ENABLE, ROSTER].concat())?;
+            figures.extend(resumable);
         }
     }
     Ok(figures)
 }
 
-fn with_sessions(stage: &mut Stage<'_>, sessions: usize) -> Outcome<Vec<Figure>> {
+fn with_sessions(
+    stage: &mut Stage<'_>,
+    sessions: usize,
+    kind: &str,
+    arrival: &[u8],
+) -> Outcome<Vec<Figure>> {
     let mut server = stage.start()?;
     let pause = Duration::from_secs(stage.pick(10, 3));
     thread::sleep(pause);
@@ -36,7 +51,7 @@ fn with_sessions(stage: &mut Stage<'_>, sessions: usize) -> Outcome<Vec<Figure>>
         .collect();
     let links = stage.clients.log_in(server.door, &who, AT_ONCE)?;
     for some in links.chunks(ROSTERS_AT_ONCE) {
-        arrive(stage.clients, some)?;
+        arrive(stage.clients, some, arrival)?;
     }
     stage
         .clients
@@ -51,7 +66,7 @@ fn with_sessions(stage: &mut Stage<'_>, sessions: usize) -> Outcome<Vec<Figure>>
     thread::sleep(pause);
     let after = server.family.pss_bytes() as f64;
 
-    let named = |what: &str| format!("{what}, {sessions} sessions");
+    let named = |what: &str| format!("{what}, {sessions} {kind}sessions");
     let each = (peak - before) / sessions as f64 / KIB;
     Ok(vec![
         Figure::less("idle", named("PSS per session"), "KiB", each),
@@ -68,12 +83,9 @@ fn with_sessions(stage: &mut Stage<'_>, sessions: usize) -> Outcome<Vec<Figure>>
 }
 
 /// What a client does after login: roster, then presence.
-fn arrive(clients: &mut Clients, links: &[LinkId]) -> Outcome<()> {
+fn arrive(clients: &mut Clients, links: &[LinkId], arrival: &[u8]) -> Outcome<()> {
     for link in links {
-        clients.swarm.send(
-            *link,
-            b"<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq><presence/>",
-        );
+        clients.swarm.send(*link, arrival);
     }
     let until = Instant::now() + ROSTER_LIMIT;
     let mut missing = links.len();
