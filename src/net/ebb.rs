@@ -3,7 +3,7 @@
 use super::driver::Driver;
 use super::shell::Shell;
 use super::system;
-use crate::store::{StorageThread, StoreError};
+use crate::store::StoreError;
 
 /// So few connections are no crowd.
 const CROWD: usize = 64;
@@ -89,8 +89,7 @@ impl Driver {
 
     /// Joins free memory, and gives back what pages it covers.
     fn gather(&mut self) {
-        // A thread that ends keeps no freed blocks for itself.
-        self.storage = StorageThread::start();
+        self.storage.renew();
         empty_thread_cache();
         system::trim_heap();
     }

@@ -34,6 +34,15 @@ impl StorageThread {
         }
     }
 
+    /// Waits until all is through and goes on with a new thread, for what the old one's allocator kept. Where the system
+    /// has none to give, the old one stays.
+    pub fn renew(&mut self) {
+        let new = StorageThread::start();
+        if new.thread.is_some() {
+            *self = new;
+        }
+    }
+
     /// Commits; `done` is called on the thread with the result, in any case, also if the thread is gone.
     pub fn run(&self, commit: Commit, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
         self.work(|| commit.run(), done);
@@ -116,6 +125,21 @@ mod tests {
                 tell.send(result.is_ok()).unwrap();
             });
             assert!(told.recv().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_new_thread_goes_on_when_the_old_one_is_through() {
+        let store = Store::open_backend(InMemoryBackend::new(), 1 << 16).unwrap();
+        let mut thread = StorageThread::start();
+        let (tell, told) = mpsc::channel();
+        for number in 0..3 {
+            let tell = tell.clone();
+            thread.run(commit(&store), move |result| {
+                tell.send((number, result.is_ok())).unwrap();
+            });
+            thread.renew();
+            assert_eq!(told.try_recv(), Ok((number, true)));
         }
     }
 
