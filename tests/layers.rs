@@ -19,6 +19,7 @@ const ORDER: &[&[&str]] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("quick_xml", &["xml/"]),
     ("rustls", &["net/tls"]),
+    ("graviola", &["net/tls"]),
     ("redb", &["store/"]),
     ("smol", &["net/", "main.rs"]),
     ("signal_hook", &["net/"]),

@@ -4,6 +4,8 @@
 
 mod binding;
 mod identity;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod key_exchange;
 mod led;
 mod records;
 mod sessions;

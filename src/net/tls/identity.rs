@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -86,11 +87,7 @@ impl Identity {
 
     /// `early_data`: TLS 1.3 early data is taken.
     pub fn new(loaded: Loaded, early_data: bool) -> Result<Identity, rustls::Error> {
-        let mut provider = rustls::crypto::ring::default_provider();
-        provider
-            .cipher_suites
-            .sort_by_key(|suite| cost(suite.suite()));
-        let provider = Arc::new(provider);
+        let provider = Arc::new(provider());
         let leaf = loaded.chain.first().map(AsRef::as_ref).unwrap_or_default();
         let end_point = binding::end_point(leaf);
         let fingerprint = binding::fingerprint(leaf);
@@ -141,6 +138,22 @@ impl Identity {
     pub(super) fn server_config(&self, direct: bool) -> Arc<ServerConfig> {
         Arc::clone(if direct { &self.direct } else { &self.starttls })
     }
+}
+
+/// Whatever is cheapest on this processor.
+fn provider() -> CryptoProvider {
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider
+        .cipher_suites
+        .sort_by_key(|suite| cost(suite.suite()));
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    if let Some(x25519) = super::key_exchange::x25519() {
+        provider
+            .kx_groups
+            .retain(|group| group.name() != x25519.name());
+        provider.kx_groups.insert(0, x25519);
+    }
+    provider
 }
 
 /// Cheapest first: AES only where the processor has it; SHA-256 before SHA-384, which few processors have and every key of
