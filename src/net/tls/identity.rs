@@ -143,6 +143,7 @@ impl Identity {
 /// Whatever is cheapest on this processor.
 fn provider() -> CryptoProvider {
     let mut provider = rustls::crypto::ring::default_provider();
+    provider.secure_random = &super::random::Fetched;
     provider
         .cipher_suites
         .sort_by_key(|suite| cost(suite.suite()));
