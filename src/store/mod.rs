@@ -9,6 +9,7 @@ mod file;
 mod grants;
 mod index;
 mod personal;
+mod reader;
 mod retention;
 mod roster;
 mod schema;
@@ -20,11 +21,12 @@ mod thread;
 mod unseen;
 mod walk;
 
-use std::cell::{OnceCell, Ref, RefCell, RefMut};
+use std::cell::{Ref, RefCell, RefMut};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::{Arc, Weak};
 
-use redb::{Builder, Database, ReadTransaction, ReadableDatabase};
+use redb::{Builder, Database};
 
 pub use accounts::{Account, AccountId};
 pub use archive::{
@@ -43,6 +45,7 @@ pub use thread::StorageThread;
 use crate::xmpp::Timestamp;
 use file::StoreFile;
 use index::Memory;
+use reader::Reader;
 use table::{TableDefinition, View, WriteTransaction};
 
 /// How far the time written down may be behind.
@@ -61,6 +64,10 @@ struct Shared {
     file: Option<OpenFile>,
     /// What is kept of the archive beside the tables; `None` until the first use, and after a batch that was given up.
     memory: RefCell<Option<Memory>>,
+    /// `None` until the first read, and after whatever was written.
+    reader: RefCell<Option<Reader>>,
+    /// The last commit, until it is done.
+    under_way: RefCell<Weak<()>>,
 }
 
 struct OpenFile {
@@ -73,13 +80,16 @@ struct OpenFile {
 /// reads after it see the batch's own writes. Dropped unfinished, nothing of it was written.
 pub struct Tx {
     shared: Rc<Shared>,
-    snapshot: OnceCell<ReadTransaction>,
     write: Option<WriteTransaction>,
 }
 
 /// A write transaction on its way to the storage thread. What the store keeps in memory already counts on it: if it fails
 /// or is dropped, the store must be opened anew.
-pub struct Commit(WriteTransaction);
+pub struct Commit {
+    txn: WriteTransaction,
+    /// Lives until it is done.
+    _under_way: Arc<()>,
+}
 
 impl Store {
     /// Most of what pages of the file take in memory.
@@ -118,6 +128,8 @@ impl Store {
                 database: RefCell::new(Some(database)),
                 file,
                 memory: RefCell::new(None),
+                reader: RefCell::new(None),
+                under_way: RefCell::default(),
             }),
         };
         store.begin().memory()?;
@@ -127,7 +139,6 @@ impl Store {
     pub fn begin(&self) -> Tx {
         Tx {
             shared: self.shared.clone(),
-            snapshot: OnceCell::new(),
             write: None,
         }
     }
@@ -136,6 +147,7 @@ impl Store {
     /// `None`: it is over no file, or out already.
     pub fn renew(&self) -> Option<Renewal> {
         let file = self.shared.file.as_ref()?;
+        self.shared.reader.take();
         Some(Renewal {
             database: self.shared.database.take()?,
             closed: Closed {
@@ -250,7 +262,13 @@ impl Tx {
 
     /// Ends the batch. `None`: nothing was written. The commit is not durable until `Commit::run` returned.
     pub fn finish(mut self) -> Option<Commit> {
-        self.write.take().map(Commit)
+        let txn = self.write.take()?;
+        let under_way = Arc::new(());
+        *self.shared.under_way.borrow_mut() = Arc::downgrade(&under_way);
+        Some(Commit {
+            txn,
+            _under_way: under_way,
+        })
     }
 
     /// The latest time that was ever written down: the clock has been there, whatever it says now.
@@ -297,7 +315,7 @@ impl Tx {
     /// Begins writing if that has not happened yet. Call it only when there is something to write.
     fn writing(&mut self) -> Result<Writing<'_>, StoreError> {
         if self.write.is_none() {
-            self.snapshot.take();
+            self.shared.reader.take();
             let database = self.shared.database.borrow();
             let database = database.as_ref().ok_or_else(being_renewed)?;
             self.write = Some(WriteTransaction::begin(database)?);
@@ -330,16 +348,18 @@ impl Tx {
         if let Some(txn) = &self.write {
             return Ok(txn.view(table)?);
         }
-        let snapshot = match self.snapshot.get() {
-            Some(snapshot) => snapshot,
-            None => {
-                let database = self.shared.database.borrow();
-                let database = database.as_ref().ok_or_else(being_renewed)?;
-                let snapshot = database.begin_read()?;
-                self.snapshot.get_or_init(|| snapshot)
-            }
-        };
-        Ok(table.view(snapshot)?)
+        let mut reader = self.shared.reader.borrow_mut();
+        if let Some(reader) = &*reader {
+            return reader.view(table);
+        }
+        let database = self.shared.database.borrow();
+        let opened = Reader::new(database.as_ref().ok_or_else(being_renewed)?)?;
+        let view = opened.view(table);
+        // What is read while a commit runs, is good until it is done.
+        if self.shared.under_way.borrow().strong_count() == 0 {
+            *reader = Some(opened);
+        }
+        view
     }
 }
 
@@ -355,7 +375,7 @@ impl Drop for Tx {
 impl Commit {
     /// Blocks until durable.
     pub fn run(self) -> Result<(), StoreError> {
-        self.0.commit()
+        self.txn.commit()
     }
 }
 

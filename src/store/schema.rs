@@ -3,7 +3,7 @@
 use redb::{Database, ReadableDatabase, TableError, TableHandle};
 
 use super::StoreError;
-use super::table::{TableDefinition, WriteTransaction};
+use super::table::{TableDefinition, View, WriteTransaction};
 
 /// Account id and a JID.
 type AccountText = (u32, &'static str);
@@ -115,12 +115,13 @@ fn version(database: &Database) -> Result<u32, StoreError> {
     if !tables.any(|table| table.name() == META.name()) {
         return Err(foreign());
     }
-    let meta = META.view(&txn).map_err(|error| match error {
+    let meta = META.open(&txn).map_err(|error| match error {
         TableError::TableTypeMismatch { .. } => {
             StoreError::Unreadable("it is of a trial version, before the first release".to_string())
         }
         error => error.into(),
     })?;
+    let meta = View::of(meta.into(), META);
     let version = meta.get(META_SCHEMA)?.ok_or_else(foreign)?;
     u32::try_from(version.value()).map_err(|_| foreign())
 }

@@ -2,6 +2,7 @@
 //! nearly a megabyte of code for two dozen tables, and all of it memory. Keys are encoded so that their bytes sort as they do.
 use std::marker::PhantomData;
 use std::ops::{Bound, RangeBounds};
+use std::rc::Rc;
 
 use redb::{
     AccessGuard, Database, Durability, ReadOnlyTable, ReadTransaction, ReadableTable, TableError,
@@ -10,6 +11,8 @@ use redb::{
 use super::StoreError;
 
 type Bytes = &'static [u8];
+/// A table of a snapshot.
+pub type Snapshot = ReadOnlyTable<Bytes, Bytes>;
 type Types<K, V> = PhantomData<fn() -> (K, V)>;
 
 /// A key or a value. What is decoded was encoded, for tables hold checked pages; of anything else the result is anything.
@@ -36,7 +39,7 @@ pub struct View<'t, K, V> {
 }
 
 enum Raw<'t> {
-    Snapshot(ReadOnlyTable<Bytes, Bytes>),
+    Snapshot(Rc<Snapshot>),
     Batch(redb::Table<'t, Bytes, Bytes>),
 }
 
@@ -78,11 +81,18 @@ impl<K, V> TableDefinition<K, V> {
     }
 
     /// The table as a read transaction has it.
-    pub fn view(&self, txn: &ReadTransaction) -> Result<View<'static, K, V>, TableError> {
-        Ok(View {
-            raw: Raw::Snapshot(txn.open_table(self.raw())?),
+    pub fn open(&self, txn: &ReadTransaction) -> Result<Snapshot, TableError> {
+        txn.open_table(self.raw())
+    }
+}
+
+impl<K, V> View<'static, K, V> {
+    /// `snapshot`: what `open` of the same table gave.
+    pub fn of(snapshot: Rc<Snapshot>, _: TableDefinition<K, V>) -> View<'static, K, V> {
+        View {
+            raw: Raw::Snapshot(snapshot),
             types: PhantomData,
-        })
+        }
     }
 }
 
@@ -122,7 +132,7 @@ impl WriteTransaction {
 impl<K: Row, V: Row> View<'_, K, V> {
     pub fn get(&self, key: K::View<'_>) -> Result<Option<Guard<'_, V>>, StoreError> {
         let row = K::encode(&key, |key| match &self.raw {
-            Raw::Snapshot(table) => ReadableTable::get(table, key),
+            Raw::Snapshot(table) => ReadableTable::get(&**table, key),
             Raw::Batch(table) => table.get(key),
         });
         Ok(row?.map(Guard::new))
@@ -134,7 +144,7 @@ impl<K: Row, V: Row> View<'_, K, V> {
     ) -> Result<Range<'_, K, V>, StoreError> {
         let bounds = Bounds::of::<K>(&range);
         let raw = match &self.raw {
-            Raw::Snapshot(table) => ReadableTable::range::<&[u8]>(table, bounds.raw())?,
+            Raw::Snapshot(table) => ReadableTable::range::<&[u8]>(&**table, bounds.raw())?,
             Raw::Batch(table) => table.range::<&[u8]>(bounds.raw())?,
         };
         Ok(Range {
