@@ -89,11 +89,10 @@ impl Server {
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
         self.throttle.succeeded(&login.account);
-        log::info!(
-            "login.ok account={} mechanism={}",
-            login.account,
-            login.mechanism
-        );
+        let resumes = |request: &Request| request.resume.is_some();
+        if !login.request.as_deref().is_some_and(resumes) {
+            log_login(&login);
+        }
         let mut client = SessionClient::default();
         if let Proof::Token(grant) = &login.proof {
             client.grant = Some(grant.clone().into());
@@ -141,7 +140,7 @@ impl Server {
             connection.client = client.clone();
         }
         let mut inline = Vec::new();
-        let owner = (&login.account, account);
+        let owner = (&login, account);
         let done = self.resume_or_bind(now, id, owner, (request, &client), &mut inline, (tx, out));
         let Some((outcome, session)) = done? else {
             return Ok(());
@@ -177,20 +176,21 @@ impl Server {
         &mut self,
         now: Moment,
         id: ConnectionId,
-        owner: (&BareJid, AccountId),
+        (login, account): (&Login, AccountId),
         (request, client): (&Request, &SessionClient),
         inline: &mut Vec<u8>,
         (tx, out): (&mut Tx, &mut Outbox),
     ) -> Result<Option<(Outcome, Option<SessionId>)>, StoreError> {
         let mut w = Writer::new(inline);
         if let Some(ResumeRequest { id: previous, h }) = &request.resume {
-            let outcome = self.resume(now, id, owner.0, (previous, *h), tx, out)?;
+            let outcome = self.resume(now, id, &login.account, (previous, *h), tx, out)?;
             write_outcome(&mut w, previous, &outcome);
             match outcome {
                 ResumeOutcome::Resumed { session, .. } => {
+                    self.log_resumed(session, login.mechanism);
                     return Ok(Some((Outcome::Resumed, Some(session))));
                 }
-                ResumeOutcome::NotFound { .. } => {}
+                ResumeOutcome::NotFound { .. } => log_login(login),
                 ResumeOutcome::TooHigh(error) => {
                     self.state.ending.push((id, management::too_high(error)));
                     return Ok(None);
@@ -201,6 +201,7 @@ impl Server {
         let Some(bind) = &request.bind else {
             return Ok(Some((Outcome::Authenticated, None)));
         };
+        let owner = (&login.account, account);
         let bound = self.bind_inline(now, id, owner, (bind, client.clone()), &mut w, (tx, out))?;
         let Some(session) = bound else {
             return Ok(Some((Outcome::Authenticated, None)));
@@ -229,6 +230,14 @@ impl Server {
             });
         }
     }
+}
+
+fn log_login(login: &Login) {
+    log::info!(
+        "login.ok account={} mechanism={}",
+        login.account,
+        login.mechanism
+    );
 }
 
 /// XEP-0480: what is stored of the password is now also this.

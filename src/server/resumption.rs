@@ -48,6 +48,7 @@ impl Server {
         match outcome {
             ResumeOutcome::Resumed { session, .. } => {
                 connection.stream.resumed();
+                self.log_resumed(session, "");
                 self.resumed(now, id, session, tx, out)
             }
             _ => {
@@ -90,12 +91,8 @@ impl Server {
             return Ok(ResumeOutcome::NotFound { received: None });
         };
         management.reconnected();
-        let (received, unacknowledged) = (management.received, management.unacknowledged());
+        let received = management.received;
         let old = known.connection.replace(id);
-        log::info!(
-            "session.resumed jid={} unacknowledged={unacknowledged}",
-            known.jid
-        );
         if let Some(old) = old {
             if let Some(connection) = self.connections.get_mut(&old) {
                 connection.session = None;
@@ -114,6 +111,22 @@ impl Server {
             }
         }
         Ok(ResumeOutcome::Resumed { session, received })
+    }
+
+    /// `mechanism`: of a login that did nothing else, and has no line of its own.
+    pub(super) fn log_resumed(&self, session: SessionId, mechanism: &str) {
+        let Some(known) = self.state.sessions.get(session) else {
+            return;
+        };
+        let management = known.management.as_ref();
+        let unacknowledged = management.map_or(0, |management| management.unacknowledged());
+        let jid = &known.jid;
+        match mechanism {
+            "" => log::info!("session.resumed jid={jid} unacknowledged={unacknowledged}"),
+            _ => log::info!(
+                "session.resumed jid={jid} mechanism={mechanism} unacknowledged={unacknowledged}"
+            ),
+        }
     }
 
     /// What a resumed session missed, behind the element that told its client so.
