@@ -35,6 +35,8 @@ pub struct Connection {
     /// It reads on when there is room for its chunk.
     is_hungry: Cell<bool>,
     drained_wanted: Cell<bool>,
+    /// The reactor tells when the socket takes more. Most never fill theirs.
+    is_writing_watched: Cell<bool>,
     unsent: RefCell<Option<Box<Unsent>>>,
     admission: Admission,
 }
@@ -97,6 +99,7 @@ impl Connection {
             chunks_wait: Cell::new(0),
             is_hungry: Cell::new(false),
             drained_wanted: Cell::new(false),
+            is_writing_watched: Cell::new(false),
             unsent: RefCell::default(),
             admission,
         }
@@ -219,6 +222,12 @@ impl Connection {
                 Phase::Over | Phase::Flushing | Phase::Gone => return,
             }
         }
+    }
+
+    /// Its first bytes are here already.
+    pub fn begin(self: &Rc<Connection>, shell: &Rc<Shell>) {
+        self.readable.set(true);
+        self.read_on(shell);
     }
 
     /// There is room for its chunk.

@@ -221,18 +221,21 @@ impl Driver {
             false => None,
         };
         let connection = Rc::new(Connection::new(id, socket, tls, admission));
-        if let Err(error) = self.shell.sockets.add(connection) {
+        if let Err(error) = self.shell.sockets.add(Rc::clone(&connection)) {
             log::warn!("connection.refused address={address} error=\"{error}\"");
             return Ok(());
         }
-        self.step(
-            Input::Opened {
-                connection: id,
-                address,
-                direct_tls,
-            },
-            tx,
-        )
+        let opened = Input::Opened {
+            connection: id,
+            address,
+            direct_tls,
+        };
+        self.step(opened, tx)?;
+        if direct_tls {
+            // The ClientHello was waited for.
+            connection.begin(&self.shell);
+        }
+        Ok(())
     }
 
     /// Performs what the batch wanted, in order for each connection, with one write for each where possible.

@@ -31,10 +31,10 @@ const WAIT_MAX: Duration = Duration::from_secs(86_400);
 const NOTIFIED: u64 = u64::MAX;
 /// Marks a socket that is watched by number.
 const NUMBERED: u64 = 1 << 63;
-const BOTH_EDGES: EventFlags = EventFlags::IN
-    .union(EventFlags::OUT)
+const READ_EDGES: EventFlags = EventFlags::IN
     .union(EventFlags::RDHUP)
     .union(EventFlags::ET);
+const BOTH_EDGES: EventFlags = READ_EDGES.union(EventFlags::OUT);
 
 pub struct Reactor {
     epoll: OwnedFd,
@@ -165,10 +165,17 @@ impl Reactor {
         Ok(())
     }
 
-    /// Watches a socket by a number below 2^63 of its owner's choice, edge-triggered, until it is closed.
+    /// Watches a socket by a number below 2^63 of its owner's choice, edge-triggered, until it is closed: whether it can be
+    /// read. What was read already when the reactor looks next is not told.
     pub fn watch(&self, socket: impl AsFd, number: u64) -> io::Result<()> {
         let data = EventData::new_u64(NUMBERED | number);
-        Ok(epoll::add(&self.epoll, socket, data, BOTH_EDGES)?)
+        Ok(epoll::add(&self.epoll, socket, data, READ_EDGES)?)
+    }
+
+    /// From now on also whether it can be written to; if it can be now, that is told.
+    pub fn watch_writing(&self, socket: impl AsFd, number: u64) -> io::Result<()> {
+        let data = EventData::new_u64(NUMBERED | number);
+        Ok(epoll::modify(&self.epoll, socket, data, BOTH_EDGES)?)
     }
 
     /// Waits for events of the sockets that are watched by number, and moves them to `taken`. One task takes them all.

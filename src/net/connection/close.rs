@@ -99,7 +99,10 @@ impl Connection {
         if let Some(tls) = self.tls.take() {
             shell.held.leftovers.change(tls.leftover_bytes(), 0);
         }
-        let _already_gone = self.socket.shutdown(Shutdown::Both);
+        if !self.is_cut.get() {
+            let _already_gone = self.socket.shutdown(Shutdown::Both);
+        }
+        // Closes it, as soon as this batch is done with it.
         shell.sockets.forget(self.id);
         shell.closing.wake();
     }

@@ -20,6 +20,16 @@ impl Connection {
         if bytes.is_empty() {
             return Ok(());
         }
+        if !self.is_writing_watched.replace(true)
+            && let Err(error) = shell.reactor.watch_writing(&self.socket, self.id.0)
+        {
+            log::warn!(
+                "connection.unwatched connection={} error=\"{error}\"",
+                self.id.0
+            );
+            self.end(shell);
+            return Ok(());
+        }
         if waiting + bytes.len() > shell.send_queue_bytes_max {
             return Err(Overflow);
         }
