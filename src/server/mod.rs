@@ -91,6 +91,7 @@ impl Server {
             early_data: settings.early_data,
             x_oauth: settings.x_oauth,
             caps: Rc::clone(&own_caps),
+            last_written: Default::default(),
         });
         let mut server = Server {
             state: State {

@@ -1,4 +1,7 @@
 //! RFC 6120 §4.3.2: what may be negotiated next, at each of the three stages of a client's stream.
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ring::digest;
@@ -41,22 +44,67 @@ pub(super) fn write_mechanisms(
     settings: &StreamSettings,
     out: &mut Vec<u8>,
 ) {
-    let start = out.len();
-    write_unversioned(facts, offer, settings, out);
-    let version = version_of(out.get(start..).unwrap_or_default());
+    let features = mechanisms(facts, offer, settings);
+    out.extend_from_slice(&features.text);
     Writer::new(out)
         .open_ns("config-version", ns::PIPELINING)
         .attr("scheme", "opaque")
-        .attr("value", &version)
+        .attr("value", &features.version)
         .close();
     out.extend_from_slice(FEATURES_END);
 }
 
 /// XEP-0509 §2.3: another one whenever anything else of the features is another.
-pub(super) fn config_version(facts: &TlsFacts, offer: Offer, settings: &StreamSettings) -> String {
-    let mut features = Vec::new();
-    write_unversioned(facts, offer, settings, &mut features);
-    version_of(&features)
+pub(super) fn is_config_version(
+    version: &str,
+    facts: &TlsFacts,
+    offer: Offer,
+    settings: &StreamSettings,
+) -> bool {
+    *mechanisms(facts, offer, settings).version == *version
+}
+
+/// The features that were written last: most peers are offered the same.
+#[derive(Default)]
+pub struct LastWritten(RefCell<Option<Rc<Mechanisms>>>);
+
+/// Features without their version and their end.
+struct Mechanisms {
+    for_whom: ForWhom,
+    text: Vec<u8>,
+    version: String,
+}
+
+/// All that they depend on, beside the settings.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct ForWhom {
+    exporter: bool,
+    end_point: bool,
+    version_1_3: bool,
+    offer: Offer,
+}
+
+fn mechanisms(facts: &TlsFacts, offer: Offer, settings: &StreamSettings) -> Rc<Mechanisms> {
+    let for_whom = ForWhom {
+        exporter: facts.exporter.is_some(),
+        end_point: facts.end_point.is_some(),
+        version_1_3: facts.version_1_3,
+        offer,
+    };
+    let mut last = settings.last_written.0.borrow_mut();
+    match &*last {
+        Some(last) if last.for_whom == for_whom => Rc::clone(last),
+        _ => {
+            let mut text = Vec::new();
+            write_unversioned(facts, offer, settings, &mut text);
+            let version = version_of(&text);
+            Rc::clone(last.insert(Rc::new(Mechanisms {
+                for_whom,
+                text,
+                version,
+            })))
+        }
+    }
 }
 
 fn version_of(features: &[u8]) -> String {
@@ -65,7 +113,6 @@ fn version_of(features: &[u8]) -> String {
     BASE64_STANDARD.encode(short)
 }
 
-/// The features without their version and their end.
 fn write_unversioned(facts: &TlsFacts, offer: Offer, settings: &StreamSettings, out: &mut Vec<u8>) {
     out.extend_from_slice(FEATURES_START);
     let mut w = Writer::new(out);

@@ -13,6 +13,7 @@ mod unread;
 
 use std::rc::Rc;
 
+pub use features::LastWritten;
 pub use sasl::{
     BindRequest, Credentials, EnableRequest, FastCandidate, FastStanding, Grant, HashedPassword,
     Hashes, Login, Offer, Proof, Request, ResumeRequest, ScramHash, ScramKeys, Slot, TokenAnswer,
@@ -58,6 +59,7 @@ pub struct StreamSettings {
     pub x_oauth: bool,
     /// The `<c/>` of XEP-0115 for the features after authentication, written already (empty: none).
     pub caps: Rc<str>,
+    pub last_written: LastWritten,
 }
 
 /// What TLS tells the stream.

@@ -205,7 +205,7 @@ impl Auth {
             request.early = io.early;
             // XEP-0509 §2.2: without prejudice, so it counts for nothing and no token is touched.
             if let Some(version) = &request.config_version
-                && **version != *features::config_version(&self.facts, self.offer, io.settings)
+                && !features::is_config_version(version, &self.facts, self.offer, io.settings)
             {
                 SaslFailure::new(SaslCondition::Aborted)
                     .text("The features have changed.")

@@ -75,6 +75,7 @@ fn settings() -> Rc<StreamSettings> {
         early_data: true,
         x_oauth: false,
         caps: "<c xmlns='http://jabber.org/protocol/caps' ver='x'/>".into(),
+        last_written: Default::default(),
     })
 }
 
