@@ -8,7 +8,7 @@ use super::Server;
 
 /// Counts ahead of the one used that are written down as used: a client comes back so often before that has to be done
 /// again, which would make each wait for the disk.
-const COUNTS_RESERVED: u32 = 31;
+const COUNTS_RESERVED: u32 = 127;
 
 /// How a token of XEP-0484 is used.
 pub struct FastUse {
