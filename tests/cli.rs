@@ -505,6 +505,45 @@ fn a_client_that_does_not_read_is_disconnected() {
     assert!(got < MESSAGES, "bob got all {got}");
 }
 
+/// What a socket does not take is sent when it does, again and again, in order.
+#[test]
+fn a_client_that_reads_late_misses_nothing() {
+    const ROUNDS: usize = 2;
+    const MESSAGES: usize = 1_000;
+    let dir = TestDir::new("late");
+    let limit = "send_queue_bytes_max = 33554432\nmemory_bytes_max = 104857600\n";
+    std::fs::write(dir.0.join("stonechat.toml"), limit).unwrap();
+    let process = Process::start(&dir.0);
+    for name in ["alice", "bob"] {
+        operate(&dir.0, &["user", "add", name], "secret\n");
+    }
+    let mut alice = Simple::log_in(&process.access, "alice", "secret", "r").unwrap();
+    let mut bob = Simple::log_in(&process.access, "bob", "secret", "r").unwrap();
+    let padding = "x".repeat(8_000);
+    for round in 0..ROUNDS {
+        for number in 0..MESSAGES {
+            alice
+                .send(&format!(
+                    "<message to='bob@localhost/r' type='headline' id='{round}-{number}'><body>{padding}</body></message>"
+                ))
+                .unwrap();
+        }
+        alice
+            .send("<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
+            .unwrap();
+        alice.until_answer("p").expect("alice is served on");
+        for number in 0..MESSAGES {
+            let message = bob.expect("message").unwrap();
+            let id = message
+                .root()
+                .attribute("id")
+                .unwrap_or_default()
+                .into_owned();
+            assert_eq!(id, format!("{round}-{number}"));
+        }
+    }
+}
+
 #[test]
 fn connections_over_the_limit_are_closed() {
     for limit in ["connections_max", "connections_per_address_max"] {
