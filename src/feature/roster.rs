@@ -14,6 +14,7 @@ pub const FEATURE: Feature = Feature {
     iq: &[
         IqRoute::get(To::OwnAccount, ns::ROSTER, "query", get),
         IqRoute::set(To::OwnAccount, ns::ROSTER, "query", set),
+        IqRoute::set(To::Account, ns::ROSTER, "query", set_of_another),
     ],
     ..Feature::new("roster")
 };
@@ -82,6 +83,11 @@ fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
         update(cx, request.account_jid(), account, &jid, item)?;
     }
     Ok(Reply::Empty)
+}
+
+/// §2.1.5, §2.3.3
+fn set_of_another(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault> {
+    Err(Condition::Forbidden.into())
 }
 
 fn update(

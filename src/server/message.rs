@@ -170,10 +170,12 @@ fn fate(
         if let Some(session) = cx.state.sessions.find(to) {
             return Ok(Fate::Deliver(vec![session.id]));
         }
-        // §8.5.3.2.1: chat and normal go on as if to the bare JID.
+        // §8.5.3.2.1: a chat goes on as if to the bare JID, nothing else does.
         match message.kind {
-            MessageKind::Normal | MessageKind::Chat => {}
-            MessageKind::Groupchat => return Err(Condition::ServiceUnavailable.into()),
+            MessageKind::Chat => {}
+            MessageKind::Normal | MessageKind::Groupchat => {
+                return Err(Condition::ServiceUnavailable.into());
+            }
             MessageKind::Headline | MessageKind::Error => return Ok(Fate::Ignore),
         }
     }

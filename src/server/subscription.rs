@@ -116,11 +116,8 @@ fn inbound(
     from: &BareJid,
     to: &BareJid,
 ) -> Result<(), StoreError> {
+    // §8.5.1: to an unknown user it is ignored, so that nobody learns from an answer who there is.
     let Some(account) = cx.account(to)? else {
-        // §3.1.3: an unknown user approves nothing, and says so.
-        if presence.kind == PresenceKind::Subscribe {
-            reply(cx, to, from, PresenceKind::Unsubscribed)?;
-        }
         return Ok(());
     };
     if cx.block_list(to, account)?.matches(from) {

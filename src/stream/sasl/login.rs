@@ -177,8 +177,8 @@ impl Auth {
         }
     }
 
-    /// The account of a user name, and whether it is the one the peer wants to act as (§6.3.8): nobody may act as
-    /// another.
+    /// The account of a user name, and whether it is the one the peer wants to act as (§6.3.8) and said it was in the
+    /// header (§4.7.1): nobody may act as another.
     fn account(
         &self,
         username: &str,
@@ -191,13 +191,17 @@ impl Auth {
             .map_err(|_| SaslCondition::NotAuthorized)?;
         let is_other = |authzid: &str| Jid::parse(authzid).ok().as_ref() != Some(account.as_jid());
         let from_other = self.from.as_ref().is_some_and(|from| *from != account);
-        match from_other || authzid.is_some_and(is_other) {
-            true => Err(Refusal {
-                account: Some(account),
-                failure: SaslCondition::InvalidAuthzid.into(),
-            }),
-            false => Ok(account),
-        }
+        let failure = match authzid {
+            Some(authzid) if from_other || is_other(authzid) => SaslCondition::InvalidAuthzid.into(),
+            // §6.5.6: the header's address is no authzid.
+            None if from_other => SaslFailure::new(SaslCondition::NotAuthorized)
+                .text("The stream was opened for another address."),
+            _ => return Ok(account),
+        };
+        Err(Refusal {
+            account: Some(account),
+            failure,
+        })
     }
 
     /// RFC 5802 §6.

@@ -182,10 +182,11 @@ fn the_address_of_the_header_is_checked() {
             " to='juliet@localhost'",
             &peer.send(&header("juliet@localhost")),
         );
-        assert_in(&failure("invalid-authzid"), &peer.scram(&LOGIN));
+        let refusal = failure("not-authorized");
+        assert_in(&refusal, &peer.scram(&LOGIN));
         assert_eq!(
             peer.happened(),
-            "peer juliet@localhost; failed romeo@localhost invalid-authzid"
+            "peer juliet@localhost; failed romeo@localhost not-authorized"
         );
 
         let mut peer = Peer::with_facts(cut, facts());
