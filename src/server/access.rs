@@ -48,6 +48,7 @@ impl Server {
         };
         tx.set_credentials(account.id, credentials)?;
         tx.revoke_all_clients(account.id)?;
+        self.state.sessions.credentials_changed(&change.account);
         log::info!("account.password_changed account={}", change.account);
         let error =
             StreamError::new(StreamCondition::Reset).text("The password was changed elsewhere.");

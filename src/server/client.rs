@@ -1,7 +1,10 @@
 //! XEP-0494: clients are written down as they come.
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use crate::state::{Cx, SessionId};
 use crate::store::{Client, StoreError};
 use crate::stream::UserAgent;
+use crate::xmpp::Timestamp;
 
 use super::fast::time;
 use super::token;
@@ -33,6 +36,15 @@ pub fn note_client(
         return Ok(());
     };
     let now = time(cx.now, cx.tx)?;
+    let told = digest(agent, by_password || client.by_resource);
+    let is_noted =
+        |(at, noted): (Timestamp, u64)| noted == told && now.0.saturating_sub(at.0) < NOTE_SEEN_MS;
+    if client.noted.is_some_and(is_noted) {
+        return Ok(());
+    }
+    if let Some(known) = cx.state.sessions.get_mut(session) {
+        known.client.noted = Some((now, told));
+    }
     let stored = cx.tx.client(account, &key)?;
     let mut noted = stored.clone().unwrap_or(Client {
         first_seen: now,
@@ -59,4 +71,11 @@ pub fn note_client(
         true => Ok(()),
         false => cx.tx.set_client(account, &key, &noted),
     }
+}
+
+/// Of what a client says of itself.
+fn digest(agent: &UserAgent, knows_password: bool) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&agent.software, &agent.uri, &agent.device, knows_password).hash(&mut hasher);
+    hasher.finish()
 }

@@ -102,21 +102,20 @@ impl Server {
     /// The token a login succeeded with, and how far it is used up now; from here on the login alone knows.
     pub(super) fn count_use(
         &mut self,
-        (account, key): (AccountId, &ClientKey),
+        key: &ClientKey,
         login: &Login,
         request: &Request,
-        tx: &Tx,
-    ) -> Result<Option<FastUsed>, StoreError> {
+        stored: &FastTokens,
+    ) -> Option<FastUsed> {
         let Proof::Fast { slot } = login.proof else {
-            return Ok(None);
+            return None;
         };
-        let stored = tx.fast_tokens(account, key, login.mechanism)?;
         let token = match slot {
-            Slot::New => stored.new,
-            Slot::Current => stored.current,
+            Slot::New => &stored.new,
+            Slot::Current => &stored.current,
         };
-        let used = token.map(|token| {
-            let remembered = self.remembered(&login.account, key, login.mechanism, &token);
+        let used = token.as_ref().map(|token| {
+            let remembered = self.remembered(&login.account, key, login.mechanism, token);
             let count = request.fast.unwrap_or_default().count.unwrap_or_default();
             FastUsed {
                 mechanism: login.mechanism,
@@ -130,7 +129,7 @@ impl Server {
                 known.client.fast = None;
             }
         }
-        Ok(used)
+        used
     }
 
     /// XEP-0484 §3.3 to §3.6: writes the use of a token down where that is due, and makes a new one where it is asked for
@@ -139,7 +138,7 @@ impl Server {
         &mut self,
         now: Moment,
         (account, key): (AccountId, &ClientKey),
-        (login, used): (&Login, Option<FastUsed>),
+        (login, used, stored): (&Login, Option<FastUsed>, FastTokens),
         request: &Request,
         tx: &mut Tx,
     ) -> Result<NewToken, StoreError> {
@@ -152,7 +151,6 @@ impl Server {
         let mut due = None;
         if let (Proof::Fast { slot }, Some(used)) = (&login.proof, used) {
             let fast = request.fast.unwrap_or_default();
-            let stored = tx.fast_tokens(account, key, login.mechanism)?;
             let mut tokens = stored.clone();
             if *slot == Slot::New {
                 tokens.current = tokens.new.take();

@@ -257,6 +257,7 @@ fn restored(
     let client = SessionClient {
         by_resource: false,
         fast: None,
+        noted: None,
         key: row.client.as_deref().map(|key| ClientKey(key.into())),
         grant: row.grant.as_ref().map(|(id, restricted)| {
             Rc::new(Grant {
@@ -270,6 +271,7 @@ fn restored(
         sessions: Vec::new(),
         blocked,
         archive_preferences,
+        offer: None,
         catching_up: None,
     });
     if row.catching_up

@@ -1,7 +1,7 @@
 //! Logins as the server has its part in them: what is known of accounts and tokens, and what a login of XEP-0388 asks
 //! for beside: an earlier session first, then a resource (XEP-0386), then a token (XEP-0484), all told in one success.
 use crate::state::{ConnectionId, Moment, Outbox, SessionClient, SessionId};
-use crate::store::{AccountId, StoreError, Tx};
+use crate::store::{AccountId, FastTokens, StoreError, Tx};
 use crate::stream::{
     AccountAnswer, Hashes, Login, Offer, Outcome, Proof, Request, ResumeRequest, ScramHash, Upgrade,
 };
@@ -21,6 +21,21 @@ impl Server {
         account: &BareJid,
         tx: &Tx,
     ) -> Result<(), StoreError> {
+        let online = self.state.sessions.online(account);
+        let offer = match online.and_then(|online| online.offer) {
+            Some(offer) => offer,
+            None => self.offer(account, tx)?,
+        };
+        if let Some(online) = self.state.sessions.online_mut(account) {
+            online.offer = Some(offer);
+        }
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.stream.offer(offer);
+        }
+        Ok(())
+    }
+
+    fn offer(&self, account: &BareJid, tx: &Tx) -> Result<Offer, StoreError> {
         let known = match account.local() {
             Some(name) => tx.account(name)?,
             None => None,
@@ -48,10 +63,7 @@ impl Server {
         if offer.hashes == Hashes::default() {
             offer.hashes = Hashes::ALL;
         }
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.stream.offer(offer);
-        }
-        Ok(())
+        Ok(offer)
     }
 
     pub(super) fn answer_credentials(
@@ -128,11 +140,17 @@ impl Server {
         };
         let agent = request.agent.id.as_deref();
         client.key = agent.map(|agent| self.state.tokens.key_of_agent(account, agent));
-        store_upgrades(account, &login.upgrades, tx)?;
+        self.store_upgrades((&login.account, account), &login.upgrades, tx)?;
         let token = match client.key.clone() {
             Some(key) => {
-                client.fast = self.count_use((account, &key), &login, request, tx)?;
-                self.renew_token(now, (account, &key), (&login, client.fast), request, tx)?
+                let client_key = (account, &key);
+                let stored = match login.proof {
+                    Proof::Fast { .. } => tx.fast_tokens(account, &key, login.mechanism)?,
+                    _ => FastTokens::default(),
+                };
+                client.fast = self.count_use(&key, &login, request, &stored);
+                let used = (&login, client.fast, stored);
+                self.renew_token(now, client_key, used, request, tx)?
             }
             None => None,
         };
@@ -169,6 +187,24 @@ impl Server {
             (Outcome::Resumed, Some(session)) => self.resumed(now, id, session, tx, out),
             _ => Ok(()),
         }
+    }
+
+    /// XEP-0480: what is stored of the password is now also this.
+    fn store_upgrades(
+        &mut self,
+        (jid, account): (&BareJid, AccountId),
+        upgrades: &[Upgrade],
+        tx: &mut Tx,
+    ) -> Result<(), StoreError> {
+        if upgrades.is_empty() {
+            return Ok(());
+        }
+        let mut credentials = tx.credentials(account)?.unwrap_or_default();
+        for upgrade in upgrades {
+            credentials.replace(upgrade.hash, upgrade.hashed.clone());
+        }
+        self.state.sessions.credentials_changed(jid);
+        tx.set_credentials(account, &credentials)
     }
 
     /// What came of it, and the session that the stream now has, if any. `None`: the stream ends.
@@ -238,16 +274,4 @@ fn log_login(login: &Login) {
         login.account,
         login.mechanism
     );
-}
-
-/// XEP-0480: what is stored of the password is now also this.
-fn store_upgrades(account: AccountId, upgrades: &[Upgrade], tx: &mut Tx) -> Result<(), StoreError> {
-    if upgrades.is_empty() {
-        return Ok(());
-    }
-    let mut credentials = tx.credentials(account)?.unwrap_or_default();
-    for upgrade in upgrades {
-        credentials.replace(upgrade.hash, upgrade.hashed.clone());
-    }
-    tx.set_credentials(account, &credentials)
 }

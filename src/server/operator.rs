@@ -215,6 +215,7 @@ impl Server {
         tx.revoke_all_clients(account.id)?;
         // Whoever logged in with the old password logs in again.
         let jid = self.user_jid(name);
+        self.state.sessions.credentials_changed(&jid);
         self.end_sessions(
             &jid,
             StreamError::new(StreamCondition::Reset).text("The password was changed."),

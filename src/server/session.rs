@@ -167,6 +167,7 @@ fn add_session(
         sessions: Vec::new(),
         blocked,
         archive_preferences,
+        offer: None,
         catching_up: None,
     };
     Ok(cx

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use crate::store::{
     AccountId, ArchiveId, ArchivePreferences, ClientKey, SuspendedId, SuspendedPresence,
 };
-use crate::stream::Grant;
-use crate::xmpp::{BareJid, FullJid, Jid};
+use crate::stream::{Grant, Offer};
+use crate::xmpp::{BareJid, FullJid, Jid, Timestamp};
 
 use super::{
     BlockList, CapsId, ConnectionId, Held, Management, Uncopied, give_back_room, resettle,
@@ -63,6 +63,8 @@ pub struct SessionClient {
     pub grant: Option<Rc<Grant>>,
     /// The token of XEP-0484 it last came back with.
     pub fast: Option<FastUsed>,
+    /// When it was last written down (XEP-0494), and a digest of what it said of itself then.
+    pub noted: Option<(Timestamp, u64)>,
 }
 
 /// How far a token is used up; the store knows only a bound (`FastToken::reserved`) until the session ends.
@@ -143,6 +145,8 @@ pub struct Online {
     pub sessions: Vec<SessionId>,
     pub blocked: BlockList,
     pub archive_preferences: Rc<ArchivePreferences>,
+    /// What its logins may use (XEP-0388 §2.1), once somebody asked, until `credentials_changed`.
+    pub offer: Option<Offer>,
     /// What waited for the account is being delivered in pages, up to here so far; what arrives meanwhile waits behind it.
     pub catching_up: Option<ArchiveId>,
 }
@@ -204,6 +208,19 @@ impl Sessions {
 
     pub fn online_mut(&mut self, account: &BareJid) -> Option<&mut Online> {
         self.online.get_mut(account)
+    }
+
+    /// What was kept of the account's credentials, and of what its clients know of them, is no longer so.
+    pub fn credentials_changed(&mut self, account: &BareJid) {
+        let Some(online) = self.online.get_mut(account) else {
+            return;
+        };
+        online.offer = None;
+        for id in &online.sessions {
+            if let Some(session) = self.by_id.get_mut(id) {
+                session.client.noted = None;
+            }
+        }
     }
 
     /// Sessions of an account, oldest first.

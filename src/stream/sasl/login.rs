@@ -192,7 +192,9 @@ impl Auth {
         let is_other = |authzid: &str| Jid::parse(authzid).ok().as_ref() != Some(account.as_jid());
         let from_other = self.from.as_ref().is_some_and(|from| *from != account);
         let failure = match authzid {
-            Some(authzid) if from_other || is_other(authzid) => SaslCondition::InvalidAuthzid.into(),
+            Some(authzid) if from_other || is_other(authzid) => {
+                SaslCondition::InvalidAuthzid.into()
+            }
             // §6.5.6: the header's address is no authzid.
             None if from_other => SaslFailure::new(SaslCondition::NotAuthorized)
                 .text("The stream was opened for another address."),
