@@ -192,10 +192,14 @@ fn arrive_subscribe(
         send_presence_of(cx, to, from.as_jid())?;
         return Ok(());
     }
+    if row.request.is_some() {
+        // §A.3.1: it has been delivered, or is with the next initial presence.
+        return Ok(());
+    }
     let stanza = tell(cx, presence, to, false);
     let full = before.is_none()
         && cx.tx.contacts(account)?.len() >= 2 * cx.state.settings.roster_contacts_max;
-    if row.request.is_some() || stanza.len() > REQUEST_BYTES_MAX || full || cx.state.disk_low {
+    if stanza.len() > REQUEST_BYTES_MAX || full || cx.state.disk_low {
         return Ok(());
     }
     let after = Contact {
