@@ -14,6 +14,8 @@ pub const FEATURE: Feature = Feature {
     iq: &[
         IqRoute::get(To::OwnAccount, ns::ROSTER, "query", get),
         IqRoute::set(To::OwnAccount, ns::ROSTER, "query", set),
+        IqRoute::get(To::Account, ns::ROSTER, "query", refuse),
+        IqRoute::set(To::Account, ns::ROSTER, "query", refuse),
     ],
     ..Feature::new("roster")
 };
@@ -82,6 +84,11 @@ fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
         update(cx, request.account_jid(), account, &jid, item)?;
     }
     Ok(Reply::Empty)
+}
+
+/// §2.3.3: the roster of another account.
+fn refuse(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault> {
+    Err(Condition::Forbidden.into())
 }
 
 fn update(
