@@ -168,19 +168,21 @@ fn remove(
         .ok_or(Condition::ItemNotFound)?;
     let subscribed_to =
         matches!(contact.subscription, Subscription::To | Subscription::Both) || contact.ask;
-    let subscribed_from = matches!(
+    let to_subscriber = matches!(
         contact.subscription,
         Subscription::From | Subscription::Both
-    ) || contact.request.is_some();
+    );
+    let asked_or_subscribed = to_subscriber || contact.request.is_some();
     for (needed, kind) in [
         (subscribed_to, PresenceKind::Unsubscribe),
-        (subscribed_from, PresenceKind::Unsubscribed),
+        (asked_or_subscribed, PresenceKind::Unsubscribed),
     ] {
         if needed {
             cx.state.queued_presence.push(QueuedPresence {
                 from: owner.clone(),
                 to: jid.clone(),
                 kind,
+                to_subscriber,
             });
         }
     }

@@ -250,7 +250,7 @@ fn reply(
 
 /// What a roster removal or an account's end says to a contact; the sender's own row is gone already.
 pub fn send_on_behalf(cx: &mut Cx<'_>, queued: &QueuedPresence) -> Result<(), StoreError> {
-    if queued.kind == PresenceKind::Unsubscribed {
+    if queued.kind == PresenceKind::Unsubscribed && queued.to_subscriber {
         send_unavailable_of(cx, &queued.from, queued.to.as_jid())?;
     }
     let presence = synthetic(cx, &queued.from, &queued.to, queued.kind);
