@@ -6,7 +6,7 @@ use crate::stream::{
     AccountAnswer, Hashes, Login, Offer, Outcome, Proof, Request, ResumeRequest, ScramHash, Upgrade,
 };
 use crate::xml::Writer;
-use crate::xmpp::{BareJid, SaslCondition, ns};
+use crate::xmpp::{BareJid, Condition, SaslCondition, ns};
 
 use super::client::note_client;
 use super::resumption::{ResumeOutcome, write_outcome};
@@ -183,17 +183,24 @@ impl Server {
         (tx, out): (&mut Tx, &mut Outbox),
     ) -> Result<Option<(Outcome, Option<SessionId>)>, StoreError> {
         let mut w = Writer::new(inline);
-        if let Some(ResumeRequest { id: previous, h }) = &request.resume {
-            let outcome = self.resume(now, id, owner.0, (previous, *h), tx, out)?;
-            write_outcome(&mut w, previous, &outcome);
-            match outcome {
-                ResumeOutcome::Resumed { session, .. } => {
-                    return Ok(Some((Outcome::Resumed, Some(session))));
-                }
-                ResumeOutcome::NotFound { .. } => {}
-                ResumeOutcome::TooHigh(error) => {
-                    self.state.ending.push((id, management::too_high(error)));
-                    return Ok(None);
+        match &request.resume {
+            None => {}
+            // XEP-0198 §8.2: that it failed is told, whatever was wrong.
+            Some(ResumeRequest::Malformed) => {
+                management::write_failed(&mut w, None, Condition::BadRequest);
+            }
+            Some(ResumeRequest::Session { id: previous, h }) => {
+                let outcome = self.resume(now, id, owner.0, (previous, *h), tx, out)?;
+                write_outcome(&mut w, previous, &outcome);
+                match outcome {
+                    ResumeOutcome::Resumed { session, .. } => {
+                        return Ok(Some((Outcome::Resumed, Some(session))));
+                    }
+                    ResumeOutcome::NotFound { .. } => {}
+                    ResumeOutcome::TooHigh(error) => {
+                        self.state.ending.push((id, management::too_high(error)));
+                        return Ok(None);
+                    }
                 }
             }
         }
