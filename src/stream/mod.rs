@@ -512,6 +512,8 @@ impl From<XmlError> for StreamError {
             XmlError::NotWellFormed | XmlError::NotUtf8 | XmlError::BadNamespace => {
                 StreamCondition::NotWellFormed.into()
             }
+            XmlError::SecondHeader => StreamError::new(StreamCondition::UnsupportedStanzaType)
+                .text("A stream is open already."),
             XmlError::Restricted => StreamCondition::RestrictedXml.into(),
             XmlError::UnsupportedEncoding => StreamCondition::UnsupportedEncoding.into(),
             XmlError::TooLarge => StreamError::new(StreamCondition::PolicyViolation)

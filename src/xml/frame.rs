@@ -188,7 +188,7 @@ impl Framer {
         match self.state {
             State::Text => self.skip_past(b'<', bytes, at, State::Open),
             State::Quoted(quote) => self.skip_past(quote, bytes, at, State::Tag),
-            State::Name => Ok(self.name(bytes, at)),
+            State::Name => self.name(bytes, at),
             State::CloseName => self.close_name(bytes, at),
             State::Tag => self.tag(bytes, at),
             State::Open => self.open(byte, at),
@@ -279,16 +279,20 @@ impl Framer {
         next
     }
 
-    fn name(&mut self, bytes: &[u8], at: usize) -> Step {
+    fn name(&mut self, bytes: &[u8], at: usize) -> Result<Step, XmlError> {
         let next = self.hash_name(bytes, at);
         if next == bytes.len() {
-            return Step::To(next);
+            return Ok(Step::To(next));
         }
         let name = self.name;
+        // Its end tag would end the stream; waiting for it, one would wait for ever.
+        if self.depth == 1 && name == self.header_name {
+            return Err(XmlError::SecondHeader);
+        }
         if let Some(slot) = self.open_name() {
             *slot = name;
         }
-        self.to(State::Tag, next)
+        Ok(self.to(State::Tag, next))
     }
 
     fn close_name(&mut self, bytes: &[u8], at: usize) -> Result<Step, XmlError> {
@@ -529,7 +533,7 @@ mod tests {
 
     #[test]
     fn what_a_stream_may_not_hold() {
-        use XmlError::{NotWellFormed, Restricted, UnsupportedEncoding};
+        use XmlError::{NotWellFormed, Restricted, SecondHeader, UnsupportedEncoding};
         for (before, error) in [
             ("x", NotWellFormed),
             ("\u{FEFF}<a>", NotWellFormed),
@@ -548,6 +552,8 @@ mod tests {
             assert_eq!(whole(before).1, Some(error), "{before}");
         }
         for (after, error) in [
+            ("<stream:stream ", SecondHeader),
+            ("<a/><stream:stream>", SecondHeader),
             ("x", NotWellFormed),
             (" &amp;", NotWellFormed),
             ("]]>", NotWellFormed),

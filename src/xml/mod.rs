@@ -45,6 +45,8 @@ pub enum XmlError {
     UnsupportedEncoding,
     /// A prefix nobody declared, or two attributes of one name after namespaces (§11.2, Namespaces in XML): `not-well-formed`.
     BadNamespace,
+    /// Another stream header within the stream: `unsupported-stanza-type`.
+    SecondHeader,
     /// A limit of `Limits` was reached: `policy-violation`.
     TooLarge,
 }
