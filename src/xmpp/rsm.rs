@@ -40,6 +40,8 @@ impl Rsm {
             .transpose()
             .map_err(|_| Condition::BadRequest)?;
         let start = match (text("after"), text("before"), text("index")) {
+            // COMPAT(escalus, 4.8): after nothing is from the start.
+            (Some(id), None, None) if id.is_empty() => RsmStart::First,
             (Some(id), None, None) => RsmStart::After(id),
             (None, Some(id), None) => RsmStart::Before(Some(id).filter(|id| !id.is_empty())),
             (None, None, Some(index)) => {
