@@ -5,7 +5,7 @@ use crate::xmpp::{Condition, DataForm, ns};
 
 use super::{
     Feature, IqRoute, Reply, Request, Spec, To, capabilities, contact_addresses, disco_features,
-    sees_presence,
+    sees_presence, token_auth,
 };
 
 pub const FEATURE: Feature = Feature {
@@ -71,9 +71,12 @@ pub fn server_info(settings: &Settings) -> Info {
         name: "Stonechat".into(),
         ..Identity::default()
     };
+    let mut features = features(To::Server);
+    features.extend(token_auth::server_feature(settings).map(str::to_string));
+    features.sort_unstable();
     Info {
         identities: vec![identity],
-        features: features(To::Server),
+        features,
         forms: contact_addresses::form(settings).into_iter().collect(),
     }
 }

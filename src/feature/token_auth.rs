@@ -2,7 +2,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::state::{Cx, Fault, OauthKind, OauthToken};
+use crate::state::{Cx, Fault, OauthKind, OauthToken, Settings};
 use crate::store::OauthGrant;
 use crate::xmpp::{Condition, Timestamp};
 
@@ -20,6 +20,11 @@ pub const FEATURE: Feature = Feature {
     iq: &[IqRoute::get(To::OwnAccount, NS, "query", query).unrestricted()],
     ..Feature::new("token_auth")
 };
+
+/// MongooseIM shows it among the server's features; here only where it is on.
+pub fn server_feature(settings: &Settings) -> Option<&'static str> {
+    settings.x_oauth.then_some(NS)
+}
 
 /// One token of each kind.
 fn query(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
