@@ -24,7 +24,8 @@ mod token_auth;
 mod vcard;
 
 pub use archive::{
-    Storable, storable, wanted as archive_wanted, write_metadata as write_archive_metadata,
+    Storable, says_something, storable, wanted as archive_wanted,
+    write_metadata as write_archive_metadata,
 };
 pub use blocking::blocked_error;
 pub use capabilities::{

@@ -127,10 +127,10 @@ fn redirect(
         }
         return Ok(());
     }
-    if feature::storable(message) == Storable::Archive && !cx.state.disk_low {
+    if feature::storable(message) != Storable::No && !cx.state.disk_low {
         return keep(cx, (jid, account), message, left);
     }
-    if message.has_body() && !left.shared {
+    if feature::says_something(message) && !left.shared {
         refuse(
             cx,
             "message",

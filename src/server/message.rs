@@ -200,7 +200,7 @@ fn fate(
             Fate::Deliver(sessions)
         });
     }
-    if sessions.is_empty() || (catching_up && storable == Storable::Archive) {
+    if sessions.is_empty() || (catching_up && storable != Storable::No) {
         return wait(cx, message, storable);
     }
     Ok(Fate::Deliver(sessions))
@@ -208,11 +208,11 @@ fn fate(
 
 /// §8.5.2.2: nobody is there. What may be stored waits; what must not be and says something is refused.
 fn wait(cx: &Cx<'_>, message: &Message, storable: Storable) -> Result<Fate, Fault> {
-    if storable == Storable::Archive {
+    if storable != Storable::No {
         cx.require_disk_space()?;
         return Ok(Fate::Wait);
     }
-    if message.has_body() {
+    if feature::says_something(message) {
         return Err(Condition::ServiceUnavailable.into());
     }
     Ok(Fate::Ignore)
@@ -232,7 +232,9 @@ fn archive(
     }
     let sender = from.to_bare();
     let mut owners = Vec::with_capacity(2);
-    let received = unseen == Unseen::Waits || wants(cx, &addressee.jid, addressee.account, from)?;
+    let is_kept = storable == Storable::Archive;
+    let received =
+        unseen == Unseen::Waits || (is_kept && wants(cx, &addressee.jid, addressee.account, from)?);
     if received {
         owners.push(Owner {
             account: addressee.account,
@@ -241,7 +243,8 @@ fn archive(
         });
     }
     let mut sent = false;
-    if sender != addressee.jid
+    if is_kept
+        && sender != addressee.jid
         && let Some(account) = cx.account(&sender)?
         && wants(cx, &sender, account, to)?
     {

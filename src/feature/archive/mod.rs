@@ -70,10 +70,22 @@ const CONTENT: &[(&str, &str)] = &[
     ("apply-to", "urn:xmpp:fasten:0"),
 ];
 
+/// Children that say nothing by themselves: how the conversation goes, how the message is to be treated, its ids.
+const TRANSIENT: &[&str] = &[
+    ns::CHAT_STATES,
+    ns::HINTS,
+    ns::STANZA_ID,
+    ns::DELAY,
+    ns::CARBONS,
+    "urn:xmpp:rtt:0",
+];
+
 /// Whether a message's content is to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storable {
     No,
+    /// Until its addressee has it (XEP-0160 §3): an invitation, a call; no part of a conversation.
+    Waiting,
     /// In the archives of both sides; an absent account gets it from there (XEP-0160).
     Archive,
 }
@@ -86,17 +98,23 @@ pub fn storable(message: &Message) -> Storable {
         message.has_body()
             || children.any(|child| CONTENT.contains(&(child.name(), child.namespace())))
     };
-    let stored = match message.kind {
-        MessageKind::Error | MessageKind::Groupchat => false,
-        _ if has_hint("no-store") || has_hint("no-permanent-store") => false,
-        MessageKind::Headline => has_hint("store"),
-        MessageKind::Normal | MessageKind::Chat => has_hint("store") || is_content(),
-    };
-    if stored {
-        Storable::Archive
-    } else {
-        Storable::No
+    match message.kind {
+        MessageKind::Error | MessageKind::Groupchat => Storable::No,
+        _ if has_hint("no-store") || has_hint("no-permanent-store") => Storable::No,
+        _ if has_hint("store") => Storable::Archive,
+        MessageKind::Normal | MessageKind::Chat if is_content() => Storable::Archive,
+        MessageKind::Normal | MessageKind::Chat if says_something(message) => Storable::Waiting,
+        MessageKind::Normal | MessageKind::Chat | MessageKind::Headline => Storable::No,
     }
+}
+
+/// XEP-0160 §3: more than chat states.
+pub fn says_something(message: &Message) -> bool {
+    let root = message.element.root();
+    root.children().any(|child| {
+        let is_thread = child.is("thread", root.namespace());
+        !is_thread && !TRANSIENT.contains(&child.namespace())
+    })
 }
 
 /// §5: the ends of the archive.
