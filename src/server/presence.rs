@@ -108,16 +108,21 @@ fn unavailable(
             (synthetic, None)
         }
     };
+    let contacts = match was_available {
+        true => cx.tx.contacts(account)?,
+        false => Vec::new(),
+    };
+    let mut heard: Vec<&BareJid> = audience(cx, &own, &contacts).collect();
     if was_available {
-        let contacts = cx.tx.contacts(account)?;
-        for target in audience(cx, &own, &contacts) {
-            send_unavailable(cx, &target.clone().into(), &envelope, element)?;
+        for target in &heard {
+            send_unavailable(cx, target.as_jid(), &envelope, element)?;
         }
         remember_activity(cx, &own, account, presence)?;
         // §4.5.2: the session itself hears it too, if it said it.
         send_unavailable(cx, own.as_jid(), &envelope, element)?;
+        heard.push(&own);
     }
-    let directed = match cx.state.sessions.get_mut(id) {
+    let mut directed = match cx.state.sessions.get_mut(id) {
         Some(session) => {
             session.presence = None;
             std::mem::take(&mut session.directed)
@@ -125,10 +130,18 @@ fn unavailable(
         None => Vec::new(),
     };
     // §4.6.3: and those who only got it directed.
+    directed.retain(|target| !reaches(cx, &heard, target));
     for target in directed {
         send_unavailable(cx, &target, &envelope, element)?;
     }
     Ok(())
+}
+
+/// True if what is sent to these addresses has reached this one.
+fn reaches(cx: &Cx<'_>, broadcast: &[&BareJid], target: &Jid) -> bool {
+    let is_available = |session: &Session| session.presence.is_some();
+    broadcast.contains(&&target.to_bare())
+        && (target.is_bare() || cx.state.sessions.find(target).is_some_and(is_available))
 }
 
 /// XEP-0012 §3: when the account was last available, and what it said when it left.
