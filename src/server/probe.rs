@@ -100,6 +100,13 @@ pub fn from_session(cx: &mut Cx<'_>, id: SessionId, to: &Jid) -> Result<(), Stor
         return Ok(());
     }
     let account = cx.account(&contact)?;
+    if let Some(account) = account
+        && contact != prober
+        && cx.block_list(&contact, account)?.matches(&prober_full)
+    {
+        // XEP-0191 §3.2: not a word to whom the contact blocks.
+        return Ok(());
+    }
     if !may_see(cx, account, &contact, &prober)? {
         // §4.3.2: no subscription, or no such user, which looks the same.
         answer_probe(cx, id, &contact, &prober, "unsubscribed");
