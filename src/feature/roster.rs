@@ -14,7 +14,8 @@ pub const FEATURE: Feature = Feature {
     iq: &[
         IqRoute::get(To::OwnAccount, ns::ROSTER, "query", get),
         IqRoute::set(To::OwnAccount, ns::ROSTER, "query", set),
-        IqRoute::set(To::Account, ns::ROSTER, "query", set_of_another),
+        IqRoute::get(To::Account, ns::ROSTER, "query", refuse),
+        IqRoute::set(To::Account, ns::ROSTER, "query", refuse),
     ],
     ..Feature::new("roster")
 };
@@ -85,8 +86,8 @@ fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     Ok(Reply::Empty)
 }
 
-/// §2.1.5, §2.3.3
-fn set_of_another(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault> {
+/// §2.3.3: the roster of another account.
+fn refuse(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault> {
     Err(Condition::Forbidden.into())
 }
 
@@ -167,19 +168,21 @@ fn remove(
         .ok_or(Condition::ItemNotFound)?;
     let subscribed_to =
         matches!(contact.subscription, Subscription::To | Subscription::Both) || contact.ask;
-    let subscribed_from = matches!(
+    let to_subscriber = matches!(
         contact.subscription,
         Subscription::From | Subscription::Both
-    ) || contact.request.is_some();
+    );
+    let asked_or_subscribed = to_subscriber || contact.request.is_some();
     for (needed, kind) in [
         (subscribed_to, PresenceKind::Unsubscribe),
-        (subscribed_from, PresenceKind::Unsubscribed),
+        (asked_or_subscribed, PresenceKind::Unsubscribed),
     ] {
         if needed {
             cx.state.queued_presence.push(QueuedPresence {
                 from: owner.clone(),
                 to: jid.clone(),
                 kind,
+                to_subscriber,
             });
         }
     }

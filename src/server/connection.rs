@@ -233,15 +233,15 @@ impl Server {
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        let Some(session) = self
-            .connections
-            .get(&id)
-            .and_then(|connection| connection.session)
-        else {
+        let Some(connection) = self.connections.get(&id) else {
             return Ok(());
         };
+        let Some(session) = connection.session else {
+            return Ok(());
+        };
+        let lang = connection.stream.lang();
         let mut cx = self.cx(now, tx, out);
-        if let Err(error) = super::session::stanza(&mut cx, session, element) {
+        if let Err(error) = super::session::stanza(&mut cx, session, element, lang) {
             self.state.ending.push((id, error));
         }
         let Some(known) = self.state.sessions.get_mut(session) else {

@@ -73,6 +73,10 @@ fn request(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) -> Result<(), Fault> {
 /// RFC 6121 §8.5.1: nobody of this name. XEP-0030 §8: its items look like those of an account that shows none.
 fn unknown_account(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) -> Result<(), Fault> {
     let payload = iq.payload();
+    // RFC 6121 §2.3.3, as for an account that exists.
+    if payload.is("query", ns::ROSTER) {
+        return Err(Condition::Forbidden.into());
+    }
     if iq.kind != IqKind::Get || !payload.is("query", ns::DISCO_ITEMS) {
         return Err(Condition::ServiceUnavailable.into());
     }

@@ -6,7 +6,7 @@ use crate::stream::{
     AccountAnswer, Hashes, Login, Offer, Outcome, Proof, Request, ResumeRequest, ScramHash, Upgrade,
 };
 use crate::xml::Writer;
-use crate::xmpp::{BareJid, SaslCondition, ns};
+use crate::xmpp::{BareJid, Condition, SaslCondition, ns};
 
 use super::client::note_client;
 use super::resumption::{ResumeOutcome, write_outcome};
@@ -218,18 +218,26 @@ impl Server {
         (tx, out): (&mut Tx, &mut Outbox),
     ) -> Result<Option<(Outcome, Option<SessionId>)>, StoreError> {
         let mut w = Writer::new(inline);
-        if let Some(ResumeRequest { id: previous, h }) = &request.resume {
-            let outcome = self.resume(now, id, &login.account, (previous, *h), tx, out)?;
-            write_outcome(&mut w, previous, &outcome);
-            match outcome {
-                ResumeOutcome::Resumed { session, .. } => {
-                    self.log_resumed(session, login.mechanism);
-                    return Ok(Some((Outcome::Resumed, Some(session))));
-                }
-                ResumeOutcome::NotFound { .. } => log_login(login),
-                ResumeOutcome::TooHigh(error) => {
-                    self.state.ending.push((id, management::too_high(error)));
-                    return Ok(None);
+        match &request.resume {
+            None => {}
+            // XEP-0198 §8.2: that it failed is told, whatever was wrong.
+            Some(ResumeRequest::Malformed) => {
+                log_login(login);
+                management::write_failed(&mut w, None, Condition::BadRequest);
+            }
+            Some(ResumeRequest::Session { id: previous, h }) => {
+                let outcome = self.resume(now, id, &login.account, (previous, *h), tx, out)?;
+                write_outcome(&mut w, previous, &outcome);
+                match outcome {
+                    ResumeOutcome::Resumed { session, .. } => {
+                        self.log_resumed(session, login.mechanism);
+                        return Ok(Some((Outcome::Resumed, Some(session))));
+                    }
+                    ResumeOutcome::NotFound { .. } => log_login(login),
+                    ResumeOutcome::TooHigh(error) => {
+                        self.state.ending.push((id, management::too_high(error)));
+                        return Ok(None);
+                    }
                 }
             }
         }

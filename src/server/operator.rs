@@ -277,6 +277,7 @@ impl Server {
                 from: jid.clone(),
                 to: contact.clone(),
                 kind: PresenceKind::Unsubscribed,
+                to_subscriber: presence::is_from(row.subscription),
             };
             if row.ask || matches!(row.subscription, Subscription::To | Subscription::Both) {
                 let queued = QueuedPresence {

@@ -176,9 +176,14 @@ fn add_session(
         .add(jid.clone(), account, connection, client, online))
 }
 
-/// The way of one stanza from a session into the server: addresses checked and stamped, then by kind. An error ends the
-/// stream.
-pub fn stanza(cx: &mut Cx<'_>, session: SessionId, element: Element) -> Result<(), StreamError> {
+/// The way of one stanza from a session into the server: addresses checked and stamped, then by kind. `lang` is the
+/// language of its stream. An error ends the stream.
+pub fn stanza(
+    cx: &mut Cx<'_>,
+    session: SessionId,
+    element: Element,
+    lang: Option<Rc<str>>,
+) -> Result<(), StreamError> {
     let Some(from) = cx
         .state
         .sessions
@@ -204,26 +209,35 @@ pub fn stanza(cx: &mut Cx<'_>, session: SessionId, element: Element) -> Result<(
     }
     match parsed {
         Stanza::Message(mut message) => {
-            message.envelope.from = Some(from.into());
+            stamp(&mut message.envelope, from, lang);
             let answered =
                 (message.kind != crate::xmpp::MessageKind::Error).then(|| message.envelope.clone());
             let done = message::from_session(cx, session, message);
             answer_fault(cx, session, "message", answered, done);
         }
         Stanza::Presence(mut presence) => {
-            presence.envelope.from = Some(from.into());
+            stamp(&mut presence.envelope, from, lang);
             let answered = (presence.kind != crate::xmpp::PresenceKind::Error)
                 .then(|| presence.envelope.clone());
             let done = presence::from_session(cx, session, presence);
             answer_fault(cx, session, "presence", answered, done);
         }
         Stanza::Iq(mut iq) => {
-            iq.envelope.from = Some(from.into());
+            stamp(&mut iq.envelope, from, lang);
             iq::from_session(cx, session, &iq);
         }
     }
     presence::send_queued(cx);
     Ok(())
+}
+
+/// What every stanza says when it leaves its client's server.
+fn stamp(envelope: &mut Envelope, from: FullJid, lang: Option<Rc<str>>) {
+    envelope.from = Some(from.into());
+    // RFC 6120 §4.7.4: the language of the stream, for a stanza that names none.
+    if envelope.lang.is_none() {
+        envelope.lang = lang;
+    }
 }
 
 /// Tells the sender what went wrong; never an error to an error (RFC 6120 §8.3.1).

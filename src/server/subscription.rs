@@ -38,6 +38,7 @@ pub fn outbound(
     if before.is_none() && cx.tx.contacts(account)?.len() >= cx.state.settings.roster_contacts_max {
         return Err(Condition::ResourceConstraint.into());
     }
+    let was_from = before.as_ref().is_some_and(|row| is_from(row.subscription));
     let (after, routed) = leave(before.clone().unwrap_or_default(), presence.kind);
     if !is_local && routed {
         return Err(Condition::RemoteServerNotFound.into());
@@ -58,12 +59,12 @@ pub fn outbound(
         element: presence.element.clone(),
     };
     match presence.kind {
-        // §3.1.5: approval is followed by the user's presence, §3.2.1: its end by unavailable.
+        // §3.1.5: approval is followed by the user's presence, §3.2.2: its end preceded by unavailable.
         PresenceKind::Subscribed => {
             inbound(cx, &routed, &own, contact_jid)?;
             send_presence_of(cx, &own, contact_jid.as_jid())?;
         }
-        PresenceKind::Unsubscribed => {
+        PresenceKind::Unsubscribed if was_from => {
             send_unavailable_of(cx, &own, contact_jid.as_jid())?;
             inbound(cx, &routed, &own, contact_jid)?;
         }
@@ -250,7 +251,7 @@ fn reply(
 
 /// What a roster removal or an account's end says to a contact; the sender's own row is gone already.
 pub fn send_on_behalf(cx: &mut Cx<'_>, queued: &QueuedPresence) -> Result<(), StoreError> {
-    if queued.kind == PresenceKind::Unsubscribed {
+    if queued.kind == PresenceKind::Unsubscribed && queued.to_subscriber {
         send_unavailable_of(cx, &queued.from, queued.to.as_jid())?;
     }
     let presence = synthetic(cx, &queued.from, &queued.to, queued.kind);

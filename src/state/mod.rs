@@ -112,4 +112,6 @@ pub struct QueuedPresence {
     pub from: BareJid,
     pub to: BareJid,
     pub kind: PresenceKind,
+    /// `to` was subscribed to the account's presence.
+    pub to_subscriber: bool,
 }

@@ -169,7 +169,7 @@ pub struct Stream {
     /// What the current header declared for its children.
     context: Rc<Context>,
     /// `xml:lang` of the current header.
-    lang: Option<Box<str>>,
+    lang: Option<Rc<str>>,
     /// Our header of the current stream is written.
     header_sent: bool,
     answer: Option<Box<Answer>>,
@@ -367,8 +367,8 @@ impl Stream {
     }
 
     /// `xml:lang` of the peer's header: the language of its stanzas that name none (RFC 6120 §4.7.4).
-    pub fn lang(&self) -> Option<&str> {
-        self.lang.as_deref()
+    pub fn lang(&self) -> Option<Rc<str>> {
+        self.lang.clone()
     }
 
     /// Bytes this stream holds for unfinished input.

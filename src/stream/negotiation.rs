@@ -1,5 +1,7 @@
 //! RFC 6120 §4.3: the states of a stream, one type each, and the way from one to the next. Every first-level element
 //! goes through `First`, then to the `handle` of the state.
+use std::rc::Rc;
+
 use crate::xml::{Context, Element, ElementRef, Framer, Writer};
 use crate::xmpp::{FullJid, SaslCondition, StanzaError, StreamCondition, StreamError, ns};
 
@@ -50,7 +52,7 @@ pub(super) struct Io<'a> {
     pub framer: &'a mut Framer,
     /// Of the header being handled, or of the last one.
     pub context: &'a Context,
-    pub lang: &'a mut Option<Box<str>>,
+    pub lang: &'a mut Option<Rc<str>>,
     pub header_sent: &'a mut bool,
     /// What is handled came before the end of the TLS handshake.
     pub early: bool,

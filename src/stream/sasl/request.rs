@@ -21,9 +21,13 @@ pub struct UserAgent {
 
 /// XEP-0198 §5.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResumeRequest {
-    pub id: Box<str>,
-    pub h: u32,
+pub enum ResumeRequest {
+    Session {
+        id: Box<str>,
+        h: u32,
+    },
+    /// It names no session, or no number.
+    Malformed,
 }
 
 /// XEP-0198 §3.
@@ -71,7 +75,7 @@ impl Request {
         for child in root.children() {
             match (child.namespace(), child.name()) {
                 (ns::SASL2, "user-agent") => request.agent = user_agent(child),
-                (ns::MANAGEMENT, "resume") => request.resume = resume(child),
+                (ns::MANAGEMENT, "resume") => request.resume = Some(resume(child)),
                 (ns::BIND2, "bind") => request.bind = Some(bind(child)),
                 (ns::FAST, "fast") => request.fast = Some(fast(child)),
                 (ns::FAST, "request-token") => {
@@ -105,10 +109,12 @@ fn user_agent(element: ElementRef<'_>) -> UserAgent {
     }
 }
 
-fn resume(element: ElementRef<'_>) -> Option<ResumeRequest> {
-    let h = element.attribute("h")?.parse().ok()?;
-    let id = element.attribute("previd")?.into();
-    Some(ResumeRequest { id, h })
+fn resume(element: ElementRef<'_>) -> ResumeRequest {
+    let h = element.attribute("h").and_then(|h| h.parse().ok());
+    match (element.attribute("previd"), h) {
+        (Some(id), Some(h)) => ResumeRequest::Session { id: id.into(), h },
+        _ => ResumeRequest::Malformed,
+    }
 }
 
 fn bind(element: ElementRef<'_>) -> BindRequest {

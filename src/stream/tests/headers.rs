@@ -14,7 +14,7 @@ fn from_plain_text_to_a_bound_resource() {
             id='AQEBAQEBAQEBAQEBAQEBAQ' version='1.0' xml:lang='en'><stream:features>\
             <starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>"
         );
-        assert_eq!(peer.stream.lang(), Some("de"));
+        assert_eq!(peer.stream.lang(), Some("de".into()));
         let proceed = peer.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
         assert_eq!(
             proceed,
