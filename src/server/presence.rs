@@ -11,7 +11,7 @@ use crate::xmpp::{
 
 use super::iq::require_not_blocked_by_sender;
 use super::message::write_stanza;
-use super::probe::{self, send_presence_of, send_session_presence};
+use super::probe;
 use super::{subscription, unseen};
 
 /// Entities one session can have sent directed presence to at a time.
@@ -73,7 +73,7 @@ fn available(cx: &mut Cx<'_>, id: SessionId, presence: &Presence) -> Result<(), 
     let contacts = cx.tx.contacts(account)?;
     broadcast(cx, &jid, &contacts, presence)?;
     if is_initial {
-        receive_presence_of_contacts(cx, id, &contacts)?;
+        probe::receive_presence_of_contacts(cx, id, &contacts)?;
         deliver_requests(cx, id, &contacts);
     }
     if let Some((caps, node)) = caps {
@@ -108,16 +108,21 @@ fn unavailable(
             (synthetic, None)
         }
     };
+    let contacts = match was_available {
+        true => cx.tx.contacts(account)?,
+        false => Vec::new(),
+    };
+    let mut heard: Vec<&BareJid> = audience(cx, &own, &contacts).collect();
     if was_available {
-        let contacts = cx.tx.contacts(account)?;
-        for target in audience(cx, &own, &contacts) {
-            send_unavailable(cx, &target.clone().into(), &envelope, element)?;
+        for target in &heard {
+            send_unavailable(cx, target.as_jid(), &envelope, element)?;
         }
         remember_activity(cx, &own, account, presence)?;
         // §4.5.2: the session itself hears it too, if it said it.
         send_unavailable(cx, own.as_jid(), &envelope, element)?;
+        heard.push(&own);
     }
-    let directed = match cx.state.sessions.get_mut(id) {
+    let mut directed = match cx.state.sessions.get_mut(id) {
         Some(session) => {
             session.presence = None;
             std::mem::take(&mut session.directed)
@@ -125,10 +130,18 @@ fn unavailable(
         None => Vec::new(),
     };
     // §4.6.3: and those who only got it directed.
+    directed.retain(|target| !reaches(cx, &heard, target));
     for target in directed {
         send_unavailable(cx, &target, &envelope, element)?;
     }
     Ok(())
+}
+
+/// True if what is sent to these addresses has reached this one.
+fn reaches(cx: &Cx<'_>, broadcast: &[&BareJid], target: &Jid) -> bool {
+    let is_available = |session: &Session| session.presence.is_some();
+    broadcast.contains(&&target.to_bare())
+        && (target.is_bare() || cx.state.sessions.find(target).is_some_and(is_available))
 }
 
 /// XEP-0012 §3: when the account was last available, and what it said when it left.
@@ -291,41 +304,6 @@ pub fn deliver(
     );
     for session in takers {
         cx.deliver_as(session, stanza.clone(), urgency, Keep::WHOLE);
-    }
-    Ok(())
-}
-
-/// §4.2.2, §4.3: the session hears who of its contacts is there, without a probe for local ones.
-fn receive_presence_of_contacts(
-    cx: &mut Cx<'_>,
-    id: SessionId,
-    contacts: &[(BareJid, Contact)],
-) -> Result<(), StoreError> {
-    let Some(session) = cx.state.sessions.get(id) else {
-        return Ok(());
-    };
-    let (own, to) = (session.jid.to_bare(), Jid::from(session.jid.clone()));
-    let subscribed = contacts
-        .iter()
-        .filter(|(_, contact)| is_to(contact.subscription))
-        .map(|(jid, _)| jid);
-    for contact in subscribed {
-        if let Some(online) = cx.state.sessions.online(contact) {
-            let entitled = cx
-                .tx
-                .contact(online.account, &own)?
-                .is_some_and(|row| is_from(row.subscription));
-            if entitled {
-                send_presence_of(cx, contact, &to)?;
-            }
-        }
-    }
-    // The account's other sessions.
-    let others = cx.state.sessions.ids_where(&own, |session| {
-        session.id != id && session.presence.is_some()
-    });
-    for other in others {
-        send_session_presence(cx, other, &to)?;
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
-//! Who is there, told to one address: probes (RFC 6121 §4.3) and what answers them.
+//! Who is there, told to one address: probes (RFC 6121 §4.3), what answers them, and what saves a local session from
+//! sending any.
 use crate::state::{Cx, SessionId};
-use crate::store::{AccountId, StoreError};
+use crate::store::{AccountId, Contact, StoreError};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Envelope, Jid, write_open};
 
-use super::presence::{deliver, is_from};
+use super::presence::{deliver, is_from, is_to};
 
 /// The current presence of all available sessions of an account, to one address. True if there was any.
 pub fn send_presence_of(cx: &mut Cx<'_>, account: &BareJid, to: &Jid) -> Result<bool, StoreError> {
@@ -53,6 +54,41 @@ pub fn send_session_presence(cx: &mut Cx<'_>, id: SessionId, to: &Jid) -> Result
     deliver(cx, &from, to, stanza)
 }
 
+/// §4.2.2, §4.3: the session hears who of its contacts is there, without a probe for local ones.
+pub fn receive_presence_of_contacts(
+    cx: &mut Cx<'_>,
+    id: SessionId,
+    contacts: &[(BareJid, Contact)],
+) -> Result<(), StoreError> {
+    let Some(session) = cx.state.sessions.get(id) else {
+        return Ok(());
+    };
+    let (own, to) = (session.jid.to_bare(), Jid::from(session.jid.clone()));
+    let subscribed = contacts
+        .iter()
+        .filter(|(_, contact)| is_to(contact.subscription))
+        .map(|(jid, _)| jid);
+    for contact in subscribed {
+        if let Some(online) = cx.state.sessions.online(contact) {
+            let entitled = cx
+                .tx
+                .contact(online.account, &own)?
+                .is_some_and(|row| is_from(row.subscription));
+            if entitled {
+                send_presence_of(cx, contact, &to)?;
+            }
+        }
+    }
+    // The account's other sessions.
+    let others = cx.state.sessions.ids_where(&own, |session| {
+        session.id != id && session.presence.is_some()
+    });
+    for other in others {
+        send_session_presence(cx, other, &to)?;
+    }
+    Ok(())
+}
+
 /// §4.3: a client's own probe is answered for its own session.
 pub fn from_session(cx: &mut Cx<'_>, id: SessionId, to: &Jid) -> Result<(), StoreError> {
     let Some(session) = cx.state.sessions.get(id) else {
@@ -64,6 +100,13 @@ pub fn from_session(cx: &mut Cx<'_>, id: SessionId, to: &Jid) -> Result<(), Stor
         return Ok(());
     }
     let account = cx.account(&contact)?;
+    if let Some(account) = account
+        && contact != prober
+        && cx.block_list(&contact, account)?.matches(&prober_full)
+    {
+        // XEP-0191 §3.2: not a word to whom the contact blocks.
+        return Ok(());
+    }
     if !may_see(cx, account, &contact, &prober)? {
         // §4.3.2: no subscription, or no such user, which looks the same.
         answer_probe(cx, id, &contact, &prober, "unsubscribed");
