@@ -34,3 +34,25 @@ impl Reader {
         Ok(View::of(opened, table))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+
+    use crate::store::Store;
+    use crate::xmpp::Timestamp;
+
+    #[test]
+    fn what_was_read_before_a_commit_is_not_read_after_it() {
+        let store = Store::open_backend(InMemoryBackend::new(), 1 << 16).unwrap();
+        let is_there = || store.begin().account("romeo").unwrap().is_some();
+        assert!(!is_there());
+        let mut tx = store.begin();
+        let credentials = Default::default();
+        tx.add_account("romeo", &credentials, Timestamp(1)).unwrap();
+        let commit = tx.finish().unwrap();
+        assert!(!is_there(), "the commit has not run");
+        commit.run().unwrap();
+        assert!(is_there());
+    }
+}
