@@ -88,12 +88,14 @@ pub fn logins(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
     stage.clients.close_all();
 
     let mut alone = Vec::new();
+    let cpu_alone = server.family.cpu();
     for one in who(stage.pick(100, 40), "one") {
         let begun = Instant::now();
         stage.clients.log_in(server.door, &[one], 1)?;
         alone.push(begun.elapsed().as_secs_f64() * MILLIS);
         stage.clients.close_all();
     }
+    let cpu_alone = server.family.cpu().since(cpu_alone) / alone.len() as f64;
     let count = many.len() as f64;
     let mut figures = vec![
         Figure::more("login", "logins, 16 at once", "1/s", count / seconds),
@@ -103,6 +105,12 @@ pub fn logins(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
             "one login alone, p50",
             "ms",
             percentile(&mut alone, 0.5),
+        ),
+        Figure::less(
+            "login",
+            "CPU per login, one alone",
+            "ms",
+            cpu_alone * MILLIS,
         ),
     ];
     for (security, name) in [
