@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use stonechat::store::{
-    AccountId, ArchiveId, ArchiveQuery, Direction, Owner, Record, Store, StoreError,
+    AccountId, ArchiveId, ArchiveQuery, AtIndex, Direction, Owner, Place, Record, Store, StoreError,
 };
 use stonechat::xmpp::{Jid, Timestamp};
 
@@ -221,7 +221,18 @@ fn rows_in_memory_are_bounded_and_pages_span_both_places() {
         let paged: Vec<ArchiveId> = page.stanzas.iter().map(|stored| stored.id).collect();
         assert_eq!(paged, ids[2000..2100]);
         assert!(!page.complete);
-        assert_eq!(tx.count(AccountId(1), &query).unwrap(), Some(3200));
+        let place = |id, steps_max| tx.place(AccountId(1), &query, id, steps_max).unwrap();
+        let found = Place {
+            index: 2000,
+            count: 3200,
+        };
+        assert_eq!(place(Some(ids[2000]), 3200), Some(found));
+        assert_eq!(place(Some(ids[2000]), 3199), None);
+        let at_index = |index| tx.at_index(AccountId(1), &query, index, 3200).unwrap();
+        assert_eq!(at_index(3199), AtIndex::Stanza(ids[3199]));
+        assert_eq!(at_index(3200), AtIndex::Behind);
+        let too_far = tx.at_index(AccountId(1), &query, 2000, 2000).unwrap();
+        assert_eq!(too_far, AtIndex::TooFar);
         assert_eq!(tx.page(AccountId(2), &query).unwrap().stanzas, []);
     }
 }

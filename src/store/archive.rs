@@ -13,9 +13,6 @@ use super::stanza::{StanzaRow, bare, peer_hash};
 use super::walk::Walk;
 use super::{AccountId, StoreError, Tx, View, Writing};
 
-/// `Tx::count` counts no further.
-const COUNTED_MAX: u64 = 10_000;
-
 /// Id of an archived stanza: its place in arrival order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ArchiveId(pub u64);
@@ -151,32 +148,6 @@ impl Tx {
         Ok(page)
     }
 
-    /// How many stanzas match, wherever the page begins (XEP-0059 §2.6); `None`: too many to count.
-    pub fn count(
-        &self,
-        account: AccountId,
-        query: &ArchiveQuery,
-    ) -> Result<Option<u64>, StoreError> {
-        let span = self.span(query)?;
-        let stanzas = self.view(STANZAS)?;
-        let full = query.with.as_ref().filter(|with| !with.is_bare());
-        let peer = query.with.as_ref().map(|with| peer_hash(with.as_str()));
-        let mut walk = Walk::new(&stanzas, false);
-        let (mut looked_at, mut count) = (0, 0);
-        self.visit(account, peer, span, false, &mut |row| {
-            looked_at += 1;
-            count += match full {
-                None => 1,
-                Some(_) => {
-                    let row = walk.find(row.sequence)?.ok_or_else(missing)?;
-                    u64::from(matches(&StanzaRow::decode(row.value())?, account, full))
-                }
-            };
-            Ok(looked_at <= COUNTED_MAX)
-        })?;
-        Ok((looked_at <= COUNTED_MAX).then_some(count))
-    }
-
     /// True if this archive holds the id (RSM and extended queries: `item-not-found` otherwise).
     pub fn archived(&self, account: AccountId, id: ArchiveId) -> Result<bool, StoreError> {
         if self.memory()?.holds(account, id.0) {
@@ -283,7 +254,7 @@ impl Tx {
     }
 
     /// The sequences a query is about, before paging.
-    fn span(&self, query: &ArchiveQuery) -> Result<Span, StoreError> {
+    pub(super) fn span(&self, query: &ArchiveQuery) -> Result<Span, StoreError> {
         let mut span = Span::ALL;
         span.cut(query.after_id, query.before_id);
         if query.start.is_none() && query.end.is_none() {
@@ -327,7 +298,7 @@ fn first_where(
 }
 
 /// XEP-0313 §4.1.1. The index goes by a hash of the peer's bare JID, so the stanza has the last word.
-fn matches(row: &StanzaRow<'_>, account: AccountId, with: Option<&Jid>) -> bool {
+pub(super) fn matches(row: &StanzaRow<'_>, account: AccountId, with: Option<&Jid>) -> bool {
     let Some(with) = with else {
         return true;
     };
@@ -363,6 +334,6 @@ fn stored(sequence: u64, row: &StanzaRow<'_>) -> Stored {
     }
 }
 
-fn missing() -> StoreError {
+pub(super) fn missing() -> StoreError {
     StoreError::Unreadable("an archive points at a stanza that is not there".to_string())
 }

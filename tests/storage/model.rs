@@ -2,8 +2,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stonechat::store::{
-    Account, AccountId, ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, Contact,
-    Direction, LastActivity, Owner, QueueRow, Record, RosterChange, Store, Stored, Suspended,
+    Account, AccountId, ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, AtIndex, Contact,
+    Direction, LastActivity, Owner, Place, QueueRow, Record, RosterChange, Store, Stored, Suspended,
     SuspendedId, Tx,
 };
 use stonechat::stream::Credentials;
@@ -365,6 +365,24 @@ impl Model {
         assert_eq!(tx.archive_preferences(id).unwrap(), personal.preferences);
     }
 
+    fn check_places(&self, tx: &Tx, id: AccountId, query: &ArchiveQuery) {
+        let matching = self.matching(id, query);
+        let count = matching.len() as u64;
+        let place = |of| tx.place(id, query, of, 10_000).unwrap();
+        let at_index = |index| tx.at_index(id, query, index, 10_000).unwrap();
+        let behind = Place {
+            index: count,
+            count,
+        };
+        assert_eq!(place(None), Some(behind), "{query:?}");
+        assert_eq!(at_index(count), AtIndex::Behind, "{query:?}");
+        for (index, stored) in (0..).zip(&matching) {
+            let there = Place { index, count };
+            assert_eq!(place(Some(stored.id)), Some(there), "{query:?}");
+            assert_eq!(at_index(index), AtIndex::Stanza(stored.id), "{query:?}");
+        }
+    }
+
     fn check_archive(&self, tx: &Tx, id: AccountId, query: &mut dyn FnMut() -> ArchiveQuery) {
         for _ in 0..4 {
             let query = query();
@@ -373,8 +391,7 @@ impl Model {
                 self.page(id, &query),
                 "{query:?}"
             );
-            let count = self.matching(id, &query).len() as u64;
-            assert_eq!(tx.count(id, &query).unwrap(), Some(count), "{query:?}");
+            self.check_places(tx, id, &query);
         }
         let held: Vec<ArchiveId> = self.archive(id).map(|(id, _)| ArchiveId(id)).collect();
         for id_asked in 0..=self.next_stanza + 1 {

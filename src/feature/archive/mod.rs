@@ -15,12 +15,7 @@ use super::{Feature, IqRoute, Reply, Request, Spec, To};
 
 pub const FEATURE: Feature = Feature {
     specs: &[
-        Spec::partial(
-            "XEP-0059",
-            "Result Set Management",
-            "1.0",
-            "no counts, no pages by index",
-        ),
+        Spec::complete("XEP-0059", "Result Set Management", "1.0"),
         Spec::complete("XEP-0297", "Stanza Forwarding", "1.0"),
         Spec::complete("XEP-0313", "Message Archive Management", "1.1.3"),
         Spec::complete(

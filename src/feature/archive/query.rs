@@ -1,6 +1,6 @@
 //! XEP-0313 §4: a query, its filters (§4.1), and the page it gets (§4.3, XEP-0059).
 use crate::state::{ArchiveIds, Cx, Fault};
-use crate::store::{AccountId, ArchiveId, ArchiveQuery, Stored};
+use crate::store::{AccountId, ArchiveId, ArchiveQuery, AtIndex, Place, Stored};
 use crate::xml::{ElementRef, parse_stored};
 use crate::xmpp::{
     BareJid, Condition, DataForm, FormKind, Jid, Rsm, RsmStart, StanzaError, Timestamp, ns,
@@ -12,6 +12,11 @@ use super::super::{Reply, Request};
 const PAGE_BYTES_MAX: usize = 1 << 20;
 /// Messages read at a time, so that a page of large ones is not held in memory before it is cut.
 const READ_MAX: usize = 16;
+/// Steps through the index to tell where a page lies, which is not told if that takes more: it must cost little beside the
+/// page.
+const PLACE_STEPS_MAX: u64 = 256;
+/// The same where that is what is asked for.
+const ASKED_PLACE_STEPS_MAX: u64 = 10_000;
 /// Bytes of a `queryid`, which every result repeats.
 const QUERY_ID_BYTES_MAX: usize = 256;
 
@@ -19,6 +24,8 @@ const QUERY_ID_BYTES_MAX: usize = 256;
 #[derive(Debug, Default)]
 struct Query {
     filter: ArchiveQuery,
+    /// The page begins with the stanza that so many come before (XEP-0059 §2.6).
+    index: Option<u64>,
     /// Only these.
     ids: Option<Vec<ArchiveId>>,
     /// §4.3.4: the page is sent newest first.
@@ -49,13 +56,18 @@ pub fn run(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
             .text("The queryid is too long.")
             .into());
     }
-    let query = read(
+    let mut query = read(
         payload,
         cx.state.settings.archive_page_max,
         &cx.state.archive_ids,
     )?;
     require_known_ids(cx, request.account_id(), &query)?;
-    let mut page = read_page(cx, (request.account_jid(), request.account_id()), &query)?;
+    let mut page = match find_index(cx, request.account_id(), &mut query)? {
+        true => read_page(cx, (request.account_jid(), request.account_id()), &query)?,
+        false => Page::nothing_more(),
+    };
+    let place = place(cx, request.account_id(), &query, &page)?;
+    page.complete |= place.is_some_and(|place| place.count == 0);
     let text = |stored: &Stored| cx.state.archive_ids.text(stored.id);
     let first_last = page
         .stanzas
@@ -74,7 +86,8 @@ pub fn run(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
         let first_last = first_last
             .as_ref()
             .map(|(first, last)| (first.as_str(), last.as_str()));
-        Rsm::write_answer(w, first_last, None, None);
+        let index = query.index.or(place.map(|place| place.index));
+        Rsm::write_answer(w, first_last, index, place.map(|place| place.count));
         w.close();
     }))
 }
@@ -112,8 +125,11 @@ fn read(payload: ElementRef<'_>, page_max: usize, ids: &ArchiveIds) -> Result<Qu
             query.filter.backward = true;
             query.filter.page_before = id.map(|id| known_form(ids, &id)).transpose()?;
         }
-        // XEP-0059 §2.6
-        RsmStart::Index(_) => return Err(Condition::FeatureNotImplemented),
+        // Ids that are named are not counted.
+        RsmStart::Index(_) if query.ids.is_some() => {
+            return Err(Condition::FeatureNotImplemented);
+        }
+        RsmStart::Index(index) => query.index = Some(index),
     }
     Ok(query)
 }
@@ -180,6 +196,50 @@ fn require_known_ids(cx: &Cx<'_>, account: AccountId, query: &Query) -> Result<(
     Ok(())
 }
 
+/// XEP-0059 §2.6: the page begins at the index asked for. False: that is behind all there is.
+fn find_index(cx: &Cx<'_>, account: AccountId, query: &mut Query) -> Result<bool, Fault> {
+    let Some(index) = query.index else {
+        return Ok(true);
+    };
+    let found = cx
+        .tx
+        .at_index(account, &query.filter, index, ASKED_PLACE_STEPS_MAX)?;
+    match found {
+        AtIndex::Stanza(id) => {
+            query.filter.page_after = id.0.checked_sub(1).map(ArchiveId);
+            Ok(true)
+        }
+        AtIndex::Behind => Ok(false),
+        AtIndex::TooFar => Err(StanzaError::new(Condition::FeatureNotImplemented)
+            .text("The index is too far from the start.")
+            .into()),
+    }
+}
+
+/// XEP-0059 §2.5 to §2.7: where the page lies, and how much there is; `None`: counting that takes too long.
+fn place(
+    cx: &Cx<'_>,
+    account: AccountId,
+    query: &Query,
+    page: &Page,
+) -> Result<Option<Place>, Fault> {
+    let filter = &query.filter;
+    if query.ids.is_some() {
+        let is_all = page.complete && filter.page_after.is_none() && filter.page_before.is_none();
+        let count = u64::try_from(page.stanzas.len()).ok();
+        return Ok(count
+            .filter(|_| is_all)
+            .map(|count| Place { index: 0, count }));
+    }
+    let is_asked = filter.max == 0 || query.index.is_some();
+    let steps_max = match is_asked {
+        true => ASKED_PLACE_STEPS_MAX,
+        false => PLACE_STEPS_MAX,
+    };
+    let first = page.stanzas.first().map(|stored| stored.id);
+    Ok(cx.tx.place(account, filter, first, steps_max)?)
+}
+
 fn read_page(
     cx: &Cx<'_>,
     (owner, account): (&BareJid, AccountId),
@@ -187,12 +247,7 @@ fn read_page(
 ) -> Result<Page, Fault> {
     let mut page = Page::default();
     if query.filter.max == 0 {
-        // XEP-0059 §2.7: only how much there is; that there is nothing can be told.
-        let one = ArchiveQuery {
-            max: 1,
-            ..query.filter.clone()
-        };
-        page.complete = query.ids.is_none() && cx.tx.page(account, &one)?.stanzas.is_empty();
+        // XEP-0059 §2.7: only how much there is.
         return Ok(page);
     }
     match &query.ids {
@@ -206,6 +261,13 @@ fn read_page(
 }
 
 impl Page {
+    fn nothing_more() -> Page {
+        Page {
+            complete: true,
+            ..Page::default()
+        }
+    }
+
     /// Reads in the direction of paging, a few at a time.
     fn fill(
         &mut self,
@@ -401,7 +463,7 @@ mod tests {
             (field("ids", "x"), Condition::ItemNotFound),
             (rsm("<after>x</after>"), Condition::ItemNotFound),
             (rsm("<before>x</before>"), Condition::ItemNotFound),
-            (rsm("<index>3</index>"), Condition::FeatureNotImplemented),
+            (rsm("<index>x</index>"), Condition::BadRequest),
             (rsm("<max>many</max>"), Condition::BadRequest),
             (
                 "<x xmlns='jabber:x:data' type='submit'/>".into(),

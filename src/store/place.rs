@@ -1,0 +1,96 @@
+//! Where a page lies among all that a query matches (XEP-0059 §2.5 to §2.7), which takes counting.
+use super::archive::{ArchiveId, ArchiveQuery, matches, missing};
+use super::schema::STANZAS;
+use super::stanza::{StanzaRow, peer_hash};
+use super::walk::Walk;
+use super::{AccountId, StoreError, Tx};
+
+/// Steps for a stanza that has to be read to know whether it matches; where the index knows, it is one.
+const READ_STEPS: u64 = 10;
+
+/// A place among the stanzas that match, wherever the page begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// So many come before.
+    pub index: u64,
+    /// So many there are.
+    pub count: u64,
+}
+
+/// What is found at an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtIndex {
+    Stanza(ArchiveId),
+    /// There are not so many.
+    Behind,
+    TooFar,
+}
+
+impl Tx {
+    /// The place of a stanza, or (`None`) that behind the last. No place: finding it takes more than `steps_max`.
+    pub fn place(
+        &self,
+        account: AccountId,
+        query: &ArchiveQuery,
+        of: Option<ArchiveId>,
+        steps_max: u64,
+    ) -> Result<Option<Place>, StoreError> {
+        let mut place = Place { index: 0, count: 0 };
+        let is_whole = self.visit_matching(account, query, steps_max, &mut |id| {
+            place.count += 1;
+            place.index += u64::from(of.is_none_or(|of| id < of));
+            true
+        })?;
+        Ok(is_whole.then_some(place))
+    }
+
+    pub fn at_index(
+        &self,
+        account: AccountId,
+        query: &ArchiveQuery,
+        index: u64,
+        steps_max: u64,
+    ) -> Result<AtIndex, StoreError> {
+        let (mut before, mut found) = (0, None);
+        let is_whole = self.visit_matching(account, query, steps_max, &mut |id| {
+            found = (before == index).then_some(id);
+            before += 1;
+            found.is_none()
+        })?;
+        Ok(match found {
+            Some(id) => AtIndex::Stanza(id),
+            None if is_whole => AtIndex::Behind,
+            None => AtIndex::TooFar,
+        })
+    }
+
+    /// Calls `visit` for all that match, in order of arrival, until it says false. False: that took too many steps.
+    fn visit_matching(
+        &self,
+        account: AccountId,
+        query: &ArchiveQuery,
+        steps_max: u64,
+        visit: &mut dyn FnMut(ArchiveId) -> bool,
+    ) -> Result<bool, StoreError> {
+        let span = self.span(query)?;
+        let stanzas = self.view(STANZAS)?;
+        let full = query.with.as_ref().filter(|with| !with.is_bare());
+        let peer = query.with.as_ref().map(|with| peer_hash(with.as_str()));
+        let mut walk = Walk::new(&stanzas, false);
+        let mut steps = 0;
+        self.visit(account, peer, span, false, &mut |row| {
+            steps += full.map_or(1, |_| READ_STEPS);
+            if steps > steps_max {
+                return Ok(false);
+            }
+            if full.is_some() {
+                let stanza = walk.find(row.sequence)?.ok_or_else(missing)?;
+                if !matches(&StanzaRow::decode(stanza.value())?, account, full) {
+                    return Ok(true);
+                }
+            }
+            Ok(visit(ArchiveId(row.sequence)))
+        })?;
+        Ok(steps <= steps_max)
+    }
+}
