@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stonechat::store::{
     Account, AccountId, ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, AtIndex, Contact,
-    Direction, LastActivity, Owner, Place, QueueRow, Record, RosterChange, Store, Stored, Suspended,
-    SuspendedId, Tx,
+    Direction, LastActivity, Owner, Place, QueueRow, Record, RosterChange, Store, Stored,
+    Suspended, SuspendedId, Tx,
 };
 use stonechat::stream::Credentials;
 use stonechat::xmpp::{BareJid, Jid, Timestamp};
