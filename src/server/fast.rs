@@ -5,6 +5,7 @@ use crate::stream::{FastCandidate, FastStanding, Login, Proof, Request, Slot, fa
 use crate::xmpp::{BareJid, Timestamp};
 
 use super::Server;
+use super::session::known_account;
 
 /// Counts ahead of the one used that are written down as used: a client comes back so often before that has to be done
 /// again, which would make each wait for the disk.
@@ -31,26 +32,23 @@ impl Server {
         used: &FastUse,
         tx: &Tx,
     ) -> Result<(), StoreError> {
-        let known = match used.account.local() {
-            Some(name) => tx.account(name)?,
-            None => None,
-        };
+        let known = known_account(&self.state.sessions, &used.account, tx)?;
         let mut candidates = Vec::new();
-        if let Some(account) = known {
+        if let Some((account, is_disabled)) = known {
             let tokens = &self.state.tokens;
-            let key = tokens.key_of_agent(account.id, &used.agent);
-            let stored = tx.fast_tokens(account.id, &key, used.mechanism)?;
+            let key = tokens.key_of_agent(account, &used.agent);
+            let stored = tx.fast_tokens(account, &key, used.mechanism)?;
             let now = time(now, tx)?;
             let slots = [(Slot::New, stored.new), (Slot::Current, stored.current)];
             for (slot, token) in slots {
                 let Some(token) = token else { continue };
                 let standing = match used.count {
-                    _ if account.disabled => FastStanding::Disabled,
+                    _ if is_disabled => FastStanding::Disabled,
                     _ if token.has_expired(now) => FastStanding::Expired,
                     count => self.standing_of(count, used, (&key, &token)),
                 };
                 candidates.push(FastCandidate {
-                    token: tokens.text(account.id, &key, used.mechanism, &token),
+                    token: tokens.text(account, &key, used.mechanism, &token),
                     slot,
                     standing,
                 });

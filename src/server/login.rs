@@ -130,7 +130,7 @@ impl Server {
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        let Some(account) = usable_account(&login.account, tx)? else {
+        let Some(account) = usable_account(&self.state.sessions, &login.account, tx)? else {
             if let Some(connection) = self.connections.get_mut(&id) {
                 connection
                     .stream

@@ -3,7 +3,7 @@ use std::rc::Rc;
 
 use crate::feature;
 use crate::state::{
-    BlockList, ConnectionId, Cx, Fault, Moment, Online, Outbox, SessionClient, SessionId,
+    BlockList, ConnectionId, Cx, Fault, Moment, Online, Outbox, SessionClient, SessionId, Sessions,
 };
 use crate::store::{AccountId, StoreError, Tx};
 use crate::stream::UserAgent;
@@ -27,7 +27,7 @@ impl Server {
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        let Some(account) = usable_account(account_jid, tx)? else {
+        let Some(account) = usable_account(&self.state.sessions, account_jid, tx)? else {
             // The account went away while its owner was logging in.
             self.state
                 .ending
@@ -142,15 +142,30 @@ impl Server {
     }
 }
 
-/// The number of an account that may be used.
-pub(super) fn usable_account(jid: &BareJid, tx: &Tx) -> Result<Option<AccountId>, StoreError> {
+/// An account and whether it is disabled. One with sessions is not: they end with the step that disables it.
+pub(super) fn known_account(
+    sessions: &Sessions,
+    jid: &BareJid,
+    tx: &Tx,
+) -> Result<Option<(AccountId, bool)>, StoreError> {
+    if let Some(online) = sessions.online(jid) {
+        return Ok(Some((online.account, false)));
+    }
     let account = match jid.local() {
         Some(local) => tx.account(local)?,
         None => None,
     };
-    Ok(account
-        .filter(|account| !account.disabled)
-        .map(|account| account.id))
+    Ok(account.map(|account| (account.id, account.disabled)))
+}
+
+/// The number of an account that may be used.
+pub(super) fn usable_account(
+    sessions: &Sessions,
+    jid: &BareJid,
+    tx: &Tx,
+) -> Result<Option<AccountId>, StoreError> {
+    let known = known_account(sessions, jid, tx)?;
+    Ok(known.and_then(|(account, is_disabled)| (!is_disabled).then_some(account)))
 }
 
 fn add_session(
