@@ -135,8 +135,6 @@ fn run_real(name: &str, text: &str) {
     let settings: Vec<(String, String)> = parse(text)
         .into_iter()
         .filter_map(|(_, line)| match line {
-            // The one setting that is no number.
-            Line::Set(key, _) if key == "x_oauth" => Some((key, "true".to_string())),
             Line::Set(key, value) => Some((key, value)),
             _ => None,
         })

@@ -244,6 +244,17 @@ pub const SETTINGS: &[Setting] = &[
         settings.fast_days_max,
         "Days after which a client that did not come back must log in with its password again (XEP-0484)."
     ),
+    limit!(
+        "clients_days_max",
+        1..=36_500,
+        settings.clients_days_max,
+        "Days a client that was not seen is remembered (XEP-0494); its tokens end with it."
+    ),
+    switch!(
+        "client_names",
+        settings.client_names,
+        "What clients call themselves (software and device) is remembered, so that their owner can tell them apart."
+    ),
     switch!(
         "early_data",
         settings.early_data,

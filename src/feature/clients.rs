@@ -1,6 +1,6 @@
 //! XEP-0494: Client Access Management. What has access to an account, and how it is taken away.
 use crate::state::{Cx, Fault, Session, SessionId};
-use crate::store::{AccountId, AppToken, Client, ClientKey, OauthGrant, StoreError};
+use crate::store::{AccountId, AppToken, Client, ClientKey, FastToken, OauthGrant, StoreError};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, StanzaError, StreamCondition, StreamError, Timestamp};
 
@@ -54,10 +54,16 @@ pub enum Revoked {
 /// All that has access, what is connected first, then the most recently seen.
 pub fn all(cx: &Cx<'_>, jid: &BareJid, account: AccountId) -> Result<Vec<Access>, StoreError> {
     let mut all = Vec::new();
+    let now = cx.now.wall.max(cx.tx.latest_time()?);
     for (key, client) in cx.tx.clients(account)? {
-        let fast = cx.tx.all_fast_tokens(account, &key)?;
+        let tokens = cx.tx.all_fast_tokens(account, &key)?;
+        let is_good = |token: &FastToken| !token.has_expired(now);
+        let fast = tokens.iter().any(|slots| {
+            let mut both = slots.current.iter().chain(&slots.new);
+            both.any(is_good)
+        });
         let connected = !sessions_of(cx, jid, &key.0).is_empty();
-        all.push(of_client(&key, client, connected, !fast.is_empty()));
+        all.push(of_client(&key, client, connected, fast));
     }
     for (id, token) in cx.tx.app_tokens(account)? {
         let connected = !sessions_of(cx, jid, &id).is_empty();

@@ -55,12 +55,15 @@ pub fn note_client(
         device: String::new(),
     });
     noted.knows_password |= by_password || client.by_resource;
+    let is_named = cx.state.settings.client_names;
     for (noted, told) in [
         (&mut noted.software, &agent.software),
         (&mut noted.uri, &agent.uri),
         (&mut noted.device, &agent.device),
     ] {
-        if !told.is_empty() && **noted != **told {
+        if !is_named {
+            noted.clear();
+        } else if !told.is_empty() && **noted != **told {
             *noted = told.to_string();
         }
     }

@@ -10,6 +10,7 @@ mod connections;
 mod copies;
 mod deadlines;
 mod fast;
+mod forgetting;
 mod giving_up;
 mod hibernation;
 mod input;
@@ -42,6 +43,7 @@ use crate::store::{StoreError, Tx};
 use crate::stream::{Entropy, StreamSettings};
 use crate::xmpp::BareJid;
 use connections::Connections;
+use forgetting::Forgetting;
 use operator::Jobs;
 use timers::{Timer, Timers};
 
@@ -61,6 +63,7 @@ pub struct Server {
     seen_set: bool,
     /// When upkeep is due.
     upkeep_ms: u64,
+    forgetting: Forgetting,
 }
 
 impl Server {
@@ -124,6 +127,7 @@ impl Server {
             shutting_down: false,
             seen_set: false,
             upkeep_ms: start.monotonic_ms,
+            forgetting: Forgetting::default(),
         };
         server.timers.set(start.monotonic_ms, Timer::Upkeep);
         server.load_suspended(start, tx)?;

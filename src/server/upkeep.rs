@@ -21,6 +21,7 @@ impl Server {
     pub(super) fn upkeep(&mut self, now: Moment, tx: &mut Tx) -> Result<(), StoreError> {
         tx.note_time(now.wall)?;
         let mut more = tx.purge_step(STEP_ROWS_MAX)?;
+        more |= self.forget_clients(now, tx)?;
         if let Some(days) = self.state.settings.archive_days_max {
             let before = Timestamp(now.wall.0 - i64::from(days) * DAY_MS);
             more |= tx.prune_oldest(Some(before), STEP_ROWS_MAX)? == STEP_ROWS_MAX;

@@ -39,7 +39,7 @@ pub use sessions::{
 };
 pub use settings::Settings;
 pub use throttle::Throttle;
-pub use tokens::Tokens;
+pub use tokens::{Tokens, is_from_unset_clock};
 pub use uncopied::Uncopied;
 
 use std::ops::Range;

@@ -22,6 +22,10 @@ pub struct Settings {
     pub scram_iterations: u32,
     /// Days a token of XEP-0484 is good for without being used.
     pub fast_days_max: u32,
+    /// Days a client that was not seen is remembered (XEP-0494 §6), with its tokens; `None`: for ever.
+    pub clients_days_max: Option<u32>,
+    /// What clients call themselves is remembered.
+    pub client_names: bool,
     /// Tokens are taken in TLS early data.
     pub early_data: bool,
     /// X-OAUTH is offered.
@@ -74,6 +78,8 @@ impl Settings {
             authentication_failures_max: 5,
             scram_iterations: 10_000,
             fast_days_max: 60,
+            clients_days_max: Some(180),
+            client_names: true,
             early_data: true,
             x_oauth: false,
             roster_contacts_max: 2_000,

@@ -98,7 +98,7 @@ impl FastToken {
 
     /// Made by a clock that was not set, used by one that is: its life begins now.
     pub fn began_unset(&self, now: Timestamp) -> bool {
-        self.issued < CLOCK_SET_FROM && now >= CLOCK_SET_FROM
+        is_from_unset_clock(self.issued, now)
     }
 
     pub fn has_expired(&self, now: Timestamp) -> bool {
@@ -114,6 +114,11 @@ impl FastToken {
         self.expires
             .max(FastToken::issue(self.salt, CLOCK_SET_FROM, days).expires)
     }
+}
+
+/// True of a time that a clock told before it was set, once it is.
+pub fn is_from_unset_clock(at: Timestamp, now: Timestamp) -> bool {
+    at < CLOCK_SET_FROM && now >= CLOCK_SET_FROM
 }
 
 #[cfg(test)]

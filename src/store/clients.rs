@@ -1,5 +1,7 @@
 //! Clients of an account as XEP-0494 lists them, and their tokens of XEP-0484. Of a token only what it is derived from
 //! is kept: without the server's key file nobody can make it from these rows.
+use std::ops::Bound;
+
 use super::table::WriteTransaction;
 
 use crate::xmpp::Timestamp;
@@ -66,6 +68,27 @@ impl Tx {
             Ok((ClientKey(key.value().1.into()), client))
         })
         .collect()
+    }
+
+    /// The next so many clients of all accounts, behind one of them or (`None`) from the first.
+    pub fn clients_behind(
+        &self,
+        last: Option<&(AccountId, ClientKey)>,
+        rows_max: usize,
+    ) -> Result<Vec<(AccountId, ClientKey, Client)>, StoreError> {
+        let from = last.map_or(Bound::Unbounded, |(account, key)| {
+            Bound::Excluded((account.0, &*key.0))
+        });
+        let table = self.view(CLIENTS)?;
+        let rows = table.range((from, Bound::Unbounded))?;
+        rows.take(rows_max)
+            .map(|row| {
+                let (place, row) = row?;
+                let (account, key) = place.value();
+                let client = decode_client(row.value())?;
+                Ok((AccountId(account), ClientKey(key.into()), client))
+            })
+            .collect()
     }
 
     /// Adds or changes a client.

@@ -176,11 +176,25 @@ pub fn settings(text: &str) -> Settings {
 }
 
 fn apply(settings: &mut Settings, key: &str, value: &str) {
+    let is_on = match value {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    };
+    if let Some(is_on) = is_on {
+        match key {
+            "x_oauth" => settings.x_oauth = is_on,
+            "client_names" => settings.client_names = is_on,
+            _ => panic!("no switch {key}"),
+        }
+        return;
+    }
     let number = value
         .parse::<usize>()
-        .expect("settings of transcripts are numbers");
+        .expect("settings of transcripts are numbers or switches");
     match key {
         "stanza_bytes_max" => settings.limits.bytes = number,
+        "idle_seconds_max" => settings.idle_seconds_max = number as u32,
         "sessions_per_account_max" => settings.sessions_per_account_max = number,
         "roster_contacts_max" => settings.roster_contacts_max = number,
         "roster_groups_max" => settings.roster_groups_max = number,
@@ -191,7 +205,7 @@ fn apply(settings: &mut Settings, key: &str, value: &str) {
         "archive_days_max" => settings.archive_days_max = Some(number as u32),
         "archive_bytes_max" => settings.archive_bytes_max = Some(number as u64),
         "scram_iterations" => settings.scram_iterations = number as u32,
-        "x_oauth" => settings.x_oauth = number > 0,
+        "clients_days_max" => settings.clients_days_max = Some(number as u32),
         "fast_days_max" => settings.fast_days_max = number as u32,
         _ => panic!("no setting {key}"),
     }

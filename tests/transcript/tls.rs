@@ -255,7 +255,10 @@ impl Real {
         let dir = TestDir::new(&name.replace(['/', '.'], "-"));
         let mut file = String::new();
         for (key, value) in settings {
-            file.push_str(&format!("{key} = {value}\n"));
+            match value.parse::<u64>() {
+                Ok(number) => file.push_str(&format!("{key} = {number}\n")),
+                Err(_) => file.push_str(&format!("{key} = \"{value}\"\n")),
+            }
         }
         if !file.is_empty() {
             std::fs::write(dir.0.join("stonechat.toml"), file).expect("write the settings");

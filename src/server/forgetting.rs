@@ -1,0 +1,71 @@
+//! XEP-0494 §6: what is known of clients is kept no longer than the operator wants.
+use crate::state::{Moment, is_from_unset_clock};
+use crate::store::{AccountId, ClientKey, StoreError, Tx};
+use crate::xmpp::Timestamp;
+
+use super::Server;
+use super::fast::time;
+
+/// Time between looks at all clients.
+const LOOK_EVERY_MS: u64 = 86_400_000;
+/// Clients looked at in one step.
+const STEP_ROWS_MAX: usize = 200;
+const DAY_MS: i64 = 86_400_000;
+
+/// How far the look at all clients has come.
+#[derive(Default)]
+pub struct Forgetting {
+    /// When it goes on.
+    due_ms: u64,
+    last: Option<(AccountId, ClientKey)>,
+}
+
+impl Server {
+    /// One small step; clients that were not seen for too long are forgotten, and their tokens end. True: there is more.
+    pub(super) fn forget_clients(&mut self, now: Moment, tx: &mut Tx) -> Result<bool, StoreError> {
+        let Some(days) = self.state.settings.clients_days_max else {
+            return Ok(false);
+        };
+        if now.monotonic_ms < self.forgetting.due_ms {
+            return Ok(false);
+        }
+        let rows = tx.clients_behind(self.forgetting.last.as_ref(), STEP_ROWS_MAX)?;
+        let more = rows.len() == STEP_ROWS_MAX;
+        self.forgetting = match rows.last().filter(|_| more) {
+            Some((account, key, _)) => Forgetting {
+                due_ms: now.monotonic_ms,
+                last: Some((*account, key.clone())),
+            },
+            None => Forgetting {
+                due_ms: now.monotonic_ms + LOOK_EVERY_MS,
+                last: None,
+            },
+        };
+        let now = time(now, tx)?;
+        let before = Timestamp(now.0.saturating_sub(i64::from(days) * DAY_MS));
+        for (account, key, mut client) in rows {
+            if client.last_seen >= before {
+                continue;
+            }
+            if is_from_unset_clock(client.last_seen, now) || self.is_connected(account, &key) {
+                client.last_seen = now;
+                tx.set_client(account, &key, &client)?;
+            } else {
+                tx.remove_client(account, &key)?;
+            }
+        }
+        Ok(more)
+    }
+
+    fn is_connected(&self, account: AccountId, key: &ClientKey) -> bool {
+        let mut sessions = self.state.sessions.all();
+        sessions.any(|session| {
+            let by_resource = || {
+                let tokens = &self.state.tokens;
+                tokens.key_of_resource(account, session.jid.resource())
+            };
+            session.account == account
+                && session.client.key.clone().unwrap_or_else(by_resource) == *key
+        })
+    }
+}
