@@ -256,6 +256,11 @@ pub const SETTINGS: &[Setting] = &[
         "What clients call themselves (software and device) is remembered, so that their owner can tell them apart."
     ),
     switch!(
+        "client_state",
+        settings.client_state,
+        "What is not urgent waits for clients that say nobody looks at them (XEP-0352)."
+    ),
+    switch!(
         "early_data",
         settings.early_data,
         "Clients with a token may log in within TLS 1.3 early data: one round trip less."

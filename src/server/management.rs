@@ -124,6 +124,7 @@ impl Server {
 
 /// XEP-0352 §4.2: what was held goes out before anything that answers the client.
 pub fn client_state(cx: &mut Cx<'_>, session: SessionId, active: bool) {
+    let active = active || !cx.state.settings.client_state;
     if active {
         cx.release_held(session);
     }

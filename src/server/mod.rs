@@ -88,6 +88,7 @@ impl Server {
             limits_before_authentication: settings.limits_before_authentication,
             limits: settings.limits,
             idle_seconds_max: settings.idle_seconds_max,
+            client_state: settings.client_state,
             failures_max: settings.authentication_failures_max,
             scram_iterations: settings.scram_iterations,
             fake_salt_key,

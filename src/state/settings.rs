@@ -18,6 +18,8 @@ pub struct Settings {
     pub negotiation_idle_seconds_max: u32,
     /// Seconds without a byte after which a bound stream is probed, then closed.
     pub idle_seconds_max: u32,
+    /// What is not urgent waits for clients that are inactive (XEP-0352).
+    pub client_state: bool,
     pub authentication_failures_max: u8,
     pub scram_iterations: u32,
     /// Days a token of XEP-0484 is good for without being used.
@@ -75,6 +77,7 @@ impl Settings {
             negotiation_seconds_max: 300,
             negotiation_idle_seconds_max: 120,
             idle_seconds_max: 900,
+            client_state: true,
             authentication_failures_max: 5,
             scram_iterations: 10_000,
             fast_days_max: 60,

@@ -150,7 +150,9 @@ fn write_inline(facts: &TlsFacts, settings: &StreamSettings, w: &mut Writer<'_>)
     w.open_ns("sm", ns::MANAGEMENT).close();
     w.open_ns("bind", ns::BIND2).open("inline");
     for feature in [ns::CARBONS, ns::CLIENT_STATE, ns::MANAGEMENT] {
-        w.open("feature").attr("var", feature).close();
+        if feature != ns::CLIENT_STATE || settings.client_state {
+            w.open("feature").attr("var", feature).close();
+        }
     }
     w.close().close();
     w.open_ns("fast", ns::FAST)
@@ -188,7 +190,9 @@ fn write_for_session(settings: &StreamSettings, managed: bool, w: &mut Writer<'_
     if !managed {
         w.open_ns("sm", ns::MANAGEMENT).close();
     }
-    w.open_ns("csi", ns::CLIENT_STATE).close();
+    if settings.client_state {
+        w.open_ns("csi", ns::CLIENT_STATE).close();
+    }
     write_limits(w, settings.limits.bytes, Some(settings.idle_seconds_max));
     w.raw(&settings.caps);
 }

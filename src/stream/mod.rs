@@ -48,6 +48,8 @@ pub struct StreamSettings {
     pub limits: Limits,
     /// Advertised by XEP-0478.
     pub idle_seconds_max: u32,
+    /// XEP-0352 is offered.
+    pub client_state: bool,
     /// SASL failures before the stream is closed with `policy-violation`.
     pub failures_max: u8,
     pub scram_iterations: u32,

@@ -69,6 +69,7 @@ fn settings() -> Rc<StreamSettings> {
         limits_before_authentication: limits(1000),
         limits: limits(5000),
         idle_seconds_max: 600,
+        client_state: true,
         failures_max: 3,
         scram_iterations: 10,
         fake_salt_key: [9; 32],
