@@ -35,9 +35,11 @@ pub fn reconnect(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
     let server = stage.start()?;
     let address = server.door.tls;
     let is_ours = stage.kind == Kind::Stonechat;
-    let alone = stage.pick(300, 50);
-    // Others take a second of CPU for a hundred; all that is asked of them is a fair average.
-    let all = if is_ours { stage.accounts } else { alone * 2 };
+    // Others take a second of CPU for three hundred; all that is asked of them is a fair average.
+    let (alone, all) = match is_ours {
+        true => (stage.pick(2_000, 50), stage.accounts),
+        false => (stage.pick(300, 50), stage.pick(600, 100)),
+    };
     let mut clients = Vec::new();
     for number in 0..all {
         clients.push(client(is_ours, number)?);
