@@ -12,6 +12,7 @@ mod records;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod unique;
 
 pub use identity::Identity;
 

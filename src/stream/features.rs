@@ -79,6 +79,7 @@ struct Mechanisms {
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct ForWhom {
     exporter: bool,
+    unique: bool,
     end_point: bool,
     version_1_3: bool,
     offer: Offer,
@@ -87,6 +88,7 @@ struct ForWhom {
 fn mechanisms(facts: &TlsFacts, offer: Offer, settings: &StreamSettings) -> Rc<Mechanisms> {
     let for_whom = ForWhom {
         exporter: facts.exporter.is_some(),
+        unique: facts.unique.is_some(),
         end_point: facts.end_point.is_some(),
         version_1_3: facts.version_1_3,
         offer,

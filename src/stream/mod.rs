@@ -69,6 +69,8 @@ pub struct StreamSettings {
 pub struct TlsFacts {
     /// `tls-exporter` (RFC 9266), where it can be had.
     pub exporter: Option<[u8; 32]>,
+    /// `tls-unique` (RFC 5929 §3) of TLS 1.2.
+    pub unique: Option<[u8; 12]>,
     /// `tls-server-end-point` (RFC 5929): hash of the certificate.
     pub end_point: Option<Box<[u8]>>,
     pub server_name: Option<Box<str>>,

@@ -185,6 +185,7 @@ impl Core {
     fn secure(&mut self, connection: ConnectionId, early: bool) {
         let facts = TlsFacts {
             exporter: Some([7; 32]),
+            unique: None,
             end_point: Some(vec![9; 32].into()),
             server_name: None,
             version_1_3: true,

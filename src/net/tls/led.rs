@@ -8,7 +8,8 @@ use rustls::unbuffered::{
 };
 
 use super::records::{Records, Secrets};
-use super::{Identity, RECORD_BYTES_MAX, Received, State, TlsError, binding};
+use super::unique::FINISHED_BYTES;
+use super::{Identity, RECORD_BYTES_MAX, Received, State, TlsError, binding, unique};
 use crate::stream::TlsFacts;
 
 /// Ciphertext that `seal` adds to a record at most: header, explicit nonce, tag, content type, with room to spare.
@@ -22,6 +23,9 @@ pub struct Led {
     /// The facts are told and application data may be sent; `Early`: before the handshake is complete.
     told: Told,
     exporter: Option<[u8; 32]>,
+    /// RFC 7627: what this handshake makes is of no other.
+    extended: bool,
+    first_finished: Option<[u8; FINISHED_BYTES]>,
     secrets: Secrets,
     server_name: Option<Box<str>>,
     failed: bool,
@@ -41,6 +45,8 @@ impl Led {
             identity,
             told: Told::Nothing,
             exporter: None,
+            extended: false,
+            first_finished: None,
             secrets: Secrets::default(),
             server_name: None,
             failed: false,
@@ -204,6 +210,9 @@ impl Led {
             return;
         }
         let seen = self.identity.observed.take();
+        let unique = unique::take();
+        self.extended |= unique.extended;
+        self.first_finished = self.first_finished.or(unique.finished);
         self.server_name = seen.server_name.or(self.server_name.take());
         self.secrets.client = seen.client_secret.or(self.secrets.client.take());
         self.secrets.server = seen.server_secret.or(self.secrets.server.take());
@@ -242,6 +251,8 @@ impl Led {
         TlsFacts {
             // RFC 9266 §4.2: in TLS 1.2 only with the extended master secret and no renegotiation; not offered.
             exporter: self.exporter.filter(|_| version_1_3),
+            // Of a resumed session nobody tells whether it is extended.
+            unique: self.first_finished.filter(|_| self.extended),
             end_point: self.identity.end_point.clone(),
             server_name: self.server_name.clone(),
             version_1_3,

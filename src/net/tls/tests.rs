@@ -220,16 +220,20 @@ fn both_hashes_of_tls13_give_the_clients_exporter() {
 }
 
 #[test]
-fn tls12_has_the_end_point_but_no_exporter() {
+fn tls12_has_the_end_point_and_is_unique_but_has_no_exporter() {
     let identity = identity();
     let config = Arc::new(client_config(&rustls::version::TLS12));
-    for _ in 0..2 {
+    let mut unique = Vec::new();
+    for is_resumed in [false, true] {
         let server = TlsSession::new(Rc::clone(&identity), false).unwrap();
         let mut pair = Pair::new(client(&config), server);
         pair.settle();
         let facts = pair.facts.clone().expect("the handshake is complete");
         assert_eq!(facts.exporter, None);
         assert!(!facts.version_1_3);
+        let kind = pair.client.handshake_kind();
+        assert_eq!(kind == Some(HandshakeKind::Resumed), is_resumed);
+        unique.push(facts.unique);
         let certificate = identity.observed_certificate();
         let hash = ring::digest::digest(&ring::digest::SHA256, &certificate);
         assert_eq!(facts.end_point.as_deref(), Some(hash.as_ref()));
@@ -239,6 +243,16 @@ fn tls12_has_the_end_point_but_no_exporter() {
         assert_eq!(pair.read, b"hello");
         assert_eq!(pair.client_reads(), b"world");
     }
+    // What RFC 7627 wants of a session that is resumed is not known.
+    assert!(matches!(unique[..], [Some(_), None]), "{unique:?}");
+    let server = TlsSession::new(identity, false).unwrap();
+    let mut pair = Pair::new(
+        client(&Arc::new(client_config(&rustls::version::TLS12))),
+        server,
+    );
+    pair.settle();
+    let other = pair.facts.expect("the handshake is complete").unique;
+    assert!(other.is_some() && other != unique[0]);
 }
 
 #[test]

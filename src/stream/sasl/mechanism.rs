@@ -133,14 +133,16 @@ pub fn hashed_data(facts: &TlsFacts, binding: HashedBinding) -> Option<&[u8]> {
 pub fn channel_bindings(facts: &TlsFacts) -> impl Iterator<Item = (&'static str, &[u8])> {
     let exporter = facts.exporter.as_ref().map(<[u8; 32]>::as_slice);
     let exporter = exporter.map(|data| ("tls-exporter", data));
+    let unique = facts.unique.as_ref().map(<[u8; 12]>::as_slice);
+    let unique = unique.map(|data| ("tls-unique", data));
     let end_point = facts.end_point.as_deref();
-    exporter
-        .into_iter()
-        .chain(end_point.map(|data| ("tls-server-end-point", data)))
+    let end_point = end_point.map(|data| ("tls-server-end-point", data));
+    exporter.into_iter().chain(unique).chain(end_point)
 }
 
+/// RFC 5802 §6.1, RFC 9266 §3: there is the binding that clients take which do not ask what there is (XEP-0440).
 pub fn can_bind(facts: &TlsFacts) -> bool {
-    channel_bindings(facts).next().is_some()
+    facts.exporter.is_some() || facts.unique.is_some()
 }
 
 /// XEP-0474 §5.1: digest of all that was advertised.
@@ -193,18 +195,24 @@ mod tests {
             "SCRAM-SHA-512 SCRAM-SHA-256 SCRAM-SHA-1 PLAIN OAUTHBEARER"
         );
         assert_eq!(bindings(&facts), "");
+        // Clients that do not know XEP-0440 would bind to what is not there.
         facts.end_point = Some([1; 32].into());
+        assert_eq!(
+            names(&facts),
+            "SCRAM-SHA-512 SCRAM-SHA-256 SCRAM-SHA-1 PLAIN OAUTHBEARER"
+        );
+        facts.unique = Some([3; 12]);
         assert_eq!(
             names(&facts),
             "SCRAM-SHA-512-PLUS SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-512 SCRAM-SHA-256 SCRAM-SHA-1 PLAIN OAUTHBEARER"
         );
-        assert_eq!(bindings(&facts), "tls-server-end-point");
+        assert_eq!(bindings(&facts), "tls-unique tls-server-end-point");
         let fast = |facts: &TlsFacts| fast(facts).map(|fast| fast.name).collect::<Vec<_>>();
         assert_eq!(
             fast(&facts).join(" "),
             "HT-SHA-512-ENDP HT-SHA-256-ENDP HT-SHA-512-NONE HT-SHA-256-NONE"
         );
-        facts.exporter = Some([2; 32]);
+        (facts.unique, facts.exporter) = (None, Some([2; 32]));
         assert_eq!(fast(&facts).len(), 6);
         assert_eq!(bindings(&facts), "tls-exporter tls-server-end-point");
     }

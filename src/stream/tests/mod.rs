@@ -83,6 +83,7 @@ fn settings() -> Rc<StreamSettings> {
 fn facts() -> TlsFacts {
     TlsFacts {
         exporter: Some(EXPORTER),
+        unique: None,
         end_point: Some(END_POINT.into()),
         server_name: None,
         version_1_3: true,
