@@ -16,8 +16,9 @@ const RESUME_SECONDS_DEFAULT: u32 = 600;
 /// How long a session may be away at most, and while the disk is nearly full, for then it has to stay in memory.
 const RESUME_SECONDS_MAX: u32 = 86_400;
 const RESUME_SECONDS_MAX_FULL: u32 = 600;
-/// How long something may stay unacknowledged before it is asked for.
-pub const ASK_AFTER_MS: u64 = 30_000;
+/// How long something may stay unacknowledged before it is asked for: a phone is still awake from what it was sent, and what
+/// it has is not given again should it leave without a word.
+pub const ASK_AFTER_MS: u64 = 2_000;
 /// How long the store may believe that something is unseen that was acknowledged, if nothing else is written.
 const WRITE_SEEN_AFTER_MS: u64 = 5_000;
 
