@@ -3,6 +3,7 @@
 //! shared by all connections; a session keeps only what is left of an unfinished record or handshake message.
 
 mod binding;
+mod finished;
 mod identity;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod key_exchange;
@@ -12,7 +13,6 @@ mod records;
 mod sessions;
 #[cfg(test)]
 mod tests;
-mod unique;
 
 pub use identity::Identity;
 

@@ -71,6 +71,8 @@ pub struct TlsFacts {
     pub exporter: Option<[u8; 32]>,
     /// `tls-unique` (RFC 5929 §3) of TLS 1.2.
     pub unique: Option<[u8; 12]>,
+    /// The client's Finished message of TLS 1.3 (RFC 8446 §4.4.4), where the handshake was over at once.
+    pub finished: Option<Box<[u8]>>,
     /// `tls-server-end-point` (RFC 5929): hash of the certificate.
     pub end_point: Option<Box<[u8]>>,
     pub server_name: Option<Box<str>>,

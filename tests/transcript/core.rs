@@ -186,6 +186,7 @@ impl Core {
         let facts = TlsFacts {
             exporter: Some([7; 32]),
             unique: None,
+            finished: None,
             end_point: Some(vec![9; 32].into()),
             server_name: None,
             version_1_3: true,

@@ -148,7 +148,7 @@ fn provider() -> CryptoProvider {
         .cipher_suites
         .sort_by_key(|suite| cost(suite.suite()));
     for suite in &mut provider.cipher_suites {
-        *suite = super::unique::observed(*suite);
+        *suite = super::finished::observed(*suite);
     }
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     if let Some(x25519) = super::key_exchange::x25519() {

@@ -7,9 +7,9 @@ use rustls::unbuffered::{
     WriteTraffic,
 };
 
+use super::finished::{self, Finished, UNIQUE_BYTES};
 use super::records::{Records, Secrets};
-use super::unique::FINISHED_BYTES;
-use super::{Identity, RECORD_BYTES_MAX, Received, State, TlsError, binding, unique};
+use super::{Identity, RECORD_BYTES_MAX, Received, State, TlsError, binding};
 use crate::stream::TlsFacts;
 
 /// Ciphertext that `seal` adds to a record at most: header, explicit nonce, tag, content type, with room to spare.
@@ -25,7 +25,8 @@ pub struct Led {
     exporter: Option<[u8; 32]>,
     /// RFC 7627: what this handshake makes is of no other.
     extended: bool,
-    first_finished: Option<[u8; FINISHED_BYTES]>,
+    first_finished: Option<[u8; UNIQUE_BYTES]>,
+    last_finished: Option<Finished>,
     secrets: Secrets,
     server_name: Option<Box<str>>,
     failed: bool,
@@ -47,6 +48,7 @@ impl Led {
             exporter: None,
             extended: false,
             first_finished: None,
+            last_finished: None,
             secrets: Secrets::default(),
             server_name: None,
             failed: false,
@@ -210,9 +212,10 @@ impl Led {
             return;
         }
         let seen = self.identity.observed.take();
-        let unique = unique::take();
-        self.extended |= unique.extended;
-        self.first_finished = self.first_finished.or(unique.finished);
+        let finished = finished::take();
+        self.extended |= finished.extended;
+        self.first_finished = self.first_finished.or(finished.first);
+        self.last_finished = finished.last.or(self.last_finished);
         self.server_name = seen.server_name.or(self.server_name.take());
         self.secrets.client = seen.client_secret.or(self.secrets.client.take());
         self.secrets.server = seen.server_secret.or(self.secrets.server.take());
@@ -253,6 +256,10 @@ impl Led {
             exporter: self.exporter.filter(|_| version_1_3),
             // Of a resumed session nobody tells whether it is extended.
             unique: self.first_finished.filter(|_| self.extended),
+            finished: self
+                .last_finished
+                .filter(|_| version_1_3 && self.told == Told::All)
+                .map(|finished| finished.octets().into()),
             end_point: self.identity.end_point.clone(),
             server_name: self.server_name.clone(),
             version_1_3,

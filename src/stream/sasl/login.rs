@@ -229,9 +229,7 @@ impl Auth {
     }
 
     fn binding_data(&self, kind: &str) -> Option<&[u8]> {
-        mechanism::channel_bindings(&self.facts)
-            .find(|(offered, _)| *offered == kind)
-            .map(|(_, data)| data)
+        mechanism::binding_data(&self.facts, kind)
     }
 
     /// The server answered `Event::Credentials`; an unknown account goes the same way as a known one.

@@ -140,6 +140,16 @@ pub fn channel_bindings(facts: &TlsFacts) -> impl Iterator<Item = (&'static str,
     exporter.into_iter().chain(unique).chain(end_point)
 }
 
+/// What the type of channel binding stands for that a peer names.
+pub fn binding_data<'f>(facts: &'f TlsFacts, kind: &str) -> Option<&'f [u8]> {
+    let mut offered = channel_bindings(facts);
+    let offered = offered.find(|(offered, _)| *offered == kind);
+    let offered = offered.map(|(_, data)| data);
+    // COMPAT(slixmpp, 1.8): takes the client's Finished message in TLS 1.3 too, where RFC 9266 §3 has no `tls-unique`.
+    let finished = || facts.finished.as_deref().filter(|_| kind == "tls-unique");
+    offered.or_else(finished)
+}
+
 /// RFC 5802 §6.1, RFC 9266 §3: there is the binding that clients take which do not ask what there is (XEP-0440).
 pub fn can_bind(facts: &TlsFacts) -> bool {
     facts.exporter.is_some() || facts.unique.is_some()
@@ -215,5 +225,11 @@ mod tests {
         (facts.unique, facts.exporter) = (None, Some([2; 32]));
         assert_eq!(fast(&facts).len(), 6);
         assert_eq!(bindings(&facts), "tls-exporter tls-server-end-point");
+        // Taken, but not told.
+        facts.finished = Some([4; 32].into());
+        assert_eq!(bindings(&facts), "tls-exporter tls-server-end-point");
+        assert_eq!(binding_data(&facts, "tls-unique"), Some(&[4; 32][..]));
+        assert_eq!(binding_data(&facts, "tls-exporter"), Some(&[2; 32][..]));
+        assert_eq!(binding_data(&facts, "tls-none"), None);
     }
 }

@@ -84,6 +84,7 @@ fn facts() -> TlsFacts {
     TlsFacts {
         exporter: Some(EXPORTER),
         unique: None,
+        finished: None,
         end_point: Some(END_POINT.into()),
         server_name: None,
         version_1_3: true,

@@ -75,6 +75,7 @@ impl World {
         let facts = TlsFacts {
             exporter: Some([7; 32]),
             unique: None,
+            finished: None,
             end_point: None,
             server_name: None,
             version_1_3: true,
