@@ -5,7 +5,7 @@ use super::shell::Shell;
 use super::system;
 use crate::store::StoreError;
 
-/// So few connections are no crowd.
+/// So few are no crowd.
 const CROWD: usize = 64;
 /// The rest of a crowd may still be leaving.
 const WAIT_MS: u64 = 1_000;
@@ -13,11 +13,21 @@ const WAIT_MS: u64 = 1_000;
 const TLS_BYTES_MIN: usize = 64 << 10;
 pub const TLS_BYTES_EACH: usize = 640;
 
+/// Who takes memory, or did.
+#[derive(Clone, Copy, Debug, Default)]
+struct Crowd {
+    connections: usize,
+    /// They outlive their connections (XEP-0198).
+    sessions: usize,
+    /// How often a session fell asleep.
+    slept: u64,
+}
+
 /// Watches how many there are.
 #[derive(Default)]
 pub struct Ebb {
-    /// The most since memory was last given back.
-    most: usize,
+    /// The most since memory was last given back; of those that slept, what there was then.
+    most: Crowd,
     /// When it is to be given back.
     due_ms: Option<u64>,
     /// For so many sessions TLS sessions are kept.
@@ -35,19 +45,24 @@ impl Ebb {
         shell.identities.limit_sessions(TLS_BYTES_MIN);
     }
 
-    fn note(&mut self, connections: usize, now_ms: u64) {
-        self.most = self.most.max(connections);
-        let is_over = self.most >= CROWD && connections <= self.most / 2;
+    fn note(&mut self, crowd: Crowd, now_ms: u64) {
+        self.most.connections = self.most.connections.max(crowd.connections);
+        self.most.sessions = self.most.sessions.max(crowd.sessions);
+        let has_left = |most: usize, now: usize| most >= CROWD && now <= most / 2;
+        let slept = usize::try_from(crowd.slept - self.most.slept).unwrap_or(usize::MAX);
+        let is_over = has_left(self.most.connections, crowd.connections)
+            || has_left(self.most.sessions, crowd.sessions)
+            || slept >= crowd.sessions.max(CROWD);
         if is_over && self.due_ms.is_none() {
             self.due_ms = Some(now_ms + WAIT_MS);
         }
     }
 
-    fn is_due(&mut self, connections: usize, now_ms: u64) -> bool {
+    fn is_due(&mut self, crowd: Crowd, now_ms: u64) -> bool {
         let is_due = self.due_ms.is_some_and(|due_ms| due_ms <= now_ms);
         if is_due {
             self.due_ms = None;
-            self.most = connections;
+            self.most = crowd;
         }
         is_due
     }
@@ -56,16 +71,23 @@ impl Ebb {
 impl Driver {
     /// Between two batches.
     pub(super) async fn watch_ebb(&mut self) -> Result<(), StoreError> {
-        let sessions = self.server.state().sessions.len();
+        let known = &self.server.state().sessions;
+        let (sessions, slept) = (known.len(), known.slept());
         if sessions > self.ebb.told + self.ebb.told / 8 + 16 {
             self.limit_tls(sessions);
         }
-        let (connections, now_ms) = (self.shell.census.total(), self.shell.clock.monotonic_ms());
-        self.ebb.note(connections, now_ms);
-        if self.batch.exit || !self.ebb.is_due(connections, now_ms) {
+        let crowd = Crowd {
+            connections: self.shell.census.total(),
+            sessions,
+            slept,
+        };
+        let now_ms = self.shell.clock.monotonic_ms();
+        self.ebb.note(crowd, now_ms);
+        if self.batch.exit || !self.ebb.is_due(crowd, now_ms) {
             return Ok(());
         }
-        log::debug!("memory.given_back connections={connections}");
+        let connections = crowd.connections;
+        log::debug!("memory.given_back connections={connections} sessions={sessions}");
         // What is needed again is made when most of the memory is one piece, so that it does not lie in what was left
         // between two that stay.
         let renewal = self.store.renew();
@@ -142,23 +164,51 @@ fn empty_thread_cache() {
 mod tests {
     use super::*;
 
+    /// Connections, sessions, how many slept.
+    fn crowd(connections: usize, sessions: usize, slept: u64) -> Crowd {
+        Crowd {
+            connections,
+            sessions,
+            slept,
+        }
+    }
+
     #[test]
     fn a_crowd_has_left_when_half_of_it_has() {
-        let mut ebb = Ebb::default();
-        for (connections, now_ms, expected) in [
-            (CROWD - 1, 0, None),
-            (0, 0, None),
-            (1000, 10, None),
-            (501, 20, None),
-            (500, 30, Some(30 + WAIT_MS)),
-            (0, 40, Some(30 + WAIT_MS)),
-        ] {
-            ebb.note(connections, now_ms);
-            assert_eq!(ebb.due_ms(), expected, "{connections}");
+        for of in [|n| crowd(n, 0, 0), |n| crowd(0, n, 0)] {
+            let mut ebb = Ebb::default();
+            for (many, now_ms, expected) in [
+                (CROWD - 1, 0, None),
+                (0, 0, None),
+                (1000, 10, None),
+                (501, 20, None),
+                (500, 30, Some(30 + WAIT_MS)),
+                (0, 40, Some(30 + WAIT_MS)),
+            ] {
+                ebb.note(of(many), now_ms);
+                assert_eq!(ebb.due_ms(), expected, "{many}");
+            }
+            assert!(!ebb.is_due(of(3), 29 + WAIT_MS));
+            assert!(ebb.is_due(of(3), 30 + WAIT_MS));
+            ebb.note(of(0), 5000);
+            assert_eq!(ebb.due_ms(), None);
         }
-        assert!(!ebb.is_due(3, 29 + WAIT_MS));
-        assert!(ebb.is_due(3, 30 + WAIT_MS));
-        ebb.note(0, 5000);
+    }
+
+    #[test]
+    fn a_crowd_that_fell_asleep_gives_back_what_it_held() {
+        let mut ebb = Ebb::default();
+        ebb.note(crowd(0, 1000, 999), 0);
+        assert_eq!(ebb.due_ms(), None);
+        ebb.note(crowd(0, 1000, 1000), 10);
+        assert!(ebb.is_due(crowd(0, 1000, 1000), 10 + WAIT_MS));
+        // Again only when as many slept again; few are no crowd.
+        ebb.note(crowd(0, 1000, 1999), 5000);
+        assert_eq!(ebb.due_ms(), None);
+        ebb.note(crowd(0, 1, 1000 + 64), 6000);
+        assert!(ebb.due_ms().is_some());
+        let mut ebb = Ebb::default();
+        ebb.note(crowd(0, 10, 63), 0);
         assert_eq!(ebb.due_ms(), None);
     }
 }

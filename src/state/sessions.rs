@@ -164,6 +164,8 @@ pub struct Sessions {
     resumable: HashMap<Rc<str>, SessionId>,
     /// What sessions that ended had received, newest last.
     ended: VecDeque<Ended>,
+    /// How often one fell asleep.
+    slept: u64,
 }
 
 /// Ended sessions whose count of received stanzas is remembered for a client that comes too late.
@@ -192,6 +194,15 @@ impl Sessions {
 
     pub fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         self.by_id.get_mut(&id).map(Box::as_mut)
+    }
+
+    /// What memory had of a session went to the store.
+    pub fn note_slept(&mut self) {
+        self.slept += 1;
+    }
+
+    pub fn slept(&self) -> u64 {
+        self.slept
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Session> {

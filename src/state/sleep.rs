@@ -81,6 +81,7 @@ impl Cx<'_> {
         if let Some(held) = &mut known.held {
             **held = Held::default();
         }
+        self.state.sessions.note_slept();
         Ok(())
     }
 
