@@ -18,7 +18,7 @@ const RESUME_SECONDS_MAX: u32 = 86_400;
 const RESUME_SECONDS_MAX_FULL: u32 = 600;
 /// How long something may stay unacknowledged before it is asked for: a phone is still awake from what it was sent, and what
 /// it has is not given again should it leave without a word.
-pub const ASK_AFTER_MS: u64 = 2_000;
+pub const ASK_AFTER_MS: u64 = 500;
 /// How long the store may believe that something is unseen that was acknowledged, if nothing else is written.
 const WRITE_SEEN_AFTER_MS: u64 = 5_000;
 
