@@ -19,7 +19,7 @@ pub const FEATURE: Feature = Feature {
             "RFC 5929",
             "Channel Bindings for TLS",
             "",
-            "tls-server-end-point only",
+            "tls-server-end-point; tls-unique in TLS 1.2, but not of resumed sessions",
         ),
         Spec::partial("RFC 6120", "XMPP: Core", "", "streams between servers"),
         Spec::partial(

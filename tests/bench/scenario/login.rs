@@ -12,6 +12,8 @@ use crate::swarm::Flights;
 
 const AT_ONCE: usize = 16;
 const START_LIMIT: Duration = Duration::from_secs(60);
+/// Until a server has noticed that its clients have left.
+const LEAVING: Duration = Duration::from_secs(1);
 const FRESH_PAUSE: Duration = Duration::from_secs(2);
 
 pub fn start(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
@@ -80,12 +82,14 @@ pub fn logins(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
     stage.clients.close_all();
 
     let many = who(stage.pick(500, 200), "many");
-    let cpu = server.family.cpu();
+    let before = server.family.cpu();
     let begun = Instant::now();
     stage.clients.log_in(server.door, &many, AT_ONCE)?;
     let seconds = begun.elapsed().as_secs_f64();
-    let cpu = server.family.cpu().since(cpu);
+    let cpu = server.family.cpu().since(before);
     stage.clients.close_all();
+    thread::sleep(LEAVING);
+    let with_end = server.family.cpu().since(before);
 
     let mut alone = Vec::new();
     let cpu_alone = server.family.cpu();
@@ -100,6 +104,12 @@ pub fn logins(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
     let mut figures = vec![
         Figure::more("login", "logins, 16 at once", "1/s", count / seconds),
         Figure::less("login", "CPU per login", "ms", cpu / count * MILLIS),
+        Figure::less(
+            "login",
+            "CPU per login, until it has left",
+            "ms",
+            with_end / count * MILLIS,
+        ),
         Figure::less(
             "login",
             "one login alone, p50",
