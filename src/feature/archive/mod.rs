@@ -1,6 +1,7 @@
 //! XEP-0313: Message Archive Management of accounts: what is stored, ids, metadata. `query` pages through it,
 //! `preferences` (XEP-0441) lets the owner choose. An archive is its owner's alone.
 
+mod form;
 mod preferences;
 mod query;
 
@@ -33,7 +34,7 @@ pub const FEATURE: Feature = Feature {
     ],
     iq: &[
         IqRoute::set(To::OwnAccount, ns::MAM, "query", query::run),
-        IqRoute::get(To::OwnAccount, ns::MAM, "query", query::form),
+        IqRoute::get(To::OwnAccount, ns::MAM, "query", form::fields),
         IqRoute::get(To::OwnAccount, ns::MAM, "metadata", metadata),
         IqRoute::get(To::OwnAccount, ns::MAM, "prefs", preferences::get),
         IqRoute::set(To::OwnAccount, ns::MAM, "prefs", preferences::set),

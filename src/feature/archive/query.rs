@@ -373,36 +373,6 @@ fn is_with(with: &Jid, owner: &BareJid, xml: &str) -> bool {
     (is(&from) || is(&to)) && (!is_own(with) || (is_own(&from) && is_own(&to)))
 }
 
-/// §4.1.5: the fields a query may have.
-pub fn form(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault> {
-    Ok(Reply::payload(|w| {
-        w.open_ns("query", ns::MAM);
-        w.open_ns("x", ns::DATA_FORM).attr("type", "form");
-        w.open("field")
-            .attr("type", "hidden")
-            .attr("var", "FORM_TYPE")
-            .leaf("value", ns::MAM)
-            .close();
-        for (var, kind) in [
-            ("with", "jid-single"),
-            ("start", "text-single"),
-            ("end", "text-single"),
-            ("before-id", "text-single"),
-            ("after-id", "text-single"),
-            ("include-groupchat", "boolean"),
-        ] {
-            w.open("field").attr("type", kind).attr("var", var).close();
-        }
-        w.open("field")
-            .attr("type", "list-multi")
-            .attr("var", "ids");
-        w.open_ns("validate", "http://jabber.org/protocol/xdata-validate")
-            .attr("datatype", "xs:string");
-        w.open("open").close().close().close();
-        w.close().close();
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

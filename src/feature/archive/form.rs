@@ -1,0 +1,34 @@
+//! XEP-0313 §4.1.5: what a query may ask for.
+use crate::state::{Cx, Fault};
+use crate::xmpp::ns;
+
+use super::super::{Reply, Request};
+
+pub fn fields(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault> {
+    Ok(Reply::payload(|w| {
+        w.open_ns("query", ns::MAM);
+        w.open_ns("x", ns::DATA_FORM).attr("type", "form");
+        w.open("field")
+            .attr("type", "hidden")
+            .attr("var", "FORM_TYPE")
+            .leaf("value", ns::MAM)
+            .close();
+        for (var, kind) in [
+            ("with", "jid-single"),
+            ("start", "text-single"),
+            ("end", "text-single"),
+            ("before-id", "text-single"),
+            ("after-id", "text-single"),
+            ("include-groupchat", "boolean"),
+        ] {
+            w.open("field").attr("type", kind).attr("var", var).close();
+        }
+        w.open("field")
+            .attr("type", "list-multi")
+            .attr("var", "ids");
+        w.open_ns("validate", "http://jabber.org/protocol/xdata-validate")
+            .attr("datatype", "xs:string");
+        w.open("open").close().close().close();
+        w.close().close();
+    }))
+}
