@@ -7,6 +7,8 @@ use crate::store::StoreError;
 
 /// So few are no crowd.
 const CROWD: usize = 64;
+/// Nor are so few that fell asleep: a handful of phones does that all day, and giving back stops the server for a moment.
+const SLEEPERS: usize = 512;
 /// The rest of a crowd may still be leaving.
 const WAIT_MS: u64 = 1_000;
 /// TLS sessions kept even if nobody is there, and for each session of the server: two tickets each.
@@ -52,7 +54,7 @@ impl Ebb {
         let slept = usize::try_from(crowd.slept - self.most.slept).unwrap_or(usize::MAX);
         let is_over = has_left(self.most.connections, crowd.connections)
             || has_left(self.most.sessions, crowd.sessions)
-            || slept >= crowd.sessions.max(CROWD);
+            || slept >= crowd.sessions.max(SLEEPERS);
         if is_over && self.due_ms.is_none() {
             self.due_ms = Some(now_ms + WAIT_MS);
         }
@@ -205,10 +207,10 @@ mod tests {
         // Again only when as many slept again; few are no crowd.
         ebb.note(crowd(0, 1000, 1999), 5000);
         assert_eq!(ebb.due_ms(), None);
-        ebb.note(crowd(0, 1, 1000 + 64), 6000);
-        assert!(ebb.due_ms().is_some());
-        let mut ebb = Ebb::default();
-        ebb.note(crowd(0, 10, 63), 0);
+        let few = u64::try_from(SLEEPERS).unwrap() - 1;
+        ebb.note(crowd(0, 510, 1000 + few), 6000);
         assert_eq!(ebb.due_ms(), None);
+        ebb.note(crowd(0, 510, 1001 + few), 6000);
+        assert!(ebb.due_ms().is_some());
     }
 }
