@@ -73,7 +73,8 @@ impl Server {
         Ok(())
     }
 
-    /// Asks for what has been unacknowledged for long, and looks again.
+    /// Asks for what has been unacknowledged for long. What is sent from now on sets the timer anew, and so does an answer
+    /// that leaves some of it.
     pub(super) fn check_unacknowledged(
         &mut self,
         now: Moment,
@@ -81,18 +82,10 @@ impl Server {
         out: &mut Outbox,
         tx: &mut Tx,
     ) {
-        let Some(known) = self.state.sessions.get_mut(session) else {
-            return;
-        };
-        known.ask_set = false;
-        let needs_ask = known.management.as_ref().is_some_and(|m| m.needs_ask());
-        if !needs_ask || known.connection.is_none() {
-            return;
+        if let Some(known) = self.state.sessions.get_mut(session) {
+            known.ask_set = false;
+            self.cx(now, tx, out).ask(session);
         }
-        known.ask_set = true;
-        self.cx(now, tx, out).ask(session);
-        self.timers
-            .set(now.monotonic_ms + ASK_AFTER_MS, Timer::Ask(session));
     }
 
     /// Sets a timer for each session that was given something it has not been asked about.
@@ -264,6 +257,10 @@ pub fn acknowledge(
         Ok(acknowledged) => acknowledged,
         Err(error) => return Ok(Err(error)),
     };
+    // What was sent after the question was not asked about.
+    if management.needs_ask() && !known.ask_set && known.connection.is_some() {
+        cx.state.unasked.push(session);
+    }
     let mut ids: Vec<ArchiveId> = Vec::new();
     if let Some(stored) = stored.filter(|_| !acknowledged.stored.is_empty()) {
         let positions = acknowledged.stored;
