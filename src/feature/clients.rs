@@ -1,5 +1,5 @@
 //! XEP-0494: Client Access Management. What has access to an account, and how it is taken away.
-use crate::state::{Cx, Fault, Session, SessionId};
+use crate::state::{Cx, Fault, SessionId};
 use crate::store::{AccountId, AppToken, Client, ClientKey, FastToken, OauthGrant, StoreError};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, StanzaError, StreamCondition, StreamError, Timestamp};
@@ -54,7 +54,7 @@ pub enum Revoked {
 /// All that has access, what is connected first, then the most recently seen.
 pub fn all(cx: &Cx<'_>, jid: &BareJid, account: AccountId) -> Result<Vec<Access>, StoreError> {
     let mut all = Vec::new();
-    let now = cx.now.wall.max(cx.tx.latest_time()?);
+    let now = cx.tx.time(cx.now.wall)?;
     for (key, client) in cx.tx.clients(account)? {
         let tokens = cx.tx.all_fast_tokens(account, &key)?;
         let is_good = |token: &FastToken| !token.has_expired(now);
@@ -75,7 +75,7 @@ pub fn all(cx: &Cx<'_>, jid: &BareJid, account: AccountId) -> Result<Vec<Access>
     }
     // Sessions whose client has no name that lasts, or is not written down yet.
     for session in cx.state.sessions.of(jid) {
-        let id = session_id(cx, session);
+        let id = cx.state.client_key(session);
         if session.client.grant.is_none() && !all.iter().any(|access| *access.id == *id.0) {
             all.push(of_session(cx, id));
         }
@@ -155,21 +155,13 @@ fn of_session(cx: &Cx<'_>, id: ClientKey) -> Access {
     }
 }
 
-/// What the session's client is called, by its resource if by nothing else.
-fn session_id(cx: &Cx<'_>, session: &Session) -> ClientKey {
-    session.client.key.clone().unwrap_or_else(|| {
-        let tokens = &cx.state.tokens;
-        tokens.key_of_resource(session.account, session.jid.resource())
-    })
-}
-
 /// Sessions of whatever has this id.
 fn sessions_of(cx: &Cx<'_>, jid: &BareJid, id: &str) -> Vec<SessionId> {
     cx.state
         .sessions
         .ids_where(jid, |session| match &session.client.grant {
             Some(grant) => *grant.id == *id,
-            None => *session_id(cx, session).0 == *id,
+            None => *cx.state.client_key(session).0 == *id,
         })
 }
 

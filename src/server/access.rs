@@ -6,7 +6,6 @@ use crate::store::{APP_TOKENS_MAX, AccountId, AppToken, StoreError, Tx};
 use crate::stream::Credentials;
 use crate::xmpp::{StreamCondition, StreamError, Timestamp};
 
-use super::fast::time;
 use super::operator::{Answer, Job, unknown};
 use super::{Server, iq};
 
@@ -119,7 +118,7 @@ impl Server {
                 "{user} has {APP_TOKENS_MAX} tokens already\n  `stonechat token revoke {user} ID` makes room"
             )));
         }
-        let created = time(now, tx)?;
+        let created = tx.time(now.wall)?;
         let life_ms =
             seconds.map(|seconds| i64::try_from(seconds).unwrap_or(i64::MAX / 1000) * 1000);
         let new = NewAppToken::new(account, self.entropy.as_mut());

@@ -6,7 +6,6 @@ use crate::store::{Client, StoreError};
 use crate::stream::UserAgent;
 use crate::xmpp::Timestamp;
 
-use super::fast::time;
 use super::token;
 
 /// A client that is seen again is written down no more often than this.
@@ -35,7 +34,7 @@ pub fn note_client(
     let Some(key) = key.filter(|_| !cx.state.disk_low) else {
         return Ok(());
     };
-    let now = time(cx.now, cx.tx)?;
+    let now = cx.tx.time(cx.now.wall)?;
     let told = digest(agent, by_password || client.by_resource);
     let is_noted =
         |(at, noted): (Timestamp, u64)| noted == told && now.0.saturating_sub(at.0) < NOTE_SEEN_MS;

@@ -38,7 +38,7 @@ impl Server {
             let tokens = &self.state.tokens;
             let key = tokens.key_of_agent(account, &used.agent);
             let stored = tx.fast_tokens(account, &key, used.mechanism)?;
-            let now = time(now, tx)?;
+            let now = tx.time(now.wall)?;
             let slots = [(Slot::New, stored.new), (Slot::Current, stored.current)];
             for (slot, token) in slots {
                 let Some(token) = token else { continue };
@@ -144,7 +144,7 @@ impl Server {
         if matches!(login.proof, Proof::Token(_)) {
             return Ok(None);
         }
-        let now = time(now, tx)?;
+        let now = tx.time(now.wall)?;
         let days = self.state.settings.fast_days_max;
         let mut due = None;
         if let (Proof::Fast { slot }, Some(used)) = (&login.proof, used) {
@@ -215,9 +215,4 @@ pub fn settle_session(cx: &mut Cx<'_>, session: SessionId) -> Result<(), StoreEr
         (Some(key), Some(used)) => settle(cx.tx, (known.account, &key), used),
         _ => Ok(()),
     }
-}
-
-/// The time by which tokens are good: what the clock shows, or the latest it ever did.
-pub fn time(now: Moment, tx: &Tx) -> Result<Timestamp, StoreError> {
-    Ok(now.wall.max(tx.latest_time()?))
 }

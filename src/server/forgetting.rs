@@ -1,16 +1,13 @@
 //! XEP-0494 §6: what is known of clients is kept no longer than the operator wants.
 use crate::state::{Moment, is_from_unset_clock};
 use crate::store::{AccountId, ClientKey, StoreError, Tx};
-use crate::xmpp::Timestamp;
 
 use super::Server;
-use super::fast::time;
 
 /// Time between looks at all clients.
 const LOOK_EVERY_MS: u64 = 86_400_000;
 /// Clients looked at in one step.
 const STEP_ROWS_MAX: usize = 200;
-const DAY_MS: i64 = 86_400_000;
 
 /// How far the look at all clients has come.
 #[derive(Default)]
@@ -41,8 +38,8 @@ impl Server {
                 last: None,
             },
         };
-        let now = time(now, tx)?;
-        let before = Timestamp(now.0.saturating_sub(i64::from(days) * DAY_MS));
+        let now = tx.time(now.wall)?;
+        let before = now.days_before(days);
         for (account, key, mut client) in rows {
             if client.last_seen >= before {
                 continue;
@@ -59,13 +56,6 @@ impl Server {
 
     fn is_connected(&self, account: AccountId, key: &ClientKey) -> bool {
         let mut sessions = self.state.sessions.all();
-        sessions.any(|session| {
-            let by_resource = || {
-                let tokens = &self.state.tokens;
-                tokens.key_of_resource(account, session.jid.resource())
-            };
-            session.account == account
-                && session.client.key.clone().unwrap_or_else(by_resource) == *key
-        })
+        sessions.any(|session| session.account == account && self.state.client_key(session) == *key)
     }
 }

@@ -9,7 +9,6 @@ use crate::xmpp::{BareJid, Timestamp};
 
 use super::Server;
 use super::client::NOTE_SEEN_MS;
-use super::fast::time;
 
 impl Server {
     pub(super) fn answer_token(
@@ -20,7 +19,7 @@ impl Server {
         token: &str,
         tx: &Tx,
     ) -> Result<(), StoreError> {
-        let now = time(now, tx)?;
+        let now = tx.time(now.wall)?;
         let answer = match scheme {
             TokenScheme::App => self.check_app_token(now, token, tx)?,
             TokenScheme::Oauth => self.check_oauth_token(now, token, tx)?,
@@ -122,7 +121,7 @@ pub fn note_use(cx: &mut Cx<'_>, session: SessionId) -> Result<(), StoreError> {
     };
     let (account, grant) = (known.account, known.client.grant.clone());
     let Some(grant) = grant else { return Ok(()) };
-    let now = time(cx.now, cx.tx)?;
+    let now = cx.tx.time(cx.now.wall)?;
     let is_stale = |last: Option<Timestamp>| {
         last.is_none_or(|last| now.0.saturating_sub(last.0) >= NOTE_SEEN_MS)
     };

@@ -1,7 +1,6 @@
 //! What is done now and then: pruning by age and size, removing deleted accounts' archives, watching the disk.
 use crate::state::Moment;
 use crate::store::{StoreError, Tx};
-use crate::xmpp::Timestamp;
 
 use super::Server;
 use super::timers::Timer;
@@ -14,7 +13,6 @@ const STEP_MS: u64 = 50;
 const STEP_ROWS_MAX: usize = 200;
 /// Room inside the file that pruning makes on a full disk, at most half the file.
 const REUSABLE_BYTES_WANTED: u64 = 64 << 20;
-const DAY_MS: i64 = 86_400_000;
 
 impl Server {
     /// One small step; comes back soon while there is more to do.
@@ -23,7 +21,7 @@ impl Server {
         let mut more = tx.purge_step(STEP_ROWS_MAX)?;
         more |= self.forget_clients(now, tx)?;
         if let Some(days) = self.state.settings.archive_days_max {
-            let before = Timestamp(now.wall.0 - i64::from(days) * DAY_MS);
+            let before = now.wall.days_before(days);
             more |= tx.prune_oldest(Some(before), STEP_ROWS_MAX)? == STEP_ROWS_MAX;
         }
         if self.pressure(tx)?.prune {

@@ -45,6 +45,7 @@ pub use uncopied::Uncopied;
 use std::ops::Range;
 use std::rc::Rc;
 
+use crate::store::ClientKey;
 use crate::xmpp::{BareJid, Envelope, PresenceKind, StreamError};
 
 /// Everything that lives in memory and outlasts a step, but the streams themselves.
@@ -82,6 +83,15 @@ pub struct State {
 }
 
 impl State {
+    /// What a session's client is called, by its resource if by nothing else.
+    pub fn client_key(&self, session: &Session) -> ClientKey {
+        let by_resource = || {
+            self.tokens
+                .key_of_resource(session.account, session.jid.resource())
+        };
+        session.client.key.clone().unwrap_or_else(by_resource)
+    }
+
     /// Has a session end: with a reason for its client, if that is connected.
     pub fn end_session(&mut self, session: SessionId, error: &StreamError) {
         // Whoever is thrown out is not written down as one who has access.

@@ -5,11 +5,10 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::hmac;
 
 use crate::store::{AccountId, ClientKey, FastToken};
-use crate::xmpp::Timestamp;
+use crate::xmpp::{DAY_MS, Timestamp};
 
 /// Bytes of a derived name.
 const NAME_BYTES: usize = 12;
-const DAY_MS: i64 = 86_400_000;
 /// A token older than this is replaced at its next use (§3.5).
 const ROTATE_AFTER_MS: i64 = DAY_MS;
 /// No clock that was ever set shows less (2026-01-01): boards without a battery begin at 1970.

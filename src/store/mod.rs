@@ -273,8 +273,13 @@ impl Tx {
         })
     }
 
+    /// The time by which things expire: what the clock shows, or the latest it ever did.
+    pub fn time(&self, clock: Timestamp) -> Result<Timestamp, StoreError> {
+        Ok(clock.max(self.latest_time()?))
+    }
+
     /// The latest time that was ever written down: the clock has been there, whatever it says now.
-    pub fn latest_time(&self) -> Result<Timestamp, StoreError> {
+    fn latest_time(&self) -> Result<Timestamp, StoreError> {
         let noted = self
             .view(schema::META)?
             .get(schema::META_CLOCK)?

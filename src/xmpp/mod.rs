@@ -16,4 +16,4 @@ pub use stanza::{
     Envelope, Iq, IqKind, Message, MessageKind, Presence, PresenceKind, Stanza, StanzaParseError,
     write_error, write_open,
 };
-pub use timestamp::Timestamp;
+pub use timestamp::{DAY_MS, Timestamp};

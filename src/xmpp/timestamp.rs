@@ -1,13 +1,18 @@
 //! Points in time as the protocol writes them (XEP-0082): milliseconds since 1970, UTC.
 use std::fmt;
 
-const DAY_MS: i64 = 86_400_000;
+/// Milliseconds of a day.
+pub const DAY_MS: i64 = 86_400_000;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    pub fn days_before(self, days: u32) -> Timestamp {
+        Timestamp(self.0.saturating_sub(i64::from(days) * DAY_MS))
+    }
+
     /// XEP-0082 §3.2 DateTime: `CCYY-MM-DDThh:mm:ss[.sss]TZD`.
     pub fn parse(text: &str) -> Option<Timestamp> {
         let (date, time) = text.split_at_checked(10)?;
