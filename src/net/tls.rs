@@ -11,6 +11,7 @@ mod led;
 mod random;
 mod records;
 mod sessions;
+mod tempering;
 #[cfg(test)]
 mod tests;
 

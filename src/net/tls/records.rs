@@ -6,6 +6,7 @@ use ring::hkdf;
 use rustls::{AlertDescription, ConnectionTrafficSecrets, ContentType, Error, ExtractedSecrets};
 
 use super::binding::expand_label;
+use super::tempering::Tempering;
 use super::{RECORD_BYTES_MAX, Received, TlsError};
 
 const HEADER_BYTES: usize = 5;
@@ -29,6 +30,7 @@ pub struct Records {
     suite: Suite,
     read: Side,
     write: Side,
+    tempering: Tempering,
 }
 
 #[derive(Clone, Copy)]
@@ -77,7 +79,12 @@ impl Records {
     pub fn new(extracted: &ExtractedSecrets, secrets: &Secrets) -> Option<Records> {
         let (suite, write) = Side::new(&extracted.tx, secrets.server.as_deref()?)?;
         let (_, read) = Side::new(&extracted.rx, secrets.client.as_deref()?)?;
-        Some(Records { suite, read, write })
+        Some(Records {
+            suite,
+            read,
+            write,
+            tempering: Tempering::default(),
+        })
     }
 
     /// Encrypts `plaintext` onto `outgoing`.
@@ -143,16 +150,20 @@ impl Records {
             let (kind, content) = self.read.open(&cipher, record)?;
             key = Some(cipher);
             match (kind, content) {
-                (APPLICATION_DATA, content) => plaintext.extend_from_slice(content),
+                (APPLICATION_DATA, content) => {
+                    self.tempering.data(content)?;
+                    plaintext.extend_from_slice(content);
+                }
                 (ALERT, [_, CLOSE_NOTIFY]) => outcome.peer_closed = true,
                 // §6.1: an explanation of the close that follows.
-                (ALERT, [_, USER_CANCELED]) => {}
+                (ALERT, [_, USER_CANCELED]) => self.tempering.warning()?,
                 (ALERT, [_, description]) => {
                     let description = AlertDescription::from(*description);
                     return Err(Error::AlertReceived(description).into());
                 }
                 // §5.1: alone in its record, for what follows has another key.
                 (HANDSHAKE, [update @ .., wanted @ (0 | 1)]) if *update == KEY_UPDATE => {
+                    self.tempering.key_update()?;
                     self.read.update(self.suite)?;
                     key = None;
                     *update_wanted |= *wanted == 1;
@@ -350,6 +361,7 @@ mod tests {
             suite,
             read: side(read),
             write: side(write),
+            tempering: Tempering::default(),
         };
         (end(1, 2), end(2, 1))
     }
@@ -467,6 +479,49 @@ mod tests {
         assert!(take(&mut pair(Suite::Aes128Gcm).0, short).0.is_err());
         let (read, _) = take(&mut ours, [one, two].concat());
         assert_eq!(read.unwrap(), b"onetwo");
+    }
+
+    #[test]
+    fn so_many_records_without_data_as_rustls_takes() {
+        let update = |theirs: &mut Records| {
+            let wire = record(theirs, HANDSHAKE, &[24, 0, 0, 1, 0]);
+            theirs.write.update(theirs.suite).unwrap();
+            wire
+        };
+        let empty = |theirs: &mut Records| record(theirs, APPLICATION_DATA, b"");
+        let warning = |theirs: &mut Records| record(theirs, ALERT, &[1, USER_CANCELED]);
+        let data = |theirs: &mut Records| record(theirs, APPLICATION_DATA, b"x");
+        type Make<'m> = &'m dyn Fn(&mut Records) -> Vec<u8>;
+        let kinds: [(Make<'_>, usize, bool); 3] = [
+            (&update, 32, true),
+            (&empty, 32, true),
+            (&warning, 4, false),
+        ];
+        for (make, most, begins_anew) in kinds {
+            let (mut ours, mut theirs) = pair(Suite::Aes128Gcm);
+            for _ in 0..most {
+                assert!(take(&mut ours, make(&mut theirs)).0.is_ok());
+            }
+            if begins_anew {
+                assert!(take(&mut ours, data(&mut theirs)).0.is_ok());
+                for _ in 0..most {
+                    assert!(take(&mut ours, make(&mut theirs)).0.is_ok());
+                }
+            }
+            let (read, answer) = take(&mut ours, make(&mut theirs));
+            assert!(read.is_err(), "one more than {most}");
+            let told = alert(&mut theirs, answer);
+            assert_eq!(told, Some(AlertDescription::UnexpectedMessage));
+        }
+        // Neither makes up for the other.
+        let (mut ours, mut theirs) = pair(Suite::Aes128Gcm);
+        let taken = (0..100)
+            .take_while(|_| {
+                let wire = [update(&mut theirs), empty(&mut theirs)].concat();
+                take(&mut ours, wire).0.is_ok()
+            })
+            .count();
+        assert_eq!(taken, 32);
     }
 
     #[test]
