@@ -133,6 +133,31 @@ fn what_the_compiler_cannot_check_stands_in_one_file() {
     }
 }
 
+/// Fields of log lines whose values come from outside, or are errors that may tell of something from there.
+const FOREIGN_FIELDS: &[&str] = &[
+    "jid", "account", "from", "to", "ver", "answer", "socket", "reason", "error", "name",
+];
+
+/// One line of the log is one event with the fields it has, whatever their values are.
+#[test]
+fn log_lines_quote_what_comes_from_outside() {
+    let mut broken = Vec::new();
+    for path in files(&root()) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for level in ["error", "warn", "info", "debug", "trace"] {
+            for rest in text.split(&format!("log::{level}!(")).skip(1) {
+                let line = &rest[..rest.find(");").unwrap_or(rest.len())];
+                for field in FOREIGN_FIELDS {
+                    if line.contains(&format!(" {field}=")) && !line.contains("quoted") {
+                        broken.push(format!("{}: {field} in {line}", path.display()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
 /// The style guide's bound of a file; half of that is where to split.
 #[test]
 fn files_are_not_too_long() {

@@ -8,7 +8,7 @@ use ring::digest;
 
 use crate::state::{CLIENT_FEATURES_MAX, CapsId, Cx, SessionId, Settings, State};
 use crate::xml::{ElementRef, Escaped};
-use crate::xmpp::{DataForm, Iq, IqKind, ns};
+use crate::xmpp::{DataForm, Iq, IqKind, ns, quoted};
 
 use super::disco::{Identity, Info, server_info};
 use super::{Feature, Spec, To};
@@ -151,7 +151,11 @@ pub fn answered(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) {
     }
     match read(query).filter(|info| verification_string(info) == *asked.0) {
         Some(info) => cx.state.capabilities.learn(asked, kept(info.features)),
-        None => log::debug!("capabilities.refused session={} ver={}", session.0, asked.0),
+        None => log::debug!(
+            "capabilities.refused session={} ver={}",
+            session.0,
+            quoted(&asked.0)
+        ),
     }
 }
 

@@ -14,6 +14,7 @@ use super::poll::Ready;
 use super::shell::Shell;
 use super::tls::{Identity, Received, TlsError, TlsSession};
 use crate::state::ConnectionId;
+use crate::xmpp::quoted_error;
 
 /// Bytes taken from a socket at once.
 pub const READ_BYTES_MAX: usize = 16 << 10;
@@ -138,7 +139,11 @@ impl Connection {
         match TlsSession::new(identity, false) {
             Ok(session) => *self.tls.borrow_mut() = Some(Box::new(session)),
             Err(error) => {
-                log::error!("tls.failed connection={} error=\"{error}\"", self.id.0);
+                log::error!(
+                    "tls.failed connection={} error={}",
+                    self.id.0,
+                    quoted_error(&error)
+                );
                 self.end(shell);
             }
         }
@@ -154,7 +159,11 @@ impl Connection {
             Some(session) => {
                 if let Err(error) = session.seal(plaintext, &mut scratch) {
                     // What a stream says before its TLS is up, or after it failed, cannot be told.
-                    log::debug!("tls.unsent connection={} error=\"{error}\"", self.id.0);
+                    log::debug!(
+                        "tls.unsent connection={} error={}",
+                        self.id.0,
+                        quoted_error(&error)
+                    );
                     return Ok(());
                 }
             }
@@ -338,8 +347,9 @@ impl Connection {
     fn log_failure(&self, error: &TlsError) {
         let address = self.address();
         log::info!(
-            "tls.failed connection={} address={address} error=\"{error}\"",
-            self.id.0
+            "tls.failed connection={} address={address} error={}",
+            self.id.0,
+            quoted_error(error)
         );
     }
 

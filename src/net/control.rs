@@ -18,6 +18,7 @@ use super::reactor::{Reactor, Source};
 use super::shell::Shell;
 use crate::config::StartError;
 use crate::server::Command;
+use crate::xmpp::quoted_error;
 
 const FILE: &str = "control.sock";
 /// unix(7): 108 with the zero at the end.
@@ -79,7 +80,7 @@ pub fn listen(reactor: &Rc<Reactor>, data: &Path) -> Result<Source<UnixListener>
 /// Takes the socket away at the end.
 pub fn remove(data: &Path) {
     if let Err(error) = std::fs::remove_file(data.join(FILE)) {
-        log::debug!("control.left error=\"{error}\"");
+        log::debug!("control.left error={}", quoted_error(&error));
     }
 }
 
@@ -93,12 +94,12 @@ pub async fn answer(listener: Source<UnixListener>, shell: Rc<Shell>) {
         match accepted {
             Ok(stream) => {
                 if let Err(error) = answer_one(stream, &shell).await {
-                    log::debug!("control.gone error=\"{error}\"");
+                    log::debug!("control.gone error={}", quoted_error(&error));
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
-                log::warn!("control.failed error=\"{error}\"");
+                log::warn!("control.failed error={}", quoted_error(&error));
                 shell.reactor.sleep(Duration::from_secs(1)).await;
             }
         }

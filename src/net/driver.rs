@@ -20,6 +20,7 @@ use super::tls::TlsSession;
 use crate::server::{Command, Input, Server};
 use crate::state::{ConnectionId, JobId, Output};
 use crate::store::{StorageThread, Store, StoreError, Tx};
+use crate::xmpp::quoted_error;
 
 /// Inputs of one batch at most; the rest waits for the next.
 const BATCH_INPUTS_MAX: usize = 1024;
@@ -214,7 +215,11 @@ impl Driver {
             true => match TlsSession::new(self.shell.identities.current(), true) {
                 Ok(session) => Some(Box::new(session)),
                 Err(error) => {
-                    log::error!("tls.failed connection={} error=\"{error}\"", id.0);
+                    log::error!(
+                        "tls.failed connection={} error={}",
+                        id.0,
+                        quoted_error(&error)
+                    );
                     return Ok(());
                 }
             },
@@ -222,7 +227,10 @@ impl Driver {
         };
         let connection = Rc::new(Connection::new(id, socket, tls, admission));
         if let Err(error) = self.shell.sockets.add(Rc::clone(&connection)) {
-            log::warn!("connection.refused address={address} error=\"{error}\"");
+            log::warn!(
+                "connection.refused address={address} error={}",
+                quoted_error(&error)
+            );
             return Ok(());
         }
         let opened = Input::Opened {

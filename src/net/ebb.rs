@@ -4,6 +4,7 @@ use super::driver::Driver;
 use super::shell::Shell;
 use super::system;
 use crate::store::StoreError;
+use crate::xmpp::quoted_error;
 
 /// So few are no crowd.
 const CROWD: usize = 64;
@@ -158,7 +159,7 @@ fn empty_thread_cache() {
     let thread = std::thread::Builder::new().stack_size(64 << 10);
     let ended = thread.spawn(move || drop(blocks)).map(|it| it.join());
     if let Err(error) = ended {
-        log::debug!("memory.kept error=\"{error}\"");
+        log::debug!("memory.kept error={}", quoted_error(&error));
     }
 }
 

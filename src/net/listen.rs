@@ -12,6 +12,7 @@ use super::reactor::{Reactor, Source};
 use super::shell::Shell;
 use super::system;
 use crate::config::StartError;
+use crate::xmpp::quoted_error;
 
 /// Connections the kernel holds until we take them: a whole house that comes back after a power cut. It holds fewer where
 /// `net.core.somaxconn` is lower.
@@ -54,7 +55,10 @@ pub fn listen(
             });
         let listener = socket.and_then(|socket| {
             if let Err(error) = hurry(&socket, direct_tls) {
-                log::debug!("listen.slower address={address} error=\"{error}\"");
+                log::debug!(
+                    "listen.slower address={address} error={}",
+                    quoted_error(&error)
+                );
             }
             Ok(Listener {
                 address: socket.local_addr()?,
@@ -125,8 +129,9 @@ pub async fn accept(listener: Listener, shell: Rc<Shell>) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
                 log::warn!(
-                    "accept.failed address={} error=\"{error}\"",
-                    listener.address
+                    "accept.failed address={} error={}",
+                    listener.address,
+                    quoted_error(&error)
                 );
                 shell.reactor.sleep(ACCEPT_PAUSE).await;
             }
@@ -160,7 +165,10 @@ fn admit(
             Refusal::Address => "connections_per_address_max",
             Refusal::Memory => "memory_bytes_max",
         };
-        log::warn!("connection.refused address={} limit={reached}", peer.ip());
+        log::warn!(
+            "connection.refused address={} limit={reached}",
+            canonical(peer)
+        );
     }
 }
 

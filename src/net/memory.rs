@@ -2,6 +2,8 @@
 use std::cell::Cell;
 use std::path::Path;
 
+use crate::xmpp::quoted_error;
+
 /// Bytes that connections hold, counted as they change.
 #[derive(Default)]
 pub struct HeldBytes {
@@ -69,7 +71,7 @@ pub fn raise_file_limit() {
         maximum: limit.maximum,
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        log::debug!("limit.files error=\"{error}\"");
+        log::debug!("limit.files error={}", quoted_error(&error));
     }
 }
 

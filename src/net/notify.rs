@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::reactor::Reactor;
+use crate::xmpp::{quoted, quoted_error};
 
 /// The socket systemd named in `$NOTIFY_SOCKET`: a path, or an abstract name after `@`.
 pub struct Notify {
@@ -25,7 +26,11 @@ impl Notify {
         });
         let to = socket.and_then(|socket| Ok((socket, address?)));
         if let Err(error) = &to {
-            log::warn!("notify.failed socket={name} error=\"{error}\"");
+            log::warn!(
+                "notify.failed socket={} error={}",
+                quoted(&name),
+                quoted_error(error)
+            );
         }
         Notify { to: to.ok() }
     }
@@ -42,7 +47,7 @@ impl Notify {
         if let Some((socket, address)) = &self.to
             && let Err(error) = socket.send_to_addr(text.as_bytes(), address)
         {
-            log::debug!("notify.failed error=\"{error}\"");
+            log::debug!("notify.failed error={}", quoted_error(&error));
         }
     }
 

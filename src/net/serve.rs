@@ -24,6 +24,7 @@ use crate::config::{self, Config, StartError};
 use crate::server::Server;
 use crate::state::{Hashed, JobId};
 use crate::store::{Store, StoreError, Tx};
+use crate::xmpp::quoted;
 
 /// The database, in the data directory.
 pub const STORE_FILE: &str = "stonechat.redb";
@@ -93,7 +94,7 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
             Ok(())
         }
         Err(error) => {
-            log::error!("store.failed error=\"{error:?}\"");
+            log::error!("store.failed error={}", quoted(&format!("{error:?}")));
             Err(failed(error))
         }
     }

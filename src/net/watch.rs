@@ -16,6 +16,7 @@ use super::reactor::{Reactor, Source};
 use super::shell::Shell;
 use super::tls::Identity;
 use crate::config::StartError;
+use crate::xmpp::{quoted, quoted_error};
 
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(30);
 const DISK_LOOK: Duration = Duration::from_secs(10);
@@ -72,7 +73,7 @@ impl Identities {
             }
             Err(error) => {
                 let reason = error.to_string().replace('\n', ";");
-                log::error!("certificate.kept reason=\"{reason}\"");
+                log::error!("certificate.kept reason={}", quoted(&reason));
             }
         }
     }
@@ -106,7 +107,7 @@ pub async fn disk(shell: Rc<Shell>, data: PathBuf) {
     loop {
         match disk_bytes(&data) {
             Ok(disk) => shell.inbox.push(Arrival::Disk(disk)),
-            Err(error) => log::warn!("disk.unknown error=\"{error}\""),
+            Err(error) => log::warn!("disk.unknown error={}", quoted_error(&error)),
         }
         shell.reactor.sleep(DISK_LOOK).await;
     }
@@ -157,7 +158,7 @@ pub async fn obey(shell: Rc<Shell>, signals: Signals) {
                 shell.inbox.push(Arrival::Shutdown);
             }
             Err(error) => {
-                log::error!("signal.failed error=\"{error}\"");
+                log::error!("signal.failed error={}", quoted_error(&error));
                 return;
             }
         }

@@ -4,7 +4,7 @@ use crate::feature::{self, Access, Reply, Revoked};
 use crate::state::{Moment, NewAppToken, Outbox, PasswordChange};
 use crate::store::{APP_TOKENS_MAX, AccountId, AppToken, StoreError, Tx};
 use crate::stream::Credentials;
-use crate::xmpp::{StreamCondition, StreamError, Timestamp};
+use crate::xmpp::{StreamCondition, StreamError, Timestamp, quoted};
 
 use super::operator::{Answer, Job, unknown};
 use super::{Server, iq};
@@ -26,7 +26,7 @@ impl Server {
         }
         for account in std::mem::take(&mut self.state.removals) {
             if let Ok(done) = self.delete_user(now, account.as_str(), tx, out)? {
-                log::info!("account.removed_by_owner answer=\"{done}\"");
+                log::info!("account.removed_by_owner answer={}", quoted(&done));
             }
         }
         Ok(())
@@ -48,7 +48,10 @@ impl Server {
         tx.set_credentials(account.id, credentials)?;
         tx.revoke_all_clients(account.id)?;
         self.state.sessions.credentials_changed(&change.account);
-        log::info!("account.password_changed account={}", change.account);
+        log::info!(
+            "account.password_changed account={}",
+            quoted(change.account.as_str())
+        );
         let error =
             StreamError::new(StreamCondition::Reset).text("The password was changed elsewhere.");
         let others = self.state.sessions.ids_where(&change.account, |session| {
@@ -83,18 +86,18 @@ impl Server {
             let all = feature::all_access(&cx, &jid, account)?;
             return Ok(Ok(table(&all)));
         };
-        Ok(
-            match feature::take_access_away(&mut cx, &jid, account, id)? {
-                Revoked::Done => Ok(format!("{id} has no access to {jid} any more")),
-                Revoked::KnowsPassword => Err(format!(
-                    "sessions and tokens of {id} have ended, but it has logged in with the password of {jid}\n  \
+        let revoked = feature::take_access_away(&mut cx, &jid, account, id)?;
+        let (id, jid, name) = (quoted(id), quoted(jid.as_str()), quoted(&name));
+        Ok(match revoked {
+            Revoked::Done => Ok(format!("{id} has no access to {jid} any more")),
+            Revoked::KnowsPassword => Err(format!(
+                "sessions and tokens of {id} have ended, but it has logged in with the password of {jid}\n  \
                  `stonechat user passwd {name}` changes that"
-                )),
-                Revoked::Unknown => Err(format!(
-                    "{jid} has nothing called {id}\n  `stonechat user clients {name}` shows all"
-                )),
-            },
-        )
+            )),
+            Revoked::Unknown => Err(format!(
+                "{jid} has nothing called {id}\n  `stonechat user clients {name}` shows all"
+            )),
+        })
     }
 
     pub(super) fn add_token(
@@ -115,7 +118,8 @@ impl Server {
         }
         if tx.app_tokens(account)?.len() >= APP_TOKENS_MAX {
             return Ok(Err(format!(
-                "{user} has {APP_TOKENS_MAX} tokens already\n  `stonechat token revoke {user} ID` makes room"
+                "{user} has {APP_TOKENS_MAX} tokens already\n  `stonechat token revoke {user} ID` makes room",
+                user = quoted(&user)
             )));
         }
         let created = tx.time(now.wall)?;
@@ -157,7 +161,8 @@ impl Server {
             };
             format!(
                 "{id}\t{}\t{kind}\tmade {}\tused {used}\texpires {expires}",
-                token.name, token.created
+                quoted(&token.name),
+                token.created
             )
         });
         Ok(Ok(rows.collect::<Vec<_>>().join("\n")))
@@ -204,8 +209,16 @@ fn table(all: &[Access]) -> String {
             } else {
                 "full"
             },
-            [&*access.software, &*access.device].join(" ").trim()
+            called(access)
         )
     });
     rows.collect::<Vec<_>>().join("\n")
+}
+
+/// What it calls itself, each text by itself: software, then device.
+fn called(access: &Access) -> String {
+    let texts = [&*access.software, &*access.device];
+    let texts = texts.iter().filter(|text| !text.is_empty());
+    let texts: Vec<String> = texts.map(|text| quoted(text).to_string()).collect();
+    texts.join(" ")
 }

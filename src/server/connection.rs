@@ -6,7 +6,7 @@ use crate::state::{ConnectionId, HashJob, Moment, Outbox, Output, SessionClient,
 use crate::store::{StoreError, Tx};
 use crate::stream::{Event, Stream, TlsFacts};
 use crate::xml::Element;
-use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError};
+use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError, quoted};
 
 use super::Server;
 use super::fast::FastUse;
@@ -192,7 +192,8 @@ impl Server {
         let address = connection.address;
         let name = account.as_ref().map_or("", |account| account.as_str());
         log::info!(
-            "login.failed account={name} address={address} condition={}",
+            "login.failed account={} address={address} condition={}",
+            quoted(name),
             condition.as_str()
         );
         // Only a wrong password or an unknown account is a guess; other failures tell an attacker nothing.

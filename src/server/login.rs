@@ -6,7 +6,7 @@ use crate::stream::{
     AccountAnswer, Hashes, Login, Offer, Outcome, Proof, Request, ResumeRequest, ScramHash, Upgrade,
 };
 use crate::xml::Writer;
-use crate::xmpp::{BareJid, Condition, SaslCondition, ns};
+use crate::xmpp::{BareJid, Condition, SaslCondition, ns, quoted};
 
 use super::client::note_client;
 use super::resumption::{ResumeOutcome, write_outcome};
@@ -280,7 +280,7 @@ impl Server {
 fn log_login(login: &Login) {
     log::info!(
         "login.ok account={} mechanism={}",
-        login.account,
+        quoted(login.account.as_str()),
         login.mechanism
     );
 }

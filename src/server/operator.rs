@@ -7,7 +7,7 @@ use crate::state::{
 };
 use crate::store::{StoreError, Subscription, Tx};
 use crate::stream::{Credentials, sasl};
-use crate::xmpp::{BareJid, PresenceKind, StreamCondition, StreamError, localpart};
+use crate::xmpp::{BareJid, PresenceKind, StreamCondition, StreamError, localpart, quoted};
 
 use super::{Command, Server, presence};
 
@@ -166,7 +166,8 @@ impl Server {
                     crate::xmpp::domainpart(domain).is_ok_and(|d| d == self.state.domain.domain());
                 if !same {
                     return Err(format!(
-                        "{text} is not of this server's domain {}",
+                        "{} is not of this server's domain {}",
+                        quoted(text),
                         self.state.domain
                     ));
                 }
@@ -176,7 +177,7 @@ impl Server {
         };
         localpart(name)
             .map(|name| name.into_owned())
-            .map_err(|_| format!("\"{name}\" cannot be the name of a user"))
+            .map_err(|_| format!("{} cannot be the name of a user", quoted(name)))
     }
 
     pub(super) fn user_jid(&self, name: &str) -> BareJid {
@@ -197,7 +198,7 @@ impl Server {
             ));
         }
         Ok(match tx.add_account(name, credentials, now.wall)? {
-            Some(_) => Ok(format!("added {}", self.user_jid(name))),
+            Some(_) => Ok(format!("added {}", quoted(self.user_jid(name).as_str()))),
             None => Err(taken(name)),
         })
     }
@@ -220,7 +221,10 @@ impl Server {
             &jid,
             StreamError::new(StreamCondition::Reset).text("The password was changed."),
         );
-        Ok(Ok(format!("changed the password of {jid}")))
+        Ok(Ok(format!(
+            "changed the password of {}",
+            quoted(jid.as_str())
+        )))
     }
 
     fn disable_user(
@@ -245,8 +249,9 @@ impl Server {
             );
         }
         Ok(Ok(format!(
-            "{} {jid}",
-            if disabled { "disabled" } else { "enabled" }
+            "{} {}",
+            if disabled { "disabled" } else { "enabled" },
+            quoted(jid.as_str())
         )))
     }
 
@@ -293,7 +298,10 @@ impl Server {
         presence::send_queued(&mut self.cx(now, tx, out));
         tx.delete_account(&name)?;
         self.wake_upkeep(now);
-        Ok(Ok(format!("deleted {jid} and all its data")))
+        Ok(Ok(format!(
+            "deleted {} and all its data",
+            quoted(jid.as_str())
+        )))
     }
 
     fn end_sessions(&mut self, jid: &BareJid, error: StreamError) {
@@ -313,7 +321,11 @@ impl Server {
                 (false, 1) => "1 session".to_string(),
                 (false, many) => format!("{many} sessions"),
             };
-            text.push_str(&format!("{jid}\t{state}\tsince {}\n", account.created));
+            text.push_str(&format!(
+                "{}\t{state}\tsince {}\n",
+                quoted(jid.as_str()),
+                account.created
+            ));
         }
         Ok(text.trim_end().to_string())
     }
@@ -389,9 +401,13 @@ fn done(out: &mut Outbox, job: JobId, answer: Answer) {
 }
 
 fn taken(name: &str) -> String {
+    let name = quoted(name);
     format!("there is a user {name} already; `stonechat user passwd {name}` changes the password")
 }
 
 pub(super) fn unknown(name: &str) -> String {
-    format!("there is no user {name}; `stonechat user list` shows all")
+    format!(
+        "there is no user {}; `stonechat user list` shows all",
+        quoted(name)
+    )
 }

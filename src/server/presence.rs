@@ -6,7 +6,7 @@ use crate::feature;
 use crate::state::{AvailablePresence, Cx, Fault, Keep, PresenceDetails, Session, SessionId};
 use crate::store::{AccountId, Contact, LastActivity, StoreError, Subscription};
 use crate::xmpp::{
-    BareJid, Condition, Envelope, Jid, Presence, PresenceKind, StanzaError, ns, write_open,
+    BareJid, Condition, Envelope, Jid, Presence, PresenceKind, StanzaError, ns, quoted, write_open,
 };
 
 use super::iq::require_not_blocked_by_sender;
@@ -369,7 +369,11 @@ fn directed(cx: &mut Cx<'_>, id: SessionId, presence: &Presence, to: &Jid) -> Re
 pub fn send_queued(cx: &mut Cx<'_>) {
     for queued in std::mem::take(&mut cx.state.queued_presence) {
         if let Err(error) = subscription::send_on_behalf(cx, &queued) {
-            log::error!("presence.failed from={} error=\"{error:?}\"", queued.from);
+            log::error!(
+                "presence.failed from={} error={}",
+                quoted(queued.from.as_str()),
+                quoted(&format!("{error:?}"))
+            );
         }
     }
 }

@@ -2,7 +2,7 @@
 use crate::state::{ConnectionId, Cx, Moment, Outbox, Output, SessionId, TooHigh};
 use crate::store::{QueueRow, StoreError, Tx};
 use crate::xml::Writer;
-use crate::xmpp::{BareJid, Condition, StreamCondition, StreamError, ns};
+use crate::xmpp::{BareJid, Condition, StreamCondition, StreamError, ns, quoted};
 
 use super::management::{acknowledge, client_state, hibernate, too_high, write_failed};
 use super::timers::Timer;
@@ -120,13 +120,14 @@ impl Server {
         };
         let management = known.management.as_ref();
         let unacknowledged = management.map_or(0, |management| management.unacknowledged());
-        let jid = &known.jid;
-        match mechanism {
-            "" => log::info!("session.resumed jid={jid} unacknowledged={unacknowledged}"),
-            _ => log::info!(
-                "session.resumed jid={jid} mechanism={mechanism} unacknowledged={unacknowledged}"
-            ),
-        }
+        let by = match mechanism {
+            "" => String::new(),
+            _ => format!(" mechanism={mechanism}"),
+        };
+        log::info!(
+            "session.resumed jid={}{by} unacknowledged={unacknowledged}",
+            quoted(known.jid.as_str())
+        );
     }
 
     /// What a resumed session missed, behind the element that told its client so.
@@ -165,7 +166,10 @@ impl Server {
             _ => return Ok(false),
         };
         known.connection = None;
-        log::debug!("session.detached jid={} seconds={seconds}", known.jid);
+        log::debug!(
+            "session.detached jid={} seconds={seconds}",
+            quoted(known.jid.as_str())
+        );
         known.expires_ms = now.monotonic_ms + u64::from(seconds) * 1000;
         let at_ms = known.expires_ms.min(now.monotonic_ms + HIBERNATE_AFTER_MS);
         self.set_away_timer(session, Some(at_ms));
@@ -203,7 +207,7 @@ impl Server {
             return Ok(());
         }
         if known.expires_ms <= now.monotonic_ms {
-            log::info!("session.expired jid={}", known.jid);
+            log::info!("session.expired jid={}", quoted(known.jid.as_str()));
             self.state.expiring.push(session);
             return Ok(());
         }

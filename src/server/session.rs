@@ -10,7 +10,7 @@ use crate::stream::UserAgent;
 use crate::xml::Element;
 use crate::xmpp::{
     BareJid, Condition, Envelope, FullJid, Jid, Stanza, StanzaError, StanzaParseError,
-    StreamCondition, StreamError, write_error,
+    StreamCondition, StreamError, quoted, write_error,
 };
 
 use super::client::note_client;
@@ -97,7 +97,7 @@ impl Server {
             connection.session = Some(session);
         }
         self.watch_idle(now, id);
-        log::info!("session.bound jid={jid}");
+        log::info!("session.bound jid={}", quoted(jid.as_str()));
         Ok(Ok(session))
     }
 
@@ -331,6 +331,6 @@ pub fn end(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
     feature::capabilities_session_ended(cx.state, id);
     cx.state.sessions.remove(id);
     unseen::hand_over(cx, &jid.to_bare())?;
-    log::info!("session.ended jid={jid}");
+    log::info!("session.ended jid={}", quoted(jid.as_str()));
     Ok(())
 }

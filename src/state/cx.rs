@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::store::{AccountId, StoreError, Tx};
 use crate::stream::Entropy;
 use crate::xml::Writer;
-use crate::xmpp::{BareJid, Condition, StanzaError};
+use crate::xmpp::{BareJid, Condition, StanzaError, quoted};
 
 use super::{
     BlockList, CONNECTED_BYTES_MAX, DETACHED_BYTES_MAX, Keep, Moment, Outbox, PresenceDetails,
@@ -57,7 +57,7 @@ impl Fault {
         match self {
             Fault::Stanza(error) => error,
             Fault::Store(error) => {
-                log::error!("store.failed error=\"{error:?}\"");
+                log::error!("store.failed error={}", quoted(&format!("{error:?}")));
                 Condition::InternalServerError.into()
             }
         }

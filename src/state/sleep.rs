@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::store::{HeldRow, StoreError, Suspended, SuspendedId, SuspendedPresence};
-use crate::xmpp::Jid;
+use crate::xmpp::{Jid, quoted};
 
 use super::{
     Cx, Form, Held, HeldStanza, Keep, PresenceDetails, STORED_BYTES_MAX, Session, SessionId, Stored,
@@ -36,7 +36,10 @@ impl Cx<'_> {
         let bytes = management.stored_bytes().saturating_add(bytes);
         management.set_stored_bytes(bytes);
         if bytes > STORED_BYTES_MAX {
-            log::warn!("session.too_far_behind jid={} bytes={bytes}", known.jid);
+            log::warn!(
+                "session.too_far_behind jid={} bytes={bytes}",
+                quoted(known.jid.as_str())
+            );
             self.state.expiring.push(session);
         }
         Ok(())

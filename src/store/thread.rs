@@ -3,6 +3,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use super::{Commit, StoreError};
+use crate::xmpp::quoted_error;
 
 type Work = Box<dyn FnOnce() -> Result<(), StoreError> + Send>;
 type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
@@ -26,7 +27,7 @@ impl StorageThread {
             .name("storage".to_string())
             .spawn(move || queue.into_iter().for_each(Job::run));
         if let Err(error) = &thread {
-            log::error!("store.no_thread error=\"{error}\"");
+            log::error!("store.no_thread error={}", quoted_error(error));
         }
         StorageThread {
             jobs: Some(jobs),

@@ -4,6 +4,7 @@ mod error;
 mod form;
 mod jid;
 pub mod ns;
+mod quoted;
 mod rsm;
 mod stanza;
 mod timestamp;
@@ -11,6 +12,7 @@ mod timestamp;
 pub use error::{Condition, ErrorType, SaslCondition, StanzaError, StreamCondition, StreamError};
 pub use form::{DataForm, FormKind};
 pub use jid::{BareJid, FullJid, Jid, JidError, domainpart, localpart, resourcepart};
+pub use quoted::{QUOTED_CHARACTERS_MAX, quoted, quoted_error};
 pub use rsm::{Rsm, RsmStart};
 pub use stanza::{
     Envelope, Iq, IqKind, Message, MessageKind, Presence, PresenceKind, Stanza, StanzaParseError,

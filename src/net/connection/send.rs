@@ -3,6 +3,7 @@ use std::io::{self, Write};
 
 use super::{Connection, Overflow, Unsent};
 use crate::net::shell::Shell;
+use crate::xmpp::quoted_error;
 
 impl Connection {
     /// Hands bytes to the socket, in order; the rest is sent when the socket takes it.
@@ -24,8 +25,9 @@ impl Connection {
             && let Err(error) = shell.reactor.watch_writing(&self.socket, self.id.0)
         {
             log::warn!(
-                "connection.unwatched connection={} error=\"{error}\"",
-                self.id.0
+                "connection.unwatched connection={} error={}",
+                self.id.0,
+                quoted_error(&error)
             );
             self.end(shell);
             return Ok(());

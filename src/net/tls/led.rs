@@ -11,6 +11,7 @@ use super::finished::{self, Finished, UNIQUE_BYTES};
 use super::records::{Records, Secrets};
 use super::{Identity, RECORD_BYTES_MAX, Received, State, TlsError, binding};
 use crate::stream::TlsFacts;
+use crate::xmpp::quoted_error;
 
 /// Ciphertext that `seal` adds to a record at most: header, explicit nonce, tag, content type, with room to spare.
 const RECORD_OVERHEAD: usize = 64;
@@ -75,7 +76,7 @@ impl Led {
                 Records::new(&extracted, &secrets).map_or(State::Failed, State::Records)
             }
             Err(error) => {
-                log::error!("tls.kept error=\"{error}\"");
+                log::error!("tls.kept error={}", quoted_error(&error));
                 State::Failed
             }
         }
