@@ -20,6 +20,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("quick_xml", &["xml/"]),
     ("rustls", &["net/tls"]),
     ("graviola", &["net/tls"]),
+    ("zeroize", &["net/tls"]),
     ("redb", &["store/"]),
     ("smol", &["net/", "main.rs"]),
     ("signal_hook", &["net/"]),

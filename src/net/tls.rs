@@ -11,7 +11,6 @@ mod led;
 mod random;
 mod records;
 mod sessions;
-mod tempering;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +21,7 @@ use led::Led;
 use records::Records;
 
 /// RFC 8446 §5.1.
+const HEADER_BYTES: usize = 5;
 const RECORD_BYTES_MAX: usize = 1 << 14;
 
 /// One connection's TLS, server side.
@@ -98,12 +98,12 @@ impl TlsSession {
         let mut outcome = Received::default();
         let mut joined = std::mem::take(&mut self.leftover);
         let result = if joined.is_empty() {
-            let (used, result) = self.process(received, outgoing, plaintext, &mut outcome);
+            let (used, result) = self.process_all(received, outgoing, plaintext, &mut outcome);
             self.leftover = received.get(used..).unwrap_or_default().to_vec();
             result
         } else {
             joined.extend_from_slice(received);
-            let (used, result) = self.process(&mut joined, outgoing, plaintext, &mut outcome);
+            let (used, result) = self.process_all(&mut joined, outgoing, plaintext, &mut outcome);
             joined.drain(..used.min(joined.len()));
             joined.shrink_to_fit();
             self.leftover = joined;
@@ -114,7 +114,6 @@ impl TlsSession {
             self.leftover = Vec::new();
             return Err(error);
         }
-        self.let_go();
         Ok(outcome)
     }
 
@@ -141,6 +140,23 @@ impl TlsSession {
         }
     }
 
+    /// What follows the end of the handshake in the same bytes is read, too. Tells how many bytes were used.
+    fn process_all(
+        &mut self,
+        bytes: &mut [u8],
+        outgoing: &mut Vec<u8>,
+        plaintext: &mut Vec<u8>,
+        outcome: &mut Received,
+    ) -> (usize, Result<(), TlsError>) {
+        let (used, result) = self.process(bytes, outgoing, plaintext, outcome);
+        if result.is_err() || !self.let_go() {
+            return (used, result);
+        }
+        let rest = bytes.get_mut(used..).unwrap_or_default();
+        let (more, result) = self.process(rest, outgoing, plaintext, outcome);
+        (used + more, result)
+    }
+
     /// Tells how many bytes were used, also when it failed.
     fn process(
         &mut self,
@@ -156,11 +172,13 @@ impl TlsSession {
         }
     }
 
-    /// The handshake is over: rustls has done its part.
-    fn let_go(&mut self) {
+    /// The handshake is over: rustls has done its part, just now.
+    fn let_go(&mut self) -> bool {
+        let is_led = matches!(self.state, State::Led(_));
         self.state = match std::mem::replace(&mut self.state, State::Failed) {
             State::Led(led) if led.is_done() => led.into_records(),
             state => state,
         };
+        is_led && matches!(self.state, State::Records(_))
     }
 }

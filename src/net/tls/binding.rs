@@ -3,6 +3,7 @@ use ring::digest::{self, SHA256, SHA384, SHA512};
 use ring::hkdf;
 use rustls::SupportedCipherSuite;
 use rustls::crypto::hash::HashAlgorithm;
+use zeroize::Zeroizing;
 
 /// RFC 9266 §2.
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
@@ -17,7 +18,7 @@ pub fn exporter(secret: &[u8], suite: SupportedCipherSuite) -> Option<[u8; EXPOR
         _ => return None,
     };
     let empty_hash = digest::digest(digest, b"");
-    let mut derived = vec![0; digest.output_len()];
+    let mut derived = Zeroizing::new(vec![0; digest.output_len()]);
     expand_label(
         &hkdf::Prk::new_less_safe(hkdf, secret),
         EXPORTER_LABEL,

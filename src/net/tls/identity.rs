@@ -11,6 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, ServerConfig};
+use zeroize::Zeroizing;
 
 use super::binding;
 use super::sessions::Sessions;
@@ -196,15 +197,15 @@ pub struct Observed {
 /// What was seen since it was last taken.
 #[derive(Default)]
 pub struct Seen {
-    pub exporter_secret: Option<Box<[u8]>>,
-    pub client_secret: Option<Box<[u8]>>,
-    pub server_secret: Option<Box<[u8]>>,
+    pub exporter_secret: Option<Zeroizing<Box<[u8]>>>,
+    pub client_secret: Option<Zeroizing<Box<[u8]>>>,
+    pub server_secret: Option<Zeroizing<Box<[u8]>>>,
     pub server_name: Option<Box<str>>,
 }
 
 impl Seen {
     /// By the labels of the key log.
-    fn secret(&mut self, label: &str) -> Option<&mut Option<Box<[u8]>>> {
+    fn secret(&mut self, label: &str) -> Option<&mut Option<Zeroizing<Box<[u8]>>>> {
         match label {
             "EXPORTER_SECRET" => Some(&mut self.exporter_secret),
             "CLIENT_TRAFFIC_SECRET_0" => Some(&mut self.client_secret),
@@ -233,7 +234,7 @@ impl rustls::KeyLog for Observed {
         if let Ok(mut seen) = self.seen.lock()
             && let Some(kept) = seen.secret(label)
         {
-            *kept = Some(secret.into());
+            *kept = Some(Zeroizing::new(secret.into()));
         }
     }
 

@@ -9,7 +9,7 @@ use rustls::unbuffered::{
 
 use super::finished::{self, Finished, UNIQUE_BYTES};
 use super::records::{Records, Secrets};
-use super::{Identity, RECORD_BYTES_MAX, Received, State, TlsError, binding};
+use super::{HEADER_BYTES, Identity, RECORD_BYTES_MAX, Received, State, TlsError, binding};
 use crate::stream::TlsFacts;
 use crate::xmpp::quoted_error;
 
@@ -30,6 +30,8 @@ pub struct Led {
     last_finished: Option<Finished>,
     secrets: Secrets,
     server_name: Option<Box<str>>,
+    /// How much of what was left over are whole records that rustls has seen.
+    shown: usize,
     failed: bool,
 }
 
@@ -52,6 +54,7 @@ impl Led {
             last_finished: None,
             secrets: Secrets::default(),
             server_name: None,
+            shown: 0,
             failed: false,
         })
     }
@@ -72,9 +75,13 @@ impl Led {
             ..
         } = *self;
         match connection.dangerous_into_kernel_connection() {
-            Ok((extracted, _)) => {
-                Records::new(&extracted, &secrets).map_or(State::Failed, State::Records)
-            }
+            Ok((extracted, _)) => match Records::new(&extracted, &secrets) {
+                Some(records) => State::Records(records),
+                None => {
+                    log::error!("tls.kept error=\"keys are not those of the handshake\"");
+                    State::Failed
+                }
+            },
             Err(error) => {
                 log::error!("tls.kept error={}", quoted_error(&error));
                 State::Failed
@@ -107,7 +114,8 @@ impl Led {
         })
     }
 
-    /// Lets rustls work on `bytes` until it wants more. Tells how many were used, also when it failed.
+    /// Lets rustls work on `bytes` until it wants more, record by record: what comes behind the end of a TLS 1.3 handshake is
+    /// not for it. Tells how many bytes were used, also when it failed.
     pub fn process(
         &mut self,
         bytes: &mut [u8],
@@ -116,8 +124,44 @@ impl Led {
         outcome: &mut Received,
     ) -> (usize, Result<(), TlsError>) {
         let mut used = 0;
+        let mut shown = self.shown;
+        let result = loop {
+            let next = record_end(bytes, shown);
+            // Of a record that is not all there, the header can be judged.
+            let until = next.unwrap_or(bytes.len());
+            let result = self.go_on(bytes, until, &mut used, outgoing, plaintext, outcome);
+            match (result, next) {
+                (Ok(()), Some(next)) => shown = next,
+                (result, _) => break result,
+            }
+            if self.is_complete() {
+                break Ok(());
+            }
+        };
+        if outcome.peer_closed {
+            // Whatever comes after the end is ignored (RFC 5246 §7.2.1).
+            (used, shown) = (bytes.len(), bytes.len());
+        }
+        self.shown = shown.saturating_sub(used);
+        match result {
+            Ok(()) => self.note_end(outcome),
+            Err(_) => self.take_alert(outgoing),
+        }
+        (used, result)
+    }
+
+    /// Lets rustls work on what lies between what is used and `until`.
+    fn go_on(
+        &mut self,
+        bytes: &mut [u8],
+        until: usize,
+        used: &mut usize,
+        outgoing: &mut Vec<u8>,
+        plaintext: &mut Vec<u8>,
+        outcome: &mut Received,
+    ) -> Result<(), TlsError> {
         loop {
-            let rest = bytes.get_mut(used..).unwrap_or_default();
+            let rest = bytes.get_mut(*used..until).unwrap_or_default();
             let UnbufferedStatus { mut discard, state } = self.connection.process_tls_records(rest);
             let step = match state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
@@ -154,23 +198,21 @@ impl Led {
                 Ok(state) => outgoing_step(state, outgoing),
                 Err(error) => Err(error.into()),
             };
-            used += discard;
+            *used += discard;
             self.note_handshake();
             if outcome.early_bytes > 0 {
                 outcome.secured = self.early_facts().or(outcome.secured.take());
             }
-            match step {
-                Ok(Step::GoOn) => {}
-                Ok(Step::Rest) => {
-                    self.note_end(outcome);
-                    return (used, Ok(()));
-                }
-                Err(error) => {
-                    self.take_alert(outgoing);
-                    return (used, Err(error));
-                }
+            if let Step::Rest = step? {
+                return Ok(());
             }
         }
+    }
+
+    /// Nothing of TLS 1.3 is left to be done but records.
+    fn is_complete(&self) -> bool {
+        let version = self.connection.protocol_version();
+        version == Some(rustls::ProtocolVersion::TLSv1_3) && !self.connection.is_handshaking()
     }
 
     /// Goes on until rustls takes application data, then lets `write` hand it some.
@@ -196,6 +238,7 @@ impl Led {
                 Err(error) => Err(error.into()),
             };
             leftover.drain(..discard.min(leftover.len()));
+            self.shown = self.shown.saturating_sub(discard);
             match step {
                 Ok(Step::GoOn) => {}
                 Ok(Step::Rest) => return Err(TlsError::NotReady),
@@ -282,6 +325,13 @@ impl Led {
             }
         }
     }
+}
+
+/// Where the record that begins at `start` ends; `None`: it is not all there yet.
+fn record_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let [_, _, _, high, low] = *bytes.get(start..)?.first_chunk()?;
+    let end = start + HEADER_BYTES + usize::from(u16::from_be_bytes([high, low]));
+    (end <= bytes.len()).then_some(end)
 }
 
 enum Step {
