@@ -3,6 +3,8 @@
 //! what rustls keeps. A key is made ready for as long as a call takes; that costs less than holding it ready does.
 mod message;
 mod patience;
+#[cfg(test)]
+mod peer;
 mod side;
 #[cfg(test)]
 mod tests;
@@ -11,6 +13,9 @@ use rustls::{AlertDescription, ContentType, Error, ExtractedSecrets, InvalidMess
 use zeroize::Zeroizing;
 
 use super::{HEADER_BYTES, RECORD_BYTES_MAX, Received, TlsError};
+#[cfg(test)]
+pub use peer::Peer;
+
 use message::{KeyUpdate, Partial};
 use patience::Patience;
 use side::{Side, Suite};
