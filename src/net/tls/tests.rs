@@ -52,6 +52,10 @@ impl ServerCertVerifier for AnyCertificate {
 }
 
 fn identity() -> Rc<Identity> {
+    identity_with(true)
+}
+
+fn identity_with(early_data: bool) -> Rc<Identity> {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
     let params = rcgen::CertificateParams::new(vec!["pi.local".to_string()]).unwrap();
     let certificate = params.self_signed(&key).unwrap();
@@ -59,7 +63,7 @@ fn identity() -> Rc<Identity> {
         chain: vec![certificate.der().clone()],
         key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
     };
-    Rc::new(Identity::new(loaded, true).unwrap())
+    Rc::new(Identity::new(loaded, early_data).unwrap())
 }
 
 fn client_config(version: &'static SupportedProtocolVersion) -> ClientConfig {

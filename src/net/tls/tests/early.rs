@@ -93,13 +93,7 @@ fn a_flight_that_was_caught_is_no_early_data_a_second_time() {
 
 #[test]
 fn early_data_can_be_turned_off() {
-    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-    let params = rcgen::CertificateParams::new(vec!["pi.local".to_string()]).unwrap();
-    let loaded = Loaded {
-        chain: vec![params.self_signed(&key).unwrap().der().clone()],
-        key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
-    };
-    let identity = Rc::new(Identity::new(loaded, false).unwrap());
+    let identity = identity_with(false);
     let config = early_config(&identity);
     assert!(client(&config).early_data().is_none());
 }
