@@ -78,7 +78,7 @@ impl Led {
             Ok((extracted, _)) => match Records::new(&extracted, &secrets) {
                 Some(records) => State::Records(records),
                 None => {
-                    log::error!("tls.kept error=\"keys are not those of the handshake\"");
+                    log::error!("tls.kept keys=other");
                     State::Failed
                 }
             },
