@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use memchr::memchr;
 
-use super::chars::{Place, WHITE, split_name, unescape};
+use super::chars::{Place, WHITE, unescape};
+use super::names::split_name;
 use super::parse::{Context, parse_checked};
 use super::tag::{Attributes, RawAttribute};
 use super::{Escaped, XML_NAMESPACE, XmlError};

@@ -1,10 +1,11 @@
 //! Bytes to elements and back: restricted XML (RFC 6120 §11). Knows nothing of XMPP but that a stream is one long
 //! element. `frame` finds where a top-level element ends while bytes trickle in, `parse` turns it into an `Element`
-//! or refuses it, `write` makes text; `chars`, `tag` and `namespace` hold the grammar's parts.
+//! or refuses it, `write` makes text; `chars`, `names`, `tag` and `namespace` hold the grammar's parts.
 
 mod chars;
 mod element;
 mod frame;
+mod names;
 mod namespace;
 mod parse;
 mod parser;

@@ -4,12 +4,16 @@ use std::borrow::Cow;
 
 use super::chars::{Place, unescape};
 use super::element::Span;
+use super::names::Edition;
 use super::parse::Context;
 use super::tag::RawAttribute;
 use super::{Escaped, XML_NAMESPACE, XmlError};
 
 /// The namespace of declarations themselves (§3).
 const XMLNS_NAMESPACE: &str = "http://www.w3.org/2000/xmlns/";
+
+/// One namespace; parsers put them before every name.
+pub(super) const NAMESPACE_BYTES_MAX: usize = 1024;
 
 /// Declarations in force at one place: each prefixed name searches them.
 pub(super) const DECLARATIONS_MAX: usize = 256;
@@ -62,6 +66,14 @@ impl<'a> Namespaces<'a> {
         }
     }
 
+    /// Which names are taken.
+    pub(super) fn edition(&self) -> Edition {
+        match self.limited {
+            true => Edition::Fourth,
+            false => Edition::Fifth,
+        }
+    }
+
     /// An element at this depth begins, its name ending here. Returns what `leave` wants back.
     pub(super) fn enter(&mut self, depth: usize, name_end: usize) -> usize {
         if depth <= 2 {
@@ -84,6 +96,9 @@ impl<'a> Namespaces<'a> {
         depth: usize,
     ) -> Result<Span, XmlError> {
         let namespace = unescape(raw.value, Place::Value);
+        if self.limited && !is_understood(&namespace) {
+            return Err(XmlError::BadNamespace);
+        }
         let is_xml = namespace == XML_NAMESPACE;
         match prefix {
             "xml" if is_xml => return Ok(Span::XML),
@@ -227,4 +242,13 @@ impl<'a> Namespaces<'a> {
             false => [self.text, &self.unescaped].concat().into(),
         }
     }
+}
+
+/// Many parsers hand out `{namespace}name` or put another mark between them, and take it apart again; none of that is
+/// in an URI (RFC 3986 §2).
+fn is_understood(namespace: &str) -> bool {
+    let is_graphic = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'{' | b'}');
+    let is_taken = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '{' | '}');
+    namespace.len() <= NAMESPACE_BYTES_MAX
+        && (namespace.bytes().all(is_graphic) || !namespace.contains(is_taken))
 }

@@ -89,7 +89,7 @@ fn check_declaration(declaration: &str) -> Result<(), XmlError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::namespace::{DECLARATIONS_MAX, EXPANSION_BYTES_MAX};
+    use super::super::namespace::{DECLARATIONS_MAX, EXPANSION_BYTES_MAX, NAMESPACE_BYTES_MAX};
     use super::*;
 
     fn refusal(text: &str) -> Option<XmlError> {
@@ -258,6 +258,14 @@ mod tests {
             "<a xmlns:p='x' xmlns:q='x' p:b='' q:b=''/>",
             "<a xmlns:p='x&amp;' xmlns:q='x&#38;' p:b='' q:b=''/>",
             "<stream:a xmlns:p='http://etherx.jabber.org/streams' p:b='' stream:b=''/>",
+            "<a xmlns='x}y'/>",
+            "<a xmlns='{x'/>",
+            "<a xmlns=' x'/>",
+            "<a xmlns:p='x\ny'/>",
+            "<a xmlns='x&#10;'/>",
+            "<a xmlns='x&#x2028;y'/>",
+            "<a xmlns='x&#x7f;y'/>",
+            "<a><b xmlns='x&#125;y'/></a>",
         ] {
             assert_eq!(
                 parse(bad.as_bytes(), &context()).err(),
@@ -313,6 +321,22 @@ mod tests {
             &context(),
         );
         assert_eq!(error.err(), Some(XmlError::BadNamespace));
+    }
+
+    #[test]
+    fn what_was_stored_before_names_were_restricted_is_read() {
+        let long = format!("<a xmlns='{}'/>", "x".repeat(NAMESPACE_BYTES_MAX + 1));
+        for old in ["<a><\u{10000} \u{132}=''/></a>", "<a xmlns='x y}'/>", &long] {
+            assert!(refusal(old).is_some(), "{old}");
+            let read = parse_stored(old, "").unwrap();
+            assert_eq!(read.source(), old);
+            // Also what is taken out of it.
+            assert!(
+                read.root()
+                    .children()
+                    .all(|child| parse_stored(child.source(), "").is_ok())
+            );
+        }
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::chars::{check_character_data, check_value, qualified_name, reference};
+use super::chars::{check_character_data, check_value, reference};
 use super::element::{Node, Span, narrow};
+use super::names::{Edition, qualified_name};
 use super::namespace::Namespaces;
 use super::parse::Context;
 use super::tag::{Attributes, RawAttribute};
@@ -126,10 +127,11 @@ impl<'a> Parser<'a> {
         let name_end = name_start + tag.name().as_ref().len();
         let tag_end = name_start + tag.len();
         let name = self.text.get(name_start..name_end).unwrap_or_default();
-        let (prefix, local) = qualified_name(name)?;
+        let edition = self.namespaces.edition();
+        let (prefix, local) = qualified_name(name, edition)?;
         let mut attributes = std::mem::take(&mut self.attributes);
         let between = self.text.get(name_end..tag_end).unwrap_or_default();
-        read_attributes(between, &mut attributes)?;
+        read_attributes(between, edition, &mut attributes)?;
 
         let parent = self
             .open
@@ -237,11 +239,15 @@ impl<'a> Parser<'a> {
 }
 
 /// Every attribute with its name and value checked, and none there twice.
-fn read_attributes<'a>(between: &'a str, found: &mut Vec<Named<'a>>) -> Result<(), XmlError> {
+fn read_attributes<'a>(
+    between: &'a str,
+    edition: Edition,
+    found: &mut Vec<Named<'a>>,
+) -> Result<(), XmlError> {
     found.clear();
     for raw in Attributes::new(between) {
         let raw = raw?;
-        let (prefix, local) = qualified_name(raw.name)?;
+        let (prefix, local) = qualified_name(raw.name, edition)?;
         check_value(raw.value)?;
         if found.iter().any(|other| other.raw.name == raw.name) {
             return Err(XmlError::NotWellFormed);

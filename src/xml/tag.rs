@@ -86,33 +86,6 @@ fn white_len(text: &str) -> usize {
 pub(super) struct NameHash(u32);
 
 impl NameHash {
-    /// Of a stream header, with its XML declaration.
-    pub(super) fn of_header(frame: &[u8]) -> NameHash {
-        // `<` cannot stand in a declaration unless the strict pass refuses the header.
-        let declared = frame.starts_with(b"<?");
-        let name = frame
-            .splitn(if declared { 3 } else { 2 }, |&byte| byte == b'<')
-            .last();
-        let name = name.unwrap_or_default().iter().copied();
-        let ends = |byte: u8| is_white(byte) || byte == b'>';
-        NameHash::of(name.take_while(|&byte| !ends(byte)))
-    }
-
-    /// Of an end tag without its `>`. `None` when it holds more than a name.
-    pub(super) fn of_end_tag(tag: impl Iterator<Item = u8> + Clone) -> Option<NameHash> {
-        let name = tag.skip("</".len());
-        let mut after = name.clone().skip_while(|&byte| !is_white(byte));
-        after
-            .all(is_white)
-            .then(|| NameHash::of(name.take_while(|&byte| !is_white(byte))))
-    }
-
-    fn of(name: impl Iterator<Item = u8>) -> NameHash {
-        let mut hash = NameHash::start();
-        name.for_each(|byte| hash.add(byte));
-        hash
-    }
-
     /// Of no byte yet (FNV-1a).
     pub(super) fn start() -> NameHash {
         NameHash(0x811C_9DC5)
