@@ -15,6 +15,7 @@ mod layers;
 mod readme;
 mod reconnect;
 mod restart;
+mod rights;
 mod sessions;
 mod storage;
 #[path = "survival/main.rs"]

@@ -174,12 +174,13 @@ pub fn take_away(
 ) -> Result<Revoked, StoreError> {
     let sessions = sessions_of(cx, jid, id);
     let key = ClientKey(id.into());
+    let now = cx.tx.time(cx.now.wall)?;
     let revoked = if let Some(client) = cx.tx.client(account, &key)? {
-        cx.tx.revoke_fast(account, &key)?;
+        cx.tx.revoke_fast(account, &key, now)?;
         match client.knows_password {
             true => Revoked::KnowsPassword,
             false => {
-                cx.tx.remove_client(account, &key)?;
+                cx.tx.remove_client(account, &key, now)?;
                 Revoked::Done
             }
         }
@@ -193,6 +194,9 @@ pub fn take_away(
     } else {
         Revoked::KnowsPassword
     };
+    if revoked != Revoked::Unknown {
+        cx.state.withdrawn.push((account, id.into()));
+    }
     let error = StreamError::new(StreamCondition::NotAuthorized).text("Access was taken away.");
     for session in sessions {
         cx.state.end_session(session, &error);

@@ -1,11 +1,12 @@
 //! Who may use an account: what its owner changes in band (XEP-0077), and the operator's commands about clients and
 //! tokens.
 use crate::feature::{self, Access, Reply, Revoked};
-use crate::state::{Moment, NewAppToken, Outbox, PasswordChange};
+use crate::state::{Cx, Moment, NewAppToken, Outbox, PasswordChange, SessionId};
 use crate::store::{APP_TOKENS_MAX, AccountId, AppToken, StoreError, Tx};
-use crate::stream::Credentials;
+use crate::stream::{Credentials, UserAgent};
 use crate::xmpp::{StreamCondition, StreamError, Timestamp, quoted};
 
+use super::client::{Seen, note_client};
 use super::operator::{Answer, Job, unknown};
 use super::{Server, iq};
 
@@ -20,6 +21,7 @@ impl Server {
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
+        self.withdraw();
         for change in std::mem::take(&mut self.state.password_changes) {
             let password = change.password.clone();
             self.hash_prepared(&password, Job::OwnPassword(change), out);
@@ -32,7 +34,8 @@ impl Server {
         Ok(())
     }
 
-    /// XEP-0077 §3.3: stored, what others hold ends, then the answer.
+    /// XEP-0077 §3.3: stored, what others hold ends, then the answer. All that takes away the right to change it ends the
+    /// session that asked.
     pub(super) fn own_password_hashed(
         &mut self,
         now: Moment,
@@ -41,13 +44,13 @@ impl Server {
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        let name = change.account.local().unwrap_or_default();
-        let Some(account) = tx.account(name)? else {
+        let session = self.state.sessions.get(change.session);
+        let Some(session) = session.filter(|session| !session.client.is_restricted()) else {
             return Ok(());
         };
-        tx.set_credentials(account.id, credentials)?;
-        tx.revoke_all_clients(account.id)?;
-        self.state.sessions.credentials_changed(&change.account);
+        let account = session.account;
+        tx.set_credentials(account, credentials)?;
+        self.end_credentials(now, (&change.account, account), tx)?;
         log::info!(
             "account.password_changed account={}",
             quoted(change.account.as_str())
@@ -55,12 +58,15 @@ impl Server {
         let error =
             StreamError::new(StreamCondition::Reset).text("The password was changed elsewhere.");
         let others = self.state.sessions.ids_where(&change.account, |session| {
-            session.id != change.session && session.client.grant.is_none()
+            let grant = session.client.grant.as_ref();
+            let stays = grant.is_some_and(|grant| *grant.id != *feature::OAUTH_GRANT);
+            session.id != change.session && !stays
         });
         for other in others {
             self.state.end_session(other, &error);
         }
         let mut cx = self.cx(now, tx, out);
+        knows_password(&mut cx, change.session)?;
         cx.send(change.session, |w| {
             iq::write_result(w, &change.envelope, &Reply::Empty);
         });
@@ -168,7 +174,7 @@ impl Server {
         Ok(Ok(rows.collect::<Vec<_>>().join("\n")))
     }
 
-    fn known_user(
+    pub(super) fn known_user(
         &self,
         user: &str,
         tx: &Tx,
@@ -182,6 +188,25 @@ impl Server {
             None => Err(unknown(&name)),
         })
     }
+}
+
+/// XEP-0494 §3.1: whoever chose the password knows it, by whatever it had logged in. A grant of X-OAUTH has ended with the
+/// old one; the session that changed it goes on by the new one.
+fn knows_password(cx: &mut Cx<'_>, session: SessionId) -> Result<(), StoreError> {
+    let Some(known) = cx.state.sessions.get_mut(session) else {
+        return Ok(());
+    };
+    let grant = known.client.grant.as_ref();
+    if grant.is_some_and(|grant| *grant.id == *feature::OAUTH_GRANT) {
+        known.client.grant = None;
+        known.client.by_resource = known.client.key.is_none();
+    }
+    let seen = Seen {
+        agent: &UserAgent::default(),
+        by_password: true,
+        holds_token: false,
+    };
+    note_client(cx, session, &seen)
 }
 
 fn table(all: &[Access]) -> String {

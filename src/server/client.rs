@@ -1,24 +1,53 @@
 //! XEP-0494: clients are written down as they come.
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::state::{Cx, SessionId};
-use crate::store::{Client, StoreError};
+use crate::state::{ConnectionId, Cx, Moment, Outbox, SessionClient, SessionId};
+use crate::store::{AccountId, Client, ClientKey, StoreError, Tx};
 use crate::stream::UserAgent;
 use crate::xmpp::Timestamp;
 
-use super::token;
+use super::{Server, token};
 
 /// A client that is seen again is written down no more often than this.
 pub const NOTE_SEEN_MS: i64 = 3_600_000;
 
-/// XEP-0494: what is known of the session's client, written down when it is new, changed, or long not seen. A client
-/// without a name of its own (XEP-0388 §2.3) is written down as it leaves, so that its login writes nothing.
-pub fn note_client(
-    cx: &mut Cx<'_>,
-    session: SessionId,
-    agent: &UserAgent,
-    by_password: bool,
-) -> Result<(), StoreError> {
+/// What there is to be written down of a client.
+pub struct Seen<'a> {
+    pub agent: &'a UserAgent,
+    pub by_password: bool,
+    /// It was given a token just now, and what logs in must be listed.
+    pub holds_token: bool,
+}
+
+impl Server {
+    /// A client that has logged in and may bind a resource later, or never.
+    pub(super) fn note_login(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        account: AccountId,
+        seen: &Seen<'_>,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        let Some(connection) = self.connections.get(&id) else {
+            return Ok(());
+        };
+        let client = connection.client.clone();
+        let Some(key) = client.key.clone().filter(|_| client.grant.is_none()) else {
+            return Ok(());
+        };
+        let noted = note(&mut self.cx(now, tx, out), (account, &key), &client, seen)?;
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.client.noted = noted;
+        }
+        Ok(())
+    }
+}
+
+/// XEP-0494: what is known of the session's client. A client without a name of its own (XEP-0388 §2.3) is written down as
+/// it leaves, so that its login writes nothing.
+pub fn note_client(cx: &mut Cx<'_>, session: SessionId, seen: &Seen<'_>) -> Result<(), StoreError> {
     let Some(known) = cx.state.sessions.get(session) else {
         return Ok(());
     };
@@ -30,21 +59,36 @@ pub fn note_client(
         let tokens = &cx.state.tokens;
         tokens.key_of_resource(account, known.jid.resource())
     };
-    let key = client.key.or_else(|| client.by_resource.then(by_resource));
-    let Some(key) = key.filter(|_| !cx.state.disk_low) else {
+    let key = client.key.clone();
+    let Some(key) = key.or_else(|| client.by_resource.then(by_resource)) else {
         return Ok(());
     };
+    let noted = note(cx, (account, &key), &client, seen)?;
+    if let Some(known) = cx.state.sessions.get_mut(session) {
+        known.client.noted = noted;
+    }
+    Ok(())
+}
+
+/// Written down when it is new, changed, or long not seen; when, and a digest of what.
+fn note(
+    cx: &mut Cx<'_>,
+    (account, key): (AccountId, &ClientKey),
+    client: &SessionClient,
+    seen: &Seen<'_>,
+) -> Result<Option<(Timestamp, u64)>, StoreError> {
+    if cx.state.disk_low && !seen.holds_token {
+        return Ok(client.noted);
+    }
     let now = cx.tx.time(cx.now.wall)?;
-    let told = digest(agent, by_password || client.by_resource);
+    let by_password = seen.by_password || client.by_resource;
+    let told = digest(seen.agent, by_password);
     let is_noted =
         |(at, noted): (Timestamp, u64)| noted == told && now.0.saturating_sub(at.0) < NOTE_SEEN_MS;
-    if client.noted.is_some_and(is_noted) {
-        return Ok(());
+    if client.noted.is_some_and(is_noted) && !seen.holds_token {
+        return Ok(client.noted);
     }
-    if let Some(known) = cx.state.sessions.get_mut(session) {
-        known.client.noted = Some((now, told));
-    }
-    let stored = cx.tx.client(account, &key)?;
+    let stored = cx.tx.client(account, key)?;
     let mut noted = stored.clone().unwrap_or(Client {
         first_seen: now,
         last_seen: now,
@@ -53,12 +97,12 @@ pub fn note_client(
         uri: String::new(),
         device: String::new(),
     });
-    noted.knows_password |= by_password || client.by_resource;
+    noted.knows_password |= by_password;
     let is_named = cx.state.settings.client_names;
     for (noted, told) in [
-        (&mut noted.software, &agent.software),
-        (&mut noted.uri, &agent.uri),
-        (&mut noted.device, &agent.device),
+        (&mut noted.software, &seen.agent.software),
+        (&mut noted.uri, &seen.agent.uri),
+        (&mut noted.device, &seen.agent.device),
     ] {
         if !is_named {
             noted.clear();
@@ -69,10 +113,10 @@ pub fn note_client(
     if now.0.saturating_sub(noted.last_seen.0) >= NOTE_SEEN_MS {
         noted.last_seen = now;
     }
-    match stored.as_ref() == Some(&noted) {
-        true => Ok(()),
-        false => cx.tx.set_client(account, &key, &noted),
+    if stored.as_ref() != Some(&noted) {
+        cx.tx.set_client(account, key, &noted)?;
     }
+    Ok(Some((now, told)))
 }
 
 /// Of what a client says of itself.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::state::{ConnectionId, HashJob, Moment, Outbox, Output, SessionClient, SessionId};
 use crate::store::{StoreError, Tx};
-use crate::stream::{Event, Stream, TlsFacts};
+use crate::stream::{Event, Right, Stream, TlsFacts};
 use crate::xml::Element;
 use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError, quoted};
 
@@ -20,6 +20,8 @@ pub struct Connection {
     pub session: Option<SessionId>,
     /// Of a client that has logged in and bound nothing yet.
     pub client: SessionClient,
+    /// By what it has logged in, as long as nobody took that away.
+    pub right: Option<Right>,
     pub opened_ms: u64,
     pub last_input_ms: u64,
     /// A probe was sent and nothing came since.
@@ -46,6 +48,7 @@ impl Server {
             address,
             session: None,
             client: SessionClient::default(),
+            right: None,
             opened_ms: now.monotonic_ms,
             last_input_ms: now.monotonic_ms,
             probed: false,
@@ -161,6 +164,12 @@ impl Server {
                 });
             }
             Event::Failed { account, condition } => self.login_failed(now, id, account, condition),
+            Event::Standing { account, right } => {
+                let standing = self.right_stands(&account, right, tx)?;
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.stream.standing(standing.map(|_| ()));
+                }
+            }
             Event::Authenticated(login) => self.authenticated(now, id, *login, tx, out)?,
             Event::Bind { account, resource } => {
                 self.bind(now, id, &account, resource.as_deref(), tx, out)?

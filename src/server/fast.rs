@@ -1,5 +1,5 @@
 //! XEP-0484: the tokens of one client, as the server checks, counts and renews them.
-use crate::state::{ConnectionId, Cx, FastUsed, Moment, Session, SessionId};
+use crate::state::{ConnectionId, Cx, FastUsed, Moment, Session, SessionClient, SessionId, tag_of};
 use crate::store::{AccountId, ClientKey, FastToken, FastTokens, StoreError, Tx};
 use crate::stream::{FastCandidate, FastStanding, Login, Proof, Request, Slot, fast_mechanism};
 use crate::xmpp::{BareJid, Timestamp};
@@ -39,6 +39,16 @@ impl Server {
             let key = tokens.key_of_agent(account, &used.agent);
             let stored = tx.fast_tokens(account, &key, used.mechanism)?;
             let now = tx.time(now.wall)?;
+            let right = self.state.rights.of(account);
+            let mut candidate = |salt: &[u8; 16], slot, standing| {
+                candidates.push(FastCandidate {
+                    token: tokens.text(account, &key, used.mechanism, salt),
+                    tag: tag_of(salt),
+                    slot,
+                    right,
+                    standing,
+                });
+            };
             let slots = [(Slot::New, stored.new), (Slot::Current, stored.current)];
             for (slot, token) in slots {
                 let Some(token) = token else { continue };
@@ -47,11 +57,10 @@ impl Server {
                     _ if token.has_expired(now) => FastStanding::Expired,
                     count => self.standing_of(count, used, (&key, &token)),
                 };
-                candidates.push(FastCandidate {
-                    token: tokens.text(account, &key, used.mechanism, &token),
-                    slot,
-                    standing,
-                });
+                candidate(&token.salt, slot, standing);
+            }
+            for ended in &stored.ended {
+                candidate(&ended.salt, Slot::Current, FastStanding::Ended);
             }
         }
         if let Some(connection) = self.connections.get_mut(&id) {
@@ -98,14 +107,13 @@ impl Server {
     }
 
     /// The token a login succeeded with, and how far it is used up now; from here on the login alone knows.
-    pub(super) fn count_use(
+    fn count_use(
         &mut self,
-        key: &ClientKey,
-        login: &Login,
+        (login, key): (&Login, &ClientKey),
         request: &Request,
         stored: &FastTokens,
     ) -> Option<FastUsed> {
-        let Proof::Fast { slot } = login.proof else {
+        let Proof::Fast { slot, .. } = login.proof else {
             return None;
         };
         let token = match slot {
@@ -130,59 +138,80 @@ impl Server {
         used
     }
 
-    /// XEP-0484 §3.3 to §3.6: writes the use of a token down where that is due, and makes a new one where it is asked for
-    /// or due.
-    pub(super) fn renew_token(
+    /// XEP-0484 §3.4 to §3.6: writes the use of a token down where that is due. The mechanism for which the client ought to
+    /// have another.
+    pub(super) fn use_token(
         &mut self,
         now: Moment,
-        (account, key): (AccountId, &ClientKey),
-        (login, used, stored): (&Login, Option<FastUsed>, FastTokens),
-        request: &Request,
+        (login, account): (&Login, AccountId),
+        (request, client): (&Request, &mut SessionClient),
+        tx: &mut Tx,
+    ) -> Result<Option<&'static str>, StoreError> {
+        let (Proof::Fast { slot, .. }, Some(key)) = (&login.proof, client.key.clone()) else {
+            return Ok(None);
+        };
+        let stored = tx.fast_tokens(account, &key, login.mechanism)?;
+        client.fast = self.count_use((login, &key), request, &stored);
+        let Some(used) = client.fast else {
+            return Ok(None);
+        };
+        let now = tx.time(now.wall)?;
+        let fast = request.fast.unwrap_or_default();
+        let mut due = None;
+        let mut tokens = stored.clone();
+        if *slot == Slot::New {
+            let earlier = std::mem::replace(&mut tokens.current, tokens.new.take());
+            tokens.end(earlier, now);
+        }
+        if let Some(current) = &mut tokens.current {
+            if current.began_unset(now) {
+                let days = self.state.settings.fast_days_max;
+                *current = FastToken::issue(current.salt, now, days);
+            } else if current.is_due_for_rotation(now) && !fast.invalidate {
+                due = Some(login.mechanism);
+            }
+            if used.count > current.reserved {
+                current.count = used.count;
+                current.reserved = used.count.saturating_add(COUNTS_RESERVED);
+            }
+        }
+        if fast.invalidate {
+            tokens.end_both(now);
+        }
+        if tokens != stored {
+            tx.set_fast_tokens(account, &key, login.mechanism, &tokens)?;
+        }
+        Ok(due)
+    }
+
+    /// XEP-0484 §3.3, §3.5: a new token where it is asked for or due.
+    pub(super) fn new_token(
+        &mut self,
+        now: Moment,
+        (login, account): (&Login, AccountId),
+        (request, client): (&Request, &SessionClient),
+        due: Option<&'static str>,
         tx: &mut Tx,
     ) -> Result<NewToken, StoreError> {
+        let asked = request.token_for.as_deref();
+        let asked = asked.and_then(fast_mechanism);
+        let (Some(mechanism), Some(key)) = (asked.or(due), &client.key) else {
+            return Ok(None);
+        };
         // A token of an app begets no other: it could not be taken away with it.
         if matches!(login.proof, Proof::Token(_)) {
             return Ok(None);
         }
         let now = tx.time(now.wall)?;
         let days = self.state.settings.fast_days_max;
-        let mut due = None;
-        if let (Proof::Fast { slot }, Some(used)) = (&login.proof, used) {
-            let fast = request.fast.unwrap_or_default();
-            let mut tokens = stored.clone();
-            if *slot == Slot::New {
-                tokens.current = tokens.new.take();
-            }
-            if let Some(current) = &mut tokens.current {
-                if current.began_unset(now) {
-                    *current = FastToken::issue(current.salt, now, days);
-                } else if current.is_due_for_rotation(now) && !fast.invalidate {
-                    due = Some(login.mechanism);
-                }
-                if used.count > current.reserved {
-                    current.count = used.count;
-                    current.reserved = used.count.saturating_add(COUNTS_RESERVED);
-                }
-            }
-            if fast.invalidate {
-                tokens = FastTokens::default();
-            }
-            if tokens != stored {
-                tx.set_fast_tokens(account, key, login.mechanism, &tokens)?;
-            }
-        }
-        let asked = request.token_for.as_deref();
-        let asked = asked.and_then(fast_mechanism);
-        let Some(mechanism) = asked.or(due) else {
-            return Ok(None);
-        };
         let mut salt = [0; 16];
         self.entropy.fill(&mut salt);
         let token = FastToken::issue(salt, now, days);
-        let text = self.state.tokens.text(account, key, mechanism, &token);
+        let text = self.state.tokens.text(account, key, mechanism, &salt);
         let expiry = token.told_expiry(days);
         let mut tokens = tx.fast_tokens(account, key, mechanism)?;
-        tokens.new = Some(token);
+        let unused = tokens.new.replace(token);
+        tokens.end(unused, now);
         tx.set_fast_tokens(account, key, mechanism, &tokens)?;
         Ok(Some((text, expiry)))
     }

@@ -48,7 +48,7 @@ impl Server {
                 client.last_seen = now;
                 tx.set_client(account, &key, &client)?;
             } else {
-                tx.remove_client(account, &key)?;
+                tx.forget_client(account, &key)?;
             }
         }
         Ok(more)

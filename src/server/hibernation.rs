@@ -263,6 +263,8 @@ fn restored(
             Rc::new(Grant {
                 id: id.as_str().into(),
                 restricted: *restricted,
+                // Taken away, a grant ends its sessions at once; nothing asks again.
+                tag: 0,
             })
         }),
     };

@@ -1,16 +1,15 @@
 //! Logins as the server has its part in them: what is known of accounts and tokens, and what a login of XEP-0388 asks
 //! for beside: an earlier session first, then a resource (XEP-0386), then a token (XEP-0484), all told in one success.
 use crate::state::{ConnectionId, Moment, Outbox, SessionClient, SessionId};
-use crate::store::{AccountId, FastTokens, StoreError, Tx};
+use crate::store::{AccountId, StoreError, Tx};
 use crate::stream::{
     AccountAnswer, Hashes, Login, Offer, Outcome, Proof, Request, ResumeRequest, ScramHash, Upgrade,
 };
 use crate::xml::Writer;
-use crate::xmpp::{BareJid, Condition, SaslCondition, ns, quoted};
+use crate::xmpp::{BareJid, Condition, ns, quoted};
 
-use super::client::note_client;
+use super::client::{Seen, note_client};
 use super::resumption::{ResumeOutcome, write_outcome};
-use super::session::usable_account;
 use super::{Server, fast, management};
 
 impl Server {
@@ -81,6 +80,7 @@ impl Server {
                 Some(credentials) => AccountAnswer::Known {
                     credentials,
                     disabled: account.disabled,
+                    right: self.state.rights.of(account.id),
                 },
                 None => AccountAnswer::Unknown,
             },
@@ -92,6 +92,7 @@ impl Server {
         Ok(())
     }
 
+    /// Everything is proved; what it was proved by may have ended while that took.
     pub(super) fn authenticated(
         &mut self,
         now: Moment,
@@ -100,6 +101,18 @@ impl Server {
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
+        let standing = self.login_stands(now, &login, tx)?;
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return Ok(());
+        };
+        let account = match standing {
+            Ok(account) => account,
+            Err(condition) => {
+                connection.stream.not_completed(condition);
+                return Ok(());
+            }
+        };
+        connection.right = Some(login.right);
         self.throttle.succeeded(&login.account);
         let resumes = |request: &Request| request.resume.is_some();
         if !login.request.as_deref().is_some_and(resumes) {
@@ -110,11 +123,16 @@ impl Server {
             client.grant = Some(grant.clone().into());
         }
         match login.request.as_deref().cloned() {
-            Some(request) => self.complete(now, id, login, (&request, client), tx, out),
+            Some(request) => {
+                let login = (&login, account);
+                self.complete(now, id, login, (&request, client), tx, out)
+            }
             None => {
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.client = client;
                 }
+                let told = (&[][..], Outcome::Authenticated);
+                self.tell_success(id, &login.account, None, told, out);
                 Ok(())
             }
         }
@@ -125,63 +143,48 @@ impl Server {
         &mut self,
         now: Moment,
         id: ConnectionId,
-        login: Login,
+        (login, account): (&Login, AccountId),
         (request, mut client): (&Request, SessionClient),
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        let Some(account) = usable_account(&self.state.sessions, &login.account, tx)? else {
-            if let Some(connection) = self.connections.get_mut(&id) {
-                connection
-                    .stream
-                    .not_completed(SaslCondition::AccountDisabled);
-            }
-            return Ok(());
-        };
         let agent = request.agent.id.as_deref();
         client.key = agent.map(|agent| self.state.tokens.key_of_agent(account, agent));
         self.store_upgrades((&login.account, account), &login.upgrades, tx)?;
-        let token = match client.key.clone() {
-            Some(key) => {
-                let client_key = (account, &key);
-                let stored = match login.proof {
-                    Proof::Fast { .. } => tx.fast_tokens(account, &key, login.mechanism)?,
-                    _ => FastTokens::default(),
-                };
-                client.fast = self.count_use(&key, &login, request, &stored);
-                let used = (&login, client.fast, stored);
-                self.renew_token(now, client_key, used, request, tx)?
-            }
-            None => None,
-        };
+        let due = self.use_token(now, (login, account), (request, &mut client), tx)?;
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.client = client.clone();
         }
         let mut inline = Vec::new();
-        let owner = (&login, account);
-        let done = self.resume_or_bind(now, id, owner, (request, &client), &mut inline, (tx, out));
-        let Some((outcome, session)) = done? else {
+        let owner = (login, account);
+        let done =
+            self.resume_or_bind(now, id, owner, (request, &client), &mut inline, (tx, out))?;
+        let session = done.and_then(|(_, session)| session);
+        if let (None, Some(key), Some(used)) = (session, &client.key, client.fast) {
+            // XEP-0484 §3.4: used up, whatever becomes of the stream.
+            fast::settle(tx, (account, key), used)?;
+        }
+        let Some((outcome, _)) = done else {
             return Ok(());
         };
-        if let Some((token, expiry)) = token {
+        let token = self.new_token(now, (login, account), (request, &client), due, tx)?;
+        if let Some((token, expiry)) = &token {
             let mut w = Writer::new(&mut inline);
             w.open_ns("token", ns::FAST)
-                .attr("token", &token)
+                .attr("token", token)
                 .attr("expiry", &expiry.to_string())
                 .close();
         }
         self.tell_success(id, &login.account, session, (&inline, outcome), out);
-        if let (None, Some(key), Some(used)) = (session, &client.key, client.fast) {
-            fast::settle(tx, (account, key), used)?;
-        }
-        if let Some(session) = session {
-            let by_password = login.proof == Proof::Password;
-            note_client(
-                &mut self.cx(now, tx, out),
-                session,
-                &request.agent,
-                by_password,
-            )?;
+        let seen = Seen {
+            agent: &request.agent,
+            by_password: login.proof == Proof::Password,
+            // XEP-0494 §3.1: what logs in is listed.
+            holds_token: token.is_some(),
+        };
+        match session {
+            Some(session) => note_client(&mut self.cx(now, tx, out), session, &seen)?,
+            None => self.note_login(now, id, account, &seen, tx, out)?,
         }
         match (outcome, session) {
             (Outcome::Resumed, Some(session)) => self.resumed(now, id, session, tx, out),

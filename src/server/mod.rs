@@ -22,6 +22,7 @@ mod operator;
 mod presence;
 mod probe;
 mod resumption;
+mod rights;
 mod session;
 mod subscription;
 mod thrift;
@@ -37,7 +38,7 @@ pub use input::{Command, Input};
 
 use crate::feature;
 use crate::state::{
-    ArchiveIds, Capabilities, Cx, Outbox, Sessions, Settings, State, Throttle, Tokens,
+    ArchiveIds, Capabilities, Cx, Outbox, Rights, Sessions, Settings, State, Throttle, Tokens,
 };
 use crate::store::{StoreError, Tx};
 use crate::stream::{Entropy, StreamSettings};
@@ -113,6 +114,8 @@ impl Server {
                 after_reply: Vec::new(),
                 expiring: Vec::new(),
                 unasked: Vec::new(),
+                rights: Rights::default(),
+                withdrawn: Vec::new(),
                 removals: Vec::new(),
                 password_changes: Vec::new(),
                 spilling: Vec::new(),

@@ -5,7 +5,7 @@ use crate::state::{
     ConnectionId, HashJob, Hashed, JobId, Moment, Outbox, Output, PasswordChange, QueuedPresence,
     Sessions,
 };
-use crate::store::{StoreError, Subscription, Tx};
+use crate::store::{AccountId, StoreError, Subscription, Tx};
 use crate::stream::{Credentials, sasl};
 use crate::xmpp::{BareJid, PresenceKind, StreamCondition, StreamError, localpart, quoted};
 
@@ -27,6 +27,7 @@ pub enum Job {
     UserPassword {
         command: JobId,
         name: String,
+        account: AccountId,
     },
     /// A user's own wish (XEP-0077 §3.3).
     OwnPassword(PasswordChange),
@@ -69,8 +70,16 @@ impl Server {
                 done(out, command, answer);
                 Ok(())
             }
-            (Some(Job::UserPassword { command, name }), Hashed::New(credentials)) => {
-                let answer = self.change_password(&name, &credentials, tx)?;
+            (
+                Some(Job::UserPassword {
+                    command,
+                    name,
+                    account,
+                }),
+                Hashed::New(credentials),
+            ) => {
+                let user = (&*name, account);
+                let answer = self.change_password(now, user, &credentials, tx)?;
                 done(out, command, answer);
                 Ok(())
             }
@@ -95,16 +104,19 @@ impl Server {
                 Ok(name) => self.hash(&password, out, |_| Job::UserAdd { command: id, name }),
                 Err(error) => Err(error),
             },
-            Command::UserPassword { name, password } => match self.user_name(&name) {
-                Ok(name) if tx.account(&name)?.is_none() => Err(unknown(&name)),
-                Ok(name) => self.hash(&password, out, |_| Job::UserPassword { command: id, name }),
+            Command::UserPassword { name, password } => match self.known_user(&name, tx)? {
+                Ok((name, account)) => self.hash(&password, out, |_| Job::UserPassword {
+                    command: id,
+                    name,
+                    account,
+                }),
                 Err(error) => Err(error),
             },
             Command::UserDelete { name } => {
                 Some(self.delete_user(now, &name, tx, out)?).transpose()
             }
             Command::UserDisable { name, disabled } => {
-                Some(self.disable_user(&name, disabled, tx)?).transpose()
+                Some(self.disable_user(now, &name, disabled, tx)?).transpose()
             }
             Command::UserList => Ok(Some(self.list_users(tx)?)),
             Command::UserClients { name, revoke } => {
@@ -205,18 +217,20 @@ impl Server {
 
     fn change_password(
         &mut self,
-        name: &str,
+        now: Moment,
+        (name, asked): (&str, AccountId),
         credentials: &Credentials,
         tx: &mut Tx,
     ) -> Result<Answer, StoreError> {
-        let Some(account) = tx.account(name)? else {
+        // While it was hashed the account may have gone, and another come in its place.
+        let account = tx.account(name)?.map(|account| account.id);
+        let Some(account) = account.filter(|account| *account == asked) else {
             return Ok(Err(unknown(name)));
         };
-        tx.set_credentials(account.id, credentials)?;
-        tx.revoke_all_clients(account.id)?;
-        // Whoever logged in with the old password logs in again.
         let jid = self.user_jid(name);
-        self.state.sessions.credentials_changed(&jid);
+        tx.set_credentials(account, credentials)?;
+        self.end_credentials(now, (&jid, account), tx)?;
+        // Whoever logged in with the old password logs in again.
         self.end_sessions(
             &jid,
             StreamError::new(StreamCondition::Reset).text("The password was changed."),
@@ -229,6 +243,7 @@ impl Server {
 
     fn disable_user(
         &mut self,
+        now: Moment,
         name: &str,
         disabled: bool,
         tx: &mut Tx,
@@ -242,7 +257,7 @@ impl Server {
         }
         let jid = self.user_jid(&name);
         if let (true, Some(account)) = (disabled, tx.account(&name)?) {
-            tx.revoke_all_clients(account.id)?;
+            self.end_credentials(now, (&jid, account.id), tx)?;
             self.end_sessions(
                 &jid,
                 StreamError::new(StreamCondition::NotAuthorized).text("The account is disabled."),
@@ -297,11 +312,26 @@ impl Server {
         }
         presence::send_queued(&mut self.cx(now, tx, out));
         tx.delete_account(&name)?;
+        self.state.rights.forget(account.id);
         self.wake_upkeep(now);
         Ok(Ok(format!(
             "deleted {} and all its data",
             quoted(jid.as_str())
         )))
+    }
+
+    /// What proved somebody to be the account's owner does so no more, and ends what was given for it.
+    pub(super) fn end_credentials(
+        &mut self,
+        now: Moment,
+        (jid, account): (&BareJid, AccountId),
+        tx: &mut Tx,
+    ) -> Result<(), StoreError> {
+        let now = tx.time(now.wall)?;
+        tx.revoke_all_clients(account, now)?;
+        self.state.rights.end(account);
+        self.state.sessions.credentials_changed(jid);
+        Ok(())
     }
 
     fn end_sessions(&mut self, jid: &BareJid, error: StreamError) {

@@ -1,12 +1,12 @@
 //! XEP-0198 §5: a session outlives its connection, goes on on another one, and is sent again what its client missed.
-use crate::state::{ConnectionId, Cx, Moment, Outbox, Output, SessionId, TooHigh};
+use crate::state::{ConnectionId, Cx, Moment, Outbox, Output, SessionClient, SessionId, TooHigh};
 use crate::store::{QueueRow, StoreError, Tx};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, StreamCondition, StreamError, ns, quoted};
 
 use super::management::{acknowledge, client_state, hibernate, too_high, write_failed};
 use super::timers::Timer;
-use super::{Server, again, unseen};
+use super::{Server, again, fast, unseen};
 
 /// Bytes sent again at a time; the rest follows when the connection has taken them.
 const AGAIN_BYTES_MAX: usize = 256 << 10;
@@ -34,6 +34,12 @@ impl Server {
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
+        if self.still_logged_in(now, id, account, tx)?.is_none() {
+            self.state
+                .ending
+                .push((id, StreamCondition::NotAuthorized.into()));
+            return Ok(());
+        }
         let outcome = self.resume(now, id, account, (previous, h), tx, out)?;
         if let ResumeOutcome::TooHigh(error) = outcome {
             self.state.ending.push((id, too_high(error)));
@@ -103,12 +109,8 @@ impl Server {
         }
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.session = Some(session);
-            // Whoever resumed it may do what this login may, not what the one before it might.
             let login = std::mem::take(&mut connection.client);
-            if let Some(known) = self.state.sessions.get_mut(session) {
-                known.client.grant = login.grant;
-                known.client.fast = login.fast.or(known.client.fast);
-            }
+            taken_over(&mut self.cx(now, tx, out), session, login)?;
         }
         Ok(ResumeOutcome::Resumed { session, received })
     }
@@ -216,6 +218,30 @@ impl Server {
         self.set_away_timer(session, Some(expires_ms));
         Ok(())
     }
+}
+
+/// Whoever resumed a session may do what this login may, not what the one before it might; and what takes this login away
+/// takes the session away.
+fn taken_over(cx: &mut Cx<'_>, session: SessionId, login: SessionClient) -> Result<(), StoreError> {
+    let Some(known) = cx.state.sessions.get(session) else {
+        return Ok(());
+    };
+    let is_other = login.key.is_some() && login.key != known.client.key;
+    if is_other {
+        fast::settle_session(cx, session)?;
+    }
+    let Some(known) = cx.state.sessions.get_mut(session) else {
+        return Ok(());
+    };
+    let fast = login.fast.or(known.client.fast.filter(|_| !is_other));
+    known.client = SessionClient {
+        key: login.key.or(known.client.key.take()),
+        by_resource: known.client.by_resource && !is_other,
+        grant: login.grant,
+        fast,
+        noted: known.client.noted.filter(|_| !is_other),
+    };
+    Ok(())
 }
 
 /// §5: `<resumed/>`, or `<failed/>` with what the session had handled, where that is known.

@@ -13,7 +13,7 @@ use crate::xmpp::{
     StreamCondition, StreamError, quoted, write_error,
 };
 
-use super::client::note_client;
+use super::client::{Seen, note_client};
 use super::{Server, fast, giving_up, iq, message, presence, unseen};
 
 impl Server {
@@ -27,8 +27,8 @@ impl Server {
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        let Some(account) = usable_account(&self.state.sessions, account_jid, tx)? else {
-            // The account went away while its owner was logging in.
+        let Some(account) = self.still_logged_in(now, id, account_jid, tx)? else {
+            // The account or the right to it went away while its owner was logging in.
             self.state
                 .ending
                 .push((id, StreamCondition::NotAuthorized.into()));
@@ -156,16 +156,6 @@ pub(super) fn known_account(
         None => None,
     };
     Ok(account.map(|account| (account.id, account.disabled)))
-}
-
-/// The number of an account that may be used.
-pub(super) fn usable_account(
-    sessions: &Sessions,
-    jid: &BareJid,
-    tx: &Tx,
-) -> Result<Option<AccountId>, StoreError> {
-    let known = known_account(sessions, jid, tx)?;
-    Ok(known.and_then(|(account, is_disabled)| (!is_disabled).then_some(account)))
 }
 
 fn add_session(
@@ -327,7 +317,12 @@ pub fn end(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
     giving_up::give_up(cx, id)?;
     presence::end_of_session(cx, id)?;
     fast::settle_session(cx, id)?;
-    note_client(cx, id, &UserAgent::default(), false)?;
+    let seen = Seen {
+        agent: &UserAgent::default(),
+        by_password: false,
+        holds_token: false,
+    };
+    note_client(cx, id, &seen)?;
     feature::capabilities_session_ended(cx.state, id);
     cx.state.sessions.remove(id);
     unseen::hand_over(cx, &jid.to_bare())?;

@@ -2,6 +2,7 @@
 use crate::feature::{OAUTH_ACCESS_MS, OAUTH_GRANT};
 use crate::state::{
     ConnectionId, Cx, Moment, OauthKind, OauthToken, SessionId, is_app_token, parse_app_token,
+    tag_of,
 };
 use crate::store::{StoreError, Tx};
 use crate::stream::{Grant, TokenAnswer, TokenScheme};
@@ -52,9 +53,11 @@ impl Server {
         }
         Ok(TokenAnswer::Valid {
             account: self.user_jid(&token.account),
+            right: self.state.rights.of(account),
             grant: Grant {
                 id: id.into(),
                 restricted: token.restricted,
+                tag: tag_of(&token.hash),
             },
             data: None,
         })
@@ -97,9 +100,11 @@ impl Server {
             .then(|| self.state.tokens.write_oauth(&access, &grant.salt));
         Ok(TokenAnswer::Valid {
             account: token.account,
+            right: self.state.rights.of(account.id),
             grant: Grant {
                 id: OAUTH_GRANT.into(),
                 restricted: false,
+                tag: tag_of(&grant.salt),
             },
             data,
         })

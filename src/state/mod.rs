@@ -10,6 +10,7 @@ mod grants;
 mod management;
 mod moment;
 mod outbox;
+mod rights;
 mod sessions;
 mod settings;
 mod sleep;
@@ -33,19 +34,20 @@ pub use management::{
 };
 pub use moment::Moment;
 pub use outbox::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
+pub use rights::Rights;
 pub use sessions::{
     AvailablePresence, Ended, FastUsed, Online, PresenceDetails, Session, SessionClient, SessionId,
     Sessions, Stored,
 };
 pub use settings::Settings;
 pub use throttle::Throttle;
-pub use tokens::{Tokens, is_from_unset_clock};
+pub use tokens::{Tokens, is_from_unset_clock, tag_of};
 pub use uncopied::Uncopied;
 
 use std::ops::Range;
 use std::rc::Rc;
 
-use crate::store::ClientKey;
+use crate::store::{AccountId, ClientKey};
 use crate::xmpp::{BareJid, Envelope, PresenceKind, StreamError};
 
 /// Everything that lives in memory and outlasts a step, but the streams themselves.
@@ -58,6 +60,7 @@ pub struct State {
     pub capabilities: Capabilities,
     pub archive_ids: ArchiveIds,
     pub tokens: Tokens,
+    pub rights: Rights,
     /// `ver` of the server's own capabilities (XEP-0115) and the `<c/>` that carries it.
     pub own_caps: Rc<str>,
     /// The disk is nearly full: nothing that must be stored is accepted.
@@ -72,6 +75,8 @@ pub struct State {
     pub expiring: Vec<SessionId>,
     /// Sessions that were given something to be acknowledged.
     pub unasked: Vec<SessionId>,
+    /// What access was taken away from: whoever logged in by it and bound nothing yet is as good as not logged in.
+    pub withdrawn: Vec<(AccountId, Box<str>)>,
     /// Accounts that their owners want removed.
     pub removals: Vec<BareJid>,
     /// Passwords that their owners want changed; the answer comes when the new one is hashed and stored.

@@ -1,5 +1,4 @@
-//! Clients of an account as XEP-0494 lists them, and their tokens of XEP-0484. Of a token only what it is derived from
-//! is kept: without the server's key file nobody can make it from these rows.
+//! Clients of an account as XEP-0494 lists them.
 use std::ops::Bound;
 
 use super::table::WriteTransaction;
@@ -7,8 +6,8 @@ use super::table::WriteTransaction;
 use crate::xmpp::Timestamp;
 
 use super::codec::{Decoder, Encoder};
-use super::schema::{CLIENTS, FAST_TOKENS};
-use super::{AccountId, StoreError, Tx, Writing, texts_of};
+use super::schema::CLIENTS;
+use super::{AccountId, FastTokens, StoreError, Tx, Writing, texts_of, tokens};
 
 /// Clients remembered for one account; the one not seen for longest makes room, and its tokens end.
 pub const CLIENTS_MAX: usize = 100;
@@ -27,24 +26,6 @@ pub struct Client {
     pub software: String,
     pub uri: String,
     pub device: String,
-}
-
-/// What one token is derived from, and how far it is used up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FastToken {
-    pub salt: [u8; 16],
-    pub issued: Timestamp,
-    pub expires: Timestamp,
-    /// It was used with this count (XEP-0484 §3.4), and may have been with others up to `reserved`.
-    pub count: u32,
-    pub reserved: u32,
-}
-
-/// The two slots of one client and mechanism (XEP-0484 §5.1).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FastTokens {
-    pub current: Option<FastToken>,
-    pub new: Option<FastToken>,
 }
 
 impl Tx {
@@ -91,7 +72,7 @@ impl Tx {
             .collect()
     }
 
-    /// Adds or changes a client.
+    /// Adds or changes a client, which was seen last just now if it is new.
     pub fn set_client(
         &mut self,
         account: AccountId,
@@ -103,7 +84,7 @@ impl Tx {
             known.sort_by_key(|(_, client)| client.last_seen);
             let over = (known.len() + 1).saturating_sub(CLIENTS_MAX);
             for (oldest, _) in known.iter().take(over) {
-                self.remove_client(account, oldest)?;
+                self.remove_client(account, oldest, client.last_seen)?;
             }
         }
         let Writing { txn, .. } = self.writing()?;
@@ -112,87 +93,43 @@ impl Tx {
         Ok(())
     }
 
-    /// Forgets a client and ends its tokens. False: no such client.
+    /// Forgets a client, and that it ever had tokens.
+    pub fn forget_client(&mut self, account: AccountId, key: &ClientKey) -> Result<(), StoreError> {
+        for (_, mechanism, _) in self.fast_rows(account, Some(key))? {
+            self.set_fast_tokens(account, key, &mechanism, &FastTokens::default())?;
+        }
+        let Writing { txn, .. } = self.writing()?;
+        txn.open_table(CLIENTS)?.remove((account.0, &*key.0))
+    }
+
+    /// Takes a client away and ends its tokens. False: no such client.
     pub fn remove_client(
         &mut self,
         account: AccountId,
         key: &ClientKey,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
         if self.client(account, key)?.is_none() {
             return Ok(false);
         }
-        self.revoke_fast(account, key)?;
+        self.revoke_fast(account, key, now)?;
         let Writing { txn, .. } = self.writing()?;
         txn.open_table(CLIENTS)?.remove((account.0, &*key.0))?;
         Ok(true)
     }
 
-    pub fn fast_tokens(
-        &self,
-        account: AccountId,
-        key: &ClientKey,
-        mechanism: &str,
-    ) -> Result<FastTokens, StoreError> {
-        let table = self.view(FAST_TOKENS)?;
-        let row = table.get((account.0, &*key.0, mechanism))?;
-        row.map_or(Ok(FastTokens::default()), |row| decode_tokens(row.value()))
-    }
-
-    /// The tokens of a client for all mechanisms.
-    pub fn all_fast_tokens(
-        &self,
-        account: AccountId,
-        key: &ClientKey,
-    ) -> Result<Vec<FastTokens>, StoreError> {
-        let table = self.view(FAST_TOKENS)?;
-        let rows = table.range((account.0, &*key.0, "")..)?;
-        let of_client = rows.take_while(|row| {
-            row.as_ref().map_or(true, |(found, _)| {
-                let (of_account, of_client, _) = found.value();
-                of_account == account.0 && of_client == &*key.0
-            })
-        });
-        of_client.map(|row| decode_tokens(row?.1.value())).collect()
-    }
-
-    pub fn set_fast_tokens(
+    /// Ends what all clients of an account hold: its password was changed, or it was disabled.
+    pub fn revoke_all_clients(
         &mut self,
         account: AccountId,
-        key: &ClientKey,
-        mechanism: &str,
-        tokens: &FastTokens,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Writing { txn, .. } = self.writing()?;
-        let mut table = txn.open_table(FAST_TOKENS)?;
-        let place = (account.0, &*key.0, mechanism);
-        match tokens.current.is_none() && tokens.new.is_none() {
-            true => table.remove(place)?,
-            false => table.insert(place, encode_tokens(tokens).as_slice())?,
-        };
-        Ok(())
-    }
-
-    /// Ends the tokens of one client.
-    pub fn revoke_fast(&mut self, account: AccountId, key: &ClientKey) -> Result<(), StoreError> {
-        let Writing { txn, .. } = self.writing()?;
-        // No text lies between the two: neither octet can stand in one.
-        let end = format!("{}\u{1}", key.0);
-        txn.open_table(FAST_TOKENS)?.retain_in(
-            (account.0, &*key.0, "")..(account.0, end.as_str(), ""),
-            |_, _| false,
-        )?;
-        Ok(())
-    }
-
-    /// Ends what all clients of an account hold: its password was changed, or it was disabled.
-    pub fn revoke_all_clients(&mut self, account: AccountId) -> Result<(), StoreError> {
         for (key, mut client) in self.clients(account)? {
             client.knows_password = false;
             self.set_client(account, &key, &client)?;
         }
         self.set_oauth_grant(account, None)?;
-        let Writing { txn, .. } = self.writing()?;
-        remove_tokens(txn, account)
+        self.end_tokens(account, None, now)
     }
 }
 
@@ -200,14 +137,7 @@ impl Tx {
 pub(super) fn remove_all(txn: &WriteTransaction, account: AccountId) -> Result<(), StoreError> {
     txn.open_table(CLIENTS)?
         .retain_in(texts_of(account), |_, _| false)?;
-    remove_tokens(txn, account)
-}
-
-fn remove_tokens(txn: &WriteTransaction, account: AccountId) -> Result<(), StoreError> {
-    let end = account.0.saturating_add(1);
-    txn.open_table(FAST_TOKENS)?
-        .retain_in((account.0, "", "")..(end, "", ""), |_, _| false)?;
-    Ok(())
+    tokens::remove_all(txn, account)
 }
 
 fn encode_client(client: &Client) -> Vec<u8> {
@@ -233,49 +163,13 @@ fn decode_client(bytes: &[u8]) -> Result<Client, StoreError> {
     })
 }
 
-fn encode_tokens(tokens: &FastTokens) -> Vec<u8> {
-    let encode = |out: Encoder, token: &Option<FastToken>| match token {
-        None => out.flag(false),
-        Some(token) => out
-            .flag(true)
-            .raw(&token.salt)
-            .time(token.issued)
-            .time(token.expires)
-            .number(token.count.into())
-            .number(token.reserved.into()),
-    };
-    [&tokens.current, &tokens.new]
-        .into_iter()
-        .fold(Encoder::default(), encode)
-        .done()
-}
-
-fn decode_tokens(bytes: &[u8]) -> Result<FastTokens, StoreError> {
-    let mut row = Decoder::new(bytes);
-    let mut token = || -> Result<Option<FastToken>, StoreError> {
-        if !row.flag()? {
-            return Ok(None);
-        }
-        Ok(Some(FastToken {
-            salt: row.array()?,
-            issued: row.time()?,
-            expires: row.time()?,
-            count: row.number_u32()?,
-            reserved: row.number_u32()?,
-        }))
-    };
-    Ok(FastTokens {
-        current: token()?,
-        new: token()?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use redb::backends::InMemoryBackend;
 
+    use super::super::tokens::tests::token;
     use super::*;
-    use crate::store::Store;
+    use crate::store::{EndedToken, Store};
 
     fn client(seen: i64) -> Client {
         Client {
@@ -288,16 +182,6 @@ mod tests {
         }
     }
 
-    fn token(byte: u8) -> FastToken {
-        FastToken {
-            salt: [byte; 16],
-            issued: Timestamp(1),
-            expires: Timestamp(2),
-            count: 3,
-            reserved: 9,
-        }
-    }
-
     #[test]
     fn the_client_unseen_for_longest_makes_room_and_its_tokens_end() {
         let store = Store::open_backend(InMemoryBackend::new(), 1 << 16).unwrap();
@@ -307,6 +191,12 @@ mod tests {
         let tokens = FastTokens {
             current: Some(token(1)),
             new: Some(token(2)),
+            ended: Vec::new(),
+        };
+        let now = Timestamp(1000);
+        let ended = |salt| EndedToken {
+            salt: [salt; 16],
+            at: Timestamp(CLIENTS_MAX as i64),
         };
         for n in 0..=CLIENTS_MAX {
             tx.set_client(account, &key(n), &client(n as i64)).unwrap();
@@ -316,17 +206,25 @@ mod tests {
         assert_eq!(tx.clients(account).unwrap().len(), CLIENTS_MAX);
         assert_eq!(tx.client(account, &key(0)).unwrap(), None);
         let of = |n, mechanism| tx.fast_tokens(account, &key(n), mechanism).unwrap();
-        assert_eq!(of(0, "HT-SHA-256-NONE"), FastTokens::default());
+        assert_eq!(of(0, "HT-SHA-256-NONE").ended, [ended(1), ended(2)]);
+        assert!(!of(0, "HT-SHA-256-NONE").is_good());
         assert_eq!(of(1, "HT-SHA-256-NONE"), tokens);
         assert_eq!(of(1, "HT-SHA-256-ENDP"), FastTokens::default());
         assert_eq!(tx.all_fast_tokens(account, &key(1)).unwrap(), [tokens]);
         // "k1" is the beginning of "k10", whose tokens stay.
-        assert!(tx.remove_client(account, &key(1)).unwrap());
-        assert!(!tx.remove_client(account, &key(1)).unwrap());
-        let left = tx.all_fast_tokens(account, &key(10)).unwrap();
-        assert_eq!(left.len(), 1);
-        tx.revoke_all_clients(account).unwrap();
+        assert!(tx.remove_client(account, &key(1), now).unwrap());
+        assert!(!tx.remove_client(account, &key(1), now).unwrap());
+        let is_good = |tx: &Tx, n| {
+            let rows = tx.all_fast_tokens(account, &key(n)).unwrap();
+            rows.iter().any(FastTokens::is_good)
+        };
+        assert!(!is_good(&tx, 1) && is_good(&tx, 10));
+        tx.forget_client(account, &key(10)).unwrap();
+        assert_eq!(tx.client(account, &key(10)).unwrap(), None);
         assert!(tx.all_fast_tokens(account, &key(10)).unwrap().is_empty());
+        tx.set_client(account, &key(10), &client(10)).unwrap();
+        tx.revoke_all_clients(account, now).unwrap();
+        assert!((0..=CLIENTS_MAX).all(|n| !is_good(&tx, n)));
         let client = tx.client(account, &key(10)).unwrap();
         assert!(!client.unwrap().knows_password);
     }

@@ -19,6 +19,7 @@ mod suspended;
 mod suspended_row;
 mod table;
 mod thread;
+mod tokens;
 mod unseen;
 mod walk;
 
@@ -34,7 +35,7 @@ pub use archive::{
     ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, DefaultPolicy, Direction, Owner,
     Record, Stored,
 };
-pub use clients::{CLIENTS_MAX, Client, ClientKey, FastToken, FastTokens};
+pub use clients::{CLIENTS_MAX, Client, ClientKey};
 pub use error::StoreError;
 pub use grants::{APP_TOKENS_MAX, AppToken, OauthGrant};
 pub use personal::LastActivity;
@@ -43,6 +44,7 @@ pub use roster::{Contact, RosterChange, Subscription};
 pub use suspended::SuspendedId;
 pub use suspended_row::{HeldRow, QueueRow, Suspended, SuspendedPresence};
 pub use thread::StorageThread;
+pub use tokens::{ENDED_ROWS_MAX, ENDED_TOKENS_MAX, EndedToken, FastToken, FastTokens};
 
 use crate::xmpp::Timestamp;
 use file::StoreFile;

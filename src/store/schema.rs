@@ -2,8 +2,8 @@
 //! account's id, so that removing an account is one range of each table.
 use redb::{Database, ReadableDatabase, TableError, TableHandle};
 
-use super::StoreError;
 use super::table::{TableDefinition, View, WriteTransaction};
+use super::{StoreError, tokens};
 
 /// Account id and a JID.
 type AccountText = (u32, &'static str);
@@ -80,7 +80,7 @@ pub(super) const META_STOPPED: &str = "stopped";
 type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
 
 /// Step n brings a file of version n to version n + 1; the first makes the tables of a new file.
-const STEPS: &[Step] = &[create_tables];
+const STEPS: &[Step] = &[create_tables, tokens::list_only];
 
 /// Brings the file to this program's version in one transaction, or refuses it. An up-to-date file is not written to.
 pub(super) fn upgrade(database: &Database) -> Result<(), StoreError> {
@@ -158,7 +158,9 @@ fn create_tables(txn: &WriteTransaction) -> Result<(), StoreError> {
 mod tests {
     use redb::backends::InMemoryBackend;
 
+    use super::super::codec::Encoder;
     use super::*;
+    use crate::xmpp::Timestamp;
 
     fn database() -> Database {
         Database::builder()
@@ -178,7 +180,7 @@ mod tests {
         txn.commit().unwrap();
         let refused = upgrade(&database);
         assert!(
-            matches!(refused, Err(StoreError::Newer { found: 7, known: 1 })),
+            matches!(refused, Err(StoreError::Newer { found: 7, known: 2 })),
             "{refused:?}"
         );
     }
@@ -201,5 +203,58 @@ mod tests {
             .unwrap();
         txn.commit().unwrap();
         assert!(matches!(upgrade(&database), Err(StoreError::Unreadable(_))));
+    }
+
+    /// As version 1 wrote them: two slots, nothing behind them.
+    #[test]
+    fn tokens_of_version_1_stay_with_their_clients_only() {
+        let database = database();
+        let txn = WriteTransaction::begin(&database).unwrap();
+        create_tables(&txn).unwrap();
+        let token = Encoder::default()
+            .flag(true)
+            .raw(&[7; 16])
+            .time(Timestamp(1))
+            .time(Timestamp(2))
+            .number(300)
+            .number(427)
+            .flag(false)
+            .done();
+        let client = Encoder::default()
+            .time(Timestamp(1))
+            .time(Timestamp(1))
+            .flag(true)
+            .text("S")
+            .text("")
+            .text("D")
+            .done();
+        txn.open_table(CLIENTS)
+            .unwrap()
+            .insert((1, "known"), client.as_slice())
+            .unwrap();
+        for (account, name) in [(1, "known"), (1, "unknown"), (2, "known")] {
+            txn.open_table(FAST_TOKENS)
+                .unwrap()
+                .insert((account, name, "HT-SHA-256-NONE"), token.as_slice())
+                .unwrap();
+        }
+        txn.open_table(META)
+            .unwrap()
+            .insert(META_SCHEMA, 1)
+            .unwrap();
+        txn.commit().unwrap();
+        upgrade(&database).unwrap();
+        assert_eq!(version(&database).unwrap(), 2);
+        let txn = WriteTransaction::begin(&database).unwrap();
+        let tokens = txn.view(FAST_TOKENS).unwrap();
+        let left: Vec<_> = tokens.range(..).unwrap().map(Result::unwrap).collect();
+        let [(place, row)] = left.as_slice() else {
+            panic!("{} rows", left.len());
+        };
+        assert_eq!(place.value(), (1, "known", "HT-SHA-256-NONE"));
+        let tokens = super::tokens::decode_tokens(row.value()).unwrap();
+        let current = tokens.current.unwrap();
+        assert_eq!((current.count, current.reserved), (300, 427));
+        assert!(tokens.new.is_none() && tokens.ended.is_empty());
     }
 }

@@ -16,8 +16,8 @@ use std::rc::Rc;
 pub use features::LastWritten;
 pub use sasl::{
     BindRequest, Credentials, EnableRequest, FastCandidate, FastStanding, Grant, HashedPassword,
-    Hashes, Login, Offer, Proof, Request, ResumeRequest, ScramHash, ScramKeys, Slot, TokenAnswer,
-    TokenScheme, Upgrade, UserAgent, enable_request,
+    Hashes, Login, Offer, Proof, Request, ResumeRequest, Right, ScramHash, ScramKeys, Slot,
+    TokenAnswer, TokenScheme, Upgrade, UserAgent, enable_request,
 };
 
 use crate::xml::{self, Context, Element, Frame, Framer, Limits, XmlError};
@@ -88,6 +88,7 @@ pub enum AccountAnswer {
     Known {
         credentials: Credentials,
         disabled: bool,
+        right: Right,
     },
     Unknown,
 }
@@ -137,8 +138,10 @@ pub enum Event {
         account: Option<BareJid>,
         condition: SaslCondition,
     },
-    /// A login succeeded. With a `request` (XEP-0388) the stream waits: do what is asked for, then `complete` or
-    /// `not_completed`. Without, `<success/>` is written and there is nothing to answer.
+    /// What was proved before a wait is about to be used in a login that is not over. Answer with `standing`.
+    Standing { account: BareJid, right: Right },
+    /// A login proved what it had to, by what it was told when it began. See whether that is still so, do what it asks for
+    /// (`request`, XEP-0388), then `complete` or `not_completed`.
     Authenticated(Box<Login>),
     /// The peer asks for a resource (prepared; `None`: the server makes one). Answer with `bound` or `bind_refused`.
     Bind {
@@ -285,13 +288,19 @@ impl Stream {
         self.answer(Answer::Token(answer));
     }
 
-    /// The account cannot be used after all.
+    /// Whether the right of `Event::Standing` still stands.
+    pub fn standing(&mut self, standing: Result<(), SaslCondition>) {
+        self.answer(Answer::Standing(standing));
+    }
+
+    /// The right to the account ended meanwhile.
     pub fn not_completed(&mut self, condition: SaslCondition) {
         self.answer(Answer::NotCompleted(condition));
     }
 
-    /// XEP-0388 §2.6.1: what the login asked for was done. Writes the success with `inline`, what else it holds, at once,
-    /// so that what follows from it can be sent behind. `authorized`: bare JID, full once a resource is bound.
+    /// RFC 6120 §6.4.6, XEP-0388 §2.6.1: what the login asked for was done. Writes the success with `inline`, what else it
+    /// holds, at once, so that what follows from it can be sent behind. `authorized`: bare JID, full once a resource is
+    /// bound.
     pub fn complete(
         &mut self,
         account: &BareJid,

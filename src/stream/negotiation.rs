@@ -38,6 +38,7 @@ pub(super) enum Answer {
     Derived(ScramKeys),
     Fast(Vec<FastCandidate>),
     Token(TokenAnswer),
+    Standing(Result<(), SaslCondition>),
     NotCompleted(SaslCondition),
     ReleaseFailure,
     Bound(FullJid),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
 use stonechat::server::{Command, Input, Moment, Server};
-use stonechat::state::{ConnectionId, HashJob, Hashed, Outbox, Output, Settings};
+use stonechat::state::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output, Settings};
 use stonechat::store::{Store, Tx};
 use stonechat::stream::{TlsFacts, sasl};
 use stonechat::xmpp::Timestamp;
@@ -64,6 +64,9 @@ pub struct Core {
     pub answers: Vec<(u8, String)>,
     /// Batches that wrote something.
     pub commits: usize,
+    /// Passwords are hashed when `hash_held` says so; these wait.
+    pub holds_hashes: bool,
+    pub held: Vec<(JobId, HashJob)>,
 }
 
 /// The clock of transcripts starts here.
@@ -84,6 +87,8 @@ impl Core {
             names: HashMap::new(),
             answers: Vec::new(),
             commits: 0,
+            holds_hashes: false,
+            held: Vec::new(),
         };
         core.start();
         core
@@ -261,6 +266,14 @@ impl Core {
         self.perform(out);
     }
 
+    /// What was kept back is hashed now.
+    pub fn hash_held(&mut self) {
+        for (job, work) in std::mem::take(&mut self.held) {
+            let result = hash(&work);
+            self.step(Input::Hashed { job, result });
+        }
+    }
+
     fn perform(&mut self, out: Outbox) {
         for output in out.outputs {
             match output {
@@ -292,6 +305,7 @@ impl Core {
                         client.closed = true;
                     }
                 }
+                Output::Hash { job, work } if self.holds_hashes => self.held.push((job, work)),
                 Output::Hash { job, work } => {
                     let result = hash(&work);
                     self.step(Input::Hashed { job, result });

@@ -79,10 +79,12 @@ impl TokenLookup {
             }
             TokenAnswer::Valid {
                 account,
+                right,
                 grant,
                 data,
             } => Ok(Success {
                 account,
+                right,
                 mechanism: self.mechanism.name,
                 proof: super::Proof::Token(grant),
                 data: data.map(String::into_bytes),

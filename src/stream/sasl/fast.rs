@@ -4,7 +4,7 @@ use crate::xmpp::{BareJid, SaslCondition};
 
 use super::login::Success;
 use super::mechanism::{HashedBinding, Mechanism};
-use super::{Refusal, SaslFailure, ScramHash, keys};
+use super::{Refusal, Right, SaslFailure, ScramHash, keys};
 
 /// Which of a client's two tokens (XEP-0484 §5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Slot {
 pub enum FastStanding {
     Good,
     Expired,
+    /// It was taken back, given back, or followed by another.
+    Ended,
     /// The count is missing where it must be there, or was used already (§3.4).
     Replayed,
     /// The account is disabled.
@@ -28,7 +30,10 @@ pub enum FastStanding {
 #[derive(Debug)]
 pub struct FastCandidate {
     pub token: Box<str>,
+    /// Tells it from the client's others.
+    pub tag: u32,
     pub slot: Slot,
+    pub right: Right,
     pub standing: FastStanding,
 }
 
@@ -98,6 +103,11 @@ impl FastLookup {
                 let expired = SaslFailure::new(SaslCondition::CredentialsExpired);
                 return Err(refused(expired.text("This token has expired.")));
             }
+            // §4.2: it was good once, so its client is told to come with something else.
+            FastStanding::Ended => {
+                let ended = SaslFailure::new(SaslCondition::CredentialsExpired);
+                return Err(refused(ended.text("This token has ended.")));
+            }
             FastStanding::Replayed => {
                 return Err(refused(invalid.text("This count was used already.")));
             }
@@ -110,7 +120,9 @@ impl FastLookup {
             mechanism: self.mechanism.name,
             proof: super::Proof::Fast {
                 slot: candidate.slot,
+                tag: candidate.tag,
             },
+            right: candidate.right,
             data: Some(data),
             account: self.account,
         })

@@ -12,7 +12,7 @@ use super::fast::{self, FastLookup};
 use super::mechanism::{self, Kind, Mechanism};
 use super::scram::{Binding, Challenge, ClientFirst, Parameters};
 use super::{
-    Auth, Credentials, Exchange, HashedPassword, PasswordError, Progress, Proof, Refusal,
+    Auth, Credentials, Exchange, HashedPassword, PasswordError, Progress, Proof, Refusal, Right,
     SaslFailure, ScramHash, ScramKeys, keys, plain, prepare_password,
 };
 
@@ -22,6 +22,7 @@ const NONCE_BYTES: usize = 18;
 /// A mechanism came to its good end.
 pub(super) struct Success {
     pub account: BareJid,
+    pub right: Right,
     pub mechanism: &'static str,
     pub proof: Proof,
     /// Additional data (§6.4.6).
@@ -63,15 +64,15 @@ pub(super) struct Deriving {
 /// What is known of an account and not told before the password proved right.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    Good,
+    Good(Right),
     Disabled,
     Unknown,
 }
 
 impl Standing {
-    fn check(self) -> Result<(), SaslFailure> {
+    fn check(self) -> Result<Right, SaslFailure> {
         match self {
-            Standing::Good => Ok(()),
+            Standing::Good(right) => Ok(right),
             Standing::Disabled => Err(SaslCondition::AccountDisabled.into()),
             Standing::Unknown => Err(SaslCondition::NotAuthorized.into()),
         }
@@ -244,7 +245,8 @@ impl Auth {
             AccountAnswer::Known {
                 credentials,
                 disabled: false,
-            } => (credentials, Standing::Good),
+                right,
+            } => (credentials, Standing::Good(right)),
             AccountAnswer::Known { credentials, .. } => (credentials, Standing::Disabled),
             AccountAnswer::Unknown => {
                 let settings = io.settings;
@@ -352,10 +354,11 @@ impl Challenged {
         let verified = self
             .challenge
             .verify(message, &self.keys)
-            .and_then(|last| self.standing.check().map(|()| last));
+            .and_then(|last| self.standing.check().map(|right| (last, right)));
         match verified {
-            Ok(last) => Ok(Progress::Success(Success {
+            Ok((last, right)) => Ok(Progress::Success(Success {
                 account,
+                right,
                 mechanism: self.mechanism.name,
                 proof: Proof::Password,
                 data: Some(last.into_bytes()),
@@ -377,8 +380,9 @@ impl Deriving {
             false => Err(SaslCondition::NotAuthorized.into()),
         };
         match checked {
-            Ok(()) => Ok(Progress::Success(Success {
+            Ok(right) => Ok(Progress::Success(Success {
                 account,
+                right,
                 mechanism: "PLAIN",
                 proof: Proof::Password,
                 data: None,

@@ -25,7 +25,7 @@ pub use keys::{
     Credentials, HashedPassword, Hashes, PasswordError, ScramHash, ScramKeys, derive, equal,
     keys_of_salted, new_credentials, prepare_password,
 };
-pub use offer::{Grant, Login, Offer, Proof, TokenAnswer};
+pub use offer::{Grant, Login, Offer, Proof, Right, TokenAnswer};
 pub use request::{
     AGENT_TEXT_BYTES_MAX, BindRequest, EnableRequest, FastRequest, Request, ResumeRequest,
     UserAgent, enable_request,
@@ -41,7 +41,6 @@ use bearer::TokenLookup;
 use fast::FastLookup;
 use login::{Challenged, Deriving, Lookup, Success};
 use mechanism::{Kind, Mechanism};
-use success::succeed;
 use upgrade::Upgrading;
 
 /// Logins begun or given up on one stream; then `policy-violation`.
@@ -79,8 +78,11 @@ enum Exchange {
     Told(Refusal),
     /// XEP-0480.
     Upgrading(Upgrading),
-    /// `Event::Authenticated` is out, and `Stream::complete` is awaited. Additional data (XEP-0388 §2.6.1).
-    Completing(Option<Vec<u8>>),
+    /// The same with the next element, and `Event::Standing` is out.
+    Rechecking(Upgrading, Element),
+    /// `Event::Authenticated` is out, and `Stream::complete` is awaited. Whose it is, and additional data (§6.4.6, XEP-0388
+    /// §2.6.1).
+    Completing(BareJid, Option<Vec<u8>>),
     /// `Event::Failed` is out.
     Refused(SaslFailure),
 }
@@ -125,7 +127,8 @@ impl Auth {
             | Exchange::TokenLookup(_)
             | Exchange::FastLookup(_)
             | Exchange::Deriving(_)
-            | Exchange::Completing(_)
+            | Exchange::Rechecking(..)
+            | Exchange::Completing(..)
             | Exchange::Refused(_) => true,
             Exchange::Idle
             | Exchange::Asked(_)
@@ -140,18 +143,15 @@ impl Auth {
         self.profile() == Profile::Sasl2 && !matches!(self.exchange, Exchange::Idle)
     }
 
-    /// Before the TLS handshake ends only a token of XEP-0484 counts, with its count (§3.4).
+    /// Before the TLS handshake ends a login begins, or is refused (`is_replayable`); but one that needs to know how the
+    /// handshake ended waits for that.
     pub(super) fn is_early(&self, root: ElementRef<'_>) -> bool {
+        let begins = root.is("authenticate", ns::SASL2) || root.is("auth", ns::SASL);
         let name = root.attribute("mechanism");
-        let mechanism =
-            mechanism::fast(&self.facts).find(|fast| Some(fast.name) == name.as_deref());
-        let fast = root.child("fast", ns::FAST);
-        root.is("authenticate", ns::SASL2)
-            && fast.is_some_and(|fast| fast.attribute("count").is_some())
-            && mechanism.is_some_and(|mechanism| match mechanism.kind {
-                Kind::Hashed { binding, .. } => binding.is_early(),
-                _ => false,
-            })
+        let is_late = |kind| matches!(kind, Kind::Hashed { binding, .. } if !binding.is_early());
+        let mut late = mechanism::FAST.iter().filter(|fast| is_late(fast.kind));
+        let waits = late.any(|late| Some(late.name) == name.as_deref());
+        begins && (is_replayable(root) || !waits)
     }
 
     fn profile(&self) -> Profile {
@@ -194,7 +194,19 @@ impl Auth {
             SaslFailure::new(SaslCondition::Aborted).write(self.profile(), io.out);
             return Ok(Negotiation::Auth(self));
         }
-        let progress = self.go_on(exchange, root, io);
+        let progress = match (root.name(), exchange) {
+            ("next" | "task-data", Exchange::Upgrading(upgrading)) => {
+                io.event = Some(Event::Standing {
+                    account: upgrading.success.account.clone(),
+                    right: upgrading.success.right,
+                });
+                Ok(Progress::To(Exchange::Rechecking(
+                    upgrading,
+                    element.clone(),
+                )))
+            }
+            (_, exchange) => self.go_on(exchange, root, io),
+        };
         Ok(self.settle(progress, io))
     }
 
@@ -215,7 +227,13 @@ impl Auth {
                 return Negotiation::Auth(self);
             }
         }
-        let progress = self.choose(root, io);
+        // XEP-0484 §3.4, XEP-0388 §3: somebody may send again what comes so early, and only a count would tell.
+        let progress = match io.early && is_replayable(root) {
+            true => Err(SaslFailure::new(SaslCondition::NotAuthorized)
+                .text("Before the end of the TLS handshake only a token with a count is taken.")
+                .into()),
+            false => self.choose(root, io),
+        };
         self.settle(progress, io)
     }
 
@@ -262,20 +280,27 @@ impl Auth {
                 decode(&root.text()).and_then(|message| challenged.verify(&message))
             }
             ("response", Exchange::Told(refusal)) => Err(refusal),
-            ("next" | "task-data", Exchange::Upgrading(mut upgrading)) => {
-                let account = upgrading.success.account.clone();
-                match upgrading.handle(root, io) {
-                    Ok(true) => Ok(self.complete(upgrading.success, upgrading.done, io)),
-                    Ok(false) => Ok(Progress::To(Exchange::Upgrading(upgrading))),
-                    Err(failure) => Err(Refusal {
-                        account: Some(account),
-                        failure,
-                    }),
-                }
-            }
             _ => Err(SaslFailure::new(SaslCondition::MalformedRequest)
                 .text("This was not the turn for it.")
                 .into()),
+        }
+    }
+
+    /// XEP-0480: one more element of a task, of somebody whose right still stands.
+    fn upgrade(
+        &self,
+        mut upgrading: Upgrading,
+        root: ElementRef<'_>,
+        io: &mut Io<'_>,
+    ) -> Result<Progress, Refusal> {
+        let account = upgrading.success.account.clone();
+        match upgrading.handle(root, io) {
+            Ok(true) => Ok(self.complete(upgrading.success, upgrading.done, io)),
+            Ok(false) => Ok(Progress::To(Exchange::Upgrading(upgrading))),
+            Err(failure) => Err(Refusal {
+                account: Some(account),
+                failure,
+            }),
         }
     }
 
@@ -296,8 +321,20 @@ impl Auth {
             (Answer::Token(answer), Exchange::TokenLookup(lookup)) => {
                 self.token_known(lookup, answer, io)
             }
-            // The account went away meanwhile.
-            (Answer::NotCompleted(condition), Exchange::Completing(_)) => Err(condition.into()),
+            (Answer::Standing(Ok(())), Exchange::Rechecking(upgrading, element)) => {
+                self.upgrade(upgrading, element.root(), io)
+            }
+            (Answer::Standing(Err(condition)), Exchange::Rechecking(upgrading, _)) => {
+                Err(Refusal {
+                    account: Some(upgrading.success.account),
+                    failure: condition.into(),
+                })
+            }
+            // The right to the account ended meanwhile.
+            (Answer::NotCompleted(condition), Exchange::Completing(account, _)) => Err(Refusal {
+                account: Some(account),
+                failure: condition.into(),
+            }),
             (Answer::ReleaseFailure, Exchange::Refused(failure)) => {
                 failure.write(self.profile(), io.out);
                 self.request = None;
@@ -353,9 +390,6 @@ impl Auth {
         io: &mut Io<'_>,
     ) -> Negotiation {
         let progress = match progress {
-            Ok(Progress::Success(success)) if self.request.is_none() => {
-                return succeed(success, io);
-            }
             Ok(Progress::Success(success)) => match self.tasks(&success) {
                 tasks if tasks.is_empty() => Ok(self.complete(success, Vec::new(), io)),
                 tasks => Ok(Progress::To(Exchange::Upgrading(Upgrading::begin(
@@ -377,6 +411,18 @@ impl Auth {
         }
         Negotiation::Auth(self)
     }
+}
+
+/// Nothing tells this login from a copy of it (XEP-0484 §3.4).
+fn is_replayable(root: ElementRef<'_>) -> bool {
+    let name = root.attribute("mechanism");
+    let is_fast = mechanism::FAST
+        .iter()
+        .any(|fast| Some(fast.name) == name.as_deref());
+    let count = root
+        .child("fast", ns::FAST)
+        .and_then(|fast| fast.attribute("count"));
+    !is_fast || count.is_none() || !root.is("authenticate", ns::SASL2)
 }
 
 /// §6.4.2, §6.4.3: base64 without anything else; `=` is data of no length.

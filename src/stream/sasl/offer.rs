@@ -25,10 +25,19 @@ impl Default for Offer {
     }
 }
 
+/// Whose rights a login asks for, as the server told when it was asked first: the number of the account, and of its
+/// credentials. It comes back with the login, since both may have changed by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Right {
+    pub account: u32,
+    pub generation: u32,
+}
+
 /// A login that succeeded.
 #[derive(Debug)]
 pub struct Login {
     pub account: BareJid,
+    pub right: Right,
     pub mechanism: &'static str,
     pub proof: Proof,
     /// To be stored in place of what there is.
@@ -41,7 +50,11 @@ pub struct Login {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
     Password,
-    Fast { slot: Slot },
+    /// `tag` tells the token from all others of the client.
+    Fast {
+        slot: Slot,
+        tag: u32,
+    },
     Token(Grant),
 }
 
@@ -51,6 +64,8 @@ pub struct Grant {
     /// As `TokenAnswer::Valid` named it.
     pub id: Box<str>,
     pub restricted: bool,
+    /// Tells it from one that had the same id before.
+    pub tag: u32,
 }
 
 /// What the server answers to `Event::Token`.
@@ -58,6 +73,7 @@ pub struct Grant {
 pub enum TokenAnswer {
     Valid {
         account: BareJid,
+        right: Right,
         grant: Grant,
         /// For the client, with its success.
         data: Option<String>,

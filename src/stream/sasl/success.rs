@@ -9,7 +9,7 @@ use super::super::header::Header;
 use super::super::negotiation::{Bound, Io, Negotiation};
 use super::super::{Event, Outcome, features};
 use super::login::Success;
-use super::{Auth, Exchange, Hashes, Login, Progress, Proof, ScramHash, Upgrade};
+use super::{Auth, Exchange, Hashes, Login, Profile, Progress, Proof, ScramHash, Upgrade};
 
 impl Auth {
     /// XEP-0480 §2.2: what the client asked for and the server wants. Only a password makes a password's hash.
@@ -22,24 +22,26 @@ impl Auth {
         wanted.filter(|hash| asked.contains(*hash)).collect()
     }
 
-    /// XEP-0388 §2.6.1: everything proved; the server does what was asked for before the success is told.
+    /// Everything is proved; the server does what was asked for before the success is told (XEP-0388 §2.6.1).
     pub(super) fn complete(
         &self,
         success: Success,
         upgrades: Vec<Upgrade>,
         io: &mut Io<'_>,
     ) -> Progress {
+        let account = success.account.clone();
         io.event = Some(Event::Authenticated(Box::new(Login {
             account: success.account,
+            right: success.right,
             mechanism: success.mechanism,
             proof: success.proof,
             upgrades,
             request: self.request.clone(),
         })));
-        Progress::To(Exchange::Completing(success.data))
+        Progress::To(Exchange::Completing(account, success.data))
     }
 
-    /// The server did; the stream goes on without a new header.
+    /// The server did; the stream goes on, after XEP-0388 without a new header.
     pub(in crate::stream) fn completed(
         self: Box<Self>,
         account: BareJid,
@@ -48,9 +50,12 @@ impl Auth {
         outcome: Outcome,
         io: &mut Io<'_>,
     ) -> Negotiation {
-        let Exchange::Completing(data) = &self.exchange else {
+        let Exchange::Completing(_, data) = &self.exchange else {
             return Negotiation::Auth(self);
         };
+        if self.profile() == Profile::Sasl {
+            return succeed(account, data.as_deref(), io);
+        }
         let mut w = io.writer();
         w.open_ns("success", ns::SASL2);
         if let Some(data) = data {
@@ -76,21 +81,14 @@ impl Auth {
 }
 
 /// §6.4.6: the stream begins again, with the limits for those who are known.
-pub(super) fn succeed(success: Success, io: &mut Io<'_>) -> Negotiation {
+fn succeed(account: BareJid, data: Option<&[u8]>, io: &mut Io<'_>) -> Negotiation {
     let mut w = io.writer();
     w.open_ns("success", ns::SASL);
-    if let Some(data) = success.data {
+    if let Some(data) = data {
         w.text(&BASE64_STANDARD.encode(data));
     }
     w.close();
     io.framer.set_limits(io.settings.limits);
     io.restart();
-    io.event = Some(Event::Authenticated(Box::new(Login {
-        account: success.account.clone(),
-        mechanism: success.mechanism,
-        proof: success.proof,
-        upgrades: Vec::new(),
-        request: None,
-    })));
-    Negotiation::Header(Header::Authenticated(success.account))
+    Negotiation::Header(Header::Authenticated(account))
 }

@@ -23,6 +23,10 @@ const PLAIN_ROMEO: &str =
 const BIND: &str = "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
 const EXPORTER: [u8; 32] = [3; 32];
 const END_POINT: [u8; 4] = [4; 4];
+const RIGHT: Right = Right {
+    account: 3,
+    generation: 5,
+};
 
 /// Bytes in one read: alone, few, all.
 const CUTS: [usize; 3] = [1, 7, usize::MAX];
@@ -44,6 +48,8 @@ struct Peer {
     cut: usize,
     events: Vec<String>,
     disabled: bool,
+    /// What becomes of rights.
+    standing: Result<(), SaslCondition>,
     offer: Offer,
     /// What successes hold beside, and what became of their logins.
     logins: Vec<Login>,
@@ -100,6 +106,7 @@ impl Peer {
             cut,
             events: Vec::new(),
             disabled: false,
+            standing: Ok(()),
             offer: Offer::default(),
             logins: Vec::new(),
             tokens: Vec::new(),
@@ -174,6 +181,7 @@ impl Peer {
                 format!("failed {account} {}", condition.as_str())
             }
             Event::Peer { account } => format!("peer {account}"),
+            Event::Standing { account, .. } => format!("standing {account}"),
             Event::Fast { .. } => "fast".into(),
             Event::Token { scheme, token } => format!("token {scheme:?} {token}"),
             Event::Authenticated(login) => {
@@ -201,6 +209,7 @@ impl Peer {
                     "romeo@localhost" => AccountAnswer::Known {
                         credentials: sasl::new_credentials("pencil", [5; 16], 10),
                         disabled: self.disabled,
+                        right: RIGHT,
                     },
                     _ => AccountAnswer::Unknown,
                 };
@@ -217,9 +226,11 @@ impl Peer {
             Event::Token { token, .. } => self.stream.token(match &*token {
                 "sct_good" => TokenAnswer::Valid {
                     account: BareJid::parse("romeo@localhost").unwrap(),
+                    right: RIGHT,
                     grant: Grant {
                         id: "g".into(),
                         restricted: true,
+                        tag: 7,
                     },
                     data: None,
                 },
@@ -227,6 +238,10 @@ impl Peer {
                 _ => TokenAnswer::Invalid,
             }),
             Event::Authenticated(login) => self.complete(*login),
+            Event::Standing { right, .. } => {
+                assert_eq!(right, RIGHT);
+                self.stream.standing(self.standing);
+            }
             Event::Derive {
                 password,
                 hash,

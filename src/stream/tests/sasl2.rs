@@ -48,28 +48,33 @@ impl Peer {
     }
 
     pub(super) fn complete(&mut self, login: super::Login) {
-        if let Some(request) = &login.request {
-            let outcome = match (&request.resume, &request.bind) {
-                (Some(_), _) => Outcome::Resumed,
-                (None, Some(_)) => Outcome::Bound { managed: false },
-                (None, None) => Outcome::Authenticated,
-            };
-            self.stream.complete(
-                &login.account,
-                "romeo@localhost/r",
-                b"<inline/>",
-                outcome,
-                &mut self.entropy,
-                &mut self.written,
-            );
+        assert_eq!(login.right, RIGHT);
+        if let Err(condition) = self.standing {
+            return self.stream.not_completed(condition);
         }
+        let request = login.request.as_deref().cloned().unwrap_or_default();
+        let outcome = match (&request.resume, &request.bind) {
+            (Some(_), _) => Outcome::Resumed,
+            (None, Some(_)) => Outcome::Bound { managed: false },
+            (None, None) => Outcome::Authenticated,
+        };
+        self.stream.complete(
+            &login.account,
+            "romeo@localhost/r",
+            b"<inline/>",
+            outcome,
+            &mut self.entropy,
+            &mut self.written,
+        );
         self.logins.push(login);
     }
 
     fn hold_token(&mut self, standing: FastStanding) {
         self.tokens.push(FastCandidate {
             token: TOKEN.into(),
+            tag: 9,
             slot: Slot::New,
+            right: RIGHT,
             standing,
         });
     }
@@ -203,7 +208,11 @@ fn a_token_proves_itself_and_the_server() {
         assert_in(&format!("<additional-data>{data}</additional-data>"), &out);
         assert_in("HT-SHA-256-ENDP Some(7) false", &peer.happened());
         let login = peer.logins.pop().unwrap();
-        assert_eq!(login.proof, Proof::Fast { slot: Slot::New });
+        let proof = Proof::Fast {
+            slot: Slot::New,
+            tag: 9,
+        };
+        assert_eq!(login.proof, proof);
         let request = login.request.unwrap();
         assert_eq!(request.bind.unwrap().tag.as_deref(), Some("T"));
         assert!(request.fast.unwrap().invalidate);
@@ -261,7 +270,7 @@ fn of_early_data_only_a_counted_token_counts() {
     peer.stream.handshake_done();
     peer.wake();
     assert_eq!(peer.happened(), "<presence/>; <iq type='get' id='1'/>");
-    // Without a count, by an exporter, or by a password: when the handshake is through.
+    // Without a count, or by a password: refused, whatever it would prove, and nothing is asked about it.
     let uncounted = fast(TOKEN, "<fast xmlns='urn:xmpp:fast:0'/>");
     let exporter = authenticate(
         "HT-SHA-256-EXPR",
@@ -269,13 +278,27 @@ fn of_early_data_only_a_counted_token_counts() {
         "<fast xmlns='urn:xmpp:fast:0' count='8'/>",
     );
     let password = authenticate("PLAIN", b"\0romeo\0pencil", "");
-    for login in [uncounted, exporter, password, PLAIN_ROMEO.to_string()] {
+    let counted_password = authenticate("PLAIN", b"\0romeo\0pencil", counted);
+    for login in [
+        uncounted,
+        password,
+        counted_password,
+        PLAIN_ROMEO.to_string(),
+    ] {
         let mut peer = early();
         peer.hold_token(FastStanding::Good);
-        assert_eq!(peer.send(&login), "");
+        let out = peer.send(&login);
+        assert_in("<not-authorized", &out);
+        assert_eq!(peer.happened(), "failed - not-authorized");
         peer.stream.handshake_done();
-        assert_in("<success", &peer.wake());
+        assert_in("<success", &peer.send(&login));
     }
+    // By an exporter: when the handshake is through.
+    let mut peer = early();
+    peer.hold_token(FastStanding::Good);
+    assert_eq!(peer.send(&exporter), "");
+    peer.stream.handshake_done();
+    assert_in("<success", &peer.wake());
 }
 
 #[test]

@@ -1,0 +1,141 @@
+//! A right that was proved is looked at again by whatever uses it after a wait: a login when it succeeds, each of its tasks
+//! (XEP-0480), a resource that is bound, a session that is resumed. Sessions themselves end in the step that ends the right.
+use crate::feature::OAUTH_GRANT;
+use crate::state::{ConnectionId, Moment, tag_of};
+use crate::store::{AccountId, StoreError, Tx};
+use crate::stream::{Grant, Login, Proof, Right, Slot};
+use crate::xmpp::{BareJid, SaslCondition};
+
+use super::Server;
+use super::session::known_account;
+
+/// The account, or why its name and what was proved of it are good no more.
+type Standing = Result<AccountId, SaslCondition>;
+
+impl Server {
+    /// A login that has just proved everything.
+    pub(super) fn login_stands(
+        &self,
+        now: Moment,
+        login: &Login,
+        tx: &Tx,
+    ) -> Result<Standing, StoreError> {
+        if let Proof::Token(grant) = &login.proof {
+            return self.grant_stands(now, &login.account, login.right, grant, tx);
+        }
+        let account = match self.right_stands(&login.account, login.right, tx)? {
+            Ok(account) => account,
+            refused => return Ok(refused),
+        };
+        let (Proof::Fast { slot, tag }, Some(request)) = (&login.proof, &login.request) else {
+            return Ok(Ok(account));
+        };
+        let agent = request.agent.id.as_deref().unwrap_or_default();
+        let key = self.state.tokens.key_of_agent(account, agent);
+        let stored = tx.fast_tokens(account, &key, login.mechanism)?;
+        let token = match slot {
+            Slot::New => stored.new,
+            Slot::Current => stored.current,
+        };
+        Ok(match token.is_some_and(|token| token.tag() == *tag) {
+            true => Ok(account),
+            false => Err(SaslCondition::CredentialsExpired),
+        })
+    }
+
+    /// What was proved with a password, or a token that a password gave.
+    pub(super) fn right_stands(
+        &self,
+        account: &BareJid,
+        right: Right,
+        tx: &Tx,
+    ) -> Result<Standing, StoreError> {
+        Ok(self
+            .account_stands(account, right, tx)?
+            .and_then(|account| match self.state.rights.of(account) == right {
+                true => Ok(account),
+                false => Err(SaslCondition::NotAuthorized),
+            }))
+    }
+
+    /// The same account has the name, and may log in.
+    fn account_stands(
+        &self,
+        account: &BareJid,
+        right: Right,
+        tx: &Tx,
+    ) -> Result<Standing, StoreError> {
+        let known = known_account(&self.state.sessions, account, tx)?;
+        Ok(match known {
+            Some((id, _)) if id.0 != right.account => Err(SaslCondition::NotAuthorized),
+            Some((_, true)) => Err(SaslCondition::AccountDisabled),
+            Some((id, false)) => Ok(id),
+            None => Err(SaslCondition::NotAuthorized),
+        })
+    }
+
+    /// A token that is shown as it is does not end with the password.
+    fn grant_stands(
+        &self,
+        now: Moment,
+        account: &BareJid,
+        right: Right,
+        grant: &Grant,
+        tx: &Tx,
+    ) -> Result<Standing, StoreError> {
+        let account = match self.account_stands(account, right, tx)? {
+            Ok(account) => account,
+            refused => return Ok(refused),
+        };
+        let (tag, expires) = match *grant.id == *OAUTH_GRANT {
+            true => (tx.oauth_grant(account)?.map(|row| tag_of(&row.salt)), None),
+            false => {
+                let row = tx.app_token(account, &grant.id)?;
+                let expires = row.as_ref().and_then(|row| row.expires);
+                (row.map(|row| tag_of(&row.hash)), expires)
+            }
+        };
+        let now = tx.time(now.wall)?;
+        Ok(match expires {
+            _ if tag != Some(grant.tag) => Err(SaslCondition::NotAuthorized),
+            Some(expires) if now >= expires => Err(SaslCondition::CredentialsExpired),
+            _ => Ok(account),
+        })
+    }
+
+    /// A client that has logged in and now asks for a resource, or for a session it had. `None`: it may not any more.
+    pub(super) fn still_logged_in(
+        &self,
+        now: Moment,
+        id: ConnectionId,
+        account: &BareJid,
+        tx: &Tx,
+    ) -> Result<Option<AccountId>, StoreError> {
+        let connection = self.connections.get(&id);
+        let Some((connection, right)) = connection.and_then(|it| Some((it, it.right?))) else {
+            return Ok(None);
+        };
+        let standing = match &connection.client.grant {
+            Some(grant) => self.grant_stands(now, account, right, grant, tx)?,
+            None => self.right_stands(account, right, tx)?,
+        };
+        Ok(standing.ok())
+    }
+
+    /// Access was taken away from clients and tokens: who has only logged in by them is not logged in.
+    pub(super) fn withdraw(&mut self) {
+        for (account, id) in std::mem::take(&mut self.state.withdrawn) {
+            for (_, connection) in self.connections.iter_mut() {
+                let client = &connection.client;
+                let by = match &client.grant {
+                    Some(grant) => Some(&grant.id),
+                    None => client.key.as_ref().map(|key| &key.0),
+                };
+                let of_account = connection.right.map(|right| right.account) == Some(account.0);
+                if of_account && by == Some(&id) {
+                    connection.right = None;
+                }
+            }
+        }
+    }
+}
