@@ -1,5 +1,6 @@
 //! The real binary as an operator sees it: first start, users, signals, and what each thing that is wrong says.
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -430,7 +431,7 @@ fn sigterm_closes_streams_and_ends() {
         .find_map(|line| line.trim().strip_prefix("c2s "))
         .unwrap()
         .trim();
-    let mut tcp = std::net::TcpStream::connect(address).unwrap();
+    let mut tcp = TcpStream::connect(address).unwrap();
     std::io::Write::write_all(
         &mut tcp,
         b"<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>",
@@ -544,19 +545,49 @@ fn a_client_that_reads_late_misses_nothing() {
     }
 }
 
+/// A server that lets two connections in.
+fn house_for_two(limit: &str) -> (TestDir, Process) {
+    let dir = TestDir::new("limit");
+    std::fs::write(dir.0.join("stonechat.toml"), format!("{limit} = 2\n")).unwrap();
+    let process = Process::start(&dir.0);
+    let (code, text) = operate(&dir.0, &["user", "add", "alice"], "secret\n");
+    assert_eq!(code, 0, "{text}");
+    (dir, process)
+}
+
 #[test]
-fn connections_over_the_limit_are_closed() {
+fn connections_over_the_limit_are_closed_but_no_member_is() {
     for limit in ["connections_max", "connections_per_address_max"] {
-        let dir = TestDir::new("limit");
-        std::fs::write(dir.0.join("stonechat.toml"), format!("{limit} = 2\n")).unwrap();
-        let process = Process::start(&dir.0);
-        let connect = || std::net::TcpStream::connect(process.access.c2s).unwrap();
-        let admitted = [connect(), connect()];
-        assert_eq!(connect().read(&mut [0]).unwrap_or(0), 0, "{limit}");
-        for mut tcp in admitted {
-            std::io::Write::write_all(&mut tcp, b"</x>").unwrap();
-            assert!(tcp.read(&mut [0]).unwrap() > 0, "{limit}: the stream error");
+        let (_dir, process) = house_for_two(limit);
+        let log_in = |resource| Simple::log_in(&process.access, "alice", "secret", resource);
+        let mut members = [log_in("a").unwrap(), log_in("b").unwrap()];
+        let mut third = TcpStream::connect(process.access.c2s).unwrap();
+        assert_eq!(third.read(&mut [0]).unwrap_or(0), 0, "{limit}");
+        for member in &mut members {
+            let ping = "<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>";
+            member.send(ping).unwrap();
+            member.until_answer("p").expect("served on");
         }
+    }
+}
+
+/// Nobody is locked out by connections that say nothing: the oldest of them makes room.
+#[test]
+fn the_oldest_stranger_makes_room() {
+    for limit in ["connections_max", "connections_per_address_max"] {
+        let (_dir, process) = house_for_two(limit);
+        let connect = || TcpStream::connect(process.access.c2s).unwrap();
+        let mut strangers = [connect(), connect()];
+        let mut member = Simple::log_in(&process.access, "alice", "secret", "r").unwrap();
+        let mut last_words = String::new();
+        strangers[0].read_to_string(&mut last_words).unwrap();
+        says(&last_words, &["resource-constraint"]);
+        // However many come, who is logged in stays.
+        let more: Vec<_> = (0..50).map(|_| connect()).collect();
+        let ping = "<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>";
+        member.send(ping).unwrap();
+        member.until_answer("p").expect("served on");
+        drop(more);
     }
 }
 

@@ -301,10 +301,22 @@ pub const SETTINGS: &[Setting] = &[
         "Items of private storage of one account."
     ),
     number!(
+        "read_bytes_per_second_max",
+        10_000..=1 << 30,
+        settings.read_bytes_per_second_max,
+        "Bytes a client may send in a second, twice as many at once; who sends more is read more slowly."
+    ),
+    number!(
+        "read_stanzas_per_second_max",
+        10..=1_000_000,
+        settings.read_stanzas_per_second_max,
+        "The same for stanzas."
+    ),
+    number!(
         "send_queue_bytes_max",
         65_536..=1 << 30,
         settings.send_queue_bytes_max,
-        "Bytes that may wait for a slow client before it is disconnected."
+        "Bytes that may wait for a slow client before it is disconnected, beside one answer of its own. From a quarter on, those who send to it are read more slowly."
     ),
     number!(
         "archive_page_max",

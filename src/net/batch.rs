@@ -17,6 +17,8 @@ pub struct Batch {
     /// What TLS has to say to them leaves with the outputs, or behind them.
     pub flights: Vec<ConnectionId>,
     pub gone: Vec<ConnectionId>,
+    /// They go without a delay.
+    pub displaced: Vec<ConnectionId>,
     pub joined: Vec<u8>,
     pub exit: bool,
 }

@@ -1,6 +1,7 @@
 //! One socket with or without TLS. An idle connection holds no buffers: when it is ready it is read into a buffer that all
 //! share; what cannot be sent at once is kept, encrypted, until the socket takes it.
 mod close;
+mod pause;
 mod send;
 
 use std::cell::{Cell, RefCell};
@@ -9,7 +10,8 @@ use std::net::{IpAddr, TcpStream};
 use std::rc::Rc;
 
 use super::census::Admission;
-use super::inbox::Arrival;
+use super::inbox::{Arrival, Rest};
+use super::pace::Pace;
 use super::poll::Ready;
 use super::shell::Shell;
 use super::tls::{Identity, Received, TlsError, TlsSession};
@@ -18,6 +20,8 @@ use crate::xmpp::quoted_error;
 
 /// Bytes taken from a socket at once.
 pub const READ_BYTES_MAX: usize = 16 << 10;
+/// Reads in a row that brought nothing to step; then others have their turn.
+const EMPTY_READS_MAX: usize = 4;
 
 pub struct Connection {
     pub id: ConnectionId,
@@ -35,6 +39,14 @@ pub struct Connection {
     chunks_wait: Cell<u8>,
     /// It reads on when there is room for its chunk.
     is_hungry: Cell<bool>,
+    /// It reads on when its turn comes.
+    is_in_line: Cell<bool>,
+    /// It is not read for a while.
+    is_resting: Cell<bool>,
+    asks: Cell<bool>,
+    /// Whoever is there has a session.
+    is_member: Cell<bool>,
+    pub pace: Pace,
     drained_wanted: Cell<bool>,
     /// The reactor tells when the socket takes more. Most never fill theirs.
     is_writing_watched: Cell<bool>,
@@ -59,6 +71,12 @@ enum Phase {
 struct Unsent {
     bytes: Vec<u8>,
     start: usize,
+    /// So much of it may be what the peer asked for itself: that counts towards no limit.
+    asked_for: usize,
+    /// What is left of a chunk of the peer's, who has to take what waits for it first.
+    parked: Option<Rest>,
+    /// Others who send to it are slowed down.
+    is_congested: bool,
     /// What TLS itself has to say to a client whose words came with it: it leaves together with the answer.
     flight: Vec<u8>,
 }
@@ -66,6 +84,12 @@ struct Unsent {
 impl Unsent {
     fn waiting(&self) -> &[u8] {
         self.bytes.get(self.start..).unwrap_or_default()
+    }
+
+    /// What it takes in memory.
+    fn size(&self) -> usize {
+        let parked = self.parked.as_ref().map_or(0, |rest| rest.bytes.len() + 1);
+        self.bytes.capacity() + self.flight.capacity() + parked
     }
 }
 
@@ -99,6 +123,11 @@ impl Connection {
             is_cut: Cell::new(false),
             chunks_wait: Cell::new(0),
             is_hungry: Cell::new(false),
+            is_in_line: Cell::new(false),
+            is_resting: Cell::new(false),
+            asks: Cell::new(false),
+            is_member: Cell::new(false),
+            pace: Pace::default(),
             drained_wanted: Cell::new(false),
             is_writing_watched: Cell::new(false),
             unsent: RefCell::default(),
@@ -128,6 +157,20 @@ impl Connection {
         matches!(self.phase.get(), Phase::Open | Phase::Over)
     }
 
+    pub fn is_member(&self) -> bool {
+        self.is_member.get()
+    }
+
+    pub fn logged_in(&self) {
+        self.is_member.set(true);
+        self.admission.logged_in();
+    }
+
+    /// There is more to step than a chunk that waits.
+    pub fn chunk_waits(&self) {
+        self.chunks_wait.set(self.chunks_wait.get() + 1);
+    }
+
     /// A chunk that waited was stepped: `read_on` may follow.
     pub fn chunk_done(&self) {
         self.chunks_wait
@@ -149,8 +192,21 @@ impl Connection {
         }
     }
 
+    /// What is sent next is what the peer asked for: a large answer is no reason to end it.
+    pub fn asks(&self) {
+        self.asks.set(true);
+    }
+
     /// Sends plaintext; all that the socket does not take at once is kept.
     pub fn send(&self, shell: &Shell, plaintext: &[u8]) -> Result<(), Overflow> {
+        self.send_plaintext(shell, plaintext)?;
+        if self.asks.take() && self.unsent_bytes() > 0 {
+            self.with_unsent(shell, |unsent| unsent.asked_for = unsent.waiting().len());
+        }
+        Ok(())
+    }
+
+    fn send_plaintext(&self, shell: &Shell, plaintext: &[u8]) -> Result<(), Overflow> {
         let mut scratch = shell.outgoing.borrow_mut();
         scratch.clear();
         self.take_flight(shell, &mut scratch);
@@ -212,19 +268,48 @@ impl Connection {
         }
     }
 
-    /// Reads what there is: until a chunk waits to be stepped, there is no room for one, or the socket is empty.
+    /// Reads what there is: at once, a stranger when its turn comes.
     pub fn read_on(self: &Rc<Connection>, shell: &Rc<Shell>) {
-        while self.readable.get() && self.chunks_wait.get() == 0 {
+        match self.is_member() || !self.is_open() {
+            true => self.read_now(shell),
+            false if self.may_read() => self.stand_in_line(shell),
+            false => {}
+        }
+    }
+
+    fn may_read(&self) -> bool {
+        self.readable.get() && self.chunks_wait.get() == 0 && !self.is_resting.get()
+    }
+
+    fn stand_in_line(self: &Rc<Connection>, shell: &Shell) {
+        if !self.is_in_line.replace(true) {
+            shell.line.push(Rc::clone(self));
+        }
+    }
+
+    /// Its turn has come.
+    pub fn take_turn(self: &Rc<Connection>, shell: &Rc<Shell>) {
+        self.is_in_line.set(false);
+        self.read_now(shell);
+    }
+
+    /// Reads until a chunk waits to be stepped, there is no room for one, or the socket is empty.
+    fn read_now(self: &Rc<Connection>, shell: &Rc<Shell>) {
+        let mut empty_reads = 0;
+        while self.may_read() {
             match self.phase.get() {
-                Phase::Open if !shell.inbox.has_room() => {
+                Phase::Open if !shell.inbox.has_room(self) => {
                     if !self.is_hungry.replace(true) {
                         shell.inbox.wait_for_room(Rc::clone(self));
                     }
                     return;
                 }
+                Phase::Open if empty_reads >= EMPTY_READS_MAX => {
+                    return self.stand_in_line(shell);
+                }
                 Phase::Open => match self.read_once(shell) {
                     Reading::Nothing | Reading::Chunk => return,
-                    Reading::Progress => {}
+                    Reading::Progress => empty_reads += 1,
                     Reading::End => return self.end(shell),
                 },
                 Phase::Lingering(discarded) => return self.discard(shell, discarded),
@@ -323,7 +408,7 @@ impl Connection {
         let connection = self.id;
         if let Some(facts) = outcome.secured {
             let facts = Box::new(facts);
-            shell.inbox.push(Arrival::Secured { connection, facts });
+            self.arrived(shell, Arrival::Secured { connection, facts });
         }
         let (early, rest) = plaintext
             .split_at_checked(outcome.early_bytes)
@@ -333,7 +418,7 @@ impl Connection {
             chunk = self.push_chunk(shell, early);
         }
         if outcome.handshake_done {
-            shell.inbox.push(Arrival::HandshakeDone { connection });
+            self.arrived(shell, Arrival::HandshakeDone { connection });
         }
         if !rest.is_empty() {
             chunk = self.push_chunk(shell, rest);
@@ -354,21 +439,28 @@ impl Connection {
     }
 
     fn push_chunk(&self, shell: &Shell, bytes: &[u8]) -> Reading {
-        self.chunks_wait.set(self.chunks_wait.get() + 1);
-        shell.inbox.push(Arrival::Bytes {
+        self.chunk_waits();
+        let bytes = Arrival::Bytes {
             connection: self.id,
             bytes: bytes.into(),
-        });
+        };
+        self.arrived(shell, bytes);
         Reading::Chunk
+    }
+
+    fn arrived(&self, shell: &Shell, arrival: Arrival) {
+        match self.is_member() {
+            true => shell.inbox.push(arrival),
+            false => shell.inbox.push_of_stranger(arrival),
+        }
     }
 
     /// The peer is gone: told once.
     fn end(&self, shell: &Shell) {
         if self.phase.get() == Phase::Open {
             self.phase.set(Phase::Over);
-            shell.inbox.push(Arrival::Closed {
-                connection: self.id,
-            });
+            let connection = self.id;
+            self.arrived(shell, Arrival::Closed { connection });
         }
     }
 }

@@ -22,10 +22,6 @@ use crate::state::{ConnectionId, JobId, Output};
 use crate::store::{StorageThread, Store, StoreError, Tx};
 use crate::xmpp::quoted_error;
 
-/// Inputs of one batch at most; the rest waits for the next.
-const BATCH_INPUTS_MAX: usize = 1024;
-/// A batch whose outputs hold more takes no further inputs.
-const BATCH_OUTPUT_BYTES_MAX: usize = 1 << 20;
 /// Places for outputs kept from one batch to the next.
 const PLACES_KEPT: usize = 256;
 /// Time for the last bytes to leave at the end of the process.
@@ -41,7 +37,6 @@ pub struct Driver {
     /// Told by the storage thread.
     pub(super) committed: (Sender<Committed>, Receiver<Committed>),
     hashing: HashThread,
-    last_connection: u64,
     pub(super) commands: HashMap<JobId, Waiting>,
     last_command: u64,
     pub(super) commits: u64,
@@ -59,7 +54,6 @@ impl Driver {
             storage: StorageThread::start(),
             committed: bounded(1),
             hashing,
-            last_connection: 0,
             commands: HashMap::new(),
             last_command: 0,
             commits: 0,
@@ -102,7 +96,11 @@ impl Driver {
 
     async fn wait(&self) {
         let arrived = self.shell.inbox.arrived();
-        let next = [self.server.next_wake_ms(), self.ebb.due_ms()];
+        let next = [
+            self.server.next_wake_ms(),
+            self.ebb.due_ms(),
+            self.shell.resting.due_ms(),
+        ];
         match next.into_iter().flatten().min() {
             None => arrived.await,
             Some(wake_ms) => {
@@ -120,53 +118,32 @@ impl Driver {
         smol::future::yield_now().await;
     }
 
-    fn step_batch(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
-        let now = self.shell.clock.now();
-        if self
-            .server
-            .next_wake_ms()
-            .is_some_and(|wake_ms| wake_ms <= now.monotonic_ms)
-        {
-            self.step(Input::Tick, tx)?;
-        }
-        for _ in 0..BATCH_INPUTS_MAX {
-            if self.batch.out.bytes.len() >= BATCH_OUTPUT_BYTES_MAX {
-                return Ok(());
-            }
-            let Some(arrival) = self.shell.inbox.pop() else {
-                return Ok(());
-            };
-            self.take(arrival, tx)?;
-        }
-        Ok(())
-    }
-
     pub(super) fn step(&mut self, input: Input<'_>, tx: &mut Tx) -> Result<(), StoreError> {
         let now = self.shell.clock.now();
         self.server.step(now, input, tx, &mut self.batch.out)
     }
 
-    fn take(&mut self, arrival: Arrival, tx: &mut Tx) -> Result<(), StoreError> {
+    pub(super) fn take(&mut self, arrival: Arrival, tx: &mut Tx) -> Result<(), StoreError> {
+        self.take_arrival(arrival, tx)?;
+        self.note_unfinished();
+        Ok(())
+    }
+
+    fn take_arrival(&mut self, arrival: Arrival, tx: &mut Tx) -> Result<(), StoreError> {
         match arrival {
             Arrival::Accepted {
                 socket,
                 admission,
                 direct_tls,
             } => self.accept(socket, admission, direct_tls, tx),
-            Arrival::Bytes { connection, bytes } => {
-                let bytes = &*bytes;
-                self.looks.note(bytes.len());
-                self.step(Input::Bytes { connection, bytes }, tx)?;
-                match self.open(connection) {
-                    Some(open) if open.is_plain() => self.batch.held.push(open),
-                    Some(open) => self.batch.stepped.push(open),
-                    None => {}
-                }
-                Ok(())
-            }
+            Arrival::Bytes { connection, bytes } => self.take_bytes(connection, bytes, tx),
             Arrival::Closed { connection } => {
                 self.batch.gone.push(connection);
                 self.step(Input::Closed { connection }, tx)
+            }
+            Arrival::Displaced { connection } => {
+                self.batch.displaced.push(connection);
+                self.step(Input::Displaced { connection }, tx)
             }
             Arrival::Secured { connection, facts } => {
                 let facts = *facts;
@@ -177,7 +154,12 @@ impl Driver {
                 self.batch.flights.push(connection);
                 self.step(Input::HandshakeDone { connection }, tx)
             }
-            Arrival::Drained { connection } => self.step(Input::Drained { connection }, tx),
+            Arrival::Drained { connection } => {
+                if let Some(open) = self.open(connection) {
+                    open.asks();
+                }
+                self.step(Input::Drained { connection }, tx)
+            }
             Arrival::Hashed { job, result } => self.step(Input::Hashed { job, result }, tx),
             Arrival::Command { command, reply } => {
                 self.last_command += 1;
@@ -204,8 +186,7 @@ impl Driver {
         direct_tls: bool,
         tx: &mut Tx,
     ) -> Result<(), StoreError> {
-        self.last_connection += 1;
-        let id = ConnectionId(self.last_connection);
+        let id = admission.id();
         let address = admission.address();
         log::debug!(
             "connection.opened connection={} address={address} direct_tls={direct_tls}",
@@ -263,6 +244,12 @@ impl Driver {
                     self.answer(job, code, text);
                     continue;
                 }
+                Output::LoggedIn { connection } => {
+                    if let Some(open) = self.open(connection) {
+                        open.logged_in();
+                    }
+                    continue;
+                }
                 Output::Exit => {
                     batch.exit = true;
                     continue;
@@ -284,6 +271,12 @@ impl Driver {
         }
         for id in batch.gone.drain(..) {
             self.close(id);
+        }
+        for id in batch.displaced.drain(..) {
+            if let Some(displaced) = self.shell.sockets.get(id) {
+                log::debug!("connection.displaced connection={}", id.0);
+                displaced.abandon(&self.shell);
+            }
         }
         for connection in batch.held.drain(..) {
             connection.chunk_done();
@@ -349,9 +342,8 @@ impl Driver {
             connection.unsent_bytes()
         );
         connection.abandon(&self.shell);
-        self.shell.inbox.push(Arrival::Closed {
-            connection: connection.id,
-        });
+        let connection = connection.id;
+        self.shell.inbox.push(Arrival::Closed { connection });
     }
 
     /// Closes once everything is sent; from now on nothing more is read.
@@ -362,7 +354,7 @@ impl Driver {
         }
     }
 
-    fn open(&self, id: ConnectionId) -> Option<Rc<Connection>> {
+    pub(super) fn open(&self, id: ConnectionId) -> Option<Rc<Connection>> {
         let connection = self.shell.sockets.get(id);
         connection.filter(|connection| connection.is_open())
     }
@@ -384,6 +376,7 @@ impl Driver {
             self.close(connection.id);
         }
         while self.shell.inbox.pop().is_some() {}
+        while self.shell.inbox.pop_of_stranger().is_some() {}
         let late = async {
             self.shell
                 .reactor

@@ -1,5 +1,6 @@
-//! What has arrived and waits for the next batch. Bounded: each connection has at most one chunk here and reads on only
-//! after it was stepped, and all together stop reading at `INBOX_BYTES_MAX`.
+//! What has arrived and waits for the next batch, in three lanes: of members and of the machine itself; of strangers, who
+//! have not logged in; and what is left of those who brought much. Bounded: each connection has at most one chunk here and
+//! reads on only after it was stepped, and all of a lane stop reading when it holds enough.
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -16,8 +17,8 @@ use crate::server::Command;
 use crate::state::{ConnectionId, Hashed, JobId};
 use crate::stream::TlsFacts;
 
-/// Plaintext that may wait here before connections stop reading.
-pub const INBOX_BYTES_MAX: usize = 2 << 20;
+/// Plaintext that may wait in one lane before its connections stop reading.
+pub const LANE_BYTES_MAX: usize = 1 << 20;
 /// Places for arrivals kept from one batch to the next.
 const PLACES_KEPT: usize = 256;
 
@@ -44,6 +45,10 @@ pub enum Arrival {
     Closed {
         connection: ConnectionId,
     },
+    /// It makes room for another.
+    Displaced {
+        connection: ConnectionId,
+    },
     Hashed {
         job: JobId,
         result: Hashed,
@@ -63,25 +68,129 @@ pub struct Answer {
     pub text: String,
 }
 
+/// What is left of a chunk.
+pub struct Rest {
+    pub connection: ConnectionId,
+    pub bytes: Box<[u8]>,
+    /// So much of it was stepped.
+    pub from: usize,
+}
+
 #[derive(Default)]
 pub struct Inbox {
+    members: Lane,
+    strangers: Lane,
+    rests: RefCell<VecDeque<Rest>>,
+    arrived: Waiters,
+}
+
+#[derive(Default)]
+struct Lane {
     arrivals: RefCell<VecDeque<Arrival>>,
     bytes: Cell<usize>,
-    arrived: Waiters,
     /// Connections that read on when there is room.
     hungry: RefCell<VecDeque<Rc<Connection>>>,
 }
 
 impl Inbox {
+    /// Of the machine, or of a member.
     pub fn push(&self, arrival: Arrival) {
-        if let Arrival::Bytes { bytes, .. } = &arrival {
-            self.bytes.set(self.bytes.get() + bytes.len());
-        }
-        self.arrivals.borrow_mut().push_back(arrival);
+        self.members.push(arrival);
+        self.arrived.wake();
+    }
+
+    /// Of somebody who has not logged in.
+    pub fn push_of_stranger(&self, arrival: Arrival) {
+        self.strangers.push(arrival);
+        self.arrived.wake();
+    }
+
+    /// Comes when those who brought little had their turn.
+    pub fn push_rest(&self, rest: Rest) {
+        self.rests.borrow_mut().push_back(rest);
         self.arrived.wake();
     }
 
     pub fn pop(&self) -> Option<Arrival> {
+        self.members.pop()
+    }
+
+    pub fn pop_of_stranger(&self) -> Option<Arrival> {
+        self.strangers.pop()
+    }
+
+    pub fn pop_rest(&self) -> Option<Rest> {
+        self.rests.borrow_mut().pop_front()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.members.arrivals.borrow().is_empty()
+            && self.strangers.arrivals.borrow().is_empty()
+            && self.rests.borrow().is_empty()
+    }
+
+    /// Waits until something is there.
+    pub async fn arrived(&self) {
+        self.arrived.until(|| !self.is_empty()).await;
+    }
+
+    /// One more chunk is welcome.
+    pub fn has_room(&self, connection: &Connection) -> bool {
+        self.lane_of(connection).has_room()
+    }
+
+    pub fn wait_for_room(&self, connection: Rc<Connection>) {
+        let lane = self.lane_of(&connection);
+        lane.hungry.borrow_mut().push_back(connection);
+    }
+
+    /// The connection that has waited longest, if there is room.
+    pub fn next_hungry(&self) -> Option<Rc<Connection>> {
+        let members = self.members.next_hungry();
+        members.or_else(|| self.strangers.next_hungry())
+    }
+
+    fn lane_of(&self, connection: &Connection) -> &Lane {
+        match connection.is_member() {
+            true => &self.members,
+            false => &self.strangers,
+        }
+    }
+
+    /// Gives back all places that are not taken.
+    pub fn drop_places(&self) {
+        for lane in [&self.members, &self.strangers] {
+            let mut arrivals = lane.arrivals.borrow_mut();
+            *arrivals = arrivals.drain(..).collect();
+        }
+    }
+
+    /// Gives back what a crowd made grow.
+    pub fn shrink(&self) {
+        shrink(&mut self.rests.borrow_mut());
+        for lane in [&self.members, &self.strangers] {
+            shrink(&mut lane.arrivals.borrow_mut());
+            let mut hungry = lane.hungry.borrow_mut();
+            if hungry.is_empty() && hungry.capacity() > 0 {
+                *hungry = VecDeque::new();
+            }
+        }
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.members.bytes.get() + self.strangers.bytes.get()
+    }
+}
+
+impl Lane {
+    fn push(&self, arrival: Arrival) {
+        if let Arrival::Bytes { bytes, .. } = &arrival {
+            self.bytes.set(self.bytes.get() + bytes.len());
+        }
+        self.arrivals.borrow_mut().push_back(arrival);
+    }
+
+    fn pop(&self) -> Option<Arrival> {
         let arrival = self.arrivals.borrow_mut().pop_front()?;
         if let Arrival::Bytes { bytes, .. } = &arrival {
             self.bytes.set(self.bytes.get() - bytes.len());
@@ -89,50 +198,21 @@ impl Inbox {
         Some(arrival)
     }
 
-    /// Waits until something is there.
-    pub async fn arrived(&self) {
-        self.arrived
-            .until(|| !self.arrivals.borrow().is_empty())
-            .await;
+    fn has_room(&self) -> bool {
+        self.bytes.get() < LANE_BYTES_MAX
     }
 
-    /// One more chunk is welcome.
-    pub fn has_room(&self) -> bool {
-        self.bytes.get() < INBOX_BYTES_MAX
-    }
-
-    pub fn wait_for_room(&self, connection: Rc<Connection>) {
-        self.hungry.borrow_mut().push_back(connection);
-    }
-
-    /// The connection that has waited longest, if there is room.
-    pub fn next_hungry(&self) -> Option<Rc<Connection>> {
+    fn next_hungry(&self) -> Option<Rc<Connection>> {
         match self.has_room() {
             true => self.hungry.borrow_mut().pop_front(),
             false => None,
         }
     }
+}
 
-    /// Gives back all places that are not taken.
-    pub fn drop_places(&self) {
-        let mut arrivals = self.arrivals.borrow_mut();
-        *arrivals = arrivals.drain(..).collect();
-    }
-
-    /// Gives back what a crowd made grow.
-    pub fn shrink(&self) {
-        let mut arrivals = self.arrivals.borrow_mut();
-        if arrivals.capacity() > PLACES_KEPT && arrivals.len() < PLACES_KEPT {
-            arrivals.shrink_to(PLACES_KEPT);
-        }
-        let mut hungry = self.hungry.borrow_mut();
-        if hungry.is_empty() && hungry.capacity() > 0 {
-            *hungry = VecDeque::new();
-        }
-    }
-
-    pub fn bytes(&self) -> usize {
-        self.bytes.get()
+fn shrink<T>(places: &mut VecDeque<T>) {
+    if places.capacity() > PLACES_KEPT && places.len() < PLACES_KEPT {
+        places.shrink_to(PLACES_KEPT);
     }
 }
 

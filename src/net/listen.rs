@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
-use super::census::Refusal;
+use super::census::{Admitted, Refusal};
 use super::inbox::Arrival;
 use super::reactor::{Reactor, Source};
 use super::shell::Shell;
@@ -24,6 +24,8 @@ const FAST_OPEN_MAX: u16 = 1024;
 const FIRST_BYTES_WITHIN: Duration = Duration::from_secs(1);
 /// Pause after accept failed (most often: no more file descriptors), instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+/// Connections let in before the sockets of others are looked at.
+const ACCEPTED_AT_ONCE: usize = 32;
 /// Refused connections are logged no more often than this.
 const REFUSAL_LOG_MS: u64 = 10_000;
 
@@ -122,8 +124,14 @@ fn hurry(socket: &TcpListener, direct_tls: bool) -> io::Result<()> {
 /// Lets connections in for ever.
 pub async fn accept(listener: Listener, shell: Rc<Shell>) {
     let mut logged_ms = None;
+    let mut accepted = 0;
     loop {
         listener.socket.readable().await;
+        accepted += 1;
+        if accepted % ACCEPTED_AT_ONCE == 0 {
+            // A crowd at the door does not keep those inside from being heard.
+            shell.reactor.next_turn().await;
+        }
         match listener.socket.reading(take_one) {
             Ok((socket, peer)) => admit(&shell, &listener, socket, peer, &mut logged_ms),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -147,9 +155,16 @@ fn admit(
     logged_ms: &mut Option<u64>,
 ) {
     let refusal = match shell.census.admit(canonical(peer)) {
-        Ok(admission) => {
+        Ok(Admitted {
+            admission,
+            displaced,
+        }) => {
             let direct_tls = listener.direct_tls;
-            return shell.inbox.push(Arrival::Accepted {
+            if let Some(connection) = displaced {
+                let displaced = Arrival::Displaced { connection };
+                shell.inbox.push_of_stranger(displaced);
+            }
+            return shell.inbox.push_of_stranger(Arrival::Accepted {
                 socket,
                 admission,
                 direct_tls,

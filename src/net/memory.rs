@@ -9,6 +9,8 @@ use crate::xmpp::quoted_error;
 pub struct HeldBytes {
     pub unsent: Counter,
     pub leftovers: Counter,
+    /// How many connections do not take what is sent to them as fast as it comes.
+    pub congested: Counter,
 }
 
 #[derive(Default)]
@@ -62,17 +64,26 @@ pub fn disk_bytes(path: &Path) -> std::io::Result<DiskBytes> {
     })
 }
 
-/// Lets the process have as many open files as it may: each connection is one.
-pub fn raise_file_limit() {
+/// Open files that are no connections: the database, sockets of the operator's commands, what is read now and then.
+const OTHER_FILES: u64 = 64;
+
+/// Lets the process have as many open files as it may: each connection is one. How many connections there may be.
+pub fn raise_file_limit() -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = rustix::process::Rlimit {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        log::debug!("limit.files error={}", quoted_error(&error));
-    }
+    let files = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(error) => {
+            log::debug!("limit.files error={}", quoted_error(&error));
+            limit.current
+        }
+    };
+    let connections = files.unwrap_or(u64::MAX).saturating_sub(OTHER_FILES);
+    usize::try_from(connections).unwrap_or(usize::MAX).max(1)
 }
 
 #[cfg(test)]

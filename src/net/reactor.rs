@@ -48,6 +48,9 @@ pub struct Reactor {
     /// Events of sockets that are watched by number, and who takes them.
     numbered: RefCell<Vec<(u64, EventFlags)>>,
     taker: RefCell<Option<Waker>>,
+    /// How often the sockets were looked at, and who waits for the next time.
+    turns: Cell<u64>,
+    turn_wakers: RefCell<Vec<Waker>>,
 }
 
 /// What is known of one source.
@@ -104,6 +107,8 @@ impl Reactor {
             events: RefCell::new(Vec::with_capacity(EVENTS_MAX)),
             numbered: RefCell::new(Vec::with_capacity(EVENTS_MAX)),
             taker: RefCell::default(),
+            turns: Cell::new(0),
+            turn_wakers: RefCell::default(),
         }))
     }
 
@@ -130,7 +135,8 @@ impl Reactor {
     /// Waits for whatever comes first, unless somebody is awake already, and wakes whom it concerns.
     fn turn(&self) -> io::Result<()> {
         let now = Instant::now();
-        let wait = match self.wakeup.is_due.load(Ordering::SeqCst) {
+        let is_due = self.wakeup.is_due.load(Ordering::SeqCst);
+        let wait = match is_due || !self.turn_wakers.borrow().is_empty() {
             true => Duration::ZERO,
             false => self.until_timer(now),
         };
@@ -162,7 +168,22 @@ impl Reactor {
             taker.wake();
         }
         self.wake_timers();
+        self.turns.set(self.turns.get().wrapping_add(1));
+        self.turn_wakers.take().into_iter().for_each(Waker::wake);
         Ok(())
+    }
+
+    /// Until the sockets were looked at once more: for a task that has much to do, and stops for others.
+    pub async fn next_turn(&self) {
+        let now = self.turns.get();
+        std::future::poll_fn(|cx| match self.turns.get() == now {
+            true => {
+                self.turn_wakers.borrow_mut().push(cx.waker().clone());
+                Poll::Pending
+            }
+            false => Poll::Ready(()),
+        })
+        .await;
     }
 
     /// Watches a socket by a number below 2^63 of its owner's choice, edge-triggered, until it is closed: whether it can be
@@ -362,6 +383,22 @@ mod tests {
         assert!(from.elapsed() >= near);
         drop((second, last));
         assert!(reactor.timers.borrow().is_empty());
+    }
+
+    #[test]
+    fn a_task_with_much_to_do_lets_the_others_hear_their_sockets() {
+        let reactor = Reactor::new().unwrap();
+        let (near, far) = UnixStream::pair().unwrap();
+        let near = Source::new(&reactor, near).unwrap();
+        let far = Source::new(&reactor, far).unwrap();
+        let busy = async {
+            far.write_all(b"x").await.unwrap();
+            loop {
+                reactor.next_turn().await;
+            }
+        };
+        let heard = async { near.read_exact(&mut [0]).await.unwrap() };
+        reactor.block_on(busy.or(heard)).unwrap();
     }
 
     #[test]

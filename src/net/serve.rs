@@ -12,6 +12,7 @@ use super::driver::Driver;
 use super::entropy::SystemEntropy;
 use super::hash_thread::HashThread;
 use super::inbox::Arrival;
+use super::line;
 use super::listen::{self, Listener};
 use super::notify::Notify;
 use super::poll;
@@ -35,7 +36,7 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     if let Some(warning) = clock_warning(clock.now().wall) {
         log::warn!("{warning}");
     }
-    memory::raise_file_limit();
+    let files_max = memory::raise_file_limit();
     system::share_heap();
     let data = &config.data;
     config::make_data_directory(data)?;
@@ -63,12 +64,12 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     let hashing = HashThread::start(hashed).map_err(system("start a thread"))?;
 
     print(&banner(&domain, data, &listeners, &identities, data_flag));
+    let settings = &config.settings;
     let census = Census::new(
-        config.settings.connections_max,
-        config.settings.connections_per_address_max,
+        settings.connections_max.min(files_max),
+        settings.connections_per_address_max,
     );
-    let send_queue = config.settings.send_queue_bytes_max;
-    let shell = Shell::new(reactor, clock, census, identities, send_queue);
+    let shell = Shell::new(reactor, clock, census, identities, settings);
     for listener in listeners {
         spawn(&shell, listen::accept(listener, Rc::clone(&shell)));
     }
@@ -77,6 +78,7 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     spawn(&shell, watch::disk(Rc::clone(&shell), data.clone()));
     spawn(&shell, take_hashed(Rc::clone(&shell), results));
     spawn(&shell, poll::watch(Rc::clone(&shell)));
+    spawn(&shell, line::attend(Rc::clone(&shell)));
     spawn(&shell, watch::certificate(Rc::clone(&shell)));
     let driver = Box::new(Driver::new(Rc::clone(&shell), server, store, hashing));
     Notify::from_environment().ready();

@@ -8,10 +8,13 @@ use super::census::Census;
 use super::clock::Clock;
 use super::connection::READ_BYTES_MAX;
 use super::inbox::{Inbox, Waiters};
+use super::line::{Line, Resting};
 use super::memory::HeldBytes;
+use super::pace::Rates;
 use super::poll::Sockets;
 use super::reactor::Reactor;
 use super::watch::Identities;
+use crate::state::Settings;
 
 /// Shared buffers larger than this after a batch are given back.
 pub const BUFFER_BYTES_KEPT: usize = 64 << 10;
@@ -20,6 +23,9 @@ pub struct Shell {
     pub reactor: Rc<Reactor>,
     pub clock: Clock,
     pub inbox: Inbox,
+    pub line: Line,
+    pub resting: Resting,
+    pub rates: Rates,
     pub census: Rc<Census>,
     pub sockets: Sockets,
     /// Connections that are being closed wait here.
@@ -39,7 +45,7 @@ impl Shell {
         clock: Clock,
         census: Rc<Census>,
         identities: Identities,
-        send_queue_bytes_max: usize,
+        settings: &Settings,
     ) -> Rc<Shell> {
         Rc::new(Shell {
             executor: LocalExecutor::new(),
@@ -47,11 +53,17 @@ impl Shell {
             reactor,
             clock,
             inbox: Inbox::default(),
+            line: Line::default(),
+            resting: Resting::default(),
+            rates: Rates::new(
+                settings.read_bytes_per_second_max,
+                settings.read_stanzas_per_second_max,
+            ),
             census,
             closing: Waiters::default(),
             held: HeldBytes::default(),
             identities,
-            send_queue_bytes_max,
+            send_queue_bytes_max: settings.send_queue_bytes_max,
             incoming: RefCell::new(vec![0; READ_BYTES_MAX]),
             outgoing: RefCell::default(),
             plaintext: RefCell::default(),

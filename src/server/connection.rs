@@ -13,6 +13,14 @@ use super::fast::FastUse;
 use super::operator::Job;
 use super::timers::Timer;
 
+/// How much of one input is taken at a time, in elements that cost about as much as a message; what is left comes again.
+/// Others get their turn in between, and what was answered so far counts.
+const PIECE_WEIGHT_MAX: usize = 64;
+/// What the server answers or tells many costs a multiple of what it passes on.
+const WEIGHT_OF_WORK: usize = 8;
+/// A piece ends when so much was queued by it.
+const PIECE_BYTES_MAX: usize = 64 << 10;
+
 /// A connection and what is known of it.
 pub struct Connection {
     pub stream: Stream,
@@ -93,7 +101,7 @@ impl Server {
         self.poll(now, id, bytes, tx, out)
     }
 
-    /// Lets the stream go on until it has nothing more to say.
+    /// Lets the stream go on until it has nothing more to say, or a piece of its input was taken.
     pub(super) fn poll(
         &mut self,
         now: Moment,
@@ -102,16 +110,23 @@ impl Server {
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
+        let queued = out.queued_bytes;
+        let mut weight = 0;
         while let Some(connection) = self.connections.get_mut(&id) {
+            if weight >= PIECE_WEIGHT_MAX || out.queued_bytes - queued >= PIECE_BYTES_MAX {
+                out.unfinished.push((id, input.len()));
+                return Ok(());
+            }
             let start = out.bytes.len();
             let event = connection
                 .stream
                 .poll(&mut input, self.entropy.as_mut(), &mut out.bytes);
             out.send_range(id, start..out.bytes.len());
-            match event {
-                Some(event) => self.event(now, id, event, tx, out)?,
-                None => break,
-            }
+            let Some(event) = event else {
+                return Ok(());
+            };
+            weight += weight_of(&event);
+            self.event(now, id, event, tx, out)?;
             self.end_streams(now, tx, out)?;
         }
         Ok(())
@@ -174,7 +189,10 @@ impl Server {
             Event::Bind { account, resource } => {
                 self.bind(now, id, &account, resource.as_deref(), tx, out)?
             }
-            Event::Stanza(element) => self.stanza(now, id, element, tx, out)?,
+            Event::Stanza(element) => {
+                out.stanzas += 1;
+                self.stanza(now, id, element, tx, out)?;
+            }
             Event::Resume {
                 account,
                 id: name,
@@ -370,6 +388,13 @@ impl Server {
         super::session::end(&mut self.cx(now, tx, out), session)
     }
 
+    /// RFC 6120 §4.9.3.17: there is no room for it.
+    pub(super) fn displaced(&mut self, id: ConnectionId) {
+        let error = StreamError::new(StreamCondition::ResourceConstraint)
+            .text("Too many connections that have not logged in.");
+        self.state.ending.push((id, error));
+    }
+
     pub(super) fn drained(
         &mut self,
         now: Moment,
@@ -385,5 +410,14 @@ impl Server {
             Some(session) => super::resumption::drained(&mut self.cx(now, tx, out), session),
             None => Ok(()),
         }
+    }
+}
+
+fn weight_of(event: &Event) -> usize {
+    match event {
+        Event::Stanza(element) if element.root().name() == "message" => 1,
+        Event::Whitespace => 1,
+        Event::Nonza(_) => 4,
+        _ => WEIGHT_OF_WORK,
     }
 }

@@ -33,6 +33,10 @@ pub enum Input<'a> {
     Closed {
         connection: ConnectionId,
     },
+    /// It has to make room for another that is to be let in.
+    Displaced {
+        connection: ConnectionId,
+    },
     Hashed {
         job: JobId,
         result: Hashed,

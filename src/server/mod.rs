@@ -159,6 +159,7 @@ impl Server {
             Input::Bytes { connection, bytes } => self.bytes(now, connection, bytes, tx, out)?,
             Input::Drained { connection } => self.drained(now, connection, tx, out)?,
             Input::Closed { connection } => self.closed(now, connection, true, tx, out)?,
+            Input::Displaced { connection } => self.displaced(connection),
             Input::Hashed { job, result } => self.hashed(now, job, result, tx, out)?,
             Input::Command { job, command } => self.command(now, job, command, tx, out)?,
             Input::Disk {

@@ -112,6 +112,7 @@ impl Server {
             let login = std::mem::take(&mut connection.client);
             taken_over(&mut self.cx(now, tx, out), session, login)?;
         }
+        out.push(Output::LoggedIn { connection: id });
         Ok(ResumeOutcome::Resumed { session, received })
     }
 

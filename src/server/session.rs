@@ -3,7 +3,8 @@ use std::rc::Rc;
 
 use crate::feature;
 use crate::state::{
-    BlockList, ConnectionId, Cx, Fault, Moment, Online, Outbox, SessionClient, SessionId, Sessions,
+    BlockList, ConnectionId, Cx, Fault, Moment, Online, Outbox, Output, SessionClient, SessionId,
+    Sessions,
 };
 use crate::store::{AccountId, StoreError, Tx};
 use crate::stream::UserAgent;
@@ -96,6 +97,7 @@ impl Server {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.session = Some(session);
         }
+        out.push(Output::LoggedIn { connection: id });
         self.watch_idle(now, id);
         log::info!("session.bound jid={}", quoted(jid.as_str()));
         Ok(Ok(session))

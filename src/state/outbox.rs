@@ -45,6 +45,10 @@ pub enum Output {
     ReportDrained {
         connection: ConnectionId,
     },
+    /// Whoever is connected there has a session now: a member, no stranger.
+    LoggedIn {
+        connection: ConnectionId,
+    },
     /// Close after everything sent before is out (bounded in time by the shell).
     Close {
         connection: ConnectionId,
@@ -68,6 +72,13 @@ pub enum Output {
 pub struct Outbox {
     pub bytes: Vec<u8>,
     pub outputs: Vec<Output>,
+    /// Bytes to be sent, counted once for each who gets them.
+    pub queued_bytes: usize,
+    /// Stanzas that were taken from peers.
+    pub stanzas: usize,
+    /// Connections whose input was not taken whole, and how many bytes of the end of what they were given come again as
+    /// an input of their own: with as many, or with none, there may be more to do.
+    pub unfinished: Vec<(ConnectionId, usize)>,
 }
 
 impl Outbox {
@@ -83,6 +94,7 @@ impl Outbox {
         if range.is_empty() {
             return;
         }
+        self.queued_bytes += range.len();
         if let Some(Output::Send {
             connection: last,
             bytes,
@@ -106,6 +118,8 @@ impl Outbox {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.outputs.clear();
+        (self.queued_bytes, self.stanzas) = (0, 0);
+        self.unfinished.clear();
     }
 
     /// Gives back what a large batch made grow.

@@ -39,6 +39,9 @@ pub struct Settings {
     pub private_bytes_max: usize,
     /// Private XML items of one account.
     pub private_items_max: usize,
+    /// Bytes and stanzas of one connection that are read in a second.
+    pub read_bytes_per_second_max: u32,
+    pub read_stanzas_per_second_max: u32,
     /// Bytes of undelivered output one connection may have waiting.
     pub send_queue_bytes_max: usize,
     /// XEP-0157 addresses: field (`admin-addresses` …) and URIs.
@@ -90,6 +93,8 @@ impl Settings {
             blocked_jids_max: 2_000,
             private_bytes_max: 128 << 10,
             private_items_max: 100,
+            read_bytes_per_second_max: 8 << 20,
+            read_stanzas_per_second_max: 20_000,
             send_queue_bytes_max: 4 << 20,
             contact_addresses: Vec::new(),
             archive_page_max: 250,

@@ -67,6 +67,8 @@ pub struct Core {
     /// Passwords are hashed when `hash_held` says so; these wait.
     pub holds_hashes: bool,
     pub held: Vec<(JobId, HashJob)>,
+    /// By the last piece of an input.
+    pub queued_bytes: usize,
 }
 
 /// The clock of transcripts starts here.
@@ -89,6 +91,7 @@ impl Core {
             commits: 0,
             holds_hashes: false,
             held: Vec::new(),
+            queued_bytes: 0,
         };
         core.start();
         core
@@ -248,8 +251,20 @@ impl Core {
         self.answers.pop().expect("commands are answered")
     }
 
-    /// One batch: a step, its commit, its outputs; then what the outputs lead to.
+    /// One batch: a step, its commit, its outputs; then what the outputs lead to, and what was left of the input.
     pub fn step(&mut self, input: Input<'_>) {
+        let bytes: &[u8] = match &input {
+            Input::Bytes { bytes, .. } => bytes,
+            _ => &[],
+        };
+        for (connection, rest) in self.piece(input) {
+            let bytes = &bytes[bytes.len() - rest..];
+            self.step(Input::Bytes { connection, bytes });
+        }
+    }
+
+    /// The same, without what was left: that is returned.
+    pub fn piece(&mut self, input: Input<'_>) -> Vec<(ConnectionId, usize)> {
         let now = self.now();
         let mut out = Outbox::default();
         let mut tx = self.store.as_ref().expect("open").begin();
@@ -263,7 +278,10 @@ impl Core {
             self.commits += 1;
             commit.run().expect("commit");
         }
+        let unfinished = std::mem::take(&mut out.unfinished);
+        self.queued_bytes = out.queued_bytes;
         self.perform(out);
+        unfinished
     }
 
     /// What was kept back is hashed now.
@@ -312,7 +330,7 @@ impl Core {
                 }
                 Output::ReportDrained { connection } => self.step(Input::Drained { connection }),
                 Output::CommandDone { code, text, .. } => self.answers.push((code, text)),
-                Output::Exit => {}
+                Output::Exit | Output::LoggedIn { .. } => {}
             }
         }
     }

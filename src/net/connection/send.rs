@@ -32,7 +32,13 @@ impl Connection {
             self.end(shell);
             return Ok(());
         }
-        if waiting + bytes.len() > shell.send_queue_bytes_max {
+        let asked_for = self
+            .unsent
+            .borrow()
+            .as_ref()
+            .map_or(0, |unsent| unsent.asked_for);
+        // One answer may be longer than the limit; more waits no longer than that.
+        if waiting > shell.send_queue_bytes_max.saturating_add(asked_for) {
             return Err(Overflow);
         }
         self.with_unsent(shell, |unsent| {
@@ -49,14 +55,17 @@ impl Connection {
     pub(super) fn with_unsent(&self, shell: &Shell, change: impl FnOnce(&mut Unsent)) {
         let mut place = self.unsent.borrow_mut();
         let mut unsent = place.take().unwrap_or_default();
-        let size = |unsent: &Unsent| unsent.bytes.capacity() + unsent.flight.capacity();
-        let before = size(&unsent);
+        let (before, was_congested) = (unsent.size(), unsent.is_congested);
         change(&mut unsent);
-        if unsent.waiting().is_empty() {
-            (unsent.bytes, unsent.start) = (Vec::new(), 0);
+        let waiting = unsent.waiting().len();
+        if waiting == 0 {
+            (unsent.bytes, unsent.start, unsent.asked_for) = (Vec::new(), 0, 0);
         }
-        shell.held.unsent.change(before, size(&unsent));
-        *place = (size(&unsent) > 0).then_some(unsent);
+        unsent.is_congested = waiting > shell.send_queue_bytes_max / 4;
+        let congested = [was_congested, unsent.is_congested].map(usize::from);
+        shell.held.congested.change(congested[0], congested[1]);
+        shell.held.unsent.change(before, unsent.size());
+        *place = (unsent.size() > 0).then_some(unsent);
     }
 
     /// The socket takes more.
@@ -72,6 +81,7 @@ impl Connection {
                 *unsent = Unsent::default();
             }
         });
+        self.unpark(shell);
         if self.unsent_bytes() > 0 {
             return;
         }

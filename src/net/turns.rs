@@ -1,0 +1,183 @@
+//! Whose input is stepped when: what members and the machine itself sent, then what is left of those who sent much or cost
+//! much lately, then strangers; each for so long only, so that nobody waits for somebody else's work.
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::connection::Connection;
+use super::driver::Driver;
+use super::inbox::Rest;
+use super::pace::{self, Taken};
+use crate::server::Input;
+use crate::state::{ConnectionId, Output};
+use crate::store::{StoreError, Tx};
+
+/// Inputs of one batch at most; the rest waits for the next.
+const BATCH_INPUTS_MAX: usize = 1024;
+/// A batch that queued more for all who get it takes no further inputs.
+const BATCH_OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// How long one connection is stepped before others are.
+const TURN: Duration = Duration::from_millis(1);
+/// How long a batch goes on with members, then with those who come after them: longer if it has nobody else.
+const MEMBERS: Duration = Duration::from_millis(20);
+const OTHERS: Duration = Duration::from_millis(4);
+const OTHERS_ALONE: Duration = Duration::from_millis(15);
+
+impl Driver {
+    pub(super) fn step_batch(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        let now = self.shell.clock.now();
+        while let Some(connection) = self.shell.resting.take_due(now.monotonic_ms) {
+            connection.rested(&self.shell);
+        }
+        if self
+            .server
+            .next_wake_ms()
+            .is_some_and(|wake_ms| wake_ms <= now.monotonic_ms)
+        {
+            self.step(Input::Tick, tx)?;
+            self.note_unfinished();
+        }
+        let start = Instant::now();
+        let mut inputs = 0;
+        while !self.is_full(inputs) && start.elapsed() < MEMBERS {
+            let Some(arrival) = self.shell.inbox.pop() else {
+                break;
+            };
+            inputs += 1;
+            self.take(arrival, tx)?;
+        }
+        let most = match inputs {
+            0 => OTHERS_ALONE,
+            _ => OTHERS,
+        };
+        self.step_others(Instant::now() + most, tx)
+    }
+
+    /// At least one of each kind, whatever else there is.
+    fn step_others(&mut self, until: Instant, tx: &mut Tx) -> Result<(), StoreError> {
+        let mut inputs = 0;
+        loop {
+            let rest = self.shell.inbox.pop_rest();
+            let arrival = self.shell.inbox.pop_of_stranger();
+            if rest.is_none() && arrival.is_none() {
+                return Ok(());
+            }
+            inputs += 1;
+            if let Some(rest) = rest {
+                self.turn(rest, tx)?;
+            }
+            if let Some(arrival) = arrival {
+                self.take(arrival, tx)?;
+            }
+            if self.is_full(inputs) || Instant::now() >= until {
+                return Ok(());
+            }
+        }
+    }
+
+    fn is_full(&self, inputs: usize) -> bool {
+        inputs >= BATCH_INPUTS_MAX || self.batch.out.queued_bytes >= BATCH_OUTPUT_BYTES_MAX
+    }
+
+    /// A chunk that has just come.
+    pub(super) fn take_bytes(
+        &mut self,
+        connection: ConnectionId,
+        bytes: Box<[u8]>,
+        tx: &mut Tx,
+    ) -> Result<(), StoreError> {
+        self.looks.note(bytes.len());
+        let rest = Rest {
+            connection,
+            bytes,
+            from: 0,
+        };
+        let open = self.open(connection);
+        if open.is_some_and(|open| open.pace.is_heavy(self.shell.clock.monotonic_ns())) {
+            self.shell.inbox.push_rest(rest);
+            return Ok(());
+        }
+        self.turn(rest, tx)
+    }
+
+    /// Steps what is left of a chunk, as far as the connection's turn goes.
+    fn turn(&mut self, mut rest: Rest, tx: &mut Tx) -> Result<(), StoreError> {
+        let open = self.open(rest.connection);
+        if let Some(open) = &open {
+            match open.park(&self.shell, rest) {
+                Some(goes_on) => rest = goes_on,
+                None => return Ok(()),
+            }
+            open.asks();
+        }
+        let connection = rest.connection;
+        let (start, start_ns) = (Instant::now(), self.shell.clock.monotonic_ns());
+        let (outputs, stanzas) = (self.batch.out.outputs.len(), self.batch.out.stanzas);
+        let from = rest.from;
+        let is_done = loop {
+            let bytes = rest.bytes.get(rest.from..).unwrap_or_default();
+            self.step(Input::Bytes { connection, bytes }, tx)?;
+            let unfinished = &mut self.batch.out.unfinished;
+            let own = unfinished.iter().position(|(id, _)| *id == connection);
+            let left = own.map(|at| unfinished.swap_remove(at).1);
+            self.note_unfinished();
+            let Some(left) = left else { break true };
+            rest.from = rest.bytes.len().saturating_sub(left);
+            if start.elapsed() >= TURN || self.is_full(0) {
+                break false;
+            }
+        };
+        if let Some(open) = &open {
+            let taken = Taken {
+                bytes: if is_done { rest.bytes.len() } else { rest.from } - from,
+                stanzas: self.batch.out.stanzas - stanzas,
+                busy_ns: u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            };
+            let sent = outputs..self.batch.out.outputs.len();
+            self.set_pace(open, (start_ns, taken), sent);
+        }
+        match open {
+            _ if !is_done => self.shell.inbox.push_rest(rest),
+            Some(open) if open.is_plain() => self.batch.held.push(open),
+            Some(open) => self.batch.stepped.push(open),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Counts what a connection sent, and lets it rest if that was too much, or more than others take.
+    fn set_pace(&self, open: &Rc<Connection>, (now_ns, taken): (u64, Taken), sent: Range<usize>) {
+        let shell = &self.shell;
+        let mut rest_ns = open.pace.take(&shell.rates, now_ns, taken);
+        if shell.held.congested.get() > 0 {
+            let sent = self.batch.out.outputs.get(sent).unwrap_or_default();
+            let slow = |output: &Output| match output {
+                Output::Send { connection, bytes } if *connection != open.id => {
+                    let reader = shell.sockets.get(*connection)?;
+                    let (waiting, most) = (reader.unsent_bytes(), shell.send_queue_bytes_max);
+                    Some(pace::rest_for_slow_reader_ns(bytes.len(), waiting, most))
+                }
+                _ => None,
+            };
+            rest_ns = rest_ns.max(sent.iter().filter_map(slow).max().unwrap_or(0));
+        }
+        let rest_ms = rest_ns / 1_000_000;
+        if rest_ms > 0 {
+            open.rest_until(shell, now_ns / 1_000_000 + rest_ms);
+        }
+    }
+
+    /// Connections that have more to do than what they were given now.
+    pub(super) fn note_unfinished(&mut self) {
+        for (connection, _) in std::mem::take(&mut self.batch.out.unfinished) {
+            if let Some(open) = self.open(connection) {
+                open.chunk_waits();
+                self.shell.inbox.push_rest(Rest {
+                    connection,
+                    bytes: Box::default(),
+                    from: 0,
+                });
+            }
+        }
+    }
+}
