@@ -66,7 +66,7 @@ fn step(
     while answer.is_none() && !out.outputs.is_empty() {
         for output in std::mem::take(&mut out.outputs) {
             match output {
-                Output::Hash { job, work } => {
+                Output::Hash { job, work, .. } => {
                     let result = hash(work);
                     server.step(
                         clock.now(),

@@ -1,6 +1,7 @@
 //! The shell's part of the memory budget; `server::thrift` has the order in which it gives way.
 use std::cmp::Reverse;
 
+use super::connection::Connection;
 use super::driver::Driver;
 use crate::server::Input;
 use crate::store::{StoreError, Tx};
@@ -8,12 +9,17 @@ use crate::store::{StoreError, Tx};
 /// Time between looks while something happens.
 const LOOK_MS: u64 = 1_000;
 
+/// What rustls holds of a handshake under way, beside the input that is not whole yet.
+const HANDSHAKE_BYTES: usize = 12 << 10;
+
 /// When to look at the account again.
 #[derive(Default)]
 pub struct Looks {
     due_ms: u64,
-    /// Bytes that came and went since: memory cannot have grown by much more.
+    /// Bytes that came and went since: memory cannot have grown by much more,
     moved_bytes: usize,
+    /// but by what connections hold that never came so far; so much they held then.
+    held_bytes: usize,
 }
 
 impl Looks {
@@ -21,12 +27,14 @@ impl Looks {
         self.moved_bytes += bytes;
     }
 
-    fn is_due(&mut self, now_ms: u64, bytes_max: usize) -> bool {
-        let is_due = now_ms >= self.due_ms || self.moved_bytes >= bytes_max / 16;
+    fn is_due(&mut self, now_ms: u64, held_bytes: usize, bytes_max: usize) -> bool {
+        let grown_bytes = held_bytes.saturating_sub(self.held_bytes);
+        let is_due = now_ms >= self.due_ms || self.moved_bytes + grown_bytes >= bytes_max / 16;
         if is_due {
             *self = Looks {
                 due_ms: now_ms + LOOK_MS,
                 moved_bytes: 0,
+                held_bytes,
             };
         }
         is_due
@@ -38,7 +46,7 @@ impl Driver {
     pub(super) fn keep_budget(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
         let bytes_max = self.server.state().settings.memory_bytes_max;
         let now_ms = self.shell.clock.monotonic_ms();
-        if !self.looks.is_due(now_ms, bytes_max) {
+        if !self.looks.is_due(now_ms, self.held_bytes(), bytes_max) {
             return Ok(());
         }
         let mut outside_bytes = self.outside_bytes();
@@ -46,23 +54,67 @@ impl Driver {
             self.shell.identities.limit_sessions(0);
             self.ebb.forget_told(&self.shell);
             self.shell.drop_buffers();
+            let inside_bytes = self.server.state().memory.inside();
+            let over = (inside_bytes + self.outside_bytes()).saturating_sub(bytes_max);
+            self.end_strangers(over, tx)?;
             outside_bytes = self.outside_bytes();
         }
         self.step(Input::Memory { outside_bytes }, tx)?;
         let over = self.server.state().memory.total().saturating_sub(bytes_max);
-        let left = over.saturating_sub(self.end_slow_readers(over));
+        let mut left = over.saturating_sub(self.end_slow_readers(over));
+        if left > 0 {
+            let before = self.server.state().memory.inside();
+            self.step(Input::MemoryOver { bytes: left }, tx)?;
+            let freed = before.saturating_sub(self.server.state().memory.inside());
+            left = left.saturating_sub(freed);
+        }
         self.shell.census.close(left > 0);
         Ok(())
     }
 
     /// What is in memory beside the core.
     pub(super) fn outside_bytes(&self) -> usize {
-        let (shell, held) = (&self.shell, &self.shell.held);
         self.store.cache_bytes()
-            + shell.identities.current().session_bytes()
-            + shell.inbox.bytes()
+            + self.shell.identities.current().session_bytes()
+            + self.batch.out.bytes.capacity()
+            + self.held_bytes()
+    }
+
+    /// What connections and their handshakes hold.
+    fn held_bytes(&self) -> usize {
+        let held = &self.shell.held;
+        self.shell.inbox.bytes()
             + held.unsent.get()
             + held.leftovers.get()
+            + held.handshakes.get() * HANDSHAKE_BYTES
+    }
+
+    /// Strangers whose handshakes and half records hold most, of these the oldest first.
+    fn end_strangers(&mut self, wanted: usize, tx: &mut Tx) -> Result<(), StoreError> {
+        if wanted == 0 {
+            return Ok(());
+        }
+        let held_by = |stranger: &Connection| {
+            let handshakes = usize::from(stranger.is_in_handshake());
+            stranger.leftover_bytes() + handshakes * HANDSHAKE_BYTES
+        };
+        let mut strangers: Vec<_> = self.shell.sockets.all();
+        strangers.retain(|stranger| {
+            stranger.is_open() && !stranger.is_member() && held_by(stranger) > 0
+        });
+        strangers.sort_by_key(|stranger| (Reverse(held_by(stranger)), stranger.id));
+        let mut freed = 0;
+        for stranger in strangers {
+            if freed >= wanted {
+                break;
+            }
+            freed += held_by(&stranger);
+            log::info!("connection.reclaimed connection={}", stranger.id.0);
+            let connection = stranger.id;
+            self.step(Input::Closed { connection }, tx)?;
+            stranger.abandon(&self.shell);
+        }
+        Ok(())
     }
 
     /// Returns how many bytes came free.
@@ -92,13 +144,15 @@ mod tests {
     #[test]
     fn looks_come_with_time_and_with_traffic() {
         let mut looks = Looks::default();
-        assert!(looks.is_due(0, 1600));
-        assert!(!looks.is_due(LOOK_MS - 1, 1600));
+        assert!(looks.is_due(0, 0, 1600));
+        assert!(!looks.is_due(LOOK_MS - 1, 0, 1600));
         looks.note(99);
-        assert!(!looks.is_due(LOOK_MS - 1, 1600));
+        assert!(!looks.is_due(LOOK_MS - 1, 0, 1600));
         looks.note(1);
-        assert!(looks.is_due(LOOK_MS - 1, 1600));
-        assert!(!looks.is_due(LOOK_MS, 1600));
-        assert!(looks.is_due(2 * LOOK_MS, 1600));
+        assert!(looks.is_due(LOOK_MS - 1, 0, 1600));
+        assert!(!looks.is_due(LOOK_MS, 99, 1600));
+        assert!(looks.is_due(LOOK_MS, 100, 1600));
+        assert!(!looks.is_due(LOOK_MS + 1, 100, 1600));
+        assert!(looks.is_due(3 * LOOK_MS, 0, 1600));
     }
 }

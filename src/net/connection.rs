@@ -93,6 +93,23 @@ impl Unsent {
     }
 }
 
+/// What TLS holds of input that is not whole.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Holds {
+    pub leftover_bytes: usize,
+    /// One, while rustls leads the connection.
+    pub handshakes: usize,
+}
+
+impl Holds {
+    pub fn of(session: &TlsSession) -> Holds {
+        Holds {
+            leftover_bytes: session.leftover_bytes(),
+            handshakes: usize::from(session.is_led()),
+        }
+    }
+}
+
 /// The send queue is over its limit.
 #[derive(Debug)]
 pub struct Overflow;
@@ -152,6 +169,20 @@ impl Connection {
         self.tls.borrow().is_none()
     }
 
+    pub fn is_in_handshake(&self) -> bool {
+        self.holds().handshakes > 0
+    }
+
+    /// Bytes of an unfinished record.
+    pub fn leftover_bytes(&self) -> usize {
+        self.holds().leftover_bytes
+    }
+
+    fn holds(&self) -> Holds {
+        let tls = self.tls.borrow();
+        tls.as_ref().map_or(Holds::default(), |tls| Holds::of(tls))
+    }
+
     /// Neither side has ended it yet.
     pub fn is_open(&self) -> bool {
         matches!(self.phase.get(), Phase::Open | Phase::Over)
@@ -180,7 +211,10 @@ impl Connection {
     /// Everything from now on is TLS.
     pub fn start_tls(&self, shell: &Shell, identity: Rc<Identity>) {
         match TlsSession::new(identity, false) {
-            Ok(session) => *self.tls.borrow_mut() = Some(Box::new(session)),
+            Ok(session) => {
+                shell.holds(Holds::default(), Holds::of(&session));
+                *self.tls.borrow_mut() = Some(Box::new(session));
+            }
             Err(error) => {
                 log::error!(
                     "tls.failed connection={} error={}",
@@ -372,12 +406,9 @@ impl Connection {
         plaintext.clear();
         let result = match self.tls.borrow_mut().as_mut() {
             Some(session) => {
-                let before = session.leftover_bytes();
+                let before = Holds::of(session);
                 let result = session.receive(received, &mut outgoing, &mut plaintext);
-                shell
-                    .held
-                    .leftovers
-                    .change(before, session.leftover_bytes());
+                shell.holds(before, Holds::of(session));
                 result
             }
             None => return Reading::End,

@@ -11,7 +11,7 @@ use super::answers::Waiting;
 use super::batch::{Action, Batch};
 use super::budget::Looks;
 use super::census::Admission;
-use super::connection::{Connection, Overflow};
+use super::connection::{Connection, Holds, Overflow};
 use super::ebb::Ebb;
 use super::hash_thread::HashThread;
 use super::inbox::Arrival;
@@ -43,6 +43,8 @@ pub struct Driver {
     pub(super) batch: Batch,
     pub(super) ebb: Ebb,
     pub(super) looks: Looks,
+    /// When the last input was stepped (`Clock::monotonic_ns`).
+    pub(super) now_ns: u64,
 }
 
 impl Driver {
@@ -60,6 +62,7 @@ impl Driver {
             batch: Batch::default(),
             ebb: Ebb::default(),
             looks: Looks::default(),
+            now_ns: 0,
         }
     }
 
@@ -123,13 +126,7 @@ impl Driver {
         self.server.step(now, input, tx, &mut self.batch.out)
     }
 
-    pub(super) fn take(&mut self, arrival: Arrival, tx: &mut Tx) -> Result<(), StoreError> {
-        self.take_arrival(arrival, tx)?;
-        self.note_unfinished();
-        Ok(())
-    }
-
-    fn take_arrival(&mut self, arrival: Arrival, tx: &mut Tx) -> Result<(), StoreError> {
+    pub(super) fn take_arrival(&mut self, arrival: Arrival, tx: &mut Tx) -> Result<(), StoreError> {
         match arrival {
             Arrival::Accepted {
                 socket,
@@ -206,6 +203,7 @@ impl Driver {
             },
             false => None,
         };
+        let holds = tls.as_deref().map_or(Holds::default(), Holds::of);
         let connection = Rc::new(Connection::new(id, socket, tls, admission));
         if let Err(error) = self.shell.sockets.add(Rc::clone(&connection)) {
             log::warn!(
@@ -214,6 +212,7 @@ impl Driver {
             );
             return Ok(());
         }
+        self.shell.holds(Holds::default(), holds);
         let opened = Input::Opened {
             connection: id,
             address,
@@ -236,8 +235,16 @@ impl Driver {
                 Output::StartTls { connection } => (connection, Action::StartTls),
                 Output::ReportDrained { connection } => (connection, Action::ReportDrained),
                 Output::Close { connection } => (connection, Action::Close),
-                Output::Hash { job, work } => {
-                    self.hashing.run(job, work);
+                Output::Hash {
+                    job,
+                    work,
+                    applicant,
+                } => {
+                    self.hashing.run(job, work, applicant);
+                    continue;
+                }
+                Output::Cancel { job } => {
+                    self.hashing.cancel(job);
                     continue;
                 }
                 Output::CommandDone { job, code, text } => {

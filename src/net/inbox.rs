@@ -81,6 +81,8 @@ pub struct Inbox {
     members: Lane,
     strangers: Lane,
     rests: RefCell<VecDeque<Rest>>,
+    rest_bytes: Cell<usize>,
+    is_poked: Cell<bool>,
     arrived: Waiters,
 }
 
@@ -107,7 +109,15 @@ impl Inbox {
 
     /// Comes when those who brought little had their turn.
     pub fn push_rest(&self, rest: Rest) {
+        self.rest_bytes
+            .set(self.rest_bytes.get() + rest.bytes.len());
         self.rests.borrow_mut().push_back(rest);
+        self.arrived.wake();
+    }
+
+    /// Nothing arrived, but there may be something to look at.
+    pub fn poke(&self) {
+        self.is_poked.set(true);
         self.arrived.wake();
     }
 
@@ -120,7 +130,10 @@ impl Inbox {
     }
 
     pub fn pop_rest(&self) -> Option<Rest> {
-        self.rests.borrow_mut().pop_front()
+        let rest = self.rests.borrow_mut().pop_front()?;
+        self.rest_bytes
+            .set(self.rest_bytes.get() - rest.bytes.len());
+        Some(rest)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -131,7 +144,9 @@ impl Inbox {
 
     /// Waits until something is there.
     pub async fn arrived(&self) {
-        self.arrived.until(|| !self.is_empty()).await;
+        self.arrived
+            .until(|| self.is_poked.take() || !self.is_empty())
+            .await;
     }
 
     /// One more chunk is welcome.
@@ -178,7 +193,7 @@ impl Inbox {
     }
 
     pub fn bytes(&self) -> usize {
-        self.members.bytes.get() + self.strangers.bytes.get()
+        self.members.bytes.get() + self.strangers.bytes.get() + self.rest_bytes.get()
     }
 }
 

@@ -9,6 +9,8 @@ use crate::xmpp::quoted_error;
 pub struct HeldBytes {
     pub unsent: Counter,
     pub leftovers: Counter,
+    /// How many TLS handshakes are under way, or of TLS 1.2.
+    pub handshakes: Counter,
     /// How many connections do not take what is sent to them as fast as it comes.
     pub congested: Counter,
 }

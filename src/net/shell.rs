@@ -6,7 +6,7 @@ use smol::LocalExecutor;
 
 use super::census::Census;
 use super::clock::Clock;
-use super::connection::READ_BYTES_MAX;
+use super::connection::{Holds, READ_BYTES_MAX};
 use super::inbox::{Inbox, Waiters};
 use super::line::{Line, Resting};
 use super::memory::HeldBytes;
@@ -68,6 +68,19 @@ impl Shell {
             outgoing: RefCell::default(),
             plaintext: RefCell::default(),
         })
+    }
+
+    /// Counts what a connection's TLS holds. It may be much before anything arrives that a batch would be made of.
+    pub fn holds(&self, before: Holds, after: Holds) {
+        const TOLD_EACH: usize = 1 << 20;
+        let leftovers = &self.held.leftovers;
+        let told = leftovers.get() / TOLD_EACH;
+        leftovers.change(before.leftover_bytes, after.leftover_bytes);
+        if leftovers.get() / TOLD_EACH > told {
+            self.inbox.poke();
+        }
+        let handshakes = &self.held.handshakes;
+        handshakes.change(before.handshakes, after.handshakes);
     }
 
     /// Gives back all that is not needed while nothing happens.

@@ -122,6 +122,11 @@ impl TlsSession {
         self.leftover.capacity()
     }
 
+    /// rustls leads it: the handshake is not over, or it is TLS 1.2.
+    pub fn is_led(&self) -> bool {
+        matches!(self.state, State::Led(_))
+    }
+
     /// Encrypts `plaintext` onto `outgoing`.
     pub fn seal(&mut self, plaintext: &[u8], outgoing: &mut Vec<u8>) -> Result<(), TlsError> {
         match &mut self.state {

@@ -2,11 +2,10 @@
 //! much lately, then strangers; each for so long only, so that nobody waits for somebody else's work.
 use std::ops::Range;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::driver::Driver;
-use super::inbox::Rest;
+use super::inbox::{Arrival, Rest};
 use super::pace::{self, Taken};
 use crate::server::Input;
 use crate::state::{ConnectionId, Output};
@@ -16,12 +15,12 @@ use crate::store::{StoreError, Tx};
 const BATCH_INPUTS_MAX: usize = 1024;
 /// A batch that queued more for all who get it takes no further inputs.
 const BATCH_OUTPUT_BYTES_MAX: usize = 1 << 20;
-/// How long one connection is stepped before others are.
-const TURN: Duration = Duration::from_millis(1);
+/// How long one connection is stepped before others are, in nanoseconds.
+const TURN_NS: u64 = 1_000_000;
 /// How long a batch goes on with members, then with those who come after them: longer if it has nobody else.
-const MEMBERS: Duration = Duration::from_millis(20);
-const OTHERS: Duration = Duration::from_millis(4);
-const OTHERS_ALONE: Duration = Duration::from_millis(15);
+const MEMBERS_NS: u64 = 20_000_000;
+const OTHERS_NS: u64 = 4_000_000;
+const OTHERS_ALONE_NS: u64 = 15_000_000;
 
 impl Driver {
     pub(super) fn step_batch(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
@@ -37,24 +36,25 @@ impl Driver {
             self.step(Input::Tick, tx)?;
             self.note_unfinished();
         }
-        let start = Instant::now();
+        self.now_ns = self.shell.clock.monotonic_ns();
+        let until_ns = self.now_ns + MEMBERS_NS;
         let mut inputs = 0;
-        while !self.is_full(inputs) && start.elapsed() < MEMBERS {
+        while !self.is_full(inputs) && self.now_ns < until_ns {
             let Some(arrival) = self.shell.inbox.pop() else {
                 break;
             };
             inputs += 1;
             self.take(arrival, tx)?;
         }
-        let most = match inputs {
-            0 => OTHERS_ALONE,
-            _ => OTHERS,
+        let most_ns = match inputs {
+            0 => OTHERS_ALONE_NS,
+            _ => OTHERS_NS,
         };
-        self.step_others(Instant::now() + most, tx)
+        self.step_others(self.now_ns + most_ns, tx)
     }
 
     /// At least one of each kind, whatever else there is.
-    fn step_others(&mut self, until: Instant, tx: &mut Tx) -> Result<(), StoreError> {
+    fn step_others(&mut self, until_ns: u64, tx: &mut Tx) -> Result<(), StoreError> {
         let mut inputs = 0;
         loop {
             let rest = self.shell.inbox.pop_rest();
@@ -64,15 +64,26 @@ impl Driver {
             }
             inputs += 1;
             if let Some(rest) = rest {
-                self.turn(rest, tx)?;
+                let open = self.open(rest.connection);
+                self.turn(rest, open, tx)?;
             }
             if let Some(arrival) = arrival {
                 self.take(arrival, tx)?;
             }
-            if self.is_full(inputs) || Instant::now() >= until {
+            if self.is_full(inputs) || self.now_ns >= until_ns {
                 return Ok(());
             }
         }
+    }
+
+    pub(super) fn take(&mut self, arrival: Arrival, tx: &mut Tx) -> Result<(), StoreError> {
+        let start_ns = self.now_ns;
+        self.take_arrival(arrival, tx)?;
+        self.note_unfinished();
+        if self.now_ns == start_ns {
+            self.now_ns = self.shell.clock.monotonic_ns();
+        }
+        Ok(())
     }
 
     fn is_full(&self, inputs: usize) -> bool {
@@ -93,16 +104,21 @@ impl Driver {
             from: 0,
         };
         let open = self.open(connection);
-        if open.is_some_and(|open| open.pace.is_heavy(self.shell.clock.monotonic_ns())) {
+        let is_heavy = |open: &Rc<Connection>| open.pace.is_heavy(self.now_ns);
+        if open.as_ref().is_some_and(is_heavy) {
             self.shell.inbox.push_rest(rest);
             return Ok(());
         }
-        self.turn(rest, tx)
+        self.turn(rest, open, tx)
     }
 
     /// Steps what is left of a chunk, as far as the connection's turn goes.
-    fn turn(&mut self, mut rest: Rest, tx: &mut Tx) -> Result<(), StoreError> {
-        let open = self.open(rest.connection);
+    fn turn(
+        &mut self,
+        mut rest: Rest,
+        open: Option<Rc<Connection>>,
+        tx: &mut Tx,
+    ) -> Result<(), StoreError> {
         if let Some(open) = &open {
             match open.park(&self.shell, rest) {
                 Some(goes_on) => rest = goes_on,
@@ -111,7 +127,7 @@ impl Driver {
             open.asks();
         }
         let connection = rest.connection;
-        let (start, start_ns) = (Instant::now(), self.shell.clock.monotonic_ns());
+        let start_ns = self.now_ns;
         let (outputs, stanzas) = (self.batch.out.outputs.len(), self.batch.out.stanzas);
         let from = rest.from;
         let is_done = loop {
@@ -123,18 +139,21 @@ impl Driver {
             self.note_unfinished();
             let Some(left) = left else { break true };
             rest.from = rest.bytes.len().saturating_sub(left);
-            if start.elapsed() >= TURN || self.is_full(0) {
+            let busy_ns = self.shell.clock.monotonic_ns() - start_ns;
+            if busy_ns >= TURN_NS || self.is_full(0) {
                 break false;
             }
         };
         if let Some(open) = &open {
+            let now_ns = self.shell.clock.monotonic_ns();
             let taken = Taken {
                 bytes: if is_done { rest.bytes.len() } else { rest.from } - from,
                 stanzas: self.batch.out.stanzas - stanzas,
-                busy_ns: u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX),
+                busy_ns: now_ns - start_ns,
             };
+            self.now_ns = now_ns;
             let sent = outputs..self.batch.out.outputs.len();
-            self.set_pace(open, (start_ns, taken), sent);
+            self.set_pace(open, (now_ns, taken), sent);
         }
         match open {
             _ if !is_done => self.shell.inbox.push_rest(rest),

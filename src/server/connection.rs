@@ -2,7 +2,9 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use crate::state::{ConnectionId, HashJob, Moment, Outbox, Output, SessionClient, SessionId};
+use crate::state::{
+    Applicant, ConnectionId, HashJob, JobId, Moment, Outbox, Output, SessionClient, SessionId,
+};
 use crate::store::{StoreError, Tx};
 use crate::stream::{Event, Right, Stream, TlsFacts};
 use crate::xml::Element;
@@ -10,7 +12,7 @@ use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError, quoted};
 
 use super::Server;
 use super::fast::FastUse;
-use super::operator::Job;
+use super::operator::{Job, digest_of};
 use super::timers::Timer;
 
 /// How much of one input is taken at a time, in elements that cost about as much as a message; what is left comes again.
@@ -26,6 +28,10 @@ pub struct Connection {
     pub stream: Stream,
     address: IpAddr,
     pub session: Option<SessionId>,
+    /// A digest of the account that it wants to log in to.
+    account: u64,
+    /// Work that its login waits for.
+    job: Option<JobId>,
     /// Of a client that has logged in and bound nothing yet.
     pub client: SessionClient,
     /// By what it has logged in, as long as nobody took that away.
@@ -55,6 +61,8 @@ impl Server {
             stream: Stream::new(Rc::clone(&self.stream_settings), direct_tls),
             address,
             session: None,
+            account: 0,
+            job: None,
             client: SessionClient::default(),
             right: None,
             opened_ms: now.monotonic_ms,
@@ -143,7 +151,12 @@ impl Server {
         match event {
             Event::StartTls => out.push(Output::StartTls { connection: id }),
             Event::Peer { account } => self.answer_peer(id, &account, tx)?,
-            Event::Credentials { account } => self.answer_credentials(id, &account, tx)?,
+            Event::Credentials { account } => {
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.account = digest_of(&account);
+                }
+                self.answer_credentials(id, &account, tx)?;
+            }
             Event::Fast {
                 account,
                 agent,
@@ -168,6 +181,10 @@ impl Server {
                 iterations,
             } => {
                 let job = self.jobs.add(Job::Login { connection: id });
+                let Some(connection) = self.connections.get_mut(&id) else {
+                    return Ok(());
+                };
+                connection.job = Some(job);
                 out.push(Output::Hash {
                     job,
                     work: HashJob::Compare {
@@ -175,6 +192,10 @@ impl Server {
                         hash,
                         salt,
                         iterations,
+                    },
+                    applicant: Applicant::Stranger {
+                        address: connection.address,
+                        account: connection.account,
                     },
                 });
             }
@@ -248,7 +269,24 @@ impl Server {
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
         if let Some(connection) = self.connections.get_mut(&id) {
+            connection.job = None;
             connection.stream.derived(keys);
+        }
+        self.poll(now, id, &[], tx, out)
+    }
+
+    /// RFC 6120 §6.5.11: too many wait for their keys to be derived.
+    pub(super) fn login_put_off(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.job = None;
+            let condition = SaslCondition::TemporaryAuthFailure;
+            connection.stream.not_completed(condition);
         }
         self.poll(now, id, &[], tx, out)
     }
@@ -318,6 +356,10 @@ impl Server {
         };
         self.timers
             .cancel(connection.watched_ms, Timer::Connection(id));
+        if let Some(job) = connection.job {
+            self.jobs.remove(job);
+            out.push(Output::Cancel { job });
+        }
         match connection.session {
             Some(session) if lost && self.detach(now, session, tx, out)? => Ok(()),
             Some(session) => super::session::end(&mut self.cx(now, tx, out), session),

@@ -54,6 +54,10 @@ pub enum Input<'a> {
     Memory {
         outside_bytes: usize,
     },
+    /// It is over still, by so much, though nobody is left who does not read.
+    MemoryOver {
+        bytes: usize,
+    },
     /// The time asked for by `Server::next_wake_ms` has come.
     Tick,
     /// Close all streams with `system-shutdown`, then `Output::Exit`.

@@ -167,6 +167,7 @@ impl Server {
                 total_bytes,
             } => self.disk(free_bytes, total_bytes, tx)?,
             Input::Memory { outside_bytes } => self.keep_budget(now, outside_bytes, tx, out)?,
+            Input::MemoryOver { bytes } => self.end_half_sent_of_members(now, bytes, tx, out)?,
             Input::Tick => self.tick(now, tx, out)?,
             Input::Shutdown => self.shutdown(now, tx, out)?,
         }

@@ -1,14 +1,18 @@
 //! Operator's commands, and work on the hash thread that somebody waits for.
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::state::{
-    ConnectionId, HashJob, Hashed, JobId, Moment, Outbox, Output, PasswordChange, QueuedPresence,
-    Sessions,
+    Applicant, ConnectionId, HashJob, Hashed, JobId, Moment, Outbox, Output, PasswordChange,
+    QueuedPresence, Sessions, give_back_room,
 };
 use crate::store::{AccountId, StoreError, Subscription, Tx};
 use crate::stream::{Credentials, sasl};
-use crate::xmpp::{BareJid, PresenceKind, StreamCondition, StreamError, localpart, quoted};
+use crate::xmpp::{
+    BareJid, Condition, PresenceKind, StanzaError, StreamCondition, StreamError, localpart, quoted,
+};
 
+use super::session::send_error;
 use super::{Command, Server, presence};
 
 /// Exit codes of commands.
@@ -47,6 +51,19 @@ impl Jobs {
         self.running.insert(id, job);
         id
     }
+
+    pub fn remove(&mut self, id: JobId) -> Option<Job> {
+        let job = self.running.remove(&id);
+        give_back_room(&mut self.running);
+        job
+    }
+}
+
+/// Stands for an account where turns are taken.
+pub(super) fn digest_of(account: &BareJid) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    account.as_str().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What a command answers.
@@ -61,7 +78,9 @@ impl Server {
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        match (self.jobs.running.remove(&id), result) {
+        let job = self.jobs.remove(id);
+        match (job, result) {
+            (Some(job), Hashed::Refused) => self.refused(now, job, tx, out),
             (Some(Job::Login { connection }), Hashed::Compare(keys)) => {
                 self.login_derived(now, connection, keys, tx, out)
             }
@@ -88,6 +107,29 @@ impl Server {
             }
             _ => Ok(()),
         }
+    }
+
+    /// There is too much to hash.
+    fn refused(
+        &mut self,
+        now: Moment,
+        job: Job,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        match job {
+            Job::Login { connection } => return self.login_put_off(now, connection, tx, out),
+            Job::UserAdd { command, .. } | Job::UserPassword { command, .. } => {
+                done(out, command, Err("the server is busy; try again".into()));
+            }
+            Job::OwnPassword(change) => {
+                let error = StanzaError::new(Condition::ResourceConstraint)
+                    .text("Too many passwords are being changed.");
+                let mut cx = self.cx(now, tx, out);
+                send_error(&mut cx, change.session, "iq", &change.envelope, &error);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn command(
@@ -166,8 +208,18 @@ impl Server {
             salt,
             iterations,
         };
+        let applicant = match &job {
+            Job::OwnPassword(change) => Applicant::Member {
+                account: digest_of(&change.account),
+            },
+            _ => Applicant::Operator,
+        };
         let job = self.jobs.add(job);
-        out.push(Output::Hash { job, work });
+        out.push(Output::Hash {
+            job,
+            work,
+            applicant,
+        });
     }
 
     /// `alice` or `alice@domain`, prepared (RFC 7622 §3.3).

@@ -1,16 +1,24 @@
 //! The memory budget, and the order in which it gives way when it is reached:
 //!
-//! 1. the shell forgets TLS sessions and gives spare buffers back;
-//! 2. sessions that are away go to the store, those that hold most first;
-//! 3. so do the queues of those that are there;
-//! 4. the shell ends connections that do not read what was sent to them, those with most first;
-//! 5. nobody new is let in.
+//! 1. the shell forgets TLS sessions and gives spare buffers back, and ends strangers whose handshakes are not over;
+//! 2. strangers end whose elements are not whole, those that hold most first;
+//! 3. sessions that are away go to the store, those that hold most first;
+//! 4. so do the queues of those that are there;
+//! 5. the shell ends connections that do not read what was sent to them, those with most first;
+//! 6. members end that hold much of what is not whole;
+//! 7. nobody new is let in.
 use std::cmp::Reverse;
 
 use crate::state::{MemoryAccount, Moment, Outbox, SessionId};
 use crate::store::{StoreError, Tx};
+use crate::xmpp::{StreamCondition, StreamError};
 
 use super::{Server, hibernation, management};
+
+/// A member that holds less of what is not whole is left alone.
+const UNREAD_BYTES_MIN: usize = 16 << 10;
+/// What a connection takes that has no session, beside its handshake and its input.
+const STRANGER_BYTES: usize = 2 << 10;
 
 impl Server {
     /// A look at the account; `outside_bytes` is what the shell holds. Gives way until the budget is kept, or nothing is
@@ -29,6 +37,7 @@ impl Server {
             // Not to come back at once.
             let wanted = bytes_max - bytes_max / 8;
             let mut excess = before.saturating_sub(wanted);
+            excess = self.end_half_sent(excess, (false, 0), now, tx, out)?;
             for session in self.sessions_by_size(now, tx, out) {
                 if excess == 0 {
                     break;
@@ -44,6 +53,51 @@ impl Server {
         }
         self.state.memory = account;
         Ok(())
+    }
+
+    pub(super) fn end_half_sent_of_members(
+        &mut self,
+        now: Moment,
+        excess: usize,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        self.end_half_sent(excess, (true, UNREAD_BYTES_MIN), now, tx, out)?;
+        self.state.memory = self.memory_account(self.state.memory.outside);
+        Ok(())
+    }
+
+    /// Ends streams of members, or of strangers, that hold more than so many bytes of what is not whole yet, those with most
+    /// first and of these the oldest. Returns what is still too much.
+    fn end_half_sent(
+        &mut self,
+        mut excess: usize,
+        (members, bytes_min): (bool, usize),
+        now: Moment,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<usize, StoreError> {
+        if excess == 0 {
+            return Ok(0);
+        }
+        let all = self.connections.iter();
+        let mut holding: Vec<_> = all
+            .filter(|(_, connection)| connection.session.is_some() == members)
+            .map(|(id, connection)| (Reverse(connection.stream.held_bytes()), id))
+            .filter(|(Reverse(bytes), _)| *bytes > bytes_min)
+            .collect();
+        holding.sort_unstable();
+        for (Reverse(bytes), id) in holding {
+            if excess == 0 {
+                break;
+            }
+            excess = excess.saturating_sub(bytes);
+            let error = StreamError::new(StreamCondition::ResourceConstraint)
+                .text("There is no memory for what was not sent whole.");
+            self.state.ending.push((id, error));
+        }
+        self.end_streams(now, tx, out)?;
+        Ok(excess)
     }
 
     /// Sessions that hold something, those that are away first, of these the largest.
@@ -71,6 +125,10 @@ impl Server {
         }
         for (_, connection) in self.connections.iter() {
             account.unread += connection.stream.held_bytes();
+            account.sessions += match connection.session {
+                Some(_) => 0,
+                None => STRANGER_BYTES,
+            };
         }
         account
     }

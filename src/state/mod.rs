@@ -33,7 +33,7 @@ pub use management::{
     UNACKNOWLEDGED_MAX, received_id,
 };
 pub use moment::Moment;
-pub use outbox::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
+pub use outbox::{Applicant, ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
 pub use rights::Rights;
 pub use sessions::{
     AvailablePresence, Ended, FastUsed, Online, PresenceDetails, Session, SessionClient, SessionId,

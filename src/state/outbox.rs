@@ -1,5 +1,6 @@
 //! What one step wants done: bytes to connections and other effects, in order. Performed only after the step's batch
 //! is committed.
+use std::net::IpAddr;
 use std::ops::Range;
 
 use crate::stream::{Credentials, ScramHash};
@@ -30,6 +31,14 @@ pub enum HashJob {
     },
 }
 
+/// Who waits for it: some come first, the others take turns. Accounts are digests of their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applicant {
+    Operator,
+    Member { account: u64 },
+    Stranger { address: IpAddr, account: u64 },
+}
+
 #[derive(Debug)]
 pub enum Output {
     /// Send these bytes of the outbox's buffer.
@@ -38,31 +47,22 @@ pub enum Output {
         bytes: Range<usize>,
     },
     /// Start the TLS handshake as server after what was sent before.
-    StartTls {
-        connection: ConnectionId,
-    },
+    StartTls { connection: ConnectionId },
     /// Report `Input::Drained` once everything sent so far is handed to the operating system.
-    ReportDrained {
-        connection: ConnectionId,
-    },
+    ReportDrained { connection: ConnectionId },
     /// Whoever is connected there has a session now: a member, no stranger.
-    LoggedIn {
-        connection: ConnectionId,
-    },
+    LoggedIn { connection: ConnectionId },
     /// Close after everything sent before is out (bounded in time by the shell).
-    Close {
-        connection: ConnectionId,
-    },
+    Close { connection: ConnectionId },
     Hash {
         job: JobId,
         work: HashJob,
+        applicant: Applicant,
     },
+    /// Nobody waits for its result any more.
+    Cancel { job: JobId },
     /// Answer to an operator's command: exit code and text.
-    CommandDone {
-        job: JobId,
-        code: u8,
-        text: String,
-    },
+    CommandDone { job: JobId, code: u8, text: String },
     /// Nothing more will come: end the process once all is sent.
     Exit,
 }
@@ -134,4 +134,6 @@ impl Outbox {
 pub enum Hashed {
     Compare(crate::stream::ScramKeys),
     New(Credentials),
+    /// There is too much to do; it may be asked for again.
+    Refused,
 }

@@ -323,14 +323,14 @@ impl Core {
                         client.closed = true;
                     }
                 }
-                Output::Hash { job, work } if self.holds_hashes => self.held.push((job, work)),
-                Output::Hash { job, work } => {
+                Output::Hash { job, work, .. } if self.holds_hashes => self.held.push((job, work)),
+                Output::Hash { job, work, .. } => {
                     let result = hash(&work);
                     self.step(Input::Hashed { job, result });
                 }
                 Output::ReportDrained { connection } => self.step(Input::Drained { connection }),
                 Output::CommandDone { code, text, .. } => self.answers.push((code, text)),
-                Output::Exit | Output::LoggedIn { .. } => {}
+                Output::Exit | Output::LoggedIn { .. } | Output::Cancel { .. } => {}
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use smol::future::FutureExt;
 
-use super::{Connection, Phase, Unsent};
+use super::{Connection, Holds, Phase, Unsent};
 use crate::net::shell::Shell;
 
 /// Time for the last bytes to leave after the stream is over.
@@ -97,7 +97,7 @@ impl Connection {
         }
         self.with_unsent(shell, |unsent| *unsent = Unsent::default());
         if let Some(tls) = self.tls.take() {
-            shell.held.leftovers.change(tls.leftover_bytes(), 0);
+            shell.holds(Holds::of(&tls), Holds::default());
         }
         if !self.is_cut.get() {
             let _already_gone = self.socket.shutdown(Shutdown::Both);

@@ -335,6 +335,8 @@ impl Auth {
                 account: Some(account),
                 failure: condition.into(),
             }),
+            // Too many want to log in.
+            (Answer::NotCompleted(condition), Exchange::Deriving(_)) => Err(condition.into()),
             (Answer::ReleaseFailure, Exchange::Refused(failure)) => {
                 failure.write(self.profile(), io.out);
                 self.request = None;

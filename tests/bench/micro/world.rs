@@ -108,7 +108,7 @@ impl World {
             commit.run().expect("a commit");
         }
         for output in out.outputs {
-            if let Output::Hash { job, work } = output {
+            if let Output::Hash { job, work, .. } = output {
                 let result = hash(&work);
                 self.one(Input::Hashed { job, result });
             }
