@@ -206,6 +206,11 @@ impl<'a> ElementRef<'a> {
         self.children().find(|child| child.is(name, namespace))
     }
 
+    /// Text that is all there is in this element. `None`: elements are in it as well.
+    pub fn only_text(self) -> Option<Cow<'a, str>> {
+        self.children().next().is_none().then(|| self.text())
+    }
+
     /// Text directly in this element, pieces joined, unescaped.
     pub fn text(self) -> Cow<'a, str> {
         let mut joined = Cow::Borrowed("");

@@ -14,6 +14,8 @@ mod scram;
 mod success;
 mod upgrade;
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
@@ -248,10 +250,11 @@ impl Auth {
             .find(|mechanism| Some(mechanism.name) == name.as_deref())
             .ok_or(SaslCondition::InvalidMechanism)?;
         let message = match &self.request {
-            None => Some(root.text()).filter(|text| !text.is_empty()),
+            None => Some(content(root)?).filter(|text| !text.is_empty()),
             Some(_) => root
                 .child("initial-response", ns::SASL2)
-                .map(|child| child.text()),
+                .map(content)
+                .transpose()?,
         };
         match message {
             // §6.4.3: every mechanism here begins with the client.
@@ -274,10 +277,10 @@ impl Auth {
     ) -> Result<Progress, Refusal> {
         match (root.name(), exchange) {
             ("response", Exchange::Asked(mechanism)) => {
-                decode(&root.text()).and_then(|message| self.first(mechanism, &message, io))
+                decode(&content(root)?).and_then(|message| self.first(mechanism, &message, io))
             }
             ("response", Exchange::Challenged(challenged)) => {
-                decode(&root.text()).and_then(|message| challenged.verify(&message))
+                decode(&content(root)?).and_then(|message| challenged.verify(&message))
             }
             ("response", Exchange::Told(refusal)) => Err(refusal),
             _ => Err(SaslFailure::new(SaslCondition::MalformedRequest)
@@ -425,6 +428,14 @@ fn is_replayable(root: ElementRef<'_>) -> bool {
         .child("fast", ns::FAST)
         .and_then(|fast| fast.attribute("count"));
     !is_fast || count.is_none() || !root.is("authenticate", ns::SASL2)
+}
+
+/// §6.4.2: text, and no elements around which it would be put together.
+fn content(element: ElementRef<'_>) -> Result<Cow<'_, str>, Refusal> {
+    let malformed = || {
+        SaslFailure::new(SaslCondition::MalformedRequest).text("There are elements in the base64.")
+    };
+    element.only_text().ok_or_else(|| malformed().into())
 }
 
 /// §6.4.2, §6.4.3: base64 without anything else; `=` is data of no length.

@@ -106,7 +106,7 @@ impl Upgrading {
 
 fn salted_password(root: ElementRef<'_>) -> Option<Vec<u8>> {
     let hash = root.child("hash", ns::SCRAM_UPGRADE)?;
-    BASE64_STANDARD.decode(hash.text().trim()).ok()
+    BASE64_STANDARD.decode(hash.only_text()?.trim()).ok()
 }
 
 impl ScramHash {
