@@ -1,6 +1,6 @@
 //! What an archived message looks like to a session: written when it is delivered, and made again from the archive when it
 //! has to be sent once more (XEP-0198 §5), later (XEP-0160) or as a copy (XEP-0280), always by the same functions.
-use memchr::memmem;
+use memchr::{memmem, memrchr};
 
 use crate::feature;
 use crate::state::{Cx, Form};
@@ -95,11 +95,13 @@ fn write_inside(out: &mut Vec<u8>, cx: &Cx<'_>, xml: &str, added: Added<'_>) {
 }
 
 fn delay(cx: &Cx<'_>, at: Timestamp) -> String {
+    format!("{}{at}'/>", delay_begins(cx))
+}
+
+/// A client's own is never in this name (see `forged`).
+fn delay_begins(cx: &Cx<'_>) -> String {
     let domain = Escaped(cx.state.domain.as_str());
-    format!(
-        "<delay xmlns='{}' from='{domain}' stamp='{at}'/>",
-        ns::DELAY
-    )
+    format!("<delay xmlns='{}' from='{domain}' stamp='", ns::DELAY)
 }
 
 /// The `type` of a message as we write it, as an attribute: it is the last one, and quotes in the others are escaped.
@@ -148,12 +150,17 @@ fn write_archived(out: &mut Vec<u8>, cx: &Cx<'_>, to: &FullJid, stored: &Stored,
 /// XEP-0198 §4, XEP-0203: a message says that it is late, unless it says so already or carries another one, whose time is
 /// the one that counts.
 pub fn write_late(out: &mut Vec<u8>, cx: &Cx<'_>, stanza: &[u8], at: Timestamp) {
-    let has = |text: &str| memmem::find(stanza, text.as_bytes()).is_some();
     let head = stanza
         .strip_suffix(END.as_bytes())
         .filter(|head| head.starts_with(PLAIN.as_bytes()));
+    // The last one within, if it is there.
+    let says_so = |head: &[u8]| {
+        let last = memrchr(b'<', head).and_then(|at| head.get(at..));
+        last.is_some_and(|last| last.starts_with(delay_begins(cx).as_bytes()))
+    };
+    let carries = |head: &[u8]| memmem::find(head, ns::FORWARD.as_bytes()).is_some();
     match head {
-        Some(head) if !has(ns::DELAY) && !has(ns::FORWARD) => {
+        Some(head) if !says_so(head) && !carries(head) => {
             out.extend_from_slice(head);
             out.extend_from_slice(delay(cx, at).as_bytes());
             out.extend_from_slice(END.as_bytes());

@@ -111,7 +111,7 @@ fn copy(
     let xml = match &archived.xml {
         Some(xml) => xml,
         None => {
-            written = stored_xml(cx, message);
+            written = stored_xml(message);
             &written
         }
     };

@@ -153,7 +153,7 @@ fn keep(
     };
     let to = message.envelope.to.clone();
     let to = to.unwrap_or_else(|| Jid::from(jid.clone()));
-    let xml = message::stored_xml(cx, message);
+    let xml = message::stored_xml(message);
     let owners = [Owner {
         account,
         direction: Direction::Received,

@@ -4,8 +4,8 @@ use std::ops::Range;
 use crate::feature::{self, Storable};
 use crate::state::{Cx, Fault, Form, Keep, SessionId};
 use crate::store::{AccountId, ArchiveId, Direction, Owner, Record};
-use crate::xml::{Element, ElementRef};
-use crate::xmpp::{BareJid, Condition, Envelope, Jid, Message, MessageKind, ns, write_open};
+use crate::xml::Element;
+use crate::xmpp::{BareJid, Condition, Envelope, Jid, Message, MessageKind, write_open};
 
 use super::again::{self, Added};
 use super::copies;
@@ -258,7 +258,7 @@ fn archive(
     if owners.is_empty() {
         return Ok(Archived::default());
     }
-    let xml = stored_xml(cx, message);
+    let xml = stored_xml(message);
     let record = Record {
         owners: &owners,
         from,
@@ -287,9 +287,9 @@ fn wants(cx: &Cx<'_>, jid: &BareJid, account: AccountId, other: &Jid) -> Result<
 }
 
 /// The stanza as the archive keeps it: no id of ours, and none that pretends to be.
-pub fn stored_xml(cx: &Cx<'_>, message: &Message) -> String {
+pub fn stored_xml(message: &Message) -> String {
     let mut bytes = Vec::with_capacity(message.element.source().len() + 64);
-    write_message(&mut bytes, cx, message, true);
+    write_message(&mut bytes, message, true);
     String::from_utf8(bytes).expect("stanzas are UTF-8")
 }
 
@@ -310,37 +310,22 @@ fn write(
             };
             again::write_direct(&mut bytes, cx, xml, added);
         }
-        _ => write_message(&mut bytes, cx, message, false),
+        _ => write_message(&mut bytes, message, false),
     }
     cx.out.bytes = bytes;
     start..cx.out.bytes.len()
 }
 
-/// A message with its stamped envelope, every forged stanza-id removed (XEP-0359 §3.2). `declared`: with its namespace, to
+/// A message with its stamped envelope. `declared`: with its namespace, to
 /// stand inside another element.
-fn write_message(bytes: &mut Vec<u8>, cx: &Cx<'_>, message: &Message, declared: bool) {
+fn write_message(bytes: &mut Vec<u8>, message: &Message, declared: bool) {
     let name = if declared {
         "message xmlns='jabber:client'"
     } else {
         "message"
     };
     write_open(bytes, name, kind_text(message), &message.envelope);
-    write_payload(
-        bytes,
-        "message",
-        &message.element,
-        |child| is_forged(cx, child),
-        &[],
-    );
-}
-
-/// A stanza-id `by` this server or one of its accounts can only come from the server.
-fn is_forged(cx: &Cx<'_>, child: ElementRef<'_>) -> bool {
-    if !child.is("stanza-id", ns::STANZA_ID) {
-        return false;
-    }
-    let by = child.attribute("by").and_then(|by| Jid::parse(&by).ok());
-    by.is_none_or(|by| by.domain() == cx.state.domain.domain())
+    write_payload(bytes, "message", &message.element, &[]);
 }
 
 /// `normal` is what a missing type means; it is not written.
@@ -361,31 +346,18 @@ pub fn write_stanza(
     appended: &[u8],
 ) {
     write_open(bytes, name, kind, envelope);
-    write_payload(bytes, name, element, |_| false, appended);
+    write_payload(bytes, name, element, appended);
 }
 
-/// Writes `>`, the children but those to drop, `appended`, and the closing tag.
-fn write_payload(
-    bytes: &mut Vec<u8>,
-    name: &'static str,
-    element: &Element,
-    dropped: impl Fn(ElementRef<'_>) -> bool,
-    appended: &[u8],
-) {
-    let root = element.root();
-    let inner = root.inner_source();
+/// Writes `>`, the children, `appended`, and the closing tag.
+fn write_payload(bytes: &mut Vec<u8>, name: &'static str, element: &Element, appended: &[u8]) {
+    let inner = element.root().inner_source();
     if inner.is_empty() && appended.is_empty() {
         bytes.extend_from_slice(b"/>");
         return;
     }
     bytes.push(b'>');
-    if root.children().any(&dropped) {
-        for child in root.children().filter(|child| !dropped(*child)) {
-            bytes.extend_from_slice(child.source().as_bytes());
-        }
-    } else {
-        bytes.extend_from_slice(inner.as_bytes());
-    }
+    bytes.extend_from_slice(inner.as_bytes());
     bytes.extend_from_slice(appended);
     bytes.extend_from_slice(b"</");
     bytes.extend_from_slice(name.as_bytes());

@@ -10,6 +10,7 @@ mod connections;
 mod copies;
 mod deadlines;
 mod fast;
+mod forged;
 mod forgetting;
 mod giving_up;
 mod hibernation;

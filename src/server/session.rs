@@ -15,7 +15,7 @@ use crate::xmpp::{
 };
 
 use super::client::{Seen, note_client};
-use super::{Server, fast, giving_up, iq, message, presence, unseen};
+use super::{Server, fast, forged, giving_up, iq, message, presence, unseen};
 
 impl Server {
     /// RFC 6120 §7: the resource asked for, or one of ours.
@@ -199,6 +199,7 @@ pub fn stanza(
     else {
         return Ok(());
     };
+    let element = forged::removed(element, &cx.state.domain, &from)?;
     let parsed = match Stanza::from_element(element.clone()) {
         None => return Err(StreamCondition::UnsupportedStanzaType.into()),
         Some(Err(error)) => {
