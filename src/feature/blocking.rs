@@ -3,7 +3,9 @@
 use crate::state::{BlockList, Cx, Fault, Keep, Kind, PresenceDetails, SessionId, Urgency};
 use crate::store::StoreError;
 use crate::xml::Writer;
-use crate::xmpp::{Condition, Envelope, ErrorType, FullJid, Jid, StanzaError, ns, write_open};
+use crate::xmpp::{
+    BareJid, Condition, Envelope, ErrorType, FullJid, Jid, StanzaError, ns, write_open,
+};
 
 use super::{Feature, IqRoute, Reply, Request, Spec, To, is_from};
 
@@ -133,6 +135,12 @@ fn changed(
     let concerned =
         |jid: &Jid| before.matches(jid) != after.matches(jid) && jid.bare_str() != own.as_str();
     let contacts = cx.tx.contacts(request.account_id())?;
+    let waited = |jid: &BareJid| before.matches(jid) && !after.matches(jid);
+    for (_, contact) in contacts.iter().filter(|(jid, _)| waited(jid)) {
+        if let Some(asked) = &contact.request {
+            send_request(cx, own, asked);
+        }
+    }
     let subscribed: Vec<SessionId> = contacts
         .iter()
         .filter(|(_, contact)| is_from(contact.subscription))
@@ -172,6 +180,15 @@ fn changed(
         }
     }
     Ok(())
+}
+
+/// RFC 6121 §3.1.3: a subscription request that waited while its sender was blocked.
+fn send_request(cx: &mut Cx<'_>, own: &BareJid, request: &str) {
+    for id in available(cx, own.as_jid()) {
+        cx.send(id, |w| {
+            w.raw(request);
+        });
+    }
 }
 
 /// The sessions that presence to this address reaches.

@@ -327,12 +327,20 @@ pub fn send_unavailable_of(cx: &mut Cx<'_>, account: &BareJid, to: &Jid) -> Resu
     Ok(())
 }
 
-/// §3.1.3: requests that nobody answered yet come with every initial presence.
+/// §3.1.3: requests that nobody answered yet come with every initial presence, but for those of who is blocked meanwhile.
 fn deliver_requests(cx: &mut Cx<'_>, id: SessionId, contacts: &[(BareJid, Contact)]) {
-    for request in contacts
+    let Some(session) = cx.state.sessions.get(id) else {
+        return;
+    };
+    let online = cx.state.sessions.online(&session.jid.to_bare());
+    let blocked = online
+        .map(|online| online.blocked.clone())
+        .unwrap_or_default();
+    let requests = contacts
         .iter()
-        .filter_map(|(_, contact)| contact.request.as_deref())
-    {
+        .filter(|(jid, _)| !blocked.matches(jid))
+        .filter_map(|(_, contact)| contact.request.as_deref());
+    for request in requests {
         cx.send(id, |w| {
             w.raw(request);
         });

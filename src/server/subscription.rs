@@ -121,12 +121,13 @@ fn inbound(
     let Some(account) = cx.account(to)? else {
         return Ok(());
     };
-    if cx.block_list(to, account)?.matches(from) {
-        return Ok(());
-    }
+    // XEP-0191 §3.2: of somebody blocked nobody hears; what both sides have to agree on changes all the same, or they would
+    // disagree for ever.
+    let is_blocked = cx.block_list(to, account)?.matches(from);
     let before = cx.tx.contact(account, from)?;
     let row = before.clone().unwrap_or_default();
     match presence.kind {
+        PresenceKind::Subscribe if is_blocked => Ok(()),
         PresenceKind::Subscribe => arrive_subscribe(cx, presence, account, from, to, before, row),
         PresenceKind::Subscribed if row.ask => {
             let after = Contact {
@@ -134,7 +135,7 @@ fn inbound(
                 subscription: with_to(row.subscription),
                 ..row
             };
-            tell(cx, presence, to, true);
+            tell_unless(is_blocked, cx, presence, to);
             keep(cx, to, account, from, before, &after)
         }
         PresenceKind::Unsubscribe if is_from(row.subscription) || row.request.is_some() => {
@@ -149,9 +150,9 @@ fn inbound(
                     .map(|row| row.subscription)
                     .unwrap_or_default(),
             );
-            tell(cx, presence, to, true);
+            tell_unless(is_blocked, cx, presence, to);
             keep(cx, to, account, from, before, &after)?;
-            if was_from {
+            if was_from && !is_blocked {
                 // §3.3.3
                 send_unavailable_of(cx, to, from.as_jid())?;
             }
@@ -163,7 +164,7 @@ fn inbound(
                 subscription: without_to(row.subscription),
                 ..row
             };
-            tell(cx, presence, to, true);
+            tell_unless(is_blocked, cx, presence, to);
             keep(cx, to, account, from, before, &after)
         }
         _ => Ok(()),
@@ -208,6 +209,12 @@ fn arrive_subscribe(
         ..row
     };
     keep(cx, to, account, from, before, &after)
+}
+
+fn tell_unless(is_blocked: bool, cx: &mut Cx<'_>, presence: &Presence, to: &BareJid) {
+    if !is_blocked {
+        tell(cx, presence, to, true);
+    }
 }
 
 /// Delivers a subscription stanza to the account's sessions: the ones with a roster (state changes), or all available
