@@ -104,10 +104,13 @@ pub fn announced(presence: ElementRef<'_>) -> Option<(CapsId, String)> {
 
 /// §6.2: asks the client what its hash stands for, unless that is known or asked already.
 pub fn ask(cx: &mut Cx<'_>, session: SessionId, caps: &CapsId, node: &str) {
-    let id = question_id(session);
-    if cx.state.capabilities.features(caps).is_some() || !cx.state.capabilities.asking(&id, caps) {
+    let known = &mut cx.state.capabilities;
+    if known.features(caps).is_some() || !known.may_ask(session, caps) {
         return;
     }
+    // Each has an id of its own, or the answer to an older one would be taken for that to a newer.
+    let id = cx.new_id();
+    cx.state.capabilities.ask(&id, session, caps);
     let Some(jid) = cx.state.sessions.get(session).map(|s| s.jid.clone()) else {
         return;
     };
@@ -127,11 +130,8 @@ pub fn ask(cx: &mut Cx<'_>, session: SessionId, caps: &CapsId, node: &str) {
 
 /// §5.4: a client's answer. Kept only if it hashes to what the client announced.
 pub fn answered(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) {
-    let id = question_id(session);
-    if iq.envelope.id.as_deref() != Some(&id) {
-        return;
-    }
-    let Some(asked) = cx.state.capabilities.answered(&id) else {
+    let id = iq.envelope.id.as_deref().unwrap_or_default();
+    let Some(asked) = cx.state.capabilities.answered(id, session) else {
         return;
     };
     let root = iq.element.root();
@@ -141,14 +141,6 @@ pub fn answered(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) {
     else {
         return;
     };
-    let node = query.attribute("node");
-    if let Some((_, ver)) = node.as_deref().and_then(|node| node.rsplit_once('#'))
-        && *ver != *asked.0
-    {
-        // The answer to what it announced before: the newer question stays open.
-        cx.state.capabilities.asking(&id, &asked);
-        return;
-    }
     match read(query).filter(|info| verification_string(info) == *asked.0) {
         Some(info) => cx.state.capabilities.learn(asked, kept(info.features)),
         None => log::debug!(
@@ -161,11 +153,7 @@ pub fn answered(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) {
 
 /// A session that ended answers no more.
 pub fn session_ended(state: &mut State, session: SessionId) {
-    state.capabilities.answered(&question_id(session));
-}
-
-fn question_id(session: SessionId) -> String {
-    format!("caps-{}", session.0)
+    state.capabilities.forget(session);
 }
 
 fn kept(features: Vec<String>) -> Vec<Box<str>> {

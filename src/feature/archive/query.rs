@@ -86,7 +86,9 @@ pub fn run(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
         let first_last = first_last
             .as_ref()
             .map(|(first, last)| (first.as_str(), last.as_str()));
+        // COMPAT(slixmpp, 1.17): where index and count add up it takes the page for the last one, also when it pages back.
         let index = query.index.or(place.map(|place| place.index));
+        let index = index.filter(|_| !query.filter.backward);
         Rsm::write_answer(w, first_last, index, place.map(|place| place.count));
         w.close();
     }))
