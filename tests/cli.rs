@@ -102,12 +102,14 @@ fn a_first_start_makes_what_it_needs_and_says_so() {
     let pem = std::fs::read(data.join("cert.pem")).unwrap();
     let certificate =
         <CertificateDer<'_> as rustls::pki_types::pem::PemObject>::from_pem_slice(&pem).unwrap();
-    let fingerprint: Vec<String> = ring::digest::digest(&ring::digest::SHA256, &certificate)
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02X}"))
-        .collect();
-    says(&banner, &[&fingerprint.join(":")]);
+    let fingerprint = |algorithm| {
+        let digest = ring::digest::digest(algorithm, &certificate);
+        let octets = digest.as_ref().iter().map(|byte| format!("{byte:02X}"));
+        octets.collect::<Vec<_>>().join(":")
+    };
+    let sha1 = fingerprint(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY);
+    let fingerprint = fingerprint(&ring::digest::SHA256);
+    says(&banner, &[&fingerprint, &sha1]);
     assert_eq!(mode(&data), 0o700);
     for secret in ["key.pem", "control.sock", "stonechat.redb"] {
         assert_eq!(mode(&data.join(secret)), 0o600, "{secret}");
@@ -117,7 +119,7 @@ fn a_first_start_makes_what_it_needs_and_says_so() {
     assert!(!data.join("control.sock").exists());
     // The same certificate and domain the next time, whatever the host is called then.
     let (mut child, again) = start(stonechat(&data).args(ANY_PORT));
-    says(&again, &["serves pi.local", &fingerprint.join(":")]);
+    says(&again, &["serves pi.local", &fingerprint]);
     child.kill().unwrap();
     child.wait().unwrap();
 }
@@ -146,9 +148,22 @@ fn users_are_added_listed_disabled_and_removed() {
             assert_eq!(code, 1, "{words:?}: {text}");
             text
         };
+        let mut add = vec!["user", "add", "alice"];
+        if !running {
+            // A directory that was not meant is not filled.
+            says(&fails(&add, "secret\n"), &["no database", "--create"]);
+            says(&fails(&["user", "list"], ""), &["no database"]);
+            assert!(!data.join("stonechat.redb").exists());
+            add.push("--create");
+        }
         says(
-            &ok(&["user", "add", "alice"], "secret\nignored"),
+            &ok(&add, "secret\nignored"),
             &[&format!("added alice@{domain}")],
+        );
+        says(&ok(&["user", "clients", "alice"], ""), &["no clients"]);
+        says(
+            &fails(&["user", "passwd", "alice"], "pass\tword\n"),
+            &["character 5", "U+0009", "control"],
         );
         says(
             &fails(&["user", "add", "Alice"], "other\n"),
@@ -362,7 +377,10 @@ fn a_database_that_cannot_be_used_is_told_apart() {
     let text = refused(stonechat(&dir.0).args(ANY_PORT));
     says(&text, &["stonechat.redb", "damaged", "restore a backup"]);
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(operate(&dir.0, &["user", "add", "alice"], "secret\n").0, 0);
+    assert_eq!(
+        operate(&dir.0, &["user", "add", "alice", "--create"], "secret\n").0,
+        0
+    );
     let database = redb::Database::open(&path).unwrap();
     let write = database.begin_write().unwrap();
     let meta = redb::TableDefinition::<&[u8], &[u8]>::new("meta");

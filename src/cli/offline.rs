@@ -7,6 +7,16 @@ use crate::state::{JobId, Outbox, Output};
 use crate::store::{Store, StoreError};
 use crate::xmpp::domainpart;
 
+/// A directory without a database is mostly not the one that was meant.
+pub fn require_database(config: &Config) -> Result<(), StartError> {
+    match config.data.join(STORE_FILE).exists() {
+        true => Ok(()),
+        false => Err(StartError::NoDatabase {
+            data: config.data.clone(),
+        }),
+    }
+}
+
 pub fn run(config: &Config, command: Command) -> Result<Answer, StartError> {
     make_data_directory(&config.data)?;
     let domain = match remembered_domain(&config.data)? {

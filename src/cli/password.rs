@@ -55,6 +55,21 @@ fn first_line(input: &mut impl BufRead) -> Result<String, StartError> {
     Ok(line.trim_end_matches(['\n', '\r']).to_string())
 }
 
+/// Asks on a terminal; a script has decided already.
+pub fn agreed(question: &str) -> Result<bool, StartError> {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        return Ok(true);
+    }
+    let mut stderr = io::stderr();
+    let _shown = stderr
+        .write_all(format!("{question} [y/N] ").as_bytes())
+        .and_then(|()| stderr.flush());
+    let line = first_line(&mut io::Read::take(stdin.lock(), LINE_BYTES_MAX))?;
+    let line = line.trim();
+    Ok(line.eq_ignore_ascii_case("y") || line.eq_ignore_ascii_case("yes"))
+}
+
 fn asked() -> Result<String, StartError> {
     let password = ask("Password: ")?;
     if ask("Once more: ")? != password {

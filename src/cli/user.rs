@@ -2,9 +2,10 @@
 use argh::FromArgs;
 
 use super::{offline, password};
-use crate::config::StartError;
+use crate::config::{Config, StartError};
 use crate::net::control::{self, Answer};
 use crate::server::Command;
+use crate::xmpp::quoted;
 
 /// Add, change, list and remove users.
 #[derive(FromArgs)]
@@ -36,6 +37,9 @@ struct Add {
     /// make a password and print it
     #[argh(switch)]
     generate: bool,
+    /// make the database, where no server has made one yet
+    #[argh(switch)]
+    create: bool,
     /// data directory of the server
     #[argh(option, arg_name = "DIR")]
     data: Option<String>,
@@ -63,6 +67,9 @@ struct Del {
     /// name, as in `alice` or `alice@domain`
     #[argh(positional)]
     name: String,
+    /// do not ask
+    #[argh(switch)]
+    yes: bool,
     /// data directory of the server
     #[argh(option, arg_name = "DIR")]
     data: Option<String>,
@@ -122,11 +129,17 @@ impl User {
             Action::Add(Add {
                 name,
                 generate,
+                create,
                 data,
             }) => {
+                let config = super::load(data.as_deref(), &[])?;
+                if !create {
+                    // Before a password is asked for.
+                    offline::require_database(&config)?;
+                }
                 let (password, generated) = password::obtain(generate)?;
                 let command = Command::UserAdd { name, password };
-                run(data, command).map(|answer| show_password(answer, generated))
+                ask(&config, command, create).map(|answer| show_password(answer, generated))
             }
             Action::Passwd(Passwd {
                 name,
@@ -137,7 +150,16 @@ impl User {
                 let command = Command::UserPassword { name, password };
                 run(data, command).map(|answer| show_password(answer, generated))
             }
-            Action::Del(Del { name, data }) => run(data, Command::UserDelete { name }),
+            Action::Del(Del { name, yes, data }) => {
+                let question = format!(
+                    "Remove {} with contacts, messages and everything else?",
+                    quoted(&name)
+                );
+                if !yes && !password::agreed(&question)? {
+                    return Err(StartError::NotAgreed);
+                }
+                run(data, Command::UserDelete { name })
+            }
             Action::Clients(Clients { name, revoke, data }) => {
                 run(data, Command::UserClients { name, revoke })
             }
@@ -162,10 +184,18 @@ impl User {
 
 /// Asks the running server; where there is none, does it here.
 pub fn run(data: Option<String>, command: Command) -> Result<Answer, StartError> {
-    let config = super::load(data.as_deref(), &[])?;
+    ask(&super::load(data.as_deref(), &[])?, command, false)
+}
+
+/// `create`: the database is made where there is none.
+fn ask(config: &Config, command: Command, create: bool) -> Result<Answer, StartError> {
     match control::ask(&config.data, &command)? {
         Some(answer) => Ok(answer),
-        None => offline::run(&config, command),
+        None if create => offline::run(config, command),
+        None => {
+            offline::require_database(config)?;
+            offline::run(config, command)
+        }
     }
 }
 

@@ -64,6 +64,12 @@ pub enum StartError {
     NotRunning {
         data: PathBuf,
     },
+    /// A command needs what a server has made.
+    NoDatabase {
+        data: PathBuf,
+    },
+    /// The operator was asked, and said no.
+    NotAgreed,
     Control {
         path: PathBuf,
         reason: String,
@@ -170,6 +176,12 @@ impl fmt::Display for StartError {
                 "no stonechat is running on {}\n  start it with `stonechat`, or name its directory with --data DIR",
                 data.display()
             ),
+            StartError::NoDatabase { data } => write!(
+                f,
+                "there is no database in {}\n  start the server there with `stonechat`, name its directory with --data DIR, or make one with `stonechat user add NAME --create`",
+                data.display()
+            ),
+            StartError::NotAgreed => f.write_str("nothing was done"),
             StartError::Control { path, reason } => write!(
                 f,
                 "cannot talk to the running server through {}: {reason}\n  run the command as the server's user, or stop the server first",

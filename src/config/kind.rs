@@ -1,5 +1,5 @@
 //! How a setting is written, checked and shown.
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use super::Config;
@@ -97,7 +97,7 @@ impl Kind {
             Kind::Switch { .. } => "on or off".to_string(),
             Kind::Text { limits, .. } => (*limits).to_string(),
             Kind::Addresses { .. } => {
-                "a list of ADDRESS:PORT (port 0: any free one), or \"none\"".to_string()
+                "a list of ADDRESS:PORT, :PORT or localhost:PORT (port 0: any free one), or \"none\"".to_string()
             }
             Kind::Contact(_) => "a list of URIs such as \"mailto:admin@example.org\"".to_string(),
         }
@@ -164,13 +164,63 @@ fn addresses(texts: Vec<String>) -> Result<Vec<SocketAddr>, String> {
     }
     let mut addresses = Vec::new();
     for text in texts {
-        let address = text
-            .parse::<SocketAddr>()
-            .map_err(|_| format!("\"{text}\" is not of the form ADDRESS:PORT"))?;
-        if address.port() != 0 && addresses.contains(&address) {
-            return Err(format!("{address} is there twice"));
+        let meant = meant(&text).ok_or_else(|| {
+            format!("\"{text}\" is not of the form ADDRESS:PORT, :PORT or localhost:PORT")
+        })?;
+        for address in meant {
+            if address.port() != 0 && addresses.contains(&address) {
+                return Err(format!("{address} is there twice"));
+            }
+            addresses.push(address);
         }
-        addresses.push(address);
     }
     Ok(addresses)
+}
+
+/// `:5222` is every address of the machine, `localhost:5222` both of its own; other names are not looked up.
+fn meant(text: &str) -> Option<Vec<SocketAddr>> {
+    let port = |host: &str| text.strip_prefix(host)?.parse::<u16>().ok();
+    if let Some(port) = port(":").or_else(|| port("*:")) {
+        return Some(vec![(Ipv6Addr::UNSPECIFIED, port).into()]);
+    }
+    if let Some(port) = port("localhost:") {
+        let (old, new) = (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
+        return Some(vec![(old, port).into(), (new, port).into()]);
+    }
+    Some(vec![text.parse().ok()?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_as_people_write_them() {
+        let read = |texts: &[&str]| {
+            let texts = texts.iter().map(|text| text.to_string()).collect();
+            let found = addresses(texts).map_err(drop)?;
+            Ok(found
+                .iter()
+                .map(SocketAddr::to_string)
+                .collect::<Vec<_>>()
+                .join(" "))
+        };
+        for (written, meant) in [
+            (&[":5222"][..], Ok("[::]:5222")),
+            (&["*:5222"], Ok("[::]:5222")),
+            (&["localhost:5222"], Ok("127.0.0.1:5222 [::1]:5222")),
+            (&["127.0.0.1:0", "[::1]:5222"], Ok("127.0.0.1:0 [::1]:5222")),
+            (&["none"], Ok("")),
+            (&[":5222", "[::]:5222"], Err(())),
+            (&["localhost:5222", "[::1]:5222"], Err(())),
+            (&["5222"], Err(())),
+            (&[":"], Err(())),
+            (&[":65536"], Err(())),
+            (&["localhost"], Err(())),
+            (&["example.org:5222"], Err(())),
+            (&["::1:5222"], Err(())),
+        ] {
+            assert_eq!(read(written), meant.map(str::to_string), "{written:?}");
+        }
+    }
 }

@@ -1,13 +1,13 @@
 //! XEP-0077: In-Band Registration for those who have an account: its password is changed, or it is removed. New accounts
 //! are made by the operator.
 use crate::state::{Cx, Fault, PasswordChange};
-use crate::stream::sasl::prepare_password;
+use crate::stream::sasl::{PasswordError, prepare_password};
 use crate::xml::ElementRef;
-use crate::xmpp::{BareJid, Condition, StanzaError, localpart};
+use crate::xmpp::{BareJid, Condition, StanzaError, localpart, ns};
 
 use super::{Feature, IqRoute, Reply, Request, Spec, To};
 
-const NS: &str = "jabber:iq:register";
+const NS: &str = ns::REGISTER;
 
 pub const FEATURE: Feature = Feature {
     specs: &[Spec::partial(
@@ -53,10 +53,9 @@ fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     if let Some(name) = text(request.payload, "username") {
         require_own(&own, &name)?;
     }
-    let prepared = prepare_password(&password).map_err(|_| {
-        StanzaError::new(Condition::NotAcceptable)
-            .text("The password holds characters that passwords cannot have.")
-    })?;
+    let refused =
+        |error: PasswordError| StanzaError::new(Condition::NotAcceptable).text(error.rule());
+    let prepared = prepare_password(&password).map_err(refused)?;
     cx.require_disk_space()?;
     cx.state.password_changes.push(PasswordChange {
         session: request.own_session(),

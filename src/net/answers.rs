@@ -28,16 +28,18 @@ impl Driver {
     fn status(&self) -> String {
         let unsent = self.shell.held.unsent.get();
         let state = self.server.state();
+        let identity = self.shell.identities.current();
         let memory = memory_bytes().map_or("unknown".to_string(), |bytes| bytes.to_string());
         format!(
-            "\nmemory bytes {memory}\nbudget bytes {} used of {}\ntls sessions {} bytes\nstore bytes  {}\ncommits      {}\nqueue bytes  {} in, {unsent} out\ncertificate  {}",
+            "\nmemory bytes {memory}\nbudget bytes {} used of {}\ntls sessions {} bytes\nstore bytes  {}\ncommits      {}\nqueue bytes  {} in, {unsent} out\ncertificate  sha256 {}\n             sha1 {}",
             state.memory.inside() + self.outside_bytes(),
             state.settings.memory_bytes_max,
-            self.shell.identities.current().session_bytes(),
+            identity.session_bytes(),
             self.store.file_bytes(),
             self.commits,
             self.shell.inbox.bytes(),
-            self.shell.identities.current().fingerprint
+            identity.fingerprints.sha256,
+            identity.fingerprints.sha1
         )
     }
 }

@@ -160,7 +160,9 @@ fn banner(
         line(name, &listener.address);
     }
     line("certificate", &identities.cert().display());
-    line("sha256", &identities.current().fingerprint);
+    let identity = identities.current();
+    line("sha256", &identity.fingerprints.sha256);
+    line("sha1", &identity.fingerprints.sha1);
     line("add a user", &format!("stonechat user add NAME{data_flag}"));
     text
 }

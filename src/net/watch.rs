@@ -67,7 +67,7 @@ impl Identities {
         self.modified.set(modified(&self.cert, &self.key));
         match Identity::load(&self.cert, &self.key, self.early_data) {
             Ok(identity) => {
-                log::info!("certificate.loaded sha256={}", identity.fingerprint);
+                log::info!("certificate.loaded sha256={}", identity.fingerprints.sha256);
                 identity.limit_sessions(self.session_bytes_max.get());
                 *self.current.borrow_mut() = Rc::new(identity);
             }

@@ -90,7 +90,10 @@ impl Server {
         let mut cx = self.cx(now, tx, out);
         let Some(id) = revoke else {
             let all = feature::all_access(&cx, &jid, account)?;
-            return Ok(Ok(table(&all)));
+            return Ok(Ok(match all.is_empty() {
+                true => format!("{} has no clients yet", quoted(jid.as_str())),
+                false => table(&all),
+            }));
         };
         let revoked = feature::take_access_away(&mut cx, &jid, account, id)?;
         let (id, jid, name) = (quoted(id), quoted(jid.as_str()), quoted(&name));

@@ -191,8 +191,8 @@ impl Server {
         out: &mut Outbox,
         job: impl FnOnce(&mut Self) -> Job,
     ) -> Result<Option<String>, String> {
-        let password = sasl::prepare_password(password).map_err(|_| {
-            "the password is empty or holds characters that passwords cannot have".to_string()
+        let password = sasl::prepare_password(password).map_err(|error| {
+            format!("the password is refused: {error}\n  most letters, digits and marks of any script can be in one (RFC 4013)")
         })?;
         let job = job(self);
         self.hash_prepared(&password, job, out);

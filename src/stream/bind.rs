@@ -40,7 +40,12 @@ impl Bind {
         match First::of(root)? {
             First::Stanza => {}
             First::Management => return self.manage(root, io),
-            First::StartTls | First::Sasl | First::Sasl2 | First::ClientState => {
+            // XEP-0352 §4: told too soon, by clients that find it among the features; a session begins active.
+            First::ClientState => {
+                self.count_request()?;
+                return Ok(Negotiation::Bind(self));
+            }
+            First::StartTls | First::Sasl | First::Sasl2 => {
                 return Err(StreamCondition::UnsupportedStanzaType.into());
             }
         }

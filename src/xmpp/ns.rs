@@ -16,6 +16,8 @@ pub const FAST: &str = "urn:xmpp:fast:0";
 pub const PIPELINING: &str = "urn:xmpp:iap:0";
 pub const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
 pub const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
+/// XEP-0077
+pub const REGISTER: &str = "jabber:iq:register";
 pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
 pub const ROSTER: &str = "jabber:iq:roster";
 pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";

@@ -20,9 +20,9 @@ impl Timestamp {
         let time = time.strip_prefix('T')?;
         let (clock, rest) = time.split_at_checked(8)?;
         let mut parts = clock.split(':');
-        let hours = number(parts.next()?, 2, 24)?;
+        let hours = number(parts.next()?, 2, 23)?;
         let minutes = number(parts.next()?, 2, 59)?;
-        let seconds = number(parts.next()?, 2, 60)?;
+        let seconds = number(parts.next()?, 2, 59)?;
         let (fraction_ms, zone) = split_fraction(rest)?;
         let ms = ((hours * 60 + minutes) * 60 + seconds) * 1000 + fraction_ms;
         Some(Timestamp(days * DAY_MS + ms - zone_offset_ms(zone)?))
@@ -160,6 +160,9 @@ mod tests {
             "2020-01-01 00:00:00Z",
             "2020-01-01T00:00:00",
             "2020-01-01T00:00:00.Z",
+            "2020-01-01T24:00:00Z",
+            "2020-01-01T23:60:00Z",
+            "2016-12-31T23:59:60Z",
         ] {
             assert_eq!(Timestamp::parse(text), None, "{text}");
         }

@@ -135,12 +135,24 @@ fn der_content(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(length)
 }
 
-/// SHA-256 of a certificate as people compare it: `AB:CD:…`.
-pub fn fingerprint(certificate: &[u8]) -> String {
-    let octets: Vec<String> = digest::digest(&SHA256, certificate)
-        .as_ref()
-        .iter()
-        .map(|octet| format!("{octet:02X}"))
-        .collect();
-    octets.join(":")
+/// Of a certificate, as people compare them: `AB:CD:…`.
+pub struct Fingerprints {
+    pub sha256: String,
+    /// Some clients show nothing else. It tells one certificate from another, and proves nothing against who can make two
+    /// of the same.
+    pub sha1: String,
+}
+
+impl Fingerprints {
+    pub fn new(certificate: &[u8]) -> Fingerprints {
+        let digest = |algorithm| {
+            let digest = digest::digest(algorithm, certificate);
+            let octets = digest.as_ref().iter().map(|octet| format!("{octet:02X}"));
+            octets.collect::<Vec<_>>().join(":")
+        };
+        Fingerprints {
+            sha256: digest(&SHA256),
+            sha1: digest(&digest::SHA1_FOR_LEGACY_USE_ONLY),
+        }
+    }
 }

@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, ServerConfig};
 use zeroize::Zeroizing;
 
-use super::binding;
+use super::binding::{self, Fingerprints};
 use super::sessions::Sessions;
 use crate::config::StartError;
 
@@ -33,7 +33,7 @@ pub struct Identity {
     sessions: Arc<Sessions>,
     /// `tls-server-end-point`.
     pub(super) end_point: Option<Box<[u8]>>,
-    pub fingerprint: String,
+    pub fingerprints: Fingerprints,
 }
 
 /// Certificate chain and key as they were read.
@@ -91,7 +91,7 @@ impl Identity {
         let provider = Arc::new(provider());
         let leaf = loaded.chain.first().map(AsRef::as_ref).unwrap_or_default();
         let end_point = binding::end_point(leaf);
-        let fingerprint = binding::fingerprint(leaf);
+        let fingerprints = Fingerprints::new(leaf);
         let certified = CertifiedKey::from_der(loaded.chain, loaded.key, &provider)?;
         let observed = Arc::new(Observed {
             certified: Arc::new(certified),
@@ -123,7 +123,7 @@ impl Identity {
             observed,
             sessions,
             end_point,
-            fingerprint,
+            fingerprints,
         })
     }
 

@@ -12,8 +12,8 @@ use super::fast::{self, FastLookup};
 use super::mechanism::{self, Kind, Mechanism};
 use super::scram::{Binding, Challenge, ClientFirst, Parameters};
 use super::{
-    Auth, Credentials, Exchange, HashedPassword, PasswordError, Progress, Proof, Refusal, Right,
-    SaslFailure, ScramHash, ScramKeys, keys, plain, prepare_password,
+    Auth, Credentials, Exchange, HashedPassword, Progress, Proof, Refusal, Right, SaslFailure,
+    ScramHash, ScramKeys, keys, plain, prepare_password,
 };
 
 /// Random bytes of our part of a SCRAM nonce (no padding in base64).
@@ -95,11 +95,10 @@ impl Auth {
                     let token = (message.password, TokenScheme::App);
                     return Ok(Progress::To(ask(token, Some(account), mechanism, io)));
                 }
-                let password =
-                    prepare_password(message.password).map_err(|PasswordError| Refusal {
-                        account: Some(account.clone()),
-                        failure: SaslCondition::NotAuthorized.into(),
-                    })?;
+                let password = prepare_password(message.password).map_err(|_| Refusal {
+                    account: Some(account.clone()),
+                    failure: SaslCondition::NotAuthorized.into(),
+                })?;
                 (account, By::Plain(password.into()))
             }
             Kind::Scram { hash, plus } => {

@@ -34,8 +34,10 @@ pub use request::{
 };
 pub use upgrade::Upgrade;
 
-use crate::xml::{Element, ElementRef};
-use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError, ns};
+use crate::xml::{Element, ElementRef, Writer};
+use crate::xmpp::{
+    BareJid, Condition, SaslCondition, StanzaError, StreamCondition, StreamError, ns,
+};
 
 use super::negotiation::{Answer, First, Io, Negotiation, refuse_management};
 use super::{Event, TlsFacts, features};
@@ -175,6 +177,11 @@ impl Auth {
             _ if self.is_strict() => return Err(out_of_turn()),
             First::Management => {
                 refuse_management(io.out);
+                return Ok(Negotiation::Auth(self));
+            }
+            First::Stanza if is_registration(root) => {
+                self.count_attempt()?;
+                refuse_registration(root, io.out);
                 return Ok(Negotiation::Auth(self));
             }
             First::Stanza | First::ClientState => {
@@ -446,6 +453,24 @@ fn decode(text: &str) -> Result<Vec<u8>, Refusal> {
             .decode(text)
             .map_err(|_| SaslCondition::IncorrectEncoding.into()),
     }
+}
+
+/// XEP-0077 §3.1: whoever has no account asks before logging in.
+fn is_registration(root: ElementRef<'_>) -> bool {
+    let is_request = matches!(root.attribute("type").as_deref(), Some("get" | "set"));
+    root.name() == "iq" && is_request && root.child("query", ns::REGISTER).is_some()
+}
+
+/// There: a server that makes no accounts.
+fn refuse_registration(root: ElementRef<'_>, out: &mut Vec<u8>) {
+    let mut w = Writer::new(out);
+    w.open("iq")
+        .attr("type", "error")
+        .attr_opt("id", root.attribute("id").as_deref());
+    StanzaError::new(Condition::ServiceUnavailable)
+        .text("Accounts are made by whoever runs this server.")
+        .write(&mut w);
+    w.close();
 }
 
 fn too_many() -> StreamError {
