@@ -11,6 +11,7 @@ mod cli;
 mod client_state;
 mod crash;
 mod fuzz;
+mod guessing;
 mod layers;
 mod readme;
 mod reconnect;

@@ -2,27 +2,11 @@
 //! in yet are strangers: when there is no room, the oldest stranger of the network with most of them makes some.
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::inbox::Waiters;
-use crate::state::{ConnectionId, give_back_room};
-
-/// Who shares a share: an IPv4 address, or the 64 bits of an IPv6 address that a household or a machine is given whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Network(IpAddr);
-
-impl From<IpAddr> for Network {
-    fn from(address: IpAddr) -> Network {
-        Network(match address.to_canonical() {
-            IpAddr::V6(address) => {
-                let bits = address.to_bits() >> 64 << 64;
-                Ipv6Addr::from_bits(bits).into()
-            }
-            address => address,
-        })
-    }
-}
+use crate::state::{ConnectionId, Network, give_back_room};
 
 pub struct Census {
     total_max: usize,

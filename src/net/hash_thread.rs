@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use smol::channel::Sender;
 
-use super::census::Network;
+use crate::state::Network;
 use crate::state::{Applicant, HashJob, Hashed, JobId};
 use crate::stream::sasl;
 

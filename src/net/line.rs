@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::census::Network;
 use super::connection::Connection;
 use super::inbox::Waiters;
 use super::rounds::Rounds;
 use super::shell::Shell;
 use crate::state::ConnectionId;
+use crate::state::Network;
 
 /// How long strangers are read before the sockets of all are looked at again.
 const SLICE: Duration = Duration::from_millis(2);

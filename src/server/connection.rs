@@ -11,6 +11,7 @@ use crate::xml::Element;
 use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError, quoted};
 
 use super::Server;
+use super::attempts::Trying;
 use super::fast::FastUse;
 use super::operator::{Job, digest_of};
 use super::timers::Timer;
@@ -26,7 +27,7 @@ const PIECE_BYTES_MAX: usize = 64 << 10;
 /// A connection and what is known of it.
 pub struct Connection {
     pub stream: Stream,
-    address: IpAddr,
+    pub address: IpAddr,
     pub session: Option<SessionId>,
     /// A digest of the account that it wants to log in to.
     account: u64,
@@ -34,6 +35,8 @@ pub struct Connection {
     job: Option<JobId>,
     /// Of a client that has logged in and bound nothing yet.
     pub client: SessionClient,
+    /// It tries a password.
+    pub trying: Trying,
     /// By what it has logged in, as long as nobody took that away.
     pub right: Option<Right>,
     pub opened_ms: u64,
@@ -64,6 +67,7 @@ impl Server {
             account: 0,
             job: None,
             client: SessionClient::default(),
+            trying: Trying::default(),
             right: None,
             opened_ms: now.monotonic_ms,
             last_input_ms: now.monotonic_ms,
@@ -157,6 +161,9 @@ impl Server {
                 }
                 self.answer_credentials(id, &account, tx)?;
             }
+            Event::Attempt { account, agent } => {
+                self.attempt(now, id, &account, agent.as_deref(), tx)?;
+            }
             Event::Fast {
                 account,
                 agent,
@@ -180,6 +187,7 @@ impl Server {
                 salt,
                 iterations,
             } => {
+                self.attempt_is_guess(id);
                 let job = self.jobs.add(Job::Login { connection: id });
                 let Some(connection) = self.connections.get_mut(&id) else {
                     return Ok(());
@@ -226,7 +234,6 @@ impl Server {
         Ok(())
     }
 
-    /// The answer to a failed login waits, longer with every failure of the address or the account.
     fn login_failed(
         &mut self,
         now: Moment,
@@ -237,26 +244,21 @@ impl Server {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        let address = connection.address;
         let name = account.as_ref().map_or("", |account| account.as_str());
         log::info!(
-            "login.failed account={} address={address} condition={}",
+            "login.failed account={} address={} condition={}",
             quoted(name),
+            connection.address,
             condition.as_str()
         );
-        // Only a wrong password or an unknown account is a guess; other failures tell an attacker nothing.
-        if !matches!(
-            condition,
-            SaslCondition::NotAuthorized | SaslCondition::AccountDisabled
-        ) {
-            connection.stream.release_failure();
-            return;
+        match self.tell_failure_ms(now, id, condition) {
+            Some(at_ms) => self.timers.set(at_ms, Timer::ReleaseFailure(id)),
+            None => {
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.stream.release_failure();
+                }
+            }
         }
-        let delay_ms = self
-            .throttle
-            .failed(now.monotonic_ms, address, account.as_ref());
-        self.timers
-            .set(now.monotonic_ms + delay_ms, Timer::ReleaseFailure(id));
     }
 
     /// The keys of a PLAIN login were derived.
@@ -351,6 +353,7 @@ impl Server {
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
+        self.attempt_given_up(id);
         let Some(connection) = self.connections.remove(&id) else {
             return Ok(());
         };

@@ -19,6 +19,10 @@ impl Server {
         while let Some(timer) = self.timers.take_due(now.monotonic_ms) {
             match timer {
                 Timer::Connection(id) => self.check_connection(now, id, tx, out),
+                Timer::Attempt(id) => {
+                    self.begin_attempt(id);
+                    self.poll(now, id, &[], tx, out)?;
+                }
                 Timer::ReleaseFailure(id) => {
                     if let Some(connection) = self.connections.get_mut(&id) {
                         connection.stream.release_failure();

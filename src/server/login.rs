@@ -13,7 +13,7 @@ use super::resumption::{ResumeOutcome, write_outcome};
 use super::{Server, fast, management};
 
 impl Server {
-    /// XEP-0388 §2.1: an account nobody knows is offered what most are.
+    /// XEP-0388 §2.1: an account nobody knows is offered what one that is there would be.
     pub(super) fn answer_peer(
         &mut self,
         id: ConnectionId,
@@ -43,22 +43,24 @@ impl Server {
             Some(account) => tx.credentials(account.id)?,
             None => None,
         };
+        let credentials = match credentials {
+            Some(credentials) => credentials,
+            None => self.fake_credentials(account, tx)?,
+        };
         let iterations = self.state.settings.scram_iterations;
         let mut offer = Offer {
             x_oauth: self.state.settings.x_oauth,
             ..Offer::default()
         };
-        if let Some(credentials) = credentials {
-            let stored = |hash: &ScramHash| credentials.hashed(*hash);
-            let is_old =
-                |hash: &ScramHash| stored(hash).is_none_or(|hashed| hashed.iterations < iterations);
-            let all = || ScramHash::ALL.into_iter();
-            offer.hashes = all().filter(|hash| stored(hash).is_some()).collect();
-            // SHA-1 is for clients that know nothing better; those do not know XEP-0480 either.
-            offer.upgrades = all()
-                .filter(|hash| *hash != ScramHash::Sha1 && is_old(hash))
-                .collect();
-        }
+        let stored = |hash: &ScramHash| credentials.hashed(*hash);
+        let is_old =
+            |hash: &ScramHash| stored(hash).is_none_or(|hashed| hashed.iterations < iterations);
+        let all = || ScramHash::ALL.into_iter();
+        offer.hashes = all().filter(|hash| stored(hash).is_some()).collect();
+        // SHA-1 is for clients that know nothing better; those do not know XEP-0480 either.
+        offer.upgrades = all()
+            .filter(|hash| *hash != ScramHash::Sha1 && is_old(hash))
+            .collect();
         if offer.hashes == Hashes::default() {
             offer.hashes = Hashes::ALL;
         }
@@ -68,10 +70,10 @@ impl Server {
     pub(super) fn answer_credentials(
         &mut self,
         id: ConnectionId,
-        account: &BareJid,
-        tx: &mut Tx,
+        jid: &BareJid,
+        tx: &Tx,
     ) -> Result<(), StoreError> {
-        let known = match account.local() {
+        let known = match jid.local() {
             Some(name) => tx.account(name)?,
             None => None,
         };
@@ -82,9 +84,9 @@ impl Server {
                     disabled: account.disabled,
                     right: self.state.rights.of(account.id),
                 },
-                None => AccountAnswer::Unknown,
+                None => AccountAnswer::Unknown(self.fake_credentials(jid, tx)?),
             },
-            None => AccountAnswer::Unknown,
+            None => AccountAnswer::Unknown(self.fake_credentials(jid, tx)?),
         };
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.stream.credentials(answer);
@@ -113,7 +115,7 @@ impl Server {
             }
         };
         connection.right = Some(login.right);
-        self.throttle.succeeded(&login.account);
+        self.attempt_succeeded(now, id, &login);
         let resumes = |request: &Request| request.resume.is_some();
         if !login.request.as_deref().is_some_and(resumes) {
             log_login(&login);

@@ -3,6 +3,7 @@
 
 mod access;
 mod again;
+mod attempts;
 mod bind2;
 mod client;
 mod connection;
@@ -58,6 +59,8 @@ pub struct Server {
     timers: Timers,
     jobs: Jobs,
     throttle: Throttle,
+    /// Of what is told about names without an account.
+    fake_salt_key: [u8; 32],
     /// Less of the disk is free than must be.
     disk_full: bool,
     shutting_down: bool,
@@ -93,7 +96,6 @@ impl Server {
             client_state: settings.client_state,
             failures_max: settings.authentication_failures_max,
             scram_iterations: settings.scram_iterations,
-            fake_salt_key,
             early_data: settings.early_data,
             x_oauth: settings.x_oauth,
             caps: Rc::clone(&own_caps),
@@ -128,6 +130,7 @@ impl Server {
             timers: Timers::default(),
             jobs: Jobs::default(),
             throttle: Throttle::default(),
+            fake_salt_key,
             disk_full: false,
             shutting_down: false,
             seen_set: false,

@@ -7,6 +7,8 @@ use crate::state::{ConnectionId, SessionId};
 pub enum Timer {
     /// A connection must be authenticated and bound by now, or may have been silent for too long.
     Connection(ConnectionId),
+    /// It is a connection's turn to try a password.
+    Attempt(ConnectionId),
     /// The delayed answer to a failed login is due.
     ReleaseFailure(ConnectionId),
     /// A session without a connection may have been away for long enough to go to the store, or to end.

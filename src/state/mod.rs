@@ -9,6 +9,7 @@ mod cx;
 mod grants;
 mod management;
 mod moment;
+mod network;
 mod outbox;
 mod rights;
 mod sessions;
@@ -33,6 +34,7 @@ pub use management::{
     UNACKNOWLEDGED_MAX, received_id,
 };
 pub use moment::Moment;
+pub use network::Network;
 pub use outbox::{Applicant, ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
 pub use rights::Rights;
 pub use sessions::{
@@ -40,7 +42,7 @@ pub use sessions::{
     Sessions, Stored,
 };
 pub use settings::Settings;
-pub use throttle::Throttle;
+pub use throttle::{Attempt, FIRST_DELAY_MS, THROTTLED_MAX, Throttle};
 pub use tokens::{Tokens, is_from_unset_clock, tag_of};
 pub use uncopied::Uncopied;
 

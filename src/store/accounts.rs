@@ -35,6 +35,24 @@ impl Tx {
         row.map(|row| decode_credentials(row.value())).transpose()
     }
 
+    /// What some account has, always that of the same for the same number, and nearly so when there is one account more.
+    /// `None`: there is no account.
+    pub fn sample_credentials(&self, number: u64) -> Result<Option<Credentials>, StoreError> {
+        let next = self
+            .view(META)?
+            .get(META_NEXT_ACCOUNT)?
+            .map_or(1, |row| row.value());
+        let given = next.saturating_sub(1);
+        let from = u32::try_from(1 + spread(number, given)).unwrap_or(u32::MAX);
+        let table = self.view(CREDENTIALS)?;
+        // Some have gone.
+        let found = match table.range(from..)?.next().transpose()? {
+            Some((_, row)) => Some(row),
+            None => table.range(..)?.next().transpose()?.map(|(_, row)| row),
+        };
+        found.map(|row| decode_credentials(row.value())).transpose()
+    }
+
     /// `None`: the name is taken.
     pub fn add_account(
         &mut self,
@@ -145,6 +163,22 @@ impl Tx {
     }
 }
 
+/// Jump consistent hash (Lamping, Veach 2014): one of so many places, and no other than the last when one more is added.
+fn spread(mut number: u64, places: u64) -> u64 {
+    let mut place = 0;
+    let mut next = 0;
+    while next < places {
+        place = next;
+        number = number
+            .wrapping_mul(2_862_933_555_777_941_757)
+            .wrapping_add(1);
+        let step = u128::from((number >> 33) + 1);
+        let far = (u128::from(place) + 1) * (1 << 31) / step;
+        next = u64::try_from(far).unwrap_or(u64::MAX);
+    }
+    place
+}
+
 fn encode_account(account: &Account) -> Vec<u8> {
     Encoder::default()
         .number(account.id.0.into())
@@ -205,4 +239,48 @@ fn decode_keys(row: &mut Decoder<'_>) -> Result<ScramKeys, StoreError> {
         stored_key: row.bytes()?.into(),
         server_key: row.bytes()?.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+    use crate::store::Store;
+
+    #[test]
+    fn one_more_account_moves_few_samples_and_those_to_itself() {
+        let numbers = || (0..1000u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        for places in 1..50 {
+            let mut moved = 0;
+            for number in numbers() {
+                let (before, after) = (spread(number, places), spread(number, places + 1));
+                assert!(before < places && (after == before || after == places));
+                moved += u64::from(after != before);
+            }
+            assert!(moved <= 1500 / places + 20, "{moved} of 1000 at {places}");
+        }
+    }
+
+    #[test]
+    fn a_sample_is_of_an_account_there_is() {
+        let store = Store::open_backend(InMemoryBackend::new(), 1 << 16).unwrap();
+        let mut tx = store.begin();
+        assert_eq!(tx.sample_credentials(7).unwrap(), None);
+        for n in 1..=5 {
+            let credentials = crate::stream::sasl::new_credentials("x", [n; 16], n.into());
+            let name = format!("a{n}");
+            tx.add_account(&name, &credentials, Timestamp(1)).unwrap();
+        }
+        for gone in ["a1", "a3", "a5"] {
+            tx.delete_account(gone).unwrap();
+        }
+        let mut seen = std::collections::HashSet::new();
+        for number in 0..100u64 {
+            let number = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let sample = tx.sample_credentials(number).unwrap().unwrap();
+            seen.insert(sample.sha256.unwrap().iterations);
+        }
+        assert_eq!(seen, [2, 4].into_iter().collect());
+    }
 }

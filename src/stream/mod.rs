@@ -53,8 +53,6 @@ pub struct StreamSettings {
     /// SASL failures before the stream is closed with `policy-violation`.
     pub failures_max: u8,
     pub scram_iterations: u32,
-    /// Key of the stable fake salts for unknown accounts.
-    pub fake_salt_key: [u8; 32],
     /// Tokens are taken in TLS early data (XEP-0484 §3.1).
     pub early_data: bool,
     /// X-OAUTH is offered.
@@ -90,7 +88,8 @@ pub enum AccountAnswer {
         disabled: bool,
         right: Right,
     },
-    Unknown,
+    /// There is none of this name; these stand in for what it would have, and no password fits.
+    Unknown(Credentials),
 }
 
 /// What a login of XEP-0388 led to.
@@ -110,6 +109,12 @@ pub enum Event {
     StartTls,
     /// The header names this account, and nothing proves it. Answer with `offer`.
     Peer { account: BareJid },
+    /// A password, or a proof of it, is there to be compared. Answer with `turn` when that may be done. `agent`: the id of
+    /// the client (XEP-0388 §2.3).
+    Attempt {
+        account: BareJid,
+        agent: Option<Box<str>>,
+    },
     /// Look the account up; answer with `credentials`.
     Credentials { account: BareJid },
     /// Look up what this client may hold for this mechanism (XEP-0484); answer with `fast`. `early`: it came in TLS early
@@ -133,7 +138,7 @@ pub enum Event {
         salt: [u8; 16],
         iterations: u32,
     },
-    /// A login failed. Answer with `release_failure` when the delay for this address and account is over.
+    /// A login failed. Answer with `release_failure` when it may be told.
     Failed {
         account: Option<BareJid>,
         condition: SaslCondition,
@@ -316,6 +321,11 @@ impl Stream {
             }
             state => Ok(state),
         });
+    }
+
+    /// It is the attempt's turn; false: too many are before it.
+    pub fn turn(&mut self, comes: bool) {
+        self.answer(Answer::Turn(comes));
     }
 
     pub fn credentials(&mut self, answer: AccountAnswer) {

@@ -34,6 +34,7 @@ pub(super) enum Negotiation {
 /// What the server answered to an event.
 pub(super) enum Answer {
     Offer(Offer),
+    Turn(bool),
     Credentials(AccountAnswer),
     Derived(ScramKeys),
     Fast(Vec<FastCandidate>),

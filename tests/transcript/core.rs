@@ -66,6 +66,10 @@ pub struct Core {
     pub commits: usize,
     /// Passwords are hashed when `hash_held` says so; these wait.
     pub holds_hashes: bool,
+    /// Passwords that were hashed, or wait for that.
+    pub hashed: usize,
+    /// Where new connections come from.
+    pub address: IpAddr,
     pub held: Vec<(JobId, HashJob)>,
     /// By the last piece of an input.
     pub queued_bytes: usize,
@@ -90,6 +94,8 @@ impl Core {
             answers: Vec::new(),
             commits: 0,
             holds_hashes: false,
+            hashed: 0,
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             held: Vec::new(),
             queued_bytes: 0,
         };
@@ -181,7 +187,7 @@ impl Core {
         let id = ConnectionId(self.last_connection);
         self.clients.insert(name.to_string(), (id, Client::new()));
         self.names.insert(id, name.to_string());
-        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let address = self.address;
         self.step(Input::Opened {
             connection: id,
             address,
@@ -294,6 +300,7 @@ impl Core {
 
     fn perform(&mut self, out: Outbox) {
         for output in out.outputs {
+            self.hashed += usize::from(matches!(output, Output::Hash { .. }));
             match output {
                 Output::Send { connection, bytes } => {
                     if let Some((_, client)) = self

@@ -173,9 +173,10 @@ pub fn keys_of_salted(salted: &[u8], hash: ScramHash) -> ScramKeys {
     }
 }
 
-/// Everything to store for a new (prepared) password; three derivations.
-pub fn new_credentials(password: &str, salt: [u8; 16], iterations: u32) -> Credentials {
+/// Everything to store for a new (prepared) password; three derivations. `random`: what their salts are made of.
+pub fn new_credentials(password: &str, random: [u8; 16], iterations: u32) -> Credentials {
     let hashed = |hash| {
+        let salt = salt_of(&random, hash);
         Some(HashedPassword {
             salt,
             iterations,
@@ -214,30 +215,62 @@ impl Credentials {
             .find_map(|hash| self.hashed(hash).map(|hashed| (hash, hashed)))
     }
 
-    /// For a name without an account: a login takes the same course as for one with, and the salt is the same each
-    /// time. No password fits.
-    pub(super) fn fake(key: &[u8], account: &str, iterations: u32) -> Credentials {
-        let mut salt = [0; 16];
-        let stable = ScramHash::Sha256.hmac(key, account.as_bytes());
-        for (to, from) in salt.iter_mut().zip(stable.as_ref()) {
-            *to = *from;
+    /// As they are for a new account, but that no password fits.
+    pub fn usual(iterations: u32) -> Credentials {
+        let mut credentials = Credentials::default();
+        for hash in ScramHash::ALL {
+            let hashed = HashedPassword::impossible(hash, salt_of(&[0; 16], hash), iterations);
+            credentials.replace(hash, hashed);
         }
-        let hashed = |hash: ScramHash| {
-            Some(HashedPassword {
-                salt,
-                iterations,
-                keys: ScramKeys {
-                    stored_key: vec![0; hash.output_bytes()].into(),
-                    server_key: vec![0; hash.output_bytes()].into(),
-                },
-            })
-        };
-        Credentials {
-            sha1: hashed(ScramHash::Sha1),
-            sha256: hashed(ScramHash::Sha256),
-            sha512: hashed(ScramHash::Sha512),
+        credentials
+    }
+
+    /// For a name without an account: a login takes the same course as for one with, and what is told of it is the same
+    /// each time, and looks like that of an account there is (`model`): the same hashes and iterations, and one salt for
+    /// several hashes where that has one. No password fits.
+    pub fn fake(key: &[u8], account: &str, model: &Credentials) -> Credentials {
+        let mut fake = Credentials::default();
+        for hash in ScramHash::ALL {
+            let Some(of_model) = model.hashed(hash) else {
+                continue;
+            };
+            let shares = |other: &ScramHash| {
+                let other = model.hashed(*other);
+                other.is_some_and(|other| other.salt == of_model.salt)
+            };
+            let first = ScramHash::ALL.into_iter().find(shares).unwrap_or(hash);
+            let iterations = of_model.iterations.to_be_bytes();
+            let told = [
+                first.upgrade_name().as_bytes(),
+                &iterations,
+                account.as_bytes(),
+            ];
+            let stable = ScramHash::Sha256.hmac(key, &told.concat());
+            let salt = stable.as_ref().first_chunk().copied().unwrap_or_default();
+            let hashed = HashedPassword::impossible(hash, salt, of_model.iterations);
+            fake.replace(hash, hashed);
+        }
+        fake
+    }
+}
+
+impl HashedPassword {
+    fn impossible(hash: ScramHash, salt: [u8; 16], iterations: u32) -> HashedPassword {
+        HashedPassword {
+            salt,
+            iterations,
+            keys: ScramKeys {
+                stored_key: vec![0; hash.output_bytes()].into(),
+                server_key: vec![0; hash.output_bytes()].into(),
+            },
         }
     }
+}
+
+/// A salt for each hash, of one that is random.
+fn salt_of(random: &[u8; 16], hash: ScramHash) -> [u8; 16] {
+    let tag = ScramHash::Sha256.hmac(random, hash.upgrade_name().as_bytes());
+    tag.as_ref().first_chunk().copied().unwrap_or_default()
 }
 
 impl ScramHash {
@@ -360,8 +393,8 @@ mod tests {
     fn credentials_hold_all_hashes() {
         let credentials = new_credentials("pencil", [7; 16], 3);
         for hash in [ScramHash::Sha1, ScramHash::Sha256, ScramHash::Sha512] {
-            let keys = &credentials.hashed(hash).unwrap().keys;
-            assert_eq!(keys, &derive("pencil", &[7; 16], 3, hash));
+            let HashedPassword { keys, salt, .. } = credentials.hashed(hash).unwrap();
+            assert_eq!(keys, &derive("pencil", salt, 3, hash));
             assert_eq!(
                 (keys.stored_key.len(), keys.server_key.len()),
                 (hash.output_bytes(), hash.output_bytes())
@@ -370,12 +403,40 @@ mod tests {
     }
 
     #[test]
-    fn fake_salts_are_stable_and_differ() {
-        let salt = |fake: Credentials| fake.sha256.unwrap().salt;
-        let fake = |name| salt(Credentials::fake(&[1; 32], name, 10));
-        assert_eq!(fake("a@x"), fake("a@x"));
-        assert_ne!(fake("a@x"), fake("b@x"));
-        assert_ne!(fake("a@x"), salt(Credentials::fake(&[2; 32], "a@x", 10)));
+    fn fakes_are_stable_and_look_like_their_model() {
+        let salts = |credentials: &Credentials| {
+            ScramHash::ALL.map(|hash| credentials.hashed(hash).map(|hashed| hashed.salt))
+        };
+        let model = new_credentials("pencil", [7; 16], 10);
+        let fake = |key: u8, name, model: &Credentials| Credentials::fake(&[key; 32], name, model);
+        let one = fake(1, "a@x", &model);
+        assert_eq!(one, fake(1, "a@x", &model));
+        let [a, b, c] = salts(&one);
+        assert!(a != b && b != c && a != c && a.is_some());
+        for other in [
+            fake(1, "b@x", &model),
+            fake(2, "a@x", &model),
+            model.clone(),
+        ] {
+            assert!(salts(&other).iter().all(|salt| !salts(&one).contains(salt)));
+        }
+        // Not even when somebody who can be watched takes another password.
+        assert_eq!(fake(1, "a@x", &new_credentials("x", [8; 16], 10)), one);
+        // As older versions made them: one salt, fewer iterations, and what XEP-0480 made of it.
+        let mut old = new_credentials("pencil", [7; 16], 4);
+        let shared = old.sha1.clone().unwrap().salt;
+        for hashed in [&mut old.sha256, &mut old.sha512] {
+            hashed.as_mut().unwrap().salt = shared;
+        }
+        let [a, b, c] = salts(&fake(1, "a@x", &old));
+        assert!(a == b && b == c && a.is_some());
+        old.replace(ScramHash::Sha256, model.sha256.clone().unwrap());
+        old.sha512 = None;
+        let image = fake(1, "a@x", &old);
+        let [a, b, c] = salts(&image);
+        assert!(a != b && c.is_none());
+        assert_eq!(image.sha1.unwrap().iterations, 4);
+        assert_eq!(image.sha256.unwrap().iterations, 10);
     }
 
     #[test]

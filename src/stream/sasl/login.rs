@@ -45,6 +45,42 @@ enum By {
     Plain(Box<str>),
 }
 
+/// `Event::Attempt` is out.
+pub(super) enum Waiting {
+    /// Prepared.
+    Password {
+        account: BareJid,
+        password: Box<str>,
+    },
+    /// The client's final message of SCRAM.
+    Proof {
+        challenged: Challenged,
+        message: Vec<u8>,
+    },
+}
+
+impl Waiting {
+    pub fn account(&self) -> &BareJid {
+        match self {
+            Waiting::Password { account, .. } => account,
+            Waiting::Proof { challenged, .. } => &challenged.account,
+        }
+    }
+
+    /// Its turn has come.
+    pub fn go_on(self, io: &mut Io<'_>) -> Result<Progress, Refusal> {
+        match self {
+            Waiting::Password { account, password } => {
+                Ok(Progress::To(look_up(account, By::Plain(password), io)))
+            }
+            Waiting::Proof {
+                challenged,
+                message,
+            } => challenged.verify(&message),
+        }
+    }
+}
+
 /// The client's final message is awaited.
 pub(super) struct Challenged {
     account: BareJid,
@@ -99,7 +135,8 @@ impl Auth {
                     account: Some(account.clone()),
                     failure: SaslCondition::NotAuthorized.into(),
                 })?;
-                (account, By::Plain(password.into()))
+                let password = password.into();
+                return Ok(self.wait_for_turn(Waiting::Password { account, password }, io));
             }
             Kind::Scram { hash, plus } => {
                 let first = ClientFirst::parse(message)?;
@@ -138,10 +175,17 @@ impl Auth {
                 return self.ask_fast(lookup, io);
             }
         };
-        io.event = Some(Event::Credentials {
-            account: account.clone(),
+        Ok(Progress::To(look_up(account, by, io)))
+    }
+
+    /// Something that may be a guess waits for its turn before it is compared with anything.
+    pub(super) fn wait_for_turn(&self, waiting: Waiting, io: &mut Io<'_>) -> Progress {
+        let request = self.request.as_deref();
+        io.event = Some(Event::Attempt {
+            account: waiting.account().clone(),
+            agent: request.and_then(|request| request.agent.id.clone()),
         });
-        Ok(Progress::To(Exchange::Lookup(Lookup { account, by })))
+        Progress::To(Exchange::Waiting(waiting))
     }
 
     /// XEP-0484 §3.4: a token belongs to a client that names itself, and is announced as such.
@@ -247,24 +291,19 @@ impl Auth {
                 right,
             } => (credentials, Standing::Good(right)),
             AccountAnswer::Known { credentials, .. } => (credentials, Standing::Disabled),
-            AccountAnswer::Unknown => {
-                let settings = io.settings;
-                let key = &settings.fake_salt_key;
-                let fake = Credentials::fake(key, account.as_str(), settings.scram_iterations);
-                (fake, Standing::Unknown)
-            }
+            AccountAnswer::Unknown(fake) => (fake, Standing::Unknown),
         };
-        let key = &io.settings.fake_salt_key;
-        let fake = || Credentials::fake(key, account.as_str(), io.settings.scram_iterations);
+        // A hash that is not stored was not offered to who said who he is.
+        let missing = || Credentials::usual(io.settings.scram_iterations);
         match by {
             By::Plain(password) => {
                 let (credentials, standing) = match credentials.for_comparison() {
                     Some(_) => (credentials, standing),
-                    None => (fake(), Standing::Unknown),
+                    None => (missing(), Standing::Unknown),
                 };
                 let (hash, hashed) = credentials
                     .for_comparison()
-                    .expect("fake credentials have every hash");
+                    .expect("usual credentials have every hash");
                 io.event = Some(Event::Derive {
                     password,
                     hash,
@@ -282,14 +321,13 @@ impl Auth {
                 hash,
                 mechanism,
             } => {
-                // A hash that is not stored was not offered to who said who he is.
                 let (credentials, standing) = match credentials.hashed(hash) {
                     Some(_) => (credentials, standing),
-                    None => (fake(), Standing::Unknown),
+                    None => (missing(), Standing::Unknown),
                 };
                 let hashed = credentials
                     .hashed(hash)
-                    .expect("fake credentials have every hash");
+                    .expect("usual credentials have every hash");
                 let challenge = self.challenge(first, hash, hashed, io);
                 Exchange::Challenged(Challenged {
                     account,
@@ -328,6 +366,14 @@ impl Auth {
         self.write_challenge(challenge.server_first().as_bytes(), io);
         challenge
     }
+}
+
+/// Has the server look an account up.
+fn look_up(account: BareJid, by: By, io: &mut Io<'_>) -> Exchange {
+    io.event = Some(Event::Credentials {
+        account: account.clone(),
+    });
+    Exchange::Lookup(Lookup { account, by })
 }
 
 /// Has the server asked about a token that is shown as it is.

@@ -43,7 +43,7 @@ use super::negotiation::{Answer, First, Io, Negotiation, refuse_management};
 use super::{Event, TlsFacts, features};
 use bearer::TokenLookup;
 use fast::FastLookup;
-use login::{Challenged, Deriving, Lookup, Success};
+use login::{Challenged, Deriving, Lookup, Success, Waiting};
 use mechanism::{Kind, Mechanism};
 use upgrade::Upgrading;
 
@@ -68,6 +68,8 @@ enum Exchange {
     Idle,
     /// The mechanism's first message was asked for by an empty challenge.
     Asked(Mechanism),
+    /// `Event::Attempt` is out.
+    Waiting(Waiting),
     /// `Event::Credentials` is out.
     Lookup(Lookup),
     /// `Event::Token` is out.
@@ -127,7 +129,8 @@ impl Auth {
 
     pub(super) fn is_waiting(&self) -> bool {
         match self.exchange {
-            Exchange::Lookup(_)
+            Exchange::Waiting(_)
+            | Exchange::Lookup(_)
             | Exchange::TokenLookup(_)
             | Exchange::FastLookup(_)
             | Exchange::Deriving(_)
@@ -287,7 +290,12 @@ impl Auth {
                 decode(&content(root)?).and_then(|message| self.first(mechanism, &message, io))
             }
             ("response", Exchange::Challenged(challenged)) => {
-                decode(&content(root)?).and_then(|message| challenged.verify(&message))
+                let message = decode(&content(root)?)?;
+                let proof = Waiting::Proof {
+                    challenged,
+                    message,
+                };
+                Ok(self.wait_for_turn(proof, io))
             }
             ("response", Exchange::Told(refusal)) => Err(refusal),
             _ => Err(SaslFailure::new(SaslCondition::MalformedRequest)
@@ -324,6 +332,11 @@ impl Auth {
             (Answer::Credentials(answer), Exchange::Lookup(lookup)) => {
                 Ok(Progress::To(self.looked_up(lookup, answer, io)))
             }
+            (Answer::Turn(true), Exchange::Waiting(waiting)) => waiting.go_on(io),
+            (Answer::Turn(false), Exchange::Waiting(waiting)) => Err(Refusal {
+                account: Some(waiting.account().clone()),
+                failure: SaslCondition::TemporaryAuthFailure.into(),
+            }),
             (Answer::Derived(keys), Exchange::Deriving(deriving)) => deriving.compare(&keys),
             (Answer::Fast(candidates), Exchange::FastLookup(lookup)) => {
                 lookup.verify(&candidates).map(Progress::Success)

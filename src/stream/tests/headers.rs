@@ -50,7 +50,7 @@ fn from_plain_text_to_a_bound_resource() {
         );
         assert_eq!(
             peer.happened(),
-            "credentials romeo@localhost; derive pencil; authenticated romeo@localhost PLAIN"
+            "attempt romeo@localhost; credentials romeo@localhost; derive pencil; authenticated romeo@localhost PLAIN"
         );
         let features = peer.send(HEADER);
         assert_in(

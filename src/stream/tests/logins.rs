@@ -14,8 +14,9 @@ fn every_mechanism_logs_in() {
         for mechanism in ["SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
             let mut peer = Peer::secured(cut);
             peer.scram(&Scram { mechanism, ..LOGIN });
-            let end =
-                format!("credentials romeo@localhost; authenticated romeo@localhost {mechanism}");
+            let end = format!(
+                "credentials romeo@localhost; attempt romeo@localhost; authenticated romeo@localhost {mechanism}"
+            );
             assert_eq!(peer.happened(), end);
             assert_in("<bind ", &peer.send(HEADER));
         }
@@ -246,10 +247,11 @@ fn salts_of_unknown_accounts_are_stable() {
         let first = payload(&out, "challenge").unwrap();
         first.split(',').nth(1).unwrap().to_owned()
     };
-    assert_eq!(
-        salt("nobody", "SCRAM-SHA-1"),
-        salt("nobody", "SCRAM-SHA-512")
-    );
+    assert_eq!(salt("nobody", "SCRAM-SHA-1"), salt("nobody", "SCRAM-SHA-1"));
+    // As those of accounts do.
+    for name in ["nobody", "romeo"] {
+        assert_ne!(salt(name, "SCRAM-SHA-1"), salt(name, "SCRAM-SHA-512"));
+    }
     assert_ne!(
         salt("nobody", "SCRAM-SHA-1"),
         salt("somebody", "SCRAM-SHA-1")
@@ -391,12 +393,14 @@ fn input_waits_while_an_answer_is_outstanding() {
         peer.send(&format!("{PLAIN_ROMEO}{HEADER}{BIND}<presence/>")),
         ""
     );
-    assert_eq!(peer.happened(), "credentials romeo@localhost");
+    assert_eq!(peer.happened(), "attempt romeo@localhost");
     assert!(peer.stream.held_bytes() > HEADER.len());
-    let held = peer.held.take().unwrap();
-    peer.answer(held);
-    assert_eq!(peer.wake(), "");
-    assert_eq!(peer.happened(), "derive pencil");
+    for event in ["credentials romeo@localhost", "derive pencil"] {
+        let held = peer.held.take().unwrap();
+        peer.answer(held);
+        assert_eq!(peer.wake(), "");
+        assert_eq!(peer.happened(), event);
+    }
     peer.slow = false;
     let held = peer.held.take().unwrap();
     peer.answer(held);
@@ -412,13 +416,30 @@ fn input_waits_while_an_answer_is_outstanding() {
     assert_eq!(peer.stream.held_bytes(), 0);
 }
 
+/// Nothing is compared before its turn, and where too many are before it nothing is told of the account.
+#[test]
+fn an_attempt_that_has_no_turn_is_put_off() {
+    for username in ["romeo", "nobody"] {
+        let mut peer = Peer::secured(usize::MAX);
+        peer.turn = false;
+        let out = peer.auth("PLAIN", &format!("\0{username}\0pencil"));
+        assert_in(&failure("temporary-auth-failure"), &out);
+        let account = format!("{username}@localhost");
+        let end = format!("attempt {account}; failed {account} temporary-auth-failure");
+        assert_eq!(peer.happened(), end);
+        let out = peer.scram(&Scram { username, ..LOGIN });
+        assert_in(&failure("temporary-auth-failure"), &out);
+        assert_eq!(peer.happened(), format!("credentials {account}; {end}"));
+    }
+}
+
 #[test]
 fn too_much_sent_ahead_ends_the_stream() {
     let mut peer = Peer::secured(7);
     peer.slow = true;
     peer.send(PLAIN_ROMEO);
     assert_eq!(peer.send(&" ".repeat(2000)), "");
-    assert_eq!(peer.happened(), "credentials romeo@localhost");
+    assert_eq!(peer.happened(), "attempt romeo@localhost");
     assert_fails(&peer.send(" "), "policy-violation");
     assert_eq!(peer.happened(), "closed policy-violation");
     assert_eq!(peer.stream.held_bytes(), 0);
@@ -436,7 +457,8 @@ fn a_failure_is_told_when_it_is_released() {
     assert_eq!(peer.auth("X", ""), "");
     assert_eq!(peer.happened(), "failed - invalid-mechanism");
     // An answer nobody asked for changes nothing.
-    peer.stream.credentials(AccountAnswer::Unknown);
+    peer.stream
+        .credentials(AccountAnswer::Unknown(super::usual()));
     assert_eq!(peer.wake(), "");
     peer.stream.release_failure();
     assert_in(&failure("invalid-mechanism"), &peer.wake());

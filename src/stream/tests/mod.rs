@@ -48,6 +48,8 @@ struct Peer {
     cut: usize,
     events: Vec<String>,
     disabled: bool,
+    /// Attempts have their turn.
+    turn: bool,
     /// What becomes of rights.
     standing: Result<(), SaslCondition>,
     offer: Offer,
@@ -78,12 +80,16 @@ fn settings() -> Rc<StreamSettings> {
         client_state: true,
         failures_max: 3,
         scram_iterations: 10,
-        fake_salt_key: [9; 32],
         early_data: true,
         x_oauth: false,
         caps: "<c xmlns='http://jabber.org/protocol/caps' ver='x'/>".into(),
         last_written: Default::default(),
     })
+}
+
+/// What most accounts have.
+fn usual() -> Credentials {
+    Credentials::usual(10)
 }
 
 fn facts() -> TlsFacts {
@@ -106,6 +112,7 @@ impl Peer {
             cut,
             events: Vec::new(),
             disabled: false,
+            turn: true,
             standing: Ok(()),
             offer: Offer::default(),
             logins: Vec::new(),
@@ -174,6 +181,7 @@ impl Peer {
     fn event(&mut self, event: Event) {
         self.events.push(match &event {
             Event::StartTls => "starttls".into(),
+            Event::Attempt { account, .. } => format!("attempt {account}"),
             Event::Credentials { account } => format!("credentials {account}"),
             Event::Derive { password, .. } => format!("derive {password}"),
             Event::Failed { account, condition } => {
@@ -204,6 +212,7 @@ impl Peer {
 
     fn answer(&mut self, event: Event) {
         match event {
+            Event::Attempt { .. } => self.stream.turn(self.turn),
             Event::Credentials { account } => {
                 let answer = match account.as_str() {
                     "romeo@localhost" => AccountAnswer::Known {
@@ -211,7 +220,7 @@ impl Peer {
                         disabled: self.disabled,
                         right: RIGHT,
                     },
-                    _ => AccountAnswer::Unknown,
+                    name => AccountAnswer::Unknown(Credentials::fake(&[9; 32], name, &usual())),
                 };
                 self.stream.credentials(answer);
             }

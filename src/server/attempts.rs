@@ -1,0 +1,186 @@
+//! Attempts to log in with a password: each waits for its turn before anything is looked up, and what is told of names
+//! without an account does not tell them from those with one (RFC 6120 §13.11).
+use ring::hmac;
+
+use crate::state::{Attempt, ConnectionId, FIRST_DELAY_MS, Moment};
+use crate::store::{StoreError, Tx};
+use crate::stream::{Credentials, Login, Proof};
+use crate::xmpp::{BareJid, SaslCondition};
+
+use super::Server;
+use super::timers::Timer;
+
+/// How long somebody waits to hear that too many others try.
+const BUSY_MS: u64 = 1_000;
+
+/// What a connection tries.
+#[derive(Default)]
+pub struct Trying {
+    attempt: Option<Attempt>,
+    /// Its turn has not come.
+    is_waiting: bool,
+}
+
+impl Server {
+    /// A password is about to be tried.
+    pub(super) fn attempt(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        account: &BareJid,
+        agent: Option<&str>,
+        tx: &Tx,
+    ) -> Result<(), StoreError> {
+        let is_beset = self.throttle.is_beset(now.monotonic_ms, account);
+        let is_known = is_beset && self.is_known_client(account, agent, tx)?;
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return Ok(());
+        };
+        let from = (id, connection.address);
+        let attempt = self
+            .throttle
+            .attempt(now.monotonic_ms, from, account, is_known);
+        connection.trying.attempt = Some(attempt);
+        if attempt.start_ms > now.monotonic_ms {
+            connection.trying.is_waiting = true;
+            self.timers.set(attempt.start_ms, Timer::Attempt(id));
+        } else {
+            connection.stream.turn(true);
+        }
+        Ok(())
+    }
+
+    /// Its turn has come.
+    pub(super) fn begin_attempt(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let Some(attempt) = &connection.trying.attempt else {
+            return;
+        };
+        connection.trying.is_waiting = false;
+        self.throttle.began(id, attempt);
+        connection.stream.turn(!attempt.is_put_off);
+    }
+
+    /// A password is compared; that its connection ends does not make it untried.
+    pub(super) fn attempt_is_guess(&mut self, id: ConnectionId) {
+        let connection = self.connections.get_mut(&id);
+        if let Some(attempt) = connection.and_then(|it| it.trying.attempt.as_mut()) {
+            attempt.is_guess = true;
+        }
+    }
+
+    /// Its connection has ended, or it was nothing that could be compared.
+    pub(super) fn attempt_given_up(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let trying = std::mem::take(&mut connection.trying);
+        let Some(attempt) = trying.attempt else {
+            return;
+        };
+        if trying.is_waiting {
+            self.timers.cancel(attempt.start_ms, Timer::Attempt(id));
+        }
+        if !attempt.is_guess {
+            self.throttle.withdrawn(id, &attempt);
+        }
+    }
+
+    /// Whoever waited behind it from the same place goes on at once.
+    pub(super) fn attempt_succeeded(&mut self, now: Moment, id: ConnectionId, login: &Login) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let Some(attempt) = connection.trying.attempt.take() else {
+            if matches!(login.proof, Proof::Fast { .. }) {
+                let address = connection.address;
+                self.throttle
+                    .came_in(now.monotonic_ms, address, &login.account);
+            }
+            return;
+        };
+        for waiting in self.throttle.succeeded(now.monotonic_ms, &attempt) {
+            let Some(connection) = self.connections.get_mut(&waiting) else {
+                continue;
+            };
+            if let Some(attempt) = &mut connection.trying.attempt {
+                self.timers
+                    .cancel(attempt.start_ms, Timer::Attempt(waiting));
+                attempt.start_ms = now.monotonic_ms;
+                attempt.is_put_off = false;
+                self.timers.set(now.monotonic_ms, Timer::Attempt(waiting));
+            }
+        }
+    }
+
+    /// When a failed login hears of it; `None`: at once, for it tells nothing that could be guessed.
+    pub(super) fn tell_failure_ms(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        condition: SaslCondition,
+    ) -> Option<u64> {
+        let connection = self.connections.get_mut(&id)?;
+        match condition {
+            SaslCondition::NotAuthorized | SaslCondition::AccountDisabled => {
+                let attempt = connection.trying.attempt.take();
+                Some(match attempt {
+                    Some(attempt) => self.throttle.failed(now.monotonic_ms, &attempt),
+                    // Of a token, which nobody guesses.
+                    None => now.monotonic_ms + FIRST_DELAY_MS,
+                })
+            }
+            SaslCondition::TemporaryAuthFailure => {
+                let attempt = connection.trying.attempt.take();
+                if let Some(attempt) = attempt {
+                    self.throttle.withdrawn(id, &attempt);
+                }
+                Some(now.monotonic_ms + BUSY_MS)
+            }
+            _ => {
+                self.attempt_given_up(id);
+                None
+            }
+        }
+    }
+
+    /// XEP-0388 §2.3: what a client calls itself is a secret between it and the server.
+    fn is_known_client(
+        &self,
+        account: &BareJid,
+        agent: Option<&str>,
+        tx: &Tx,
+    ) -> Result<bool, StoreError> {
+        let known = match account.local() {
+            Some(name) => tx.account(name)?,
+            None => None,
+        };
+        let (Some(known), Some(agent)) = (known, agent) else {
+            return Ok(false);
+        };
+        let key = self.state.tokens.key_of_agent(known.id, agent);
+        Ok(tx.client(known.id, &key)?.is_some())
+    }
+
+    /// What a name without an account seems to have: as some account has it, so that raised `scram_iterations` show
+    /// nobody.
+    pub(super) fn fake_credentials(
+        &self,
+        name: &BareJid,
+        tx: &Tx,
+    ) -> Result<Credentials, StoreError> {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.fake_salt_key);
+        let point = hmac::sign(&key, &[b"model ", name.as_str().as_bytes()].concat());
+        let point = point.as_ref().first_chunk().copied().unwrap_or_default();
+        let model = tx.sample_credentials(u64::from_be_bytes(point))?;
+        let iterations = self.state.settings.scram_iterations;
+        let model = model.unwrap_or_else(|| Credentials::usual(iterations));
+        Ok(Credentials::fake(
+            &self.fake_salt_key,
+            name.as_str(),
+            &model,
+        ))
+    }
+}
