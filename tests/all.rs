@@ -6,6 +6,7 @@
     clippy::panic
 )]
 
+mod bounds;
 mod budget;
 mod cli;
 mod client_state;

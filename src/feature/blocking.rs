@@ -2,7 +2,7 @@
 //! of a stanza.
 use crate::state::{BlockList, Cx, Fault, Keep, Kind, PresenceDetails, SessionId, Urgency};
 use crate::store::StoreError;
-use crate::xml::Writer;
+use crate::xml::{Writer, escaped_len};
 use crate::xmpp::{
     BareJid, Condition, Envelope, ErrorType, FullJid, Jid, StanzaError, ns, write_open,
 };
@@ -44,16 +44,18 @@ fn block(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     }
     let account = request.account_id();
     let before = cx.block_list(request.account_jid(), account)?;
-    let mut jids = before.jids().to_vec();
-    let added = items.iter().filter(|item| !before.jids().contains(item));
-    jids.extend(added.cloned());
-    if jids.len() > cx.state.settings.blocked_jids_max {
+    let added = items.iter().filter(|item| !before.contains(&[item]));
+    let added: Vec<String> = added.cloned().collect();
+    let jids = [before.jids(), &added].concat();
+    let bytes: usize = jids.iter().map(|jid| item_bytes(jid)).sum();
+    let settings = &cx.state.settings;
+    if jids.len() > settings.blocked_jids_max || bytes > settings.blocked_bytes_max {
         return Err(StanzaError::new(Condition::ResourceConstraint)
             .text("The block list is full.")
             .into());
     }
     cx.require_disk_space()?;
-    for jid in jids.iter().skip(before.jids().len()) {
+    for jid in &added {
         cx.tx.block(account, jid)?;
     }
     changed(cx, request, &before, BlockList::new(jids))?;
@@ -66,7 +68,7 @@ fn unblock(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     let items = items(request)?;
     let account = request.account_id();
     let before = cx.block_list(request.account_jid(), account)?;
-    let ends = |jid: &&String| items.is_empty() || items.contains(jid);
+    let ends = |jid: &&String| items.is_empty() || items.binary_search(jid).is_ok();
     for jid in before.jids().iter().filter(ends) {
         cx.tx.unblock(account, jid)?;
     }
@@ -76,7 +78,12 @@ fn unblock(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     Ok(Reply::Empty)
 }
 
-/// The JIDs of a request, prepared, each once.
+/// What an item of the list takes where it is written.
+fn item_bytes(jid: &str) -> usize {
+    "<item jid=''/>".len() + escaped_len(jid)
+}
+
+/// The JIDs of a request, prepared, in order, each once.
 fn items(request: &Request<'_>) -> Result<Vec<String>, Fault> {
     let mut items: Vec<String> = Vec::new();
     let children = request.payload.children();

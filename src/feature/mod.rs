@@ -36,7 +36,7 @@ pub use carbons::{NS as CARBONS_NS, eligible as carbons_eligible};
 pub use client_state::{message_urgency, presence_urgency};
 pub use clients::{Access, Revoked, all as all_access, take_away as take_access_away};
 pub use last_activity::require_may_ask as require_may_ask_last_activity;
-pub use roster::push as push_roster;
+pub use roster::{push as push_roster, require_room as require_roster_room};
 pub use spec::{Spec, Support, specification_table};
 pub use token_auth::{OAUTH_ACCESS_MS, OAUTH_GRANT};
 

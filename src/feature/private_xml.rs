@@ -41,6 +41,18 @@ fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
             .text("This is too large to be stored.")
             .into());
     }
+    let names: Vec<_> = items
+        .iter()
+        .map(|item| (item.name, item.namespace))
+        .collect();
+    let kept = cx.tx.private_xml_bytes(account, &names)?;
+    let total = items.iter().map(bytes).sum::<usize>() + kept;
+    let settings = &cx.state.settings;
+    if total > settings.private_total_bytes_max && total > cx.tx.private_xml_bytes(account, &[])? {
+        return Err(StanzaError::new(Condition::ResourceConstraint)
+            .text("Too much is stored.")
+            .into());
+    }
     let added = added(cx, account, &items)?;
     if added > 0 && cx.tx.private_xml_count(account)? + added > settings.private_items_max {
         return Err(StanzaError::new(Condition::ResourceConstraint)

@@ -1,7 +1,7 @@
 //! RFC 6121 §2: the roster as its owner reads and writes it, with pushes (§2.1.6) and versions (§2.6).
 use crate::state::{Cx, Fault, QueuedPresence};
 use crate::store::{AccountId, Contact, RosterChange, Subscription};
-use crate::xml::{ElementRef, Writer};
+use crate::xml::{ElementRef, Writer, escaped_len};
 use crate::xmpp::{BareJid, Condition, Jid, PresenceKind, StanzaError, ns};
 
 use super::{Feature, IqRoute, Reply, Request, To};
@@ -106,18 +106,13 @@ fn update(
             .into());
     }
     let before = cx.tx.contact(account, jid)?;
-    let is_new = !before.as_ref().is_some_and(|contact| contact.listed);
-    if is_new && listed_count(cx, account)? >= cx.state.settings.roster_contacts_max {
-        return Err(StanzaError::new(Condition::ResourceConstraint)
-            .text("The roster is full.")
-            .into());
-    }
     let contact = Contact {
         name,
         groups,
         listed: true,
-        ..before.unwrap_or_default()
+        ..before.clone().unwrap_or_default()
     };
+    require_room(cx, account, jid, before.as_ref(), &contact)?;
     let version = cx.tx.set_contact(account, jid, &contact)?;
     push(cx, owner, jid, Some(&contact), version);
     Ok(())
@@ -145,13 +140,43 @@ fn groups(cx: &Cx<'_>, item: ElementRef<'_>) -> Result<Vec<String>, Fault> {
     Ok(groups)
 }
 
-fn listed_count(cx: &Cx<'_>, account: AccountId) -> Result<usize, Fault> {
-    Ok(cx
-        .tx
-        .contacts(account)?
-        .iter()
-        .filter(|(_, contact)| contact.listed)
-        .count())
+/// One answer holds the whole roster: so many contacts, and so many bytes, are all it may hold.
+pub fn require_room(
+    cx: &Cx<'_>,
+    account: AccountId,
+    jid: &BareJid,
+    before: Option<&Contact>,
+    after: &Contact,
+) -> Result<(), Fault> {
+    let bytes = item_bytes(jid, after);
+    let before = before.filter(|before| before.listed);
+    if !after.listed || before.is_some_and(|before| bytes <= item_bytes(jid, before)) {
+        return Ok(());
+    }
+    let contacts = cx.tx.contacts(account)?;
+    let others = || {
+        let listed = |(other, contact): &&(BareJid, Contact)| contact.listed && other != jid;
+        contacts.iter().filter(listed)
+    };
+    let others_bytes: usize = others().map(|(jid, other)| item_bytes(jid, other)).sum();
+    let settings = &cx.state.settings;
+    if others().count() >= settings.roster_contacts_max
+        || others_bytes + bytes > settings.roster_bytes_max
+    {
+        return Err(StanzaError::new(Condition::ResourceConstraint)
+            .text("The roster is full.")
+            .into());
+    }
+    Ok(())
+}
+
+/// What an item takes where it is written, at most.
+fn item_bytes(jid: &BareJid, contact: &Contact) -> usize {
+    const AROUND: usize =
+        "<item jid='' name='' subscription='none' ask='subscribe' approved='true'></item>".len();
+    let groups = contact.groups.iter();
+    let groups = groups.map(|group| "<group></group>".len() + escaped_len(group));
+    AROUND + escaped_len(jid.as_str()) + escaped_len(&contact.name) + groups.sum::<usize>()
 }
 
 /// §2.5.2: removal also ends both subscriptions.

@@ -17,11 +17,20 @@ use super::{subscription, unseen};
 /// Entities one session can have sent directed presence to at a time.
 pub const DIRECTED_MAX: usize = 512;
 
+/// Bytes of a presence stanza: it may go to thousands at once, and is kept for those who come later. RFC 6120 §13.12 has
+/// servers take 10,000.
+const PRESENCE_BYTES_MAX: usize = 10 << 10;
+
 /// Characters kept of the status text an account left with.
 const STATUS_CHARS_MAX: usize = 1024;
 
 /// A presence of one of our sessions, `from` stamped.
 pub fn from_session(cx: &mut Cx<'_>, session: SessionId, presence: Presence) -> Result<(), Fault> {
+    if presence.element.source().len() > PRESENCE_BYTES_MAX {
+        return Err(StanzaError::new(Condition::PolicyViolation)
+            .text("The presence is too large.")
+            .into());
+    }
     match (&presence.envelope.to, presence.kind) {
         (None, PresenceKind::Available) => available(cx, session, &presence),
         (None, PresenceKind::Unavailable) => Ok(unavailable(cx, session, Some(&presence))?),
@@ -183,6 +192,9 @@ fn send_unavailable(
     envelope: &Envelope,
     element: Option<&crate::xml::Element>,
 ) -> Result<(), StoreError> {
+    if is_nobody_there(cx, to) {
+        return Ok(());
+    }
     let envelope = Envelope {
         to: Some(to.clone()),
         ..envelope.clone()
@@ -245,8 +257,16 @@ fn broadcast(
     Ok(())
 }
 
+/// Nothing need be written for an account that has no session.
+fn is_nobody_there(cx: &Cx<'_>, to: &Jid) -> bool {
+    cx.state.sessions.online(&to.to_bare()).is_none()
+}
+
 /// Sends a presence stanza with another `to`.
 fn send_to(cx: &mut Cx<'_>, presence: &Presence, to: &Jid) -> Result<(), StoreError> {
+    if is_nobody_there(cx, to) {
+        return Ok(());
+    }
     let envelope = Envelope {
         to: Some(to.clone()),
         ..presence.envelope.clone()

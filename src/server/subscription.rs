@@ -9,8 +9,9 @@ use super::message::write_stanza;
 use super::presence::{is_from, is_to, send_unavailable_of};
 use super::probe::send_presence_of;
 
-/// Bytes of a stored subscription request.
+/// Bytes of a stored subscription request, and of all that one account has: they come with every initial presence.
 const REQUEST_BYTES_MAX: usize = 8 << 10;
+const REQUESTS_BYTES_MAX: usize = 512 << 10;
 
 /// A subscription stanza of one of our sessions (§3.1.2, §3.2.2, §3.3.2, §3.4.2).
 pub fn outbound(
@@ -43,6 +44,7 @@ pub fn outbound(
     if !is_local && routed {
         return Err(Condition::RemoteServerNotFound.into());
     }
+    feature::require_roster_room(cx, account, contact_jid, before.as_ref(), &after)?;
     keep(cx, &own, account, contact_jid, before, &after)?;
     if !routed {
         return Ok(());
@@ -199,8 +201,12 @@ fn arrive_subscribe(
         return Ok(());
     }
     let stanza = tell(cx, presence, to, false);
-    let full = before.is_none()
-        && cx.tx.contacts(account)?.len() >= 2 * cx.state.settings.roster_contacts_max;
+    let full = before.is_none() && {
+        let contacts = cx.tx.contacts(account)?;
+        let requests = contacts.iter().filter_map(|(_, row)| row.request.as_ref());
+        contacts.len() >= 2 * cx.state.settings.roster_contacts_max
+            || requests.map(String::len).sum::<usize>() >= REQUESTS_BYTES_MAX
+    };
     if stanza.len() > REQUEST_BYTES_MAX || full || cx.state.disk_low {
         return Ok(());
     }

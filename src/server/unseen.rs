@@ -11,6 +11,8 @@ use super::again::{self, Added};
 /// Messages on one page, and its bytes at most (a page ends behind the message that passes them).
 const PAGE_MESSAGES_MAX: usize = 100;
 const PAGE_BYTES_MAX: usize = 256 << 10;
+/// Ids that are looked up at a time where nothing is sent.
+const DISMISSED_AT_ONCE: usize = 10_000;
 /// Stanzas that a client may have unacknowledged and still be given the next page.
 const UNACKNOWLEDGED_MAX: u64 = 200;
 
@@ -51,8 +53,11 @@ pub fn dismiss(cx: &mut Cx<'_>, jid: &BareJid) -> Result<(), StoreError> {
     }
     let mut after = ArchiveId(0);
     while cx.tx.has_unseen(account)? {
-        let page = waiting(cx, jid, account, after)?;
-        let ids: Vec<ArchiveId> = page.iter().map(|stored| stored.id).collect();
+        let given = given_to_any(cx, jid)?;
+        let is_given = |id: ArchiveId| given.contains(&id);
+        let ids = cx
+            .tx
+            .unseen_ids(account, Some(after), DISMISSED_AT_ONCE, &is_given)?;
         let Some(last) = ids.last() else { break };
         after = *last;
         cx.tx.mark_seen(account, &ids)?;
@@ -136,13 +141,19 @@ fn waiting(
     account: AccountId,
     after: ArchiveId,
 ) -> Result<Vec<Stored>, StoreError> {
+    let given = given_to_any(cx, jid)?;
+    let is_given = |id: ArchiveId| given.contains(&id);
+    cx.tx
+        .unseen(account, Some(after), PAGE_MESSAGES_MAX, &is_given)
+}
+
+/// Messages that some session of an account is being given.
+fn given_to_any(cx: &Cx<'_>, jid: &BareJid) -> Result<HashSet<ArchiveId>, StoreError> {
     let mut given = HashSet::new();
     for session in cx.state.sessions.of(jid) {
         given.extend(given_to(cx, session)?);
     }
-    let is_given = |id: ArchiveId| given.contains(&id);
-    cx.tx
-        .unseen(account, Some(after), PAGE_MESSAGES_MAX, &is_given)
+    Ok(given)
 }
 
 /// Messages that a session is being given: not acknowledged, or held for an inactive client.

@@ -34,11 +34,17 @@ pub struct Settings {
     pub x_oauth: bool,
     pub roster_contacts_max: usize,
     pub roster_groups_max: usize,
+    /// Bytes of a roster as it is sent.
+    pub roster_bytes_max: usize,
     pub blocked_jids_max: usize,
+    /// Bytes of a block list as it is sent.
+    pub blocked_bytes_max: usize,
     /// Bytes of one item of private XML storage or a vCard.
     pub private_bytes_max: usize,
     /// Private XML items of one account.
     pub private_items_max: usize,
+    /// Bytes of all of them.
+    pub private_total_bytes_max: usize,
     /// Bytes and stanzas of one connection that are read in a second.
     pub read_bytes_per_second_max: u32,
     pub read_stanzas_per_second_max: u32,
@@ -90,9 +96,12 @@ impl Settings {
             x_oauth: false,
             roster_contacts_max: 2_000,
             roster_groups_max: 50,
+            roster_bytes_max: 1 << 20,
             blocked_jids_max: 2_000,
+            blocked_bytes_max: 512 << 10,
             private_bytes_max: 128 << 10,
             private_items_max: 100,
+            private_total_bytes_max: 1 << 20,
             read_bytes_per_second_max: 8 << 20,
             read_stanzas_per_second_max: 20_000,
             send_queue_bytes_max: 4 << 20,

@@ -49,6 +49,23 @@ impl Tx {
         rows.try_fold(0, |count, row| row.map(|_| count + 1))
     }
 
+    /// Bytes of all an account's items but those of these names and namespaces.
+    pub fn private_xml_bytes(
+        &self,
+        account: AccountId,
+        but: &[(&str, &str)],
+    ) -> Result<usize, StoreError> {
+        let table = self.view(PRIVATE_XML)?;
+        let end = account.0.saturating_add(1);
+        let mut rows = table.range((account.0, "", "")..(end, "", ""))?;
+        rows.try_fold(0, |bytes, row| {
+            let (key, xml) = row?;
+            let (_, name, namespace) = key.value();
+            let counts = !but.contains(&(name, namespace));
+            Ok(bytes + if counts { xml.value().len() } else { 0 })
+        })
+    }
+
     pub fn vcard(&self, account: AccountId) -> Result<Option<String>, StoreError> {
         let table = self.view(VCARDS)?;
         let row = table.get(account.0)?;

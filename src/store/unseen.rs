@@ -86,15 +86,29 @@ impl Tx {
         max: usize,
         is_given: &dyn Fn(ArchiveId) -> bool,
     ) -> Result<Vec<Stored>, StoreError> {
+        let found = self.unseen_ids(account, after, max, is_given)?;
+        let stanzas = self.view(STANZAS)?;
+        read(&stanzas, found.into_iter().map(|id| id.0))
+    }
+
+    /// The same, only which they are.
+    pub fn unseen_ids(
+        &self,
+        account: AccountId,
+        after: Option<ArchiveId>,
+        max: usize,
+        is_given: &dyn Fn(ArchiveId) -> bool,
+    ) -> Result<Vec<ArchiveId>, StoreError> {
         let mut found = Vec::new();
         if max == 0 {
-            return Ok(Vec::new());
+            return Ok(found);
         }
         let mut is_any = false;
         self.visit_unseen(account, after, &mut |sequence| {
             is_any = true;
-            if !is_given(ArchiveId(sequence)) {
-                found.push(sequence);
+            let id = ArchiveId(sequence);
+            if !is_given(id) {
+                found.push(id);
             }
             found.len() < max
         })?;
@@ -107,8 +121,7 @@ impl Tx {
                 }
             })?;
         }
-        let stanzas = self.view(STANZAS)?;
-        read(&stanzas, found.into_iter())
+        Ok(found)
     }
 
     /// Whether there is anything to look for.

@@ -15,7 +15,7 @@ mod write;
 pub use element::{Attribute, Element, ElementRef};
 pub use frame::{Frame, Framer};
 pub use parse::{Context, parse, parse_header, parse_stored};
-pub use write::{Escaped, Writer};
+pub use write::{Escaped, Writer, escaped_len};
 
 /// The namespace of `xml:lang`; its prefix needs no declaration (Namespaces in XML §3).
 pub const XML_NAMESPACE: &str = "http://www.w3.org/XML/1998/namespace";

@@ -14,6 +14,17 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// How long a text is when it is escaped.
+pub fn escaped_len(text: &str) -> usize {
+    let mut len = 0;
+    // It fails only if this does.
+    let _never = escape(text, Quoting::Everywhere, |piece| {
+        len += piece.len();
+        Ok(())
+    });
+    len
+}
+
 /// Appends elements to a buffer; attributes are written until the first child or text.
 /// `w.open("iq").attr("type", "result").open("ping")…close().close()`. Attribute quotes are `'`.
 /// An element left open (a stream header) gets its `>` by `raw("")`.

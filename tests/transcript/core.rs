@@ -337,7 +337,8 @@ impl Core {
                 }
                 Output::ReportDrained { connection } => self.step(Input::Drained { connection }),
                 Output::CommandDone { code, text, .. } => self.answers.push((code, text)),
-                Output::Exit | Output::LoggedIn { .. } | Output::Cancel { .. } => {}
+                Output::Cancel { job } => self.held.retain(|(held, _)| *held != job),
+                Output::Exit | Output::LoggedIn { .. } => {}
             }
         }
     }
