@@ -3,6 +3,7 @@
 
 mod data;
 mod error;
+pub mod file;
 mod kind;
 mod table;
 
@@ -71,7 +72,7 @@ impl Config {
     pub fn load(data: PathBuf, overrides: &[Override]) -> Result<Config, StartError> {
         let mut config = Config::new(data);
         let path = config.data.join(FILE);
-        match std::fs::read_to_string(&path) {
+        match file::read_text(&path) {
             Ok(text) => config.read(&path, &text)?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {

@@ -11,6 +11,7 @@ mod budget;
 mod cli;
 mod client_state;
 mod crash;
+mod files;
 mod fuzz;
 mod guessing;
 mod layers;

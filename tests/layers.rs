@@ -28,7 +28,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("argh", &["cli/", "main.rs"]),
     ("simple_logger", &["cli/", "main.rs"]),
     ("toml", &["config"]),
-    ("rustix", &["net/", "cli/"]),
+    ("rustix", &["net/", "cli/", "config/file.rs"]),
     ("libc", &["net/system.rs"]),
 ];
 

@@ -57,6 +57,8 @@ const TOP_LEVEL: [&str; 7] = [
 
 /// Runs what the arguments (without the program's name) say; tells the exit code.
 pub fn run(arguments: &[String]) -> u8 {
+    // Whatever is made is this user's alone, from its first moment; what may be seen by others says so.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     if arguments
         .first()

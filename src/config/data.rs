@@ -2,11 +2,10 @@
 //!
 //! The domain is remembered in the file `domain` there when a server first starts, so that a renamed host does not
 //! orphan its accounts. A domain given explicitly that differs is refused while there are accounts.
-use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::StartError;
+use super::{StartError, file};
 use crate::xmpp::domainpart;
 
 /// The file that remembers the domain.
@@ -44,20 +43,16 @@ fn find(
 
 /// Makes the directory, for its owner only, if it is not there.
 pub fn make_data_directory(path: &Path) -> Result<(), StartError> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|error| StartError::DataDirectory {
-            path: path.to_path_buf(),
-            error,
-        })
+    file::make_directory(path).map_err(|error| StartError::DataDirectory {
+        path: path.to_path_buf(),
+        error,
+    })
 }
 
 /// The domain remembered in a data directory.
 pub fn remembered_domain(data: &Path) -> Result<Option<String>, StartError> {
     let path = data.join(FILE);
-    match std::fs::read_to_string(&path) {
+    match file::read_text(&path) {
         Ok(text) => match domainpart(text.trim()) {
             Ok(domain) => Ok(Some(domain.into_owned())),
             Err(_) => Err(StartError::Setting {
@@ -100,7 +95,7 @@ pub fn remember_domain(
         (None, None) => default_domain(hostname),
     };
     let path = data.join(FILE);
-    match write_whole(&path, &format!("{domain}\n")) {
+    match file::write(&path, file::SECRET, format!("{domain}\n").as_bytes()) {
         Ok(()) => Ok(domain),
         Err(error) => Err(StartError::File {
             what: "remember the domain",
@@ -108,15 +103,6 @@ pub fn remember_domain(
             error,
         }),
     }
-}
-
-/// Whole or not at all, also when the power fails.
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = std::fs::File::create(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)
 }
 
 /// `<hostname>.local` (RFC 6762 §3), `localhost` where the host has no usable name.

@@ -1,8 +1,6 @@
 //! The certificate made at first start: EC P-256, self-signed, its own trust anchor, valid for every name and address
 //! the server may be reached by, at any time a clock may show.
-use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
@@ -10,7 +8,7 @@ use rcgen::{
     PKCS_ECDSA_P256_SHA256, SanType, date_time_ymd,
 };
 
-use crate::config::{Config, StartError};
+use crate::config::{Config, StartError, file};
 
 /// Services that have, or will have, an address below the domain.
 const SERVICES: [&str; 5] = ["conference", "mix", "pubsub", "upload", "proxy"];
@@ -54,12 +52,12 @@ fn make(
         reason,
     };
     let pair = if has_key {
-        let pem = std::fs::read_to_string(key).map_err(|error| bad(key, error.to_string()))?;
+        let pem = file::read_text(key).map_err(|error| bad(key, error.to_string()))?;
         KeyPair::from_pem(&pem).map_err(|error| bad(key, error.to_string()))?
     } else {
         let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
             .map_err(|error| bad(key, error.to_string()))?;
-        write(key, 0o600, &pair.serialize_pem())?;
+        write(key, file::SECRET, &pair.serialize_pem())?;
         pair
     };
     let certificate = parameters(domain, hostname, &local_addresses())
@@ -68,21 +66,8 @@ fn make(
     write(cert, 0o644, &certificate.pem())
 }
 
-/// Whole or not at all, also when the power fails.
 fn write(path: &Path, mode: u32, text: &str) -> Result<(), StartError> {
-    let new = path.with_extension("new");
-    let written = || -> io::Result<()> {
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(mode)
-            .open(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&new, path)
-    };
-    written().map_err(|error| StartError::File {
+    file::write(path, mode, text.as_bytes()).map_err(|error| StartError::File {
         what: "write the certificate",
         path: path.to_path_buf(),
         error,

@@ -2,6 +2,7 @@
 //!
 //! One request and one answer for each connection, each a list of texts: length (4 bytes) of all that follows, then for
 //! each text its length (4 bytes) and itself. Whoever may open the socket may do everything (mode 0600).
+use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use smol::future::FutureExt;
 
 pub use super::inbox::Answer;
-use super::inbox::Arrival;
+use super::inbox::{Arrival, Waiters};
 use super::reactor::{Reactor, Source};
 use super::shell::Shell;
 use crate::config::StartError;
@@ -26,6 +27,8 @@ const PATH_BYTES_MAX: usize = 107;
 const REQUEST_BYTES_MAX: usize = 64 << 10;
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 const REQUEST_SECONDS_MAX: u64 = 10;
+/// Commands that are asked and answered at the same time; more wait.
+const COMMANDS_MAX: usize = 32;
 /// Hashing a password on a slow board behind others takes its time.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -84,18 +87,19 @@ pub fn remove(data: &Path) {
     }
 }
 
-/// Answers for ever, one command after the other.
+/// Answers for ever, several commands at a time: one that is slow, or whose asker does not read, keeps no other waiting.
 pub async fn answer(listener: Source<UnixListener>, shell: Rc<Shell>) {
+    let open = Rc::new(Open::default());
     loop {
+        open.left.until(|| open.count.get() < COMMANDS_MAX).await;
         listener.readable().await;
         let accepted = listener
             .reading(UnixListener::accept)
             .and_then(|(stream, _)| Source::new(&shell.reactor, stream));
         match accepted {
             Ok(stream) => {
-                if let Err(error) = answer_one(stream, &shell).await {
-                    log::debug!("control.gone error={}", quoted_error(&error));
-                }
+                let one = answer_one(stream, Rc::clone(&shell), Place::take(&open));
+                shell.executor.spawn(one).detach();
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
@@ -106,7 +110,36 @@ pub async fn answer(listener: Source<UnixListener>, shell: Rc<Shell>) {
     }
 }
 
-async fn answer_one(stream: Source<UnixStream>, shell: &Shell) -> io::Result<()> {
+/// Commands under way.
+#[derive(Default)]
+struct Open {
+    count: Cell<usize>,
+    left: Waiters,
+}
+
+struct Place(Rc<Open>);
+
+impl Place {
+    fn take(open: &Rc<Open>) -> Place {
+        open.count.set(open.count.get() + 1);
+        Place(Rc::clone(open))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.count.set(self.0.count.get() - 1);
+        self.0.left.wake();
+    }
+}
+
+async fn answer_one(stream: Source<UnixStream>, shell: Rc<Shell>, _place: Place) {
+    if let Err(error) = exchange(&stream, &shell).await {
+        log::debug!("control.gone error={}", quoted_error(&error));
+    }
+}
+
+async fn exchange(stream: &Source<UnixStream>, shell: &Shell) -> io::Result<()> {
     let request = async {
         let mut length = [0; 4];
         stream.read_exact(&mut length).await?;
@@ -114,14 +147,7 @@ async fn answer_one(stream: Source<UnixStream>, shell: &Shell) -> io::Result<()>
         stream.read_exact(&mut body).await?;
         io::Result::Ok(body)
     };
-    let late = async {
-        shell
-            .reactor
-            .sleep(Duration::from_secs(REQUEST_SECONDS_MAX))
-            .await;
-        Err(io::ErrorKind::TimedOut.into())
-    };
-    let request = request.or(late).await?;
+    let request = request.or(late(shell)).await?;
     let answer = match texts(&request).and_then(|texts| command(&texts)) {
         Some(command) => {
             let (reply, answered) = smol::channel::bounded(1);
@@ -133,9 +159,15 @@ async fn answer_one(stream: Source<UnixStream>, shell: &Shell) -> io::Result<()>
             text: "the running server is of another version and does not know this command".into(),
         },
     };
-    stream
-        .write_all(&frame(&[&answer.code.to_string(), &answer.text]))
-        .await
+    let answer = frame(&[&answer.code.to_string(), &answer.text]);
+    stream.write_all(&answer).or(late(shell)).await
+}
+
+/// Who asks, and who is answered, has so much time.
+async fn late<T>(shell: &Shell) -> io::Result<T> {
+    let time = Duration::from_secs(REQUEST_SECONDS_MAX);
+    shell.reactor.sleep(time).await;
+    Err(io::ErrorKind::TimedOut.into())
 }
 
 /// Asks the running server. `None`: there is none.
@@ -159,6 +191,7 @@ pub fn ask(data: &Path, command: &Command) -> Result<Option<Answer>, StartError>
     };
     let mut exchange = || -> io::Result<Answer> {
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
         let request = request(command);
         let request: Vec<&str> = request.iter().map(String::as_str).collect();
         stream.write_all(&frame(&request))?;

@@ -40,6 +40,12 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     system::share_heap();
     let data = &config.data;
     config::make_data_directory(data)?;
+    let secrets = [STORE_FILE, token_key::FILE, "key.pem"].map(|name| (data.join(name), true));
+    for (path, is_secret) in [(data.clone(), false)].into_iter().chain(secrets) {
+        if let Some(warning) = config::file::openness(&path, is_secret) {
+            log::warn!("data.open {warning}");
+        }
+    }
     let store_path = data.join(STORE_FILE);
     let failed = |error: StoreError| StartError::store(data, store_path.clone(), error);
     let store = Store::open(&store_path, config.cache_bytes).map_err(failed)?;

@@ -1,11 +1,10 @@
 //! The key that tokens of XEP-0484 are derived with. It lies beside the store, not in it: whoever gets hold of one of
 //! the two cannot make a token.
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 
 use super::entropy::SystemEntropy;
-use crate::config::StartError;
+use crate::config::{StartError, file};
 use crate::stream::Entropy;
 
 /// In the data directory. Removing it ends all tokens.
@@ -14,7 +13,7 @@ pub const FILE: &str = "token.key";
 /// Reads the key, or makes it at the first start.
 pub fn load(data: &Path) -> Result<[u8; 32], StartError> {
     let path = data.join(FILE);
-    let read = match std::fs::read(&path) {
+    let read = match file::read(&path) {
         Ok(bytes) => <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| {
             io::Error::other("it does not hold 32 bytes; remove it, and all tokens end")
         }),
@@ -28,19 +27,10 @@ pub fn load(data: &Path) -> Result<[u8; 32], StartError> {
     })
 }
 
-/// Whole or not at all, also when the power fails; readable by this user only.
 fn make(path: &Path) -> io::Result<[u8; 32]> {
     let mut key = [0; 32];
     SystemEntropy::new().fill(&mut key);
-    let new = path.with_extension("new");
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(&new)?;
-    file.write_all(&key)?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::File::open(folder)?.sync_all()?;
+    file::write(path, file::SECRET, &key)?;
     Ok(key)
 }
 

@@ -1,8 +1,8 @@
 //! The database's file: locked by this process for as long as any database is open on it, so that one can be closed and
 //! opened anew without anybody coming between.
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,11 +21,25 @@ impl StoreFile {
         }
     }
 
-    /// Opens or makes a file that only this user may read.
+    /// Makes a file that only this user may read, whatever the umask. What is there already, be it a link, was left by a
+    /// start that was cut short, unless somebody is at it: nothing of it is used.
     pub fn create(path: &Path) -> Result<StoreFile, StoreError> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).mode(0o600);
-        StoreFile::lock(options.open(path)?)
+        const SECRET: u32 = 0o600;
+        let mut new = OpenOptions::new();
+        new.read(true).write(true).create_new(true).mode(SECRET);
+        let file = match new.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if std::fs::symlink_metadata(path)?.is_file() {
+                    let old = OpenOptions::new().read(true).write(true).open(path)?;
+                    StoreFile::lock(old)?;
+                }
+                std::fs::remove_file(path)?;
+                new.open(path)?
+            }
+            file => file?,
+        };
+        file.set_permissions(Permissions::from_mode(SECRET))?;
+        StoreFile::lock(file)
     }
 
     fn lock(file: File) -> Result<StoreFile, StoreError> {

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::binding::{self, Fingerprints};
 use super::sessions::Sessions;
-use crate::config::StartError;
+use crate::config::{StartError, file};
 
 /// XEP-0368 §4.
 const ALPN: &[u8] = b"xmpp-client";
@@ -49,13 +49,15 @@ impl Loaded {
             path: path.to_path_buf(),
             reason,
         };
-        let chain = CertificateDer::pem_file_iter(cert)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        let read = |path| file::read(path).map_err(|error| bad(path, error.to_string()));
+        let chain = CertificateDer::pem_slice_iter(&read(cert)?)
+            .collect::<Result<Vec<_>, _>>()
             .map_err(|error| bad(cert, error.to_string()))?;
         if chain.is_empty() {
             return Err(bad(cert, "there is no certificate in it".into()));
         }
-        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| {
+        let pem = Zeroizing::new(read(key)?);
+        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
             bad(
                 key,
                 match error {
