@@ -358,3 +358,110 @@ fn raised_iterations_show_nobody() {
     });
     assert_eq!(shape(&shown(&mut empty, "romeo")), nobody);
 }
+
+/// What somebody who is nobody's contact sends to an address, and what comes back.
+fn answers(core: &mut Core, to: &str, stanza: &str) -> String {
+    let (bare, _) = to.split_once('@').unwrap();
+    core.say("juliet/j", &stanza.replace("TO", to));
+    core.wait(1_000);
+    let came = core.all("juliet/j");
+    let came: Vec<_> = came.iter().map(|element| element.source()).collect();
+    came.join("").replace(bare, "?")
+}
+
+/// RFC 6121 §8.5.1, XEP-0191 §3.2: an account that refuses strangers, one that blocks and one that is not there.
+#[test]
+fn refusals_do_not_tell_who_exists() {
+    let mut core = Core::with_accounts(&["romeo", "tybalt", "juliet"]);
+    core.bind("tybalt/t");
+    core.say(
+        "tybalt/t",
+        "<iq type='set' id='1'><block xmlns='urn:xmpp:blocking'><item jid='juliet@localhost'/></block></iq>",
+    );
+    core.bind("juliet/j");
+    core.say("juliet/j", "<presence/>");
+    core.all("juliet/j");
+    let mut iqs = Vec::new();
+    for (namespace, name) in [
+        ("jabber:iq:roster", "query"),
+        ("vcard-temp", "vCard"),
+        ("jabber:iq:private", "query"),
+        ("jabber:iq:last", "query"),
+        ("jabber:iq:version", "query"),
+        ("jabber:iq:register", "query"),
+        ("urn:xmpp:time", "time"),
+        ("urn:xmpp:ping", "ping"),
+        ("urn:xmpp:mam:2", "query"),
+        ("urn:xmpp:mam:2", "metadata"),
+        ("urn:xmpp:mam:2", "prefs"),
+        ("urn:xmpp:carbons:2", "enable"),
+        ("urn:xmpp:carbons:2", "disable"),
+        ("urn:xmpp:blocking", "blocklist"),
+        ("urn:xmpp:blocking", "block"),
+        ("urn:xmpp:cam:0", "list"),
+        ("urn:xmpp:cam:0", "revoke"),
+        ("erlang-solutions.com:xmpp:token-auth:0", "query"),
+        ("http://jabber.org/protocol/disco#info", "query"),
+        ("http://jabber.org/protocol/disco#info", "query node='n'"),
+        ("urn:ietf:params:xml:ns:xmpp-session", "session"),
+        ("urn:ietf:params:xml:ns:xmpp-bind", "bind"),
+        ("urn:example:unknown", "query"),
+    ] {
+        for kind in ["get", "set"] {
+            iqs.push(format!(
+                "<iq type='{kind}' id='q' to='TO'><{name} xmlns='{namespace}'/></iq>"
+            ));
+        }
+    }
+    let items = "http://jabber.org/protocol/disco#items";
+    let items = format!("<iq type='get' id='q' to='TO'><query xmlns='{items}'/></iq>");
+    let body = "<body>x</body>";
+    let no_store = "<no-store xmlns='urn:xmpp:hints'/>";
+    let state = "<composing xmlns='http://jabber.org/protocol/chatstates'/>";
+    let message = |kind: &str, inside: &str| {
+        format!("<message type='{kind}' id='m' to='TO'>{inside}</message>")
+    };
+    let mut refused: Vec<String> = iqs.clone();
+    for kind in ["chat", "normal", "headline", "groupchat", "error"] {
+        refused.push(message(kind, state));
+        refused.push(message(kind, &format!("{body}{no_store}")));
+    }
+    refused.push(message("headline", body));
+    refused.push(message("groupchat", body));
+    let kept = [message("chat", body), message("normal", body)];
+    let presences = [
+        "",
+        "unavailable",
+        "subscribed",
+        "unsubscribe",
+        "unsubscribed",
+        "subscribe",
+    ]
+    .map(|kind| format!("<presence to='TO' type='{kind}'/>").replace(" type=''", ""));
+    for resource in ["", "/nowhere"] {
+        let ask = |core: &mut Core, name: &str, stanza: &str| {
+            answers(core, &format!("{name}@localhost{resource}"), stanza)
+        };
+        // XEP-0191 §3.2 leaves no choice: who is blocked gets no answer to a probe, and no items.
+        let probe = "<presence to='TO' type='probe'/>".to_string();
+        for stanza in refused.iter().chain(&presences).chain([&items, &probe]) {
+            let nobody = ask(&mut core, "nobody", stanza);
+            assert_eq!(
+                ask(&mut core, "romeo", stanza),
+                nobody,
+                "{stanza} {resource}"
+            );
+        }
+        for stanza in refused.iter().chain(&kept).chain(&presences) {
+            let nobody = ask(&mut core, "nobody", stanza);
+            assert_eq!(
+                ask(&mut core, "tybalt", stanza),
+                nobody,
+                "{stanza} {resource}"
+            );
+        }
+    }
+    // Not answered alike because nothing is answered at all.
+    let answer = answers(&mut core, "nobody@localhost", &iqs[0]);
+    assert!(answer.contains("<forbidden"), "{answer}");
+}

@@ -20,8 +20,8 @@ pub const FEATURE: Feature = Feature {
     iq: &[
         IqRoute::set(To::OwnAccount, NS, "enable", enable),
         IqRoute::set(To::OwnAccount, NS, "disable", disable),
-        IqRoute::set(To::Account, NS, "enable", not_allowed),
-        IqRoute::set(To::Account, NS, "disable", not_allowed),
+        IqRoute::set(To::Account, NS, "enable", not_allowed).refused_by(Condition::NotAllowed),
+        IqRoute::set(To::Account, NS, "disable", not_allowed).refused_by(Condition::NotAllowed),
     ],
     ..Feature::new("carbons")
 };

@@ -12,7 +12,7 @@ pub const FEATURE: Feature = Feature {
     specs: &[Spec::complete("XEP-0012", "Last Activity", "2.0")],
     disco: &[(To::Server, NS), (To::Account, NS)],
     iq: &[
-        IqRoute::get(To::Account, NS, "query", account),
+        IqRoute::get(To::Account, NS, "query", account).refused_by(Condition::Forbidden),
         IqRoute::get(To::Server, NS, "query", server),
     ],
     ..Feature::new("last_activity")
@@ -54,6 +54,10 @@ fn answer(seconds: u64, status: &str) -> Reply {
     })
 }
 
+pub fn is_asked(iq: &Iq) -> bool {
+    iq.kind == IqKind::Get && iq.payload().is("query", NS)
+}
+
 /// §4: a question to a session itself is passed on only for those who may see the account's presence.
 pub fn require_may_ask(
     cx: &Cx<'_>,
@@ -61,7 +65,7 @@ pub fn require_may_ask(
     from: &Jid,
     owner: (&BareJid, AccountId),
 ) -> Result<(), Fault> {
-    if iq.kind == IqKind::Get && iq.payload().is("query", NS) {
+    if is_asked(iq) {
         let may = super::may_see_presence(cx, from, owner)?;
         return may.then_some(()).ok_or(Condition::Forbidden.into());
     }

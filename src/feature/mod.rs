@@ -35,7 +35,9 @@ pub use capabilities::{
 pub use carbons::{NS as CARBONS_NS, eligible as carbons_eligible};
 pub use client_state::{message_urgency, presence_urgency};
 pub use clients::{Access, Revoked, all as all_access, take_away as take_access_away};
-pub use last_activity::require_may_ask as require_may_ask_last_activity;
+pub use last_activity::{
+    is_asked as asks_last_activity, require_may_ask as require_may_ask_last_activity,
+};
 pub use roster::{push as push_roster, require_room as require_roster_room};
 pub use spec::{Spec, Support, specification_table};
 pub use token_auth::{OAUTH_ACCESS_MS, OAUTH_GRANT};
@@ -43,7 +45,7 @@ pub use token_auth::{OAUTH_ACCESS_MS, OAUTH_GRANT};
 use crate::state::{Cx, Fault, SessionId};
 use crate::store::{AccountId, StoreError, Subscription};
 use crate::xml::{ElementRef, Writer};
-use crate::xmpp::{BareJid, Iq, IqKind, Jid};
+use crate::xmpp::{BareJid, Condition, Iq, IqKind, Jid};
 
 /// Every feature, in the order of their first specification.
 pub const FEATURES: &[&Feature] = &[
@@ -147,9 +149,16 @@ pub struct IqRoute {
     pub handler: Handler,
     /// Sessions of restricted tokens may not ask.
     pub unrestricted: bool,
+    /// What those hear whom an account does not answer, and so whoever asks where there is no account.
+    pub refusal: Condition,
 }
 
 impl IqRoute {
+    /// Another than the usual one.
+    pub const fn refused_by(self, refusal: Condition) -> IqRoute {
+        IqRoute { refusal, ..self }
+    }
+
     /// Only for sessions that may do everything.
     pub const fn unrestricted(self) -> IqRoute {
         IqRoute {
@@ -171,6 +180,7 @@ impl IqRoute {
             name,
             handler,
             unrestricted: false,
+            refusal: Condition::ServiceUnavailable,
         }
     }
 
@@ -187,6 +197,7 @@ impl IqRoute {
             name,
             handler,
             unrestricted: false,
+            refusal: Condition::ServiceUnavailable,
         }
     }
 }

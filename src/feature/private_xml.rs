@@ -14,8 +14,8 @@ pub const FEATURE: Feature = Feature {
     iq: &[
         IqRoute::set(To::OwnAccount, NS, "query", set),
         IqRoute::get(To::OwnAccount, NS, "query", get),
-        IqRoute::set(To::Account, NS, "query", forbidden),
-        IqRoute::get(To::Account, NS, "query", forbidden),
+        IqRoute::set(To::Account, NS, "query", forbidden).refused_by(Condition::Forbidden),
+        IqRoute::get(To::Account, NS, "query", forbidden).refused_by(Condition::Forbidden),
     ],
     ..Feature::new("private_xml")
 };

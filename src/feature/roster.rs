@@ -14,8 +14,8 @@ pub const FEATURE: Feature = Feature {
     iq: &[
         IqRoute::get(To::OwnAccount, ns::ROSTER, "query", get),
         IqRoute::set(To::OwnAccount, ns::ROSTER, "query", set),
-        IqRoute::get(To::Account, ns::ROSTER, "query", refuse),
-        IqRoute::set(To::Account, ns::ROSTER, "query", refuse),
+        IqRoute::get(To::Account, ns::ROSTER, "query", refuse).refused_by(Condition::Forbidden),
+        IqRoute::set(To::Account, ns::ROSTER, "query", refuse).refused_by(Condition::Forbidden),
     ],
     ..Feature::new("roster")
 };

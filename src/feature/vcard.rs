@@ -12,7 +12,7 @@ pub const FEATURE: Feature = Feature {
     iq: &[
         IqRoute::get(To::OwnAccount, NS, "vCard", own),
         IqRoute::set(To::OwnAccount, NS, "vCard", set),
-        IqRoute::set(To::Account, NS, "vCard", set_of_another),
+        IqRoute::set(To::Account, NS, "vCard", set_of_another).refused_by(Condition::Forbidden),
         IqRoute::get(To::Account, NS, "vCard", of_another),
     ],
     ..Feature::new("vcard")

@@ -10,9 +10,6 @@ use crate::xmpp::{BareJid, SaslCondition};
 use super::Server;
 use super::timers::Timer;
 
-/// How long somebody waits to hear that too many others try.
-const BUSY_MS: u64 = 1_000;
-
 /// What a connection tries.
 #[derive(Default)]
 pub struct Trying {
@@ -131,13 +128,6 @@ impl Server {
                     // Of a token, which nobody guesses.
                     None => now.monotonic_ms + FIRST_DELAY_MS,
                 })
-            }
-            SaslCondition::TemporaryAuthFailure => {
-                let attempt = connection.trying.attempt.take();
-                if let Some(attempt) = attempt {
-                    self.throttle.withdrawn(id, &attempt);
-                }
-                Some(now.monotonic_ms + BUSY_MS)
             }
             _ => {
                 self.attempt_given_up(id);

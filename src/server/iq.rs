@@ -43,12 +43,12 @@ fn request(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) -> Result<(), Fault> {
     }
     let account_jid = to.to_bare();
     require_not_blocked_by_sender(cx, &own, to)?;
-    // RFC 6121 §8.5.1: an unknown user.
     let Some(account) = cx.account(&account_jid)? else {
-        return unknown_account(cx, session, iq);
+        return unknown_account(cx, session, iq, to);
     };
     if account_jid != own && cx.block_list(&account_jid, account)?.matches(from) {
-        return Err(Condition::ServiceUnavailable.into());
+        // XEP-0191 §3.2: an error, such as there is for nobody.
+        return Err(refusal(iq, to).into());
     }
     if to.is_bare() {
         let whom = if account_jid == own {
@@ -58,6 +58,8 @@ fn request(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) -> Result<(), Fault> {
         };
         return handle(cx, session, iq, whom, Some((&account_jid, account)));
     }
+    // XEP-0012 §4, of resources that are not there too.
+    feature::require_may_ask_last_activity(cx, iq, from, (&account_jid, account))?;
     // §8.5.3.2.3: no such resource.
     let target = cx
         .state
@@ -65,20 +67,15 @@ fn request(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) -> Result<(), Fault> {
         .find(to)
         .map(|session| session.id)
         .ok_or(Condition::ServiceUnavailable)?;
-    feature::require_may_ask_last_activity(cx, iq, from, (&account_jid, account))?;
     relay(cx, target, iq);
     Ok(())
 }
 
 /// RFC 6121 §8.5.1: nobody of this name. XEP-0030 §8: its items look like those of an account that shows none.
-fn unknown_account(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) -> Result<(), Fault> {
+fn unknown_account(cx: &mut Cx<'_>, session: SessionId, iq: &Iq, to: &Jid) -> Result<(), Fault> {
     let payload = iq.payload();
-    // RFC 6121 §2.3.3, as for an account that exists.
-    if payload.is("query", ns::ROSTER) {
-        return Err(Condition::Forbidden.into());
-    }
-    if iq.kind != IqKind::Get || !payload.is("query", ns::DISCO_ITEMS) {
-        return Err(Condition::ServiceUnavailable.into());
+    if iq.kind != IqKind::Get || !payload.is("query", ns::DISCO_ITEMS) || !to.is_bare() {
+        return Err(refusal(iq, to).into());
     }
     let reply = Reply::payload(|w| {
         w.open_ns("query", ns::DISCO_ITEMS)
@@ -87,6 +84,15 @@ fn unknown_account(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) -> Result<(), F
     });
     cx.send(session, |w| write_result(w, &iq.envelope, &reply));
     Ok(())
+}
+
+/// What an account answers to strangers, and so do one that blocks and one that is not there: nobody hears which.
+fn refusal(iq: &Iq, to: &Jid) -> Condition {
+    let route = feature::route(To::Account, iq.kind, iq.payload());
+    let is_of_account = to.is_bare() || feature::asks_last_activity(iq);
+    route
+        .filter(|_| is_of_account)
+        .map_or(Condition::ServiceUnavailable, |route| route.refusal)
 }
 
 /// XEP-0191 §3.2: whom I block I cannot write to either.

@@ -73,13 +73,15 @@ fn route(cx: &mut Cx<'_>, session: SessionId, message: &Message) -> Result<(), F
         return Err(Condition::ServiceUnavailable.into());
     }
     let jid = to.to_bare();
+    let storable = feature::storable(message);
     // §8.5.1: an unknown user; a blocking one looks the same (XEP-0191 §3.2).
-    let account = cx.account(&jid)?.ok_or(Condition::ServiceUnavailable)?;
+    let Some(account) = cx.account(&jid)? else {
+        return to_nobody(&to, message, storable);
+    };
     if jid != own && cx.block_list(&jid, account)?.matches(&from) {
-        return Err(Condition::ServiceUnavailable.into());
+        return to_nobody(&to, message, storable);
     }
     let addressee = Addressee { jid, account };
-    let storable = feature::storable(message);
     let fate = fate(cx, &addressee, &to, message, storable)?;
     let direct = match fate {
         Fate::Deliver(sessions) => Some(sessions),
@@ -107,6 +109,23 @@ fn route(cx: &mut Cx<'_>, session: SessionId, message: &Message) -> Result<(), F
         copies::sent(cx, message, &own, &archived, &reached);
     }
     Ok(())
+}
+
+/// What an absent account would drop is dropped, so that silence tells nobody who there is; what it would keep or refuse
+/// is refused.
+fn to_nobody(to: &Jid, message: &Message, storable: Storable) -> Result<(), Fault> {
+    let is_dropped = match message.kind {
+        MessageKind::Headline | MessageKind::Error => true,
+        MessageKind::Groupchat => false,
+        MessageKind::Normal if to.resource().is_some() => false,
+        MessageKind::Normal | MessageKind::Chat => {
+            storable == Storable::No && !feature::says_something(message)
+        }
+    };
+    match is_dropped {
+        true => Ok(()),
+        false => Err(Condition::ServiceUnavailable.into()),
+    }
 }
 
 /// Whether the addressee has a message once it is delivered.

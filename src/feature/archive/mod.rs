@@ -38,11 +38,11 @@ pub const FEATURE: Feature = Feature {
         IqRoute::get(To::OwnAccount, ns::MAM, "metadata", metadata),
         IqRoute::get(To::OwnAccount, ns::MAM, "prefs", preferences::get),
         IqRoute::set(To::OwnAccount, ns::MAM, "prefs", preferences::set),
-        IqRoute::set(To::Account, ns::MAM, "query", forbidden),
-        IqRoute::get(To::Account, ns::MAM, "query", forbidden),
-        IqRoute::get(To::Account, ns::MAM, "metadata", forbidden),
-        IqRoute::get(To::Account, ns::MAM, "prefs", forbidden),
-        IqRoute::set(To::Account, ns::MAM, "prefs", forbidden),
+        IqRoute::set(To::Account, ns::MAM, "query", forbidden).refused_by(Condition::Forbidden),
+        IqRoute::get(To::Account, ns::MAM, "query", forbidden).refused_by(Condition::Forbidden),
+        IqRoute::get(To::Account, ns::MAM, "metadata", forbidden).refused_by(Condition::Forbidden),
+        IqRoute::get(To::Account, ns::MAM, "prefs", forbidden).refused_by(Condition::Forbidden),
+        IqRoute::set(To::Account, ns::MAM, "prefs", forbidden).refused_by(Condition::Forbidden),
     ],
     ..Feature::new("archive")
 };
