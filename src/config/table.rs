@@ -197,7 +197,8 @@ pub const SETTINGS: &[Setting] = &[
     // RFC 6120 §13.12: at least 10000 bytes.
     number!(
         "stanza_bytes_max",
-        10_000..=16 << 20,
+        // libxml2 reads texts of 10 MB at most; copies and archives put theirs around it.
+        10_000..=8 << 20,
         settings.limits.bytes,
         "Size of one stanza."
     ),
@@ -209,7 +210,8 @@ pub const SETTINGS: &[Setting] = &[
     ),
     number!(
         "stanza_depth_max",
-        16..=1_000,
+        // libxml2 reads 255, Java's strict parsers 100.
+        16..=90,
         settings.limits.depth,
         "Elements within each other in a stanza."
     ),
@@ -221,7 +223,8 @@ pub const SETTINGS: &[Setting] = &[
     ),
     number!(
         "attributes_max",
-        16..=1_000,
+        // Java's strict parsers read 200; declarations carried in come on top.
+        16..=128,
         settings.limits.attributes,
         "Attributes of one element."
     ),

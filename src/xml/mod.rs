@@ -9,6 +9,7 @@ mod names;
 mod namespace;
 mod parse;
 mod parser;
+mod rewrite;
 mod tag;
 mod write;
 

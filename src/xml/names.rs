@@ -4,8 +4,8 @@ use memchr::memchr;
 
 use super::XmlError;
 
-/// A prefix or a local name; parsers give up at some length, each at another.
-pub(super) const NAME_BYTES_MAX: usize = 1024;
+/// A prefix or a local name; Java's own parsers take no longer ones.
+pub(super) const NAME_BYTES_MAX: usize = 1000;
 
 /// Which names are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,14 +6,15 @@ use super::chars::{Place, unescape};
 use super::element::Span;
 use super::names::Edition;
 use super::parse::Context;
+use super::rewrite::Piece;
 use super::tag::RawAttribute;
 use super::{Escaped, XML_NAMESPACE, XmlError};
 
 /// The namespace of declarations themselves (§3).
 const XMLNS_NAMESPACE: &str = "http://www.w3.org/2000/xmlns/";
 
-/// One namespace; parsers put them before every name.
-pub(super) const NAMESPACE_BYTES_MAX: usize = 1024;
+/// One namespace; Java's own parsers take no longer ones.
+pub(super) const NAMESPACE_BYTES_MAX: usize = 1000;
 
 /// Declarations in force at one place: each prefixed name searches them.
 pub(super) const DECLARATIONS_MAX: usize = 256;
@@ -168,7 +169,7 @@ impl<'a> Namespaces<'a> {
         Ok(Span::EMPTY)
     }
 
-    fn expand(&mut self, bytes: usize) -> Result<(), XmlError> {
+    pub(super) fn expand(&mut self, bytes: usize) -> Result<(), XmlError> {
         self.expansion_bytes += bytes;
         match self.limited && self.expansion_bytes > EXPANSION_BYTES_MAX {
             true => Err(XmlError::TooLarge),
@@ -215,24 +216,12 @@ impl<'a> Namespaces<'a> {
         }
     }
 
-    /// The text with what is to be carried in, when there is anything.
-    pub(super) fn rewritten(&self) -> Option<String> {
-        self.carried.first()?;
-        let added: usize = self
-            .carried
-            .iter()
-            .map(|carried| carried.attribute.len() + 1)
-            .sum();
-        let mut text = String::with_capacity(self.text.len() + added);
-        let mut copied = 0;
-        for carried in &self.carried {
-            text.push_str(self.text.get(copied..carried.at).unwrap_or_default());
-            text.push(' ');
-            text.push_str(&carried.attribute);
-            copied = carried.at;
-        }
-        text.push_str(self.text.get(copied..).unwrap_or_default());
-        Some(text)
+    /// What is to be carried in, in order.
+    pub(super) fn carried(&self) -> impl Iterator<Item = Piece<'_>> {
+        self.carried.iter().map(|carried| Piece {
+            range: carried.at..carried.at,
+            text: Cow::Owned(format!(" {}", carried.attribute)),
+        })
     }
 
     /// The text with what spans of it refer to.
@@ -244,11 +233,108 @@ impl<'a> Namespaces<'a> {
     }
 }
 
-/// Many parsers hand out `{namespace}name` or put another mark between them, and take it apart again; none of that is
-/// in an URI (RFC 3986 §2).
+/// A URI reference (RFC 3986 §4.1) of characters that none takes for anything else: libxml2 refuses others, expat what it
+/// is told to put between namespace and name, and `&` is unescaped by some twice. In UTF-8 it is as long as in UTF-16.
 fn is_understood(namespace: &str) -> bool {
-    let is_graphic = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'{' | b'}');
-    let is_taken = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '{' | '}');
     namespace.len() <= NAMESPACE_BYTES_MAX
-        && (namespace.bytes().all(is_graphic) || !namespace.contains(is_taken))
+        && has_plain_bytes(namespace.as_bytes())
+        && namespace.bytes().filter(|byte| *byte == b'#').count() <= 1
+        && has_plain_start(namespace)
+}
+
+/// Unreserved characters, delimiters but for `&`, `'`, `[` and `]`, and whole percent encodings (§2).
+fn has_plain_bytes(mut rest: &[u8]) -> bool {
+    while let Some((byte, behind)) = rest.split_first() {
+        rest = match byte {
+            b'%' => match behind.split_at_checked(2) {
+                Some((code, behind)) if code.iter().all(u8::is_ascii_hexdigit) => behind,
+                _ => return false,
+            },
+            byte if byte.is_ascii_alphanumeric() || b"-._~!$()*+,;=:@/?#".contains(byte) => behind,
+            _ => return false,
+        };
+    }
+    true
+}
+
+/// A scheme, if there is a colon, and behind `//` a host with a port, if there is one (§3.1, §3.2).
+fn has_plain_start(namespace: &str) -> bool {
+    let ends = |c: char| matches!(c, '/' | '?' | '#');
+    let first = namespace.split(ends).next().unwrap_or_default();
+    let behind = match first.split_once(':') {
+        Some((scheme, _)) if !is_scheme(scheme) => return false,
+        Some((scheme, _)) => namespace.get(scheme.len() + 1..).unwrap_or_default(),
+        None => namespace,
+    };
+    let Some(authority) = behind.strip_prefix("//") else {
+        return true;
+    };
+    let authority = authority.split(ends).next().unwrap_or_default();
+    let (host, port) = authority.split_once(':').unwrap_or((authority, "0"));
+    let is_in_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    host.bytes().all(is_in_host)
+        && (1..=5).contains(&port.len())
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_scheme(scheme: &str) -> bool {
+    let is_further = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.bytes().all(is_further)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_are_plain_uris() {
+        for good in [
+            "",
+            "jabber:client",
+            "vcard-temp",
+            "http://jabber.org/protocol/disco#info",
+            "urn:ietf:params:xml:ns:xmpp-sasl",
+            "eu.siacs.conversations.axolotl",
+            "http://etherx.jabber.org:5222/streams?a=b;c#(d)",
+            "urn:xmpp:jingle:apps:rtp:rtp-hdrext:0",
+            "google:mobile:data",
+            "a/b:c",
+            "%20",
+            "http://a",
+            "//h:1",
+            &"x".repeat(NAMESPACE_BYTES_MAX),
+        ] {
+            assert!(is_understood(good), "{good}");
+        }
+        for bad in [
+            "é",
+            "a b",
+            "a}b",
+            "{a",
+            "a|b",
+            "a\\b",
+            "a^",
+            "`",
+            "a\"b",
+            "a'b",
+            "a&b",
+            "<a>",
+            "%",
+            "%2",
+            "%zz",
+            "a[b]",
+            "a#b#c",
+            ":a",
+            "1:a",
+            "http://a:b/",
+            "http://a:123456/",
+            "http://a@b/",
+            "http://a:/",
+            "\u{7f}",
+            "\t",
+            &"x".repeat(NAMESPACE_BYTES_MAX + 1),
+        ] {
+            assert!(!is_understood(bad), "{bad}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use super::element::{Node, Span, narrow};
 use super::names::{Edition, qualified_name};
 use super::namespace::Namespaces;
 use super::parse::Context;
+use super::rewrite::{self, Piece};
 use super::tag::{Attributes, RawAttribute};
 use super::{Element, XmlError};
 
@@ -19,6 +20,8 @@ pub(super) struct Parser<'a> {
     namespaces: Namespaces<'a>,
     /// Of the current tag; kept to be filled again.
     attributes: Vec<Named<'a>>,
+    /// What is written in another way.
+    pieces: Vec<Piece<'a>>,
 }
 
 /// An element whose end tag is still to come.
@@ -53,10 +56,12 @@ impl<'a> Parser<'a> {
             open: Vec::with_capacity(8),
             namespaces: Namespaces::new(text, context, limited),
             attributes: Vec::with_capacity(8),
+            pieces: Vec::new(),
         })
     }
 
-    /// The whole text as one element. `Err` holds the text to parse instead: this one with prefixes carried in.
+    /// The whole text as one element. `Err` holds the text to parse instead: this one with prefixes carried in, and pieces
+    /// that are written in another way.
     pub(super) fn element(mut self) -> Result<Result<Element, String>, XmlError> {
         let mut reader = Reader::from_str(self.text);
         loop {
@@ -80,15 +85,51 @@ impl<'a> Parser<'a> {
                 Event::Text(_) => {
                     check_character_data(self.text.get(start..end).unwrap_or_default())?
                 }
-                Event::GeneralRef(name) => _ = reference(name.as_ref())?,
-                Event::CData(_) => {}
+                Event::GeneralRef(name) => {
+                    reference(name.as_ref())?;
+                    self.rewrite(rewrite::of_reference(name.as_ref(), start))?;
+                }
+                Event::CData(_) => {
+                    let section = self.text.get(start..end).unwrap_or_default();
+                    self.rewrite(rewrite::of_cdata(section, start))?;
+                }
                 _ => return Err(XmlError::NotWellFormed),
             }
         }
-        match self.namespaces.rewritten() {
-            None => Ok(Ok(self.finish())),
-            Some(text) => Ok(Err(text)),
+        let mut pieces = std::mem::take(&mut self.pieces);
+        pieces.extend(self.namespaces.carried());
+        match pieces.is_empty() {
+            true => Ok(Ok(self.finish())),
+            false => Ok(Err(rewrite::apply(self.text, pieces))),
         }
+    }
+
+    /// Notes what is to be written in another way; what was stored was written so.
+    fn rewrite(&mut self, pieces: impl IntoIterator<Item = Piece<'a>>) -> Result<(), XmlError> {
+        if self.namespaces.edition() == Edition::Fifth {
+            return Ok(());
+        }
+        for piece in pieces {
+            self.namespaces.expand(piece.growth())?;
+            self.pieces.push(piece);
+        }
+        Ok(())
+    }
+
+    /// The attributes of one tag, counted from `base`.
+    fn rewrite_attributes(
+        &mut self,
+        attributes: &[Named<'a>],
+        base: usize,
+    ) -> Result<(), XmlError> {
+        for Named { prefix, local, raw } in attributes {
+            if (*prefix, *local) == ("xml", "id") {
+                self.rewrite([rewrite::without(raw, base + raw.start)])?;
+            } else if rewrite::is_suspect(raw.value) {
+                self.rewrite(rewrite::of_value(raw.value, base + raw.value_start))?;
+            }
+        }
+        Ok(())
     }
 
     /// The whole text as one open tag, and what that declares.
@@ -132,6 +173,7 @@ impl<'a> Parser<'a> {
         let mut attributes = std::mem::take(&mut self.attributes);
         let between = self.text.get(name_end..tag_end).unwrap_or_default();
         read_attributes(between, edition, &mut attributes)?;
+        self.rewrite_attributes(&attributes, name_end)?;
 
         let parent = self
             .open

@@ -122,6 +122,17 @@ impl<'b> Writer<'b> {
     }
 }
 
+/// Fit to stand between tags.
+pub(super) fn escaped_text(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    // A string takes every piece.
+    let _ = escape(text, Quoting::Text, |piece| {
+        escaped.push_str(piece);
+        Ok(())
+    });
+    escaped
+}
+
 /// What is escaped beside `&`, `<`, `>` and carriage returns (which would be read as line feeds, XML 1.0 §2.11).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Quoting {
