@@ -348,7 +348,10 @@ mod tests {
                 "<a b=''><b\n/></a>",
             ),
             ("<a xml:lang='en' id='x'/>", "<a xml:lang='en' id='x'/>"),
-            ("<a xml:id='x' q:b='1'/>", "<a xmlns:q='it&apos;s' q:b='1'/>"),
+            (
+                "<a xml:id='x' q:b='1'/>",
+                "<a xmlns:q='it&apos;s' q:b='1'/>",
+            ),
             (
                 "<q:a b='\t'><q:b><![CDATA[1]]></q:b></q:a>",
                 "<q:a xmlns:q='it&apos;s' b=' '><q:b xmlns:q='it&apos;s'>1</q:b></q:a>",
