@@ -12,6 +12,7 @@ mod cli;
 mod client_state;
 mod crash;
 mod files;
+mod flights;
 mod fuzz;
 mod guessing;
 mod layers;

@@ -271,6 +271,23 @@ impl Connection {
         }
     }
 
+    /// Sends what TLS has to say after what it said earlier: records are counted.
+    fn transmit_behind_flight(
+        &self,
+        shell: &Shell,
+        outgoing: &mut Vec<u8>,
+    ) -> Result<(), Overflow> {
+        let mut wire = Vec::new();
+        self.take_flight(shell, &mut wire);
+        match wire.is_empty() {
+            true => self.transmit(shell, outgoing),
+            false => {
+                wire.append(outgoing);
+                self.transmit(shell, &wire)
+            }
+        }
+    }
+
     fn take_flight(&self, shell: &Shell, outgoing: &mut Vec<u8>) {
         let is_some = self.unsent.borrow().is_some();
         if is_some {
@@ -419,7 +436,7 @@ impl Connection {
         {
             self.with_unsent(shell, |unsent| unsent.flight.append(&mut outgoing));
         }
-        if !outgoing.is_empty() && self.transmit(shell, &outgoing).is_err() {
+        if !outgoing.is_empty() && self.transmit_behind_flight(shell, &mut outgoing).is_err() {
             return Reading::End;
         }
         match result {

@@ -27,11 +27,12 @@ impl Connection {
         let overflow = {
             let mut scratch = shell.outgoing.borrow_mut();
             scratch.clear();
-            let notified = match self.tls.borrow_mut().as_mut() {
-                Some(session) => session.close(&mut scratch).is_ok(),
-                None => false,
-            };
-            notified && self.transmit(shell, &scratch).is_err()
+            self.take_flight(shell, &mut scratch);
+            if let Some(session) = self.tls.borrow_mut().as_mut() {
+                // One that failed has said so.
+                let _unsaid = session.close(&mut scratch);
+            }
+            !scratch.is_empty() && self.transmit(shell, &scratch).is_err()
         };
         if overflow {
             return self.abandon(shell);

@@ -114,8 +114,8 @@ impl Led {
         })
     }
 
-    /// Lets rustls work on `bytes` until it wants more, record by record: what comes behind the end of a TLS 1.3 handshake is
-    /// not for it. Tells how many bytes were used, also when it failed.
+    /// Lets rustls work on `bytes` until it wants more: after our part of the handshake record by record, for what comes behind
+    /// the end of a TLS 1.3 handshake is not for it. Tells how many bytes were used, also when it failed.
     pub fn process(
         &mut self,
         bytes: &mut [u8],
@@ -125,10 +125,14 @@ impl Led {
     ) -> (usize, Result<(), TlsError>) {
         let mut used = 0;
         let mut shown = self.shown;
+        // Before our part the peer's last word cannot be there.
+        let is_first = self.connection.protocol_version().is_none();
+        let mut records = if is_first { usize::MAX } else { 1 };
         let result = loop {
-            let next = record_end(bytes, shown);
+            let next = records_end(bytes, shown, records);
             // Of a record that is not all there, the header can be judged.
             let until = next.unwrap_or(bytes.len());
+            let before = used;
             let result = self.go_on(bytes, until, &mut used, outgoing, plaintext, outcome);
             match (result, next) {
                 (Ok(()), Some(next)) => shown = next,
@@ -137,6 +141,11 @@ impl Led {
             if self.is_complete() {
                 break Ok(());
             }
+            // Early data that was refused stays where it is, and is counted anew with every look at it.
+            records = match used == before {
+                true => records.saturating_mul(2),
+                false => 1,
+            };
         };
         if outcome.peer_closed {
             // Whatever comes after the end is ignored (RFC 5246 §7.2.1).
@@ -194,6 +203,14 @@ impl Led {
                 Ok(ConnectionState::PeerClosed) => {
                     outcome.peer_closed = true;
                     Ok(Step::GoOn)
+                }
+                // It had looked at everything before it asked for that.
+                Ok(ConnectionState::TransmitTlsData(sent)) => {
+                    sent.done();
+                    Ok(match self.connection.is_handshaking() {
+                        true => Step::Rest,
+                        false => Step::GoOn,
+                    })
                 }
                 Ok(state) => outgoing_step(state, outgoing),
                 Err(error) => Err(error.into()),
@@ -325,6 +342,18 @@ impl Led {
             }
         }
     }
+}
+
+/// Where so many records at most end, the first of which begins at `start`; `None`: not even that is all there yet.
+fn records_end(bytes: &[u8], start: usize, most: usize) -> Option<usize> {
+    let mut end = None;
+    for _ in 0..most {
+        match record_end(bytes, end.unwrap_or(start)) {
+            Some(next) => end = Some(next),
+            None => break,
+        }
+    }
+    end
 }
 
 /// Where the record that begins at `start` ends; `None`: it is not all there yet.
