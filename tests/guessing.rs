@@ -203,6 +203,9 @@ fn a_right_password_does_not_wait_for_strangers() {
         &right,
     );
     assert_eq!(outcome(&mut core, "elsewhere").as_deref(), Some("success"));
+    // From behind the same address as who guesses, a client that has been here before.
+    try_password(&mut core, "neighbour", from[0], "romeo", &right);
+    assert_eq!(outcome(&mut core, "neighbour").as_deref(), Some("success"));
     let many: Vec<IpAddr> = (0..200)
         .map(|n| address(&format!("2001:db8:2:{n:x}::1")))
         .collect();

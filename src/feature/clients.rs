@@ -1,5 +1,5 @@
 //! XEP-0494: Client Access Management. What has access to an account, and how it is taken away.
-use crate::state::{Cx, Fault, SessionId};
+use crate::state::{Cx, Fault, Session, SessionId};
 use crate::store::{AccountId, AppToken, Client, ClientKey, FastToken, OauthGrant, StoreError};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, StanzaError, StreamCondition, StreamError, Timestamp};
@@ -77,7 +77,7 @@ pub fn all(cx: &Cx<'_>, jid: &BareJid, account: AccountId) -> Result<Vec<Access>
     for session in cx.state.sessions.of(jid) {
         let id = cx.state.client_key(session);
         if session.client.grant.is_none() && !all.iter().any(|access| *access.id == *id.0) {
-            all.push(of_session(cx, id));
+            all.push(of_session(cx, session, id));
         }
     }
     for access in all.iter_mut().filter(|access| access.connected) {
@@ -138,14 +138,15 @@ fn of_oauth(grant: &OauthGrant, connected: bool) -> Access {
     }
 }
 
-fn of_session(cx: &Cx<'_>, id: ClientKey) -> Access {
+fn of_session(cx: &Cx<'_>, session: &Session, id: ClientKey) -> Access {
     Access {
         id: id.0.into(),
         connected: true,
         is_session: true,
         first_seen: cx.now.wall,
         last_seen: Some(cx.now.wall),
-        password: true,
+        // It was forgotten for others, or is not written down yet.
+        password: session.client.fast.is_none(),
         grant: false,
         fast: false,
         restricted: false,
@@ -192,7 +193,12 @@ pub fn take_away(
     } else if sessions.is_empty() {
         Revoked::Unknown
     } else {
-        Revoked::KnowsPassword
+        let known = sessions.iter().filter_map(|id| cx.state.sessions.get(*id));
+        let by_token = |session: &Session| session.client.fast.is_some();
+        match known.into_iter().all(by_token) {
+            true => Revoked::Done,
+            false => Revoked::KnowsPassword,
+        }
     };
     if revoked != Revoked::Unknown {
         cx.state.withdrawn.push((account, id.into()));

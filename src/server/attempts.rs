@@ -2,7 +2,7 @@
 //! without an account does not tell them from those with one (RFC 6120 §13.11).
 use ring::hmac;
 
-use crate::state::{Attempt, ConnectionId, FIRST_DELAY_MS, Moment};
+use crate::state::{Attempt, ConnectionId, FIRST_DELAY_MS, Moment, Origin};
 use crate::store::{StoreError, Tx};
 use crate::stream::{Credentials, Login, Proof};
 use crate::xmpp::{BareJid, SaslCondition};
@@ -13,7 +13,8 @@ use super::timers::Timer;
 /// What a connection tries.
 #[derive(Default)]
 pub struct Trying {
-    attempt: Option<Attempt>,
+    /// Boxed: most have tried long ago.
+    attempt: Option<Box<Attempt>>,
     /// Its turn has not come.
     is_waiting: bool,
 }
@@ -28,16 +29,25 @@ impl Server {
         agent: Option<&str>,
         tx: &Tx,
     ) -> Result<(), StoreError> {
-        let is_beset = self.throttle.is_beset(now.monotonic_ms, account);
-        let is_known = is_beset && self.is_known_client(account, agent, tx)?;
+        let Some(connection) = self.connections.get(&id) else {
+            return Ok(());
+        };
+        let address = connection.address;
+        let is_crowded = self.throttle.is_crowded(now.monotonic_ms, address, account);
+        let client = match agent.filter(|_| is_crowded) {
+            Some(agent) if self.knows_client(account, agent, tx)? => Some(agent),
+            _ => None,
+        };
+        let origin = Origin {
+            address,
+            account,
+            client,
+        };
+        let attempt = self.throttle.attempt(now.monotonic_ms, id, origin);
         let Some(connection) = self.connections.get_mut(&id) else {
             return Ok(());
         };
-        let from = (id, connection.address);
-        let attempt = self
-            .throttle
-            .attempt(now.monotonic_ms, from, account, is_known);
-        connection.trying.attempt = Some(attempt);
+        connection.trying.attempt = Some(Box::new(attempt));
         if attempt.start_ms > now.monotonic_ms {
             connection.trying.is_waiting = true;
             self.timers.set(attempt.start_ms, Timer::Attempt(id));
@@ -137,17 +147,12 @@ impl Server {
     }
 
     /// XEP-0388 §2.3: what a client calls itself is a secret between it and the server.
-    fn is_known_client(
-        &self,
-        account: &BareJid,
-        agent: Option<&str>,
-        tx: &Tx,
-    ) -> Result<bool, StoreError> {
+    fn knows_client(&self, account: &BareJid, agent: &str, tx: &Tx) -> Result<bool, StoreError> {
         let known = match account.local() {
             Some(name) => tx.account(name)?,
             None => None,
         };
-        let (Some(known), Some(agent)) = (known, agent) else {
+        let Some(known) = known else {
             return Ok(false);
         };
         let key = self.state.tokens.key_of_agent(known.id, agent);

@@ -42,7 +42,7 @@ pub use sessions::{
     Sessions, Stored,
 };
 pub use settings::Settings;
-pub use throttle::{Attempt, FIRST_DELAY_MS, THROTTLED_MAX, Throttle};
+pub use throttle::{Attempt, FIRST_DELAY_MS, Origin, THROTTLED_MAX, Throttle};
 pub use tokens::{Tokens, is_from_unset_clock, tag_of};
 pub use uncopied::Uncopied;
 

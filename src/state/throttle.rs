@@ -7,10 +7,12 @@ use std::net::IpAddr;
 
 use crate::xmpp::BareJid;
 
-use super::{ConnectionId, Network};
+use super::{ConnectionId, Network, give_back_room};
 
 /// Entries of each kind that are remembered; the quarter that was seen longest ago makes room.
 pub const THROTTLED_MAX: usize = 4096;
+/// Homes of those who came in, likewise.
+const KNOWN_MAX: usize = 1024;
 /// Failures are forgotten this long after the last.
 const FORGET_AFTER_MS: u64 = 15 * 60_000;
 /// The answer to a wrong attempt, and the next attempt, come so much later, doubled with each.
@@ -31,13 +33,26 @@ const KNOWN_AT_ONCE: u32 = 6;
 /// The same as a length.
 const KNOWN_AT_ONCE_MAX: usize = 6;
 
-/// Of an account's name, whether or not there is one.
-type Name = u64;
+/// Of an account's name, whether or not there is one; of that and a place, or that and a client.
+type Digest = u64;
 
-fn name_of(account: &BareJid) -> Name {
+fn digest(what: impl Hash) -> Digest {
     let mut hasher = DefaultHasher::new();
-    account.as_str().hash(&mut hasher);
+    what.hash(&mut hasher);
     hasher.finish()
+}
+
+fn name_of(account: &BareJid) -> Digest {
+    digest(account.as_str())
+}
+
+/// Who makes an attempt, as far as that can be told.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    pub address: IpAddr,
+    pub account: &'a BareJid,
+    /// The secret by which it names itself (XEP-0388 §2.3), if the account knows that client: it has turns of its own.
+    pub client: Option<&'a str>,
 }
 
 /// Attempts of one place at one account since the last that succeeded.
@@ -81,8 +96,11 @@ impl Lane {
 /// One attempt, from when it is made until its outcome is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    place: Network,
-    name: Name,
+    pair: Digest,
+    /// `None`: of a client that is known.
+    stranger: Option<(Network, Digest)>,
+    /// The place and the account.
+    home: Digest,
     /// When it may be compared.
     pub start_ms: u64,
     /// Before then nobody hears that it was wrong.
@@ -96,33 +114,36 @@ pub struct Attempt {
 /// Remembers attempts to log in with a password.
 #[derive(Debug, Default)]
 pub struct Throttle {
-    tries: HashMap<(Network, Name), Tries>,
+    tries: HashMap<Digest, Tries>,
     places: HashMap<Network, Lane>,
-    accounts: HashMap<Name, Lane>,
-    /// Who came in, and when last.
-    known: HashMap<(Network, Name), u64>,
+    accounts: HashMap<Digest, Lane>,
+    /// Who came in from where, and when last.
+    known: HashMap<Digest, u64>,
 }
 
 impl Throttle {
-    /// So many places fail at this account that strangers have to take turns.
-    pub fn is_beset(&self, now_ms: u64, account: &BareJid) -> bool {
-        let lane = self.accounts.get(&name_of(account));
-        lane.is_some_and(|lane| lane.interval_ms(now_ms, PLACES_FREE).is_some())
+    /// Strangers have to wait for their turn there.
+    pub fn is_crowded(&self, now_ms: u64, address: IpAddr, account: &BareJid) -> bool {
+        let (network, name) = (Network::from(address), name_of(account));
+        let takes_turns = |lane: Option<&Lane>, free| {
+            lane.is_some_and(|lane| lane.interval_ms(now_ms, free).is_some())
+        };
+        let tries = self.tries.get(&digest((network, name)));
+        takes_turns(self.accounts.get(&name), PLACES_FREE)
+            || takes_turns(self.places.get(&network), ACCOUNTS_FREE)
+            || tries.is_some_and(|tries| tries.made >= AT_ONCE && tries.free_ms > now_ms)
     }
 
-    /// An attempt is made: when it may go on. `is_known_client`: it names itself as only a client could that has been there
-    /// before.
-    pub fn attempt(
-        &mut self,
-        now_ms: u64,
-        (id, address): (ConnectionId, IpAddr),
-        account: &BareJid,
-        is_known_client: bool,
-    ) -> Attempt {
-        let (place, name) = (Network::from(address), name_of(account));
-        let is_known = self.known.contains_key(&(place, name));
-        make_room(&mut self.tries, &(place, name), |tries| tries.last_ms);
-        let tries = self.tries.entry((place, name)).or_default();
+    /// An attempt is made: when it may go on.
+    pub fn attempt(&mut self, now_ms: u64, id: ConnectionId, origin: Origin<'_>) -> Attempt {
+        let (network, name) = (Network::from(origin.address), name_of(origin.account));
+        let home = digest((network, name));
+        let pair = origin
+            .client
+            .map_or(home, |client| digest(("client", client, name)));
+        let is_known = origin.client.is_some() || self.known.contains_key(&home);
+        make_room(&mut self.tries, THROTTLED_MAX, pair, |tries| tries.last_ms);
+        let tries = self.tries.entry(pair).or_default();
         if now_ms.saturating_sub(tries.last_ms) > FORGET_AFTER_MS {
             *tries = Tries::default();
         }
@@ -131,25 +152,23 @@ impl Throttle {
             true => now_ms,
             false => now_ms.max(tries.free_ms),
         };
-        let place_lane = self.places.get_mut(&place).filter(|_| !is_known);
-        let place_lane = place_lane.and_then(|lane| {
-            let interval = lane.interval_ms(now_ms, ACCOUNTS_FREE)?;
-            Some((lane, interval))
+        let lanes = [
+            (self.places.get_mut(&network), ACCOUNTS_FREE),
+            (self.accounts.get_mut(&name), PLACES_FREE),
+        ];
+        let mut lanes = lanes.map(|(lane, free)| {
+            let lane = lane.filter(|_| !is_known)?;
+            let interval_ms = lane.interval_ms(now_ms, free)?;
+            Some((lane, interval_ms))
         });
-        let account_lane = self.accounts.get_mut(&name);
-        let account_lane = account_lane.filter(|_| !is_known && !is_known_client);
-        let account_lane = account_lane.and_then(|lane| {
-            let interval = lane.interval_ms(now_ms, PLACES_FREE)?;
-            Some((lane, interval))
-        });
-        let lanes = [place_lane, account_lane];
         for (lane, _) in lanes.iter().flatten() {
             start_ms = start_ms.max(lane.free_ms);
         }
         tries.last_ms = now_ms;
         let mut attempt = Attempt {
-            place,
-            name,
+            pair,
+            stranger: origin.client.is_none().then_some((network, name)),
+            home,
             start_ms: now_ms + WAIT_MS_MAX,
             answer_ms: 0,
             is_guess: false,
@@ -159,8 +178,8 @@ impl Throttle {
             tries.waiting.push(id);
             return attempt;
         }
-        for (lane, interval_ms) in lanes.into_iter().flatten() {
-            lane.free_ms = start_ms + interval_ms;
+        for (lane, interval_ms) in lanes.iter_mut().flatten() {
+            lane.free_ms = start_ms + *interval_ms;
         }
         tries.made = tries.made.saturating_add(1);
         attempt.is_put_off = false;
@@ -175,23 +194,24 @@ impl Throttle {
 
     /// It waits no more.
     pub fn began(&mut self, id: ConnectionId, attempt: &Attempt) {
-        if let Some(tries) = self.tries.get_mut(&(attempt.place, attempt.name)) {
+        if let Some(tries) = self.tries.get_mut(&attempt.pair) {
             tries.waiting.retain(|waiting| *waiting != id);
         }
     }
 
     /// It was wrong. When that may be told.
     pub fn failed(&mut self, now_ms: u64, attempt: &Attempt) -> u64 {
-        let pair = (attempt.place, attempt.name);
-        let is_first = match self.tries.get_mut(&pair) {
+        let is_first = match self.tries.get_mut(&attempt.pair) {
             Some(tries) => !std::mem::replace(&mut tries.has_failed, true),
             None => true,
         };
-        if is_first {
-            make_room(&mut self.places, &attempt.place, |lane| lane.last_ms);
-            self.places.entry(attempt.place).or_default().fail(now_ms);
-            make_room(&mut self.accounts, &attempt.name, |lane| lane.last_ms);
-            self.accounts.entry(attempt.name).or_default().fail(now_ms);
+        if let (true, Some((network, name))) = (is_first, attempt.stranger) {
+            make_room(&mut self.places, THROTTLED_MAX, network, |lane| {
+                lane.last_ms
+            });
+            self.places.entry(network).or_default().fail(now_ms);
+            make_room(&mut self.accounts, THROTTLED_MAX, name, |lane| lane.last_ms);
+            self.accounts.entry(name).or_default().fail(now_ms);
         }
         attempt.answer_ms.max(now_ms)
     }
@@ -199,10 +219,8 @@ impl Throttle {
     /// It was right: its place is known at this account, and who waits there is less likely to guess. Returns whose turn it
     /// is at once.
     pub fn succeeded(&mut self, now_ms: u64, attempt: &Attempt) -> Vec<ConnectionId> {
-        let pair = (attempt.place, attempt.name);
-        make_room(&mut self.known, &pair, |last_ms| *last_ms);
-        self.known.insert(pair, now_ms);
-        let Some(mut tries) = self.tries.remove(&pair) else {
+        self.note_home(now_ms, attempt.home);
+        let Some(mut tries) = self.tries.remove(&attempt.pair) else {
             return Vec::new();
         };
         let turns = tries.waiting.len().min(KNOWN_AT_ONCE_MAX);
@@ -214,22 +232,35 @@ impl Throttle {
                 waiting: tries.waiting,
                 ..Tries::default()
             };
-            self.tries.insert(pair, left);
+            self.tries.insert(attempt.pair, left);
         }
         next
     }
 
     /// Somebody came in by what nobody can guess.
     pub fn came_in(&mut self, now_ms: u64, address: IpAddr, account: &BareJid) {
-        let pair = (Network::from(address), name_of(account));
-        make_room(&mut self.known, &pair, |last_ms| *last_ms);
-        self.known.insert(pair, now_ms);
+        self.note_home(now_ms, digest((Network::from(address), name_of(account))));
+    }
+
+    fn note_home(&mut self, now_ms: u64, home: Digest) {
+        make_room(&mut self.known, KNOWN_MAX, home, |last_ms| *last_ms);
+        self.known.insert(home, now_ms);
+    }
+
+    /// Failures of long ago are forgotten, and the room they took goes back.
+    pub fn forget_old(&mut self, now_ms: u64) {
+        let is_new = |last_ms: u64| now_ms.saturating_sub(last_ms) <= FORGET_AFTER_MS;
+        self.tries.retain(|_, tries| is_new(tries.last_ms));
+        self.places.retain(|_, lane| is_new(lane.last_ms));
+        self.accounts.retain(|_, lane| is_new(lane.last_ms));
+        give_back_room(&mut self.tries);
+        give_back_room(&mut self.places);
+        give_back_room(&mut self.accounts);
     }
 
     /// Nothing was guessed by it: it was given up before.
     pub fn withdrawn(&mut self, id: ConnectionId, attempt: &Attempt) {
-        let pair = (attempt.place, attempt.name);
-        let Some(tries) = self.tries.get_mut(&pair) else {
+        let Some(tries) = self.tries.get_mut(&attempt.pair) else {
             return;
         };
         tries.waiting.retain(|waiting| *waiting != id);
@@ -261,16 +292,17 @@ fn delay_ms(made: u32) -> u64 {
 /// Room for one more entry, if it is none of those that are there.
 fn make_room<K: Copy + Eq + Hash, V>(
     entries: &mut HashMap<K, V>,
-    wanted: &K,
+    most: usize,
+    wanted: K,
     last_ms: impl Fn(&V) -> u64,
 ) {
-    if entries.len() < THROTTLED_MAX || entries.contains_key(wanted) {
+    if entries.len() < most || entries.contains_key(&wanted) {
         return;
     }
     let mut times: Vec<u64> = entries.values().map(&last_ms).collect();
-    let (_, quarter, _) = times.select_nth_unstable(THROTTLED_MAX / 4);
-    let until = *quarter;
-    let mut left = THROTTLED_MAX / 4;
+    let mut left = most / 4;
+    let (_, until, _) = times.select_nth_unstable(left);
+    let until = *until;
     entries.retain(|_, entry| {
         let goes = left > 0 && last_ms(entry) <= until;
         left -= usize::from(goes);
@@ -290,10 +322,18 @@ mod tests {
         IpAddr::from(n.to_be_bytes())
     }
 
+    fn at(address: IpAddr, account: &BareJid) -> Origin<'_> {
+        Origin {
+            address,
+            account,
+            client: None,
+        }
+    }
+
     /// Wrong attempts made at once: when each begins.
     fn at_once(throttle: &mut Throttle, address: IpAddr, account: &BareJid, n: u64) -> Vec<u64> {
         let attempts: Vec<Attempt> = (0..n)
-            .map(|n| throttle.attempt(0, (ConnectionId(n), address), account, false))
+            .map(|n| throttle.attempt(0, ConnectionId(n), at(address, account)))
             .filter(|attempt| !attempt.is_put_off)
             .collect();
         for attempt in &attempts {
@@ -309,7 +349,7 @@ mod tests {
         let mut now_ms = 0;
         let mut delays = Vec::new();
         for _ in 0..7 {
-            let attempt = throttle.attempt(now_ms, (ConnectionId(1), v4(1)), &romeo, false);
+            let attempt = throttle.attempt(now_ms, ConnectionId(1), at(v4(1), &romeo));
             assert_eq!(attempt.start_ms, now_ms);
             let answer_ms = throttle.failed(now_ms, &attempt);
             delays.push(answer_ms - now_ms);
@@ -317,7 +357,7 @@ mod tests {
         }
         assert_eq!(delays, [250, 500, 1000, 2000, 4000, 8000, 8000]);
         now_ms += FORGET_AFTER_MS + 1;
-        let attempt = throttle.attempt(now_ms, (ConnectionId(1), v4(1)), &romeo, false);
+        let attempt = throttle.attempt(now_ms, ConnectionId(1), at(v4(1), &romeo));
         assert_eq!(attempt.answer_ms, now_ms + 250);
     }
 
@@ -336,14 +376,14 @@ mod tests {
         assert_eq!(of_64.collect::<Vec<_>>(), starts);
         let (same, other) = (v6("2001:db8:0:1:ffff::9"), v6("2001:db8:0:2::1"));
         let first = |throttle: &mut Throttle, address| {
-            let attempt = throttle.attempt(0, (ConnectionId(99), address), &romeo, false);
+            let attempt = throttle.attempt(0, ConnectionId(99), at(address, &romeo));
             (!attempt.is_put_off).then_some(attempt.start_ms)
         };
         assert_eq!(first(&mut throttle, same), None);
         assert_eq!(first(&mut throttle, other), Some(0));
         assert_eq!(first(&mut throttle, v6("::ffff:0.0.0.1")), None);
         // Nor is another account of the same place.
-        let attempt = throttle.attempt(0, (ConnectionId(99), v4(1)), &account("juliet"), false);
+        let attempt = throttle.attempt(0, ConnectionId(99), at(v4(1), &account("juliet")));
         assert_eq!(attempt.start_ms, 0);
     }
 
@@ -351,22 +391,27 @@ mod tests {
     fn who_came_in_there_does_not_wait_for_strangers() {
         let mut throttle = Throttle::default();
         let romeo = account("romeo");
-        let home = (ConnectionId(1), v4(1));
-        let attempt = throttle.attempt(0, home, &romeo, false);
+        let one = ConnectionId(1);
+        let attempt = throttle.attempt(0, one, at(v4(1), &romeo));
         assert!(throttle.succeeded(0, &attempt).is_empty());
         for n in 0..PLACES_FREE + 20 {
             let starts = at_once(&mut throttle, v4(1000 + n), &romeo, 1);
             let expected = u64::from(n.saturating_sub(PLACES_FREE)) * LANE_MS;
             assert_eq!(starts, [expected]);
         }
-        assert!(throttle.is_beset(0, &romeo));
-        assert_eq!(throttle.attempt(0, home, &romeo, false).start_ms, 0);
-        let away = (ConnectionId(1), v4(2));
-        let known_client = throttle.attempt(0, away, &romeo, true);
-        assert_eq!(known_client.start_ms, 0);
-        throttle.withdrawn(ConnectionId(1), &known_client);
-        let stranger = throttle.attempt(0, away, &romeo, false);
+        assert!(throttle.is_crowded(0, v4(2), &romeo));
+        assert_eq!(throttle.attempt(0, one, at(v4(1), &romeo)).start_ms, 0);
+        let stranger = throttle.attempt(0, one, at(v4(2), &romeo));
         assert_eq!(stranger.start_ms, 20 * LANE_MS);
+        // A client that the account knows has turns of its own, wherever it comes from; it can guess no faster.
+        let known = Origin {
+            client: Some("a secret"),
+            ..at(v4(2), &romeo)
+        };
+        let starts = (0..12).map(|n| throttle.attempt(0, ConnectionId(n), known));
+        let starts: Vec<_> = starts.filter(|it| !it.is_put_off).collect();
+        assert_eq!(starts.len(), 8);
+        assert!(starts.iter().take(6).all(|it| it.start_ms == 0));
     }
 
     #[test]
@@ -389,35 +434,22 @@ mod tests {
     fn what_was_right_or_given_up_makes_room() {
         let mut throttle = Throttle::default();
         let romeo = account("romeo");
-        let first = throttle.attempt(0, (ConnectionId(1), v4(1)), &romeo, false);
+        let first = throttle.attempt(0, ConnectionId(1), at(v4(1), &romeo));
         for n in 2..6 {
-            throttle.attempt(0, (ConnectionId(n), v4(1)), &romeo, false);
+            throttle.attempt(0, ConnectionId(n), at(v4(1), &romeo));
         }
         let waiting = throttle.succeeded(10, &first);
         assert_eq!(waiting, [ConnectionId(4), ConnectionId(5)]);
         // No crowd comes in with somebody.
-        for n in 2..50 {
-            throttle.attempt(0, (ConnectionId(n), v4(3)), &romeo, false);
+        let crowd = (2..50).map(|n| throttle.attempt(0, ConnectionId(n), at(v4(3), &romeo)));
+        let crowd: Vec<_> = crowd.collect();
+        for attempt in crowd.iter().take(2) {
+            let waiting = throttle.succeeded(10, attempt);
+            assert_eq!(waiting.len(), KNOWN_AT_ONCE_MAX);
         }
-        let waiting = throttle.succeeded(
-            10,
-            &Attempt {
-                place: Network::from(v4(3)),
-                ..first
-            },
-        );
-        assert_eq!(waiting.len(), KNOWN_AT_ONCE_MAX);
-        let waiting = throttle.succeeded(
-            10,
-            &Attempt {
-                place: Network::from(v4(3)),
-                ..first
-            },
-        );
-        assert_eq!(waiting.len(), KNOWN_AT_ONCE_MAX);
         // Begun and given up, over and over.
         for _ in 0..100 {
-            let attempt = throttle.attempt(20, (ConnectionId(9), v4(2)), &romeo, false);
+            let attempt = throttle.attempt(20, ConnectionId(9), at(v4(2), &romeo));
             assert_eq!(attempt.start_ms, 20);
             throttle.withdrawn(ConnectionId(9), &attempt);
         }
@@ -429,20 +461,27 @@ mod tests {
         for n in 0..2 * u32::try_from(THROTTLED_MAX).unwrap() {
             let now_ms = u64::from(n) * 10;
             let name = account(&format!("a{n}"));
-            let who = (ConnectionId(1), v4(n));
-            let wrong = throttle.attempt(now_ms, who, &name, false);
+            let one = ConnectionId(1);
+            let wrong = throttle.attempt(now_ms, one, at(v4(n), &name));
             throttle.failed(now_ms, &wrong);
-            let right = throttle.attempt(now_ms, who, &account("romeo"), true);
+            let client = format!("c{n}");
+            let romeo = account("romeo");
+            let known = Origin {
+                client: Some(&client),
+                ..at(v4(n), &romeo)
+            };
+            let right = throttle.attempt(now_ms, one, known);
             throttle.succeeded(now_ms, &right);
             assert!(throttle.len() <= THROTTLED_MAX);
         }
         // The last are still there.
-        let last = (
-            ConnectionId(1),
-            v4(2 * u32::try_from(THROTTLED_MAX).unwrap() - 1),
-        );
-        let name = account(&format!("a{}", 2 * THROTTLED_MAX - 1));
-        let attempt = throttle.attempt(81_910, last, &name, false);
+        let last = 2 * u32::try_from(THROTTLED_MAX).unwrap() - 1;
+        let name = account(&format!("a{last}"));
+        let attempt = throttle.attempt(81_910, ConnectionId(1), at(v4(last), &name));
         assert_eq!(attempt.answer_ms, 81_910 + 2 * FIRST_DELAY_MS);
+        assert!(throttle.known.len() <= KNOWN_MAX);
+        throttle.forget_old(81_911 + FORGET_AFTER_MS);
+        assert!(throttle.tries.is_empty() && throttle.places.is_empty());
+        assert!(throttle.tries.capacity() < THROTTLED_MAX);
     }
 }
