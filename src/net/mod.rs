@@ -33,4 +33,6 @@ pub use clock::{Clock, clock_warning};
 pub use entropy::SystemEntropy;
 pub use hash_thread::hash;
 pub use serve::{STORE_FILE, hostname, serve};
+#[cfg(fuzzing)]
+pub use tls::fuzz_records;
 pub use token_key::load as load_token_key;

@@ -15,6 +15,8 @@ mod sessions;
 mod tests;
 
 pub use identity::Identity;
+#[cfg(fuzzing)]
+pub use records::play as fuzz_records;
 
 use crate::stream::TlsFacts;
 use led::Led;

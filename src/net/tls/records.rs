@@ -3,8 +3,10 @@
 //! what rustls keeps. A key is made ready for as long as a call takes; that costs less than holding it ready does.
 mod message;
 mod patience;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod peer;
+#[cfg(any(test, fuzzing))]
+mod script;
 mod side;
 #[cfg(test)]
 mod tests;
@@ -15,6 +17,8 @@ use zeroize::Zeroizing;
 use super::{HEADER_BYTES, RECORD_BYTES_MAX, Received, TlsError};
 #[cfg(test)]
 pub use peer::Peer;
+#[cfg(fuzzing)]
+pub use script::play;
 
 use message::{KeyUpdate, Partial};
 use patience::Patience;

@@ -20,11 +20,12 @@ impl Peer {
             CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => Suite::ChaCha20Poly1305,
             _ => return None,
         };
-        Some(Peer {
-            suite,
-            read: Side::of_secret(suite, server, 0)?,
-            write: Side::of_secret(suite, client, 0)?,
-        })
+        let side = |secret| Side::of_secret(suite, secret, 0);
+        Some(Peer::with(suite, side(server)?, side(client)?))
+    }
+
+    pub fn with(suite: Suite, read: Side, write: Side) -> Peer {
+        Peer { suite, read, write }
     }
 
     /// One record of any kind, with so many zeros behind it.
