@@ -212,6 +212,7 @@ fn a_login_that_is_put_off_may_try_again() {
         job,
         result: Hashed::Refused,
     });
+    core.wait(60_000);
     let failure = core.expect("c", "failure");
     assert_eq!(
         failure

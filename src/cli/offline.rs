@@ -77,7 +77,7 @@ fn step(
         for output in std::mem::take(&mut out.outputs) {
             match output {
                 Output::Hash { job, work, .. } => {
-                    let result = hash(work);
+                    let result = hash(*work);
                     server.step(
                         clock.now(),
                         Input::Hashed { job, result },

@@ -240,7 +240,7 @@ impl Driver {
                     work,
                     applicant,
                 } => {
-                    self.hashing.run(job, work, applicant);
+                    self.hashing.run(job, *work, *applicant);
                     continue;
                 }
                 Output::Cancel { job } => {

@@ -14,7 +14,7 @@ use crate::stream::sasl;
 /// Jobs that wait, but operators'. A second or two of a large machine, half a minute of a small board.
 const JOBS_MAX: usize = 1000;
 /// Of these, of one account from one network.
-const OF_ACCOUNT_MAX: usize = 8;
+const OF_ACCOUNT_MAX: usize = 32;
 
 pub struct HashThread {
     shared: Arc<Shared>,

@@ -19,8 +19,8 @@ use super::timers::Timer;
 /// How much of one input is taken at a time, in elements that cost about as much as a message; what is left comes again.
 /// Others get their turn in between, and what was answered so far counts.
 const PIECE_WEIGHT_MAX: usize = 64;
-/// What the server answers or tells many costs a multiple of what it passes on.
-const WEIGHT_OF_WORK: usize = 8;
+/// What the server answers itself, or tells many, may cost as much as many messages do.
+const WEIGHT_OF_WORK: usize = PIECE_WEIGHT_MAX;
 /// A piece ends when so much was queued by it.
 const PIECE_BYTES_MAX: usize = 64 << 10;
 
@@ -195,16 +195,16 @@ impl Server {
                 connection.job = Some(job);
                 out.push(Output::Hash {
                     job,
-                    work: HashJob::Compare {
+                    work: Box::new(HashJob::Compare {
                         password,
                         hash,
                         salt,
                         iterations,
-                    },
-                    applicant: Applicant::Stranger {
+                    }),
+                    applicant: Box::new(Applicant::Stranger {
                         address: connection.address,
                         account: connection.account,
-                    },
+                    }),
                 });
             }
             Event::Failed { account, condition } => self.login_failed(now, id, account, condition),
@@ -462,7 +462,7 @@ fn weight_of(event: &Event) -> usize {
     match event {
         Event::Stanza(element) if element.root().name() == "message" => 1,
         Event::Whitespace => 1,
-        Event::Nonza(_) => 4,
+        Event::Nonza(_) => 8,
         _ => WEIGHT_OF_WORK,
     }
 }

@@ -217,8 +217,8 @@ impl Server {
         let job = self.jobs.add(job);
         out.push(Output::Hash {
             job,
-            work,
-            applicant,
+            work: Box::new(work),
+            applicant: Box::new(applicant),
         });
     }
 

@@ -54,10 +54,11 @@ pub enum Output {
     LoggedIn { connection: ConnectionId },
     /// Close after everything sent before is out (bounded in time by the shell).
     Close { connection: ConnectionId },
+    /// Boxed: it is rare, and outputs are many.
     Hash {
         job: JobId,
-        work: HashJob,
-        applicant: Applicant,
+        work: Box<HashJob>,
+        applicant: Box<Applicant>,
     },
     /// Nobody waits for its result any more.
     Cancel { job: JobId },

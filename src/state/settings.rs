@@ -96,7 +96,7 @@ impl Settings {
             x_oauth: false,
             roster_contacts_max: 2_000,
             roster_groups_max: 50,
-            roster_bytes_max: 1 << 20,
+            roster_bytes_max: 512 << 10,
             blocked_jids_max: 2_000,
             blocked_bytes_max: 512 << 10,
             private_bytes_max: 128 << 10,

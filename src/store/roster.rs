@@ -186,7 +186,8 @@ fn first_version(account: AccountId) -> u64 {
 }
 
 fn parse_jid(text: &str) -> Result<BareJid, StoreError> {
-    BareJid::parse(text).map_err(|_| StoreError::Unreadable("a stored JID is damaged".to_string()))
+    let jid = BareJid::stored(text);
+    jid.ok_or_else(|| StoreError::Unreadable("a stored JID is damaged".to_string()))
 }
 
 fn encode_contact(contact: &Contact) -> Vec<u8> {

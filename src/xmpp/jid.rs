@@ -129,6 +129,17 @@ impl BareJid {
         }
     }
 
+    /// One that was prepared before it was stored: thousands are read at once, and preparing takes its time.
+    pub fn stored(text: &str) -> Option<BareJid> {
+        let (local, domain) = match text.split_once('@') {
+            Some((local, domain)) => (Some(local), domain),
+            None => (None, text),
+        };
+        let is_part = |part: &str| (1..=PART_BYTES_MAX).contains(&part.len());
+        let is_whole = is_part(domain) && local.is_none_or(is_part) && !text.contains('/');
+        is_whole.then(|| BareJid(Jid::join(local, domain, None)))
+    }
+
     /// `localpart@domain` from parts, each prepared here.
     pub fn from_parts(local: Option<&str>, domain: &str) -> Result<BareJid, JidError> {
         let local = local.map(localpart).transpose()?;

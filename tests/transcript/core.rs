@@ -330,7 +330,7 @@ impl Core {
                         client.closed = true;
                     }
                 }
-                Output::Hash { job, work, .. } if self.holds_hashes => self.held.push((job, work)),
+                Output::Hash { job, work, .. } if self.holds_hashes => self.held.push((job, *work)),
                 Output::Hash { job, work, .. } => {
                     let result = hash(&work);
                     self.step(Input::Hashed { job, result });

@@ -104,6 +104,12 @@ impl World {
         self.server
             .step(now(), input, &mut tx, &mut out)
             .expect("a step");
+        while let Some((connection, 0)) = out.unfinished.pop() {
+            let bytes: &[u8] = &[];
+            self.server
+                .step(now(), Input::Bytes { connection, bytes }, &mut tx, &mut out)
+                .expect("the rest of a step");
+        }
         if let Some(commit) = tx.finish() {
             commit.run().expect("a commit");
         }
