@@ -66,6 +66,8 @@ pub struct Server {
     shutting_down: bool,
     /// A timer is set to write what was acknowledged.
     seen_set: bool,
+    /// When tokens are looked at that may have expired.
+    expiry_due_ms: u64,
     /// When upkeep is due.
     upkeep_ms: u64,
     forgetting: Forgetting,
@@ -134,6 +136,7 @@ impl Server {
             disk_full: false,
             shutting_down: false,
             seen_set: false,
+            expiry_due_ms: start.monotonic_ms,
             upkeep_ms: start.monotonic_ms,
             forgetting: Forgetting::default(),
         };

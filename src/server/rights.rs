@@ -4,10 +4,13 @@ use crate::feature::OAUTH_GRANT;
 use crate::state::{ConnectionId, Moment, tag_of};
 use crate::store::{AccountId, StoreError, Tx};
 use crate::stream::{Grant, Login, Proof, Right, Slot};
-use crate::xmpp::{BareJid, SaslCondition};
+use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError};
 
 use super::Server;
 use super::session::known_account;
+
+/// Time between looks at what has expired.
+const LOOK_EVERY_MS: u64 = 60_000;
 
 /// The account, or why its name and what was proved of it are good no more.
 type Standing = Result<AccountId, SaslCondition>;
@@ -120,6 +123,31 @@ impl Server {
             None => self.right_stands(account, right, tx)?,
         };
         Ok(standing.ok())
+    }
+
+    /// A token that was made for some time ends the sessions it holds, too; within a minute.
+    pub(super) fn end_expired(&mut self, now: Moment, tx: &Tx) -> Result<(), StoreError> {
+        if now.monotonic_ms < self.expiry_due_ms {
+            return Ok(());
+        }
+        self.expiry_due_ms = now.monotonic_ms + LOOK_EVERY_MS;
+        let now = tx.time(now.wall)?;
+        let mut expired = Vec::new();
+        for session in self.state.sessions.all() {
+            let Some(grant) = session.client.grant.as_deref() else {
+                continue;
+            };
+            let token = tx.app_token(session.account, &grant.id)?;
+            let expires = token.and_then(|token| token.expires);
+            if expires.is_some_and(|expires| now >= expires) {
+                expired.push(session.id);
+            }
+        }
+        let error = StreamError::new(StreamCondition::NotAuthorized).text("The token has expired.");
+        for session in expired {
+            self.state.end_session(session, &error);
+        }
+        Ok(())
     }
 
     /// Access was taken away from clients and tokens: who has only logged in by them is not logged in.

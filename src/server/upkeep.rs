@@ -19,6 +19,7 @@ impl Server {
     pub(super) fn upkeep(&mut self, now: Moment, tx: &mut Tx) -> Result<(), StoreError> {
         tx.note_time(now.wall)?;
         self.throttle.forget_old(now.monotonic_ms);
+        self.end_expired(now, tx)?;
         let mut more = tx.purge_step(STEP_ROWS_MAX)?;
         more |= self.forget_clients(now, tx)?;
         if let Some(days) = self.state.settings.archive_days_max {
