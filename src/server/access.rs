@@ -7,7 +7,8 @@ use crate::stream::{Credentials, UserAgent};
 use crate::xmpp::{StreamCondition, StreamError, Timestamp, quoted};
 
 use super::client::{Seen, note_client};
-use super::operator::{Answer, Job, unknown};
+use super::jobs::Job;
+use super::operator::{Answer, unknown};
 use super::{Server, iq};
 
 /// Bytes of the name of a token.

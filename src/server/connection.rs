@@ -13,7 +13,7 @@ use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError, quoted};
 use super::Server;
 use super::attempts::Trying;
 use super::fast::FastUse;
-use super::operator::{Job, digest_of};
+use super::jobs::{Job, digest_of};
 use super::timers::Timer;
 
 /// How much of one input is taken at a time, in elements that cost about as much as a message; what is left comes again.

@@ -17,6 +17,7 @@ mod giving_up;
 mod hibernation;
 mod input;
 mod iq;
+mod jobs;
 mod login;
 mod management;
 mod message;
@@ -47,7 +48,7 @@ use crate::stream::{Entropy, StreamSettings};
 use crate::xmpp::BareJid;
 use connections::Connections;
 use forgetting::Forgetting;
-use operator::Jobs;
+use jobs::Jobs;
 use timers::{Timer, Timers};
 
 /// The whole server but its sockets, clock, threads and files.

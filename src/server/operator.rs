@@ -1,137 +1,20 @@
-//! Operator's commands, and work on the hash thread that somebody waits for.
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-
-use crate::state::{
-    Applicant, ConnectionId, HashJob, Hashed, JobId, Moment, Outbox, Output, PasswordChange,
-    QueuedPresence, Sessions, give_back_room,
-};
+//! Operator's commands.
+use crate::state::{JobId, Moment, Outbox, Output, QueuedPresence, Sessions};
 use crate::store::{AccountId, StoreError, Subscription, Tx};
 use crate::stream::{Credentials, sasl};
-use crate::xmpp::{
-    BareJid, Condition, PresenceKind, StanzaError, StreamCondition, StreamError, localpart, quoted,
-};
+use crate::xmpp::{BareJid, PresenceKind, StreamCondition, StreamError, localpart, quoted};
 
-use super::session::send_error;
+use super::jobs::Job;
 use super::{Command, Server, presence};
 
 /// Exit codes of commands.
 const OK: u8 = 0;
 const FAILED: u8 = 1;
 
-/// What a hash is for.
-pub enum Job {
-    Login {
-        connection: ConnectionId,
-    },
-    UserAdd {
-        command: JobId,
-        name: String,
-    },
-    UserPassword {
-        command: JobId,
-        name: String,
-        account: AccountId,
-    },
-    /// A user's own wish (XEP-0077 §3.3).
-    OwnPassword(PasswordChange),
-}
-
-/// Hash jobs that run. Their number is bounded by the connections and the operator's commands that wait for them.
-#[derive(Default)]
-pub struct Jobs {
-    running: HashMap<JobId, Job>,
-    last_id: u64,
-}
-
-impl Jobs {
-    pub fn add(&mut self, job: Job) -> JobId {
-        self.last_id += 1;
-        let id = JobId(self.last_id);
-        self.running.insert(id, job);
-        id
-    }
-
-    pub fn remove(&mut self, id: JobId) -> Option<Job> {
-        let job = self.running.remove(&id);
-        give_back_room(&mut self.running);
-        job
-    }
-}
-
-/// Stands for an account where turns are taken.
-pub(super) fn digest_of(account: &BareJid) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    account.as_str().hash(&mut hasher);
-    hasher.finish()
-}
-
 /// What a command answers.
 pub(super) type Answer = Result<String, String>;
 
 impl Server {
-    pub(super) fn hashed(
-        &mut self,
-        now: Moment,
-        id: JobId,
-        result: Hashed,
-        tx: &mut Tx,
-        out: &mut Outbox,
-    ) -> Result<(), StoreError> {
-        let job = self.jobs.remove(id);
-        match (job, result) {
-            (Some(job), Hashed::Refused) => self.refused(now, job, tx, out),
-            (Some(Job::Login { connection }), Hashed::Compare(keys)) => {
-                self.login_derived(now, connection, keys, tx, out)
-            }
-            (Some(Job::UserAdd { command, name }), Hashed::New(credentials)) => {
-                let answer = self.add_user(now, &name, &credentials, tx)?;
-                done(out, command, answer);
-                Ok(())
-            }
-            (
-                Some(Job::UserPassword {
-                    command,
-                    name,
-                    account,
-                }),
-                Hashed::New(credentials),
-            ) => {
-                let user = (&*name, account);
-                let answer = self.change_password(now, user, &credentials, tx)?;
-                done(out, command, answer);
-                Ok(())
-            }
-            (Some(Job::OwnPassword(change)), Hashed::New(credentials)) => {
-                self.own_password_hashed(now, &change, &credentials, tx, out)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// There is too much to hash.
-    fn refused(
-        &mut self,
-        now: Moment,
-        job: Job,
-        tx: &mut Tx,
-        out: &mut Outbox,
-    ) -> Result<(), StoreError> {
-        match job {
-            Job::Login { connection } => return self.login_put_off(now, connection, tx, out),
-            Job::UserAdd { command, .. } | Job::UserPassword { command, .. } => {
-                done(out, command, Err("the server is busy; try again".into()));
-            }
-            Job::OwnPassword(change) => {
-                let error = StanzaError::new(Condition::ResourceConstraint)
-                    .text("Too many passwords are being changed.");
-                let mut cx = self.cx(now, tx, out);
-                send_error(&mut cx, change.session, "iq", &change.envelope, &error);
-            }
-        }
-        Ok(())
-    }
-
     pub(super) fn command(
         &mut self,
         now: Moment,
@@ -199,29 +82,6 @@ impl Server {
         Ok(None)
     }
 
-    pub(super) fn hash_prepared(&mut self, password: &str, job: Job, out: &mut Outbox) {
-        let mut salt = [0; 16];
-        self.entropy.fill(&mut salt);
-        let iterations = self.state.settings.scram_iterations;
-        let work = HashJob::New {
-            password: password.into(),
-            salt,
-            iterations,
-        };
-        let applicant = match &job {
-            Job::OwnPassword(change) => Applicant::Member {
-                account: digest_of(&change.account),
-            },
-            _ => Applicant::Operator,
-        };
-        let job = self.jobs.add(job);
-        out.push(Output::Hash {
-            job,
-            work: Box::new(work),
-            applicant: Box::new(applicant),
-        });
-    }
-
     /// `alice` or `alice@domain`, prepared (RFC 7622 §3.3).
     pub(super) fn user_name(&self, text: &str) -> Result<String, String> {
         let name = match text.split_once('@') {
@@ -249,7 +109,7 @@ impl Server {
             .expect("name and domain were prepared")
     }
 
-    fn add_user(
+    pub(super) fn add_user(
         &mut self,
         now: Moment,
         name: &str,
@@ -267,7 +127,7 @@ impl Server {
         })
     }
 
-    fn change_password(
+    pub(super) fn change_password(
         &mut self,
         now: Moment,
         (name, asked): (&str, AccountId),
@@ -474,7 +334,7 @@ impl Kept {
     }
 }
 
-fn done(out: &mut Outbox, job: JobId, answer: Answer) {
+pub(super) fn done(out: &mut Outbox, job: JobId, answer: Answer) {
     let (code, text) = match answer {
         Ok(text) => (OK, text),
         Err(text) => (FAILED, text),

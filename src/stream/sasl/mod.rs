@@ -2,6 +2,7 @@
 //! many. What a login waits for is a type of its own; the server looks accounts and tokens up and has keys derived.
 
 mod bearer;
+mod early;
 mod failure;
 mod fast;
 mod keys;
@@ -42,6 +43,7 @@ use crate::xmpp::{
 use super::negotiation::{Answer, First, Io, Negotiation, refuse_management};
 use super::{Event, TlsFacts, features};
 use bearer::TokenLookup;
+use early::is_replayable;
 use fast::FastLookup;
 use login::{Challenged, Deriving, Lookup, Success, Waiting};
 use mechanism::{Kind, Mechanism};
@@ -148,17 +150,6 @@ impl Auth {
     /// XEP-0388 §2.5: a login has begun, and nothing but its own elements may come, not even white space.
     pub(super) fn is_strict(&self) -> bool {
         self.profile() == Profile::Sasl2 && !matches!(self.exchange, Exchange::Idle)
-    }
-
-    /// Before the TLS handshake ends a login begins, or is refused (`is_replayable`); but one that needs to know how the
-    /// handshake ended waits for that.
-    pub(super) fn is_early(&self, root: ElementRef<'_>) -> bool {
-        let begins = root.is("authenticate", ns::SASL2) || root.is("auth", ns::SASL);
-        let name = root.attribute("mechanism");
-        let is_late = |kind| matches!(kind, Kind::Hashed { binding, .. } if !binding.is_early());
-        let mut late = mechanism::FAST.iter().filter(|fast| is_late(fast.kind));
-        let waits = late.any(|late| Some(late.name) == name.as_deref());
-        begins && (is_replayable(root) || !waits)
     }
 
     fn profile(&self) -> Profile {
@@ -436,18 +427,6 @@ impl Auth {
         }
         Negotiation::Auth(self)
     }
-}
-
-/// Nothing tells this login from a copy of it (XEP-0484 §3.4).
-fn is_replayable(root: ElementRef<'_>) -> bool {
-    let name = root.attribute("mechanism");
-    let is_fast = mechanism::FAST
-        .iter()
-        .any(|fast| Some(fast.name) == name.as_deref());
-    let count = root
-        .child("fast", ns::FAST)
-        .and_then(|fast| fast.attribute("count"));
-    !is_fast || count.is_none() || !root.is("authenticate", ns::SASL2)
 }
 
 /// §6.4.2: text, and no elements around which it would be put together.
