@@ -2,7 +2,7 @@
 use crate::state::{ConnectionId, Cx, FastUsed, Moment, Session, SessionClient, SessionId, tag_of};
 use crate::store::{AccountId, ClientKey, FastToken, FastTokens, StoreError, Tx};
 use crate::stream::{FastCandidate, FastStanding, Login, Proof, Request, Slot, fast_mechanism};
-use crate::xmpp::{BareJid, Timestamp};
+use crate::xmpp::{BareJid, SaslCondition, Timestamp};
 
 use super::Server;
 use super::session::known_account;
@@ -113,14 +113,15 @@ impl Server {
         request: &Request,
         stored: &FastTokens,
     ) -> Option<FastUsed> {
-        let Proof::Fast { slot, .. } = login.proof else {
+        let Proof::Fast { slot, tag } = login.proof else {
             return None;
         };
         let token = match slot {
             Slot::New => &stored.new,
             Slot::Current => &stored.current,
         };
-        let used = token.as_ref().map(|token| {
+        let token = token.as_ref().filter(|token| token.tag() == tag);
+        let used = token.map(|token| {
             let remembered = self.remembered(&login.account, key, login.mechanism, token);
             let count = request.fast.unwrap_or_default().count.unwrap_or_default();
             FastUsed {
@@ -139,21 +140,21 @@ impl Server {
     }
 
     /// XEP-0484 §3.4 to §3.6: writes the use of a token down where that is due. The mechanism for which the client ought to
-    /// have another.
+    /// have another. `Err`: the token has ended since it was looked up.
     pub(super) fn use_token(
         &mut self,
         now: Moment,
         (login, account): (&Login, AccountId),
         (request, client): (&Request, &mut SessionClient),
         tx: &mut Tx,
-    ) -> Result<Option<&'static str>, StoreError> {
+    ) -> Result<Result<Option<&'static str>, SaslCondition>, StoreError> {
         let (Proof::Fast { slot, .. }, Some(key)) = (&login.proof, client.key.clone()) else {
-            return Ok(None);
+            return Ok(Ok(None));
         };
         let stored = tx.fast_tokens(account, &key, login.mechanism)?;
         client.fast = self.count_use((login, &key), request, &stored);
         let Some(used) = client.fast else {
-            return Ok(None);
+            return Ok(Err(SaslCondition::CredentialsExpired));
         };
         let now = tx.time(now.wall)?;
         let fast = request.fast.unwrap_or_default();
@@ -181,7 +182,7 @@ impl Server {
         if tokens != stored {
             tx.set_fast_tokens(account, &key, login.mechanism, &tokens)?;
         }
-        Ok(due)
+        Ok(Ok(due))
     }
 
     /// XEP-0484 §3.3, §3.5: a new token where it is asked for or due.

@@ -153,7 +153,16 @@ impl Server {
         let agent = request.agent.id.as_deref();
         client.key = agent.map(|agent| self.state.tokens.key_of_agent(account, agent));
         self.store_upgrades((&login.account, account), &login.upgrades, tx)?;
-        let due = self.use_token(now, (login, account), (request, &mut client), tx)?;
+        let due = match self.use_token(now, (login, account), (request, &mut client), tx)? {
+            Ok(due) => due,
+            Err(condition) => {
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.right = None;
+                    connection.stream.not_completed(condition);
+                }
+                return Ok(());
+            }
+        };
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.client = client.clone();
         }

@@ -3,7 +3,7 @@
 use crate::feature::OAUTH_GRANT;
 use crate::state::{ConnectionId, Moment, tag_of};
 use crate::store::{AccountId, StoreError, Tx};
-use crate::stream::{Grant, Login, Proof, Right, Slot};
+use crate::stream::{Grant, Login, Proof, Right};
 use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError};
 
 use super::Server;
@@ -26,24 +26,8 @@ impl Server {
         if let Proof::Token(grant) = &login.proof {
             return self.grant_stands(now, &login.account, login.right, grant, tx);
         }
-        let account = match self.right_stands(&login.account, login.right, tx)? {
-            Ok(account) => account,
-            refused => return Ok(refused),
-        };
-        let (Proof::Fast { slot, tag }, Some(request)) = (&login.proof, &login.request) else {
-            return Ok(Ok(account));
-        };
-        let agent = request.agent.id.as_deref().unwrap_or_default();
-        let key = self.state.tokens.key_of_agent(account, agent);
-        let stored = tx.fast_tokens(account, &key, login.mechanism)?;
-        let token = match slot {
-            Slot::New => stored.new,
-            Slot::Current => stored.current,
-        };
-        Ok(match token.is_some_and(|token| token.tag() == *tag) {
-            true => Ok(account),
-            false => Err(SaslCondition::CredentialsExpired),
-        })
+        // Whether a token of XEP-0484 is there still shows when it is used (`use_token`).
+        self.right_stands(&login.account, login.right, tx)
     }
 
     /// What was proved with a password, or a token that a password gave.
