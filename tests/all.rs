@@ -13,6 +13,7 @@ mod client_state;
 mod crash;
 mod files;
 mod flights;
+mod flow;
 mod fuzz;
 mod guessing;
 mod layers;

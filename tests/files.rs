@@ -1,6 +1,7 @@
 //! Files and sockets of the operator's: nothing that lies there keeps the server waiting, and nobody else reads or writes them.
 use std::fs::Permissions;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -208,4 +209,57 @@ fn a_directory_that_others_may_write_to_is_told() {
             "{mode:o} {text}"
         );
     }
+}
+
+/// A log that nobody reads, and one whose reader is gone, are no reason to stop.
+#[test]
+fn the_log_waits_for_nobody() {
+    let dir = TestDir::new("log");
+    let mut serve = stonechat(&dir.0);
+    serve.args([
+        "--domain",
+        "localhost",
+        "--c2s",
+        "127.0.0.1:0",
+        "--c2s-tls",
+        "none",
+    ]);
+    serve
+        .args(["--log", "trace"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut child = serve.stderr(Stdio::piped()).spawn().unwrap();
+    let mut banner = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let address = loop {
+        banner.clear();
+        assert!(stdout.read_line(&mut banner).unwrap() > 0);
+        if let Some(address) = banner.trim().strip_prefix("c2s ") {
+            break address.trim().to_string();
+        }
+    };
+    let stderr = child.stderr.take().unwrap();
+    let crowd = || {
+        for _ in 0..1000 {
+            drop(TcpStream::connect(&address).unwrap());
+        }
+        let (code, text) = operate(&dir.0, &["status"], "");
+        assert_eq!(code, 0, "{text}");
+    };
+    crowd();
+    // What it took is whole lines; then nobody listens any more.
+    let mut taken = BufReader::new(stderr);
+    for _ in 0..100 {
+        let mut line = String::new();
+        taken.read_line(&mut line).unwrap();
+        assert!(
+            line.contains("connection.") && line.ends_with('\n'),
+            "{line}"
+        );
+    }
+    drop(taken);
+    crowd();
+    assert!(child.try_wait().unwrap().is_none(), "it serves on");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

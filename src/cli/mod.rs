@@ -1,5 +1,6 @@
 //! The command line. `stonechat` alone is `stonechat serve`.
 
+mod logging;
 mod offline;
 mod password;
 mod serve;

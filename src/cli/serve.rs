@@ -1,6 +1,5 @@
 //! `stonechat serve`: runs the server.
 use argh::FromArgs;
-use log::LevelFilter;
 
 use crate::config::{Override, StartError, data_directory};
 use crate::net;
@@ -40,7 +39,7 @@ pub struct Serve {
 impl Serve {
     pub fn run(self) -> Result<Answer, StartError> {
         let config = super::load(self.data.as_deref(), &self.overrides()?)?;
-        start_log(config.log);
+        super::logging::start(config.log);
         // The path as an operator has to repeat it, only where commands would not find it by themselves.
         let by_default = data_directory(None, super::environment).ok();
         let data_flag = match by_default.as_ref() == Some(&config.data) {
@@ -92,15 +91,4 @@ fn given(flag: &str, key: &str, values: Vec<String>) -> Override {
         key: key.to_string(),
         values,
     }
-}
-
-fn start_log(level: LevelFilter) {
-    let logger = simple_logger::SimpleLogger::new()
-        .with_level(level)
-        // rustls reports every refused handshake by itself; ours say it with the connection.
-        .with_module_level("rustls", level.min(LevelFilter::Error))
-        .with_module_level("polling", level.min(LevelFilter::Warn))
-        .with_module_level("async_io", level.min(LevelFilter::Warn));
-    // Only a second logger in one process is refused, and there is none.
-    let _first = logger.init();
 }

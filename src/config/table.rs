@@ -162,13 +162,13 @@ pub const SETTINGS: &[Setting] = &[
         "connections_max",
         1..=1_000_000,
         settings.connections_max,
-        "Connections at once; more are closed at once."
+        "Connections at once. When there are as many, the oldest that has not logged in, of the network with most of them, makes room."
     ),
     number!(
         "connections_per_address_max",
         1..=1_000_000,
         settings.connections_per_address_max,
-        "Connections at once from one IP address."
+        "Connections at once from one IP address, or from the 64 bits of an IPv6 address that a network is given."
     ),
     number!(
         "sessions_per_account_max",

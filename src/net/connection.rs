@@ -71,6 +71,8 @@ enum Phase {
 struct Unsent {
     bytes: Vec<u8>,
     start: usize,
+    /// When it was last told that the peer takes something.
+    alive_ms: u64,
     /// So much of it may be what the peer asked for itself: that counts towards no limit.
     asked_for: usize,
     /// What is left of a chunk of the peer's, who has to take what waits for it first.

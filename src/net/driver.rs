@@ -134,6 +134,7 @@ impl Driver {
                 direct_tls,
             } => self.accept(socket, admission, direct_tls, tx),
             Arrival::Bytes { connection, bytes } => self.take_bytes(connection, bytes, tx),
+            Arrival::Alive { connection } => self.step(Input::Alive { connection }, tx),
             Arrival::Closed { connection } => {
                 self.batch.gone.push(connection);
                 self.step(Input::Closed { connection }, tx)

@@ -42,6 +42,9 @@ pub enum Arrival {
     Drained {
         connection: ConnectionId,
     },
+    Alive {
+        connection: ConnectionId,
+    },
     Closed {
         connection: ConnectionId,
     },

@@ -106,11 +106,15 @@ impl Server {
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
+        self.is_alive(now, id);
+        self.poll(now, id, bytes, tx, out)
+    }
+
+    pub(super) fn is_alive(&mut self, now: Moment, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.last_input_ms = now.monotonic_ms;
             connection.probed = false;
         }
-        self.poll(now, id, bytes, tx, out)
     }
 
     /// Lets the stream go on until it has nothing more to say, or a piece of its input was taken.

@@ -29,6 +29,10 @@ pub enum Input<'a> {
     Drained {
         connection: ConnectionId,
     },
+    /// The peer takes what is sent to it, though it says nothing.
+    Alive {
+        connection: ConnectionId,
+    },
     /// The connection is gone (end of file, reset, TLS failure, send queue over its limit).
     Closed {
         connection: ConnectionId,

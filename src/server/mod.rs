@@ -165,6 +165,7 @@ impl Server {
             Input::Secured { connection, facts } => self.secured(connection, facts),
             Input::HandshakeDone { connection } => self.handshake_done(now, connection, tx, out)?,
             Input::Bytes { connection, bytes } => self.bytes(now, connection, bytes, tx, out)?,
+            Input::Alive { connection } => self.is_alive(now, connection),
             Input::Drained { connection } => self.drained(now, connection, tx, out)?,
             Input::Closed { connection } => self.closed(now, connection, true, tx, out)?,
             Input::Displaced { connection } => self.displaced(connection),

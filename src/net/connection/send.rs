@@ -2,8 +2,12 @@
 use std::io::{self, Write};
 
 use super::{Connection, Overflow, Unsent};
+use crate::net::inbox::Arrival;
 use crate::net::shell::Shell;
 use crate::xmpp::quoted_error;
+
+/// So often it is told that a peer takes what waits for it: it may have much to read before it comes to a ping.
+const ALIVE_EACH_MS: u64 = 10_000;
 
 impl Connection {
     /// Hands bytes to the socket, in order; the rest is sent when the socket takes it.
@@ -74,13 +78,25 @@ impl Connection {
             return;
         }
         let mut result = Ok(());
+        let now_ms = shell.clock.monotonic_ms();
+        let mut is_alive = false;
         self.with_unsent(shell, |unsent| match self.write(unsent.waiting()) {
-            Ok(count) => unsent.start += count,
+            Ok(count) => {
+                unsent.start += count;
+                is_alive = count > 0 && now_ms >= unsent.alive_ms + ALIVE_EACH_MS;
+                if is_alive {
+                    unsent.alive_ms = now_ms;
+                }
+            }
             Err(error) => {
                 result = Err(error);
                 *unsent = Unsent::default();
             }
         });
+        if is_alive && self.is_member() {
+            let connection = self.id;
+            shell.inbox.push(Arrival::Alive { connection });
+        }
         self.unpark(shell);
         if self.unsent_bytes() > 0 {
             return;
