@@ -38,11 +38,11 @@ pub fn command(site: &Site) -> Command {
 
 pub fn prepare(site: &Site, clients: &mut Clients) -> Outcome<()> {
     std::fs::create_dir_all(site.path("data"))?;
+    let mut server = launch(site)?;
+    server.wait_until_open(Duration::from_secs(30))?;
     for number in 0..site.accounts {
         add_user(site, &user(number))?;
     }
-    let mut server = launch(site)?;
-    server.wait_until_open(Duration::from_secs(30))?;
     befriend(site, &server, clients)?;
     clients.close_all();
     server.check()
