@@ -245,6 +245,20 @@ fn who_tries_many_names_is_slow() {
     assert!(compared < 120, "{compared} in half a minute");
 }
 
+/// They try again and again by themselves.
+#[test]
+fn devices_with_the_old_password_do_not_lock_their_home_out() {
+    let mut core = Core::with_accounts(&["romeo"]);
+    let home = [address("198.51.100.1")];
+    let right = password("romeo");
+    try_password(&mut core, "before", home[0], "romeo", &right);
+    assert_eq!(outcome(&mut core, "before").as_deref(), Some("success"));
+    flood(&mut core, &home, ("romeo", 3, 30), Guesser::Patient);
+    try_as(&mut core, "new", home[0], ("romeo", &right), "");
+    core.wait(8_000);
+    assert_eq!(outcome(&mut core, "new").as_deref(), Some("success"));
+}
+
 /// Several devices of one home come back at once.
 #[test]
 fn devices_of_one_home_do_not_wait_for_each_other() {

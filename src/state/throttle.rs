@@ -18,6 +18,8 @@ const FORGET_AFTER_MS: u64 = 15 * 60_000;
 /// The answer to a wrong attempt, and the next attempt, come so much later, doubled with each.
 pub const FIRST_DELAY_MS: u64 = 250;
 const DELAY_MS_MAX: u64 = 8_000;
+/// The same where somebody came in before: at home a device that has the old password still keeps the others waiting.
+const KNOWN_DELAY_MS_MAX: u64 = 2_000;
 /// An attempt that would have to wait for longer is put off, unless somebody comes in by then from the same place.
 const WAIT_MS_MAX: u64 = 16_000;
 /// Accounts that one place may fail at, and places that may fail at one account, before all attempts of those who never
@@ -184,7 +186,7 @@ impl Throttle {
         tries.made = tries.made.saturating_add(1);
         attempt.is_put_off = false;
         attempt.start_ms = start_ms;
-        attempt.answer_ms = start_ms + delay_ms(tries.made);
+        attempt.answer_ms = start_ms + delay_ms(tries.made, is_known);
         tries.free_ms = tries.free_ms.max(attempt.answer_ms);
         if start_ms > now_ms {
             tries.waiting.push(id);
@@ -284,9 +286,14 @@ impl Throttle {
     }
 }
 
-fn delay_ms(made: u32) -> u64 {
+fn delay_ms(made: u32, is_known: bool) -> u64 {
     let doublings = made.saturating_sub(1).min(16);
-    (FIRST_DELAY_MS << doublings).min(DELAY_MS_MAX)
+    let most = if is_known {
+        KNOWN_DELAY_MS_MAX
+    } else {
+        DELAY_MS_MAX
+    };
+    (FIRST_DELAY_MS << doublings).min(most)
 }
 
 /// Room for one more entry, if it is none of those that are there.
@@ -403,14 +410,14 @@ mod tests {
         assert_eq!(throttle.attempt(0, one, at(v4(1), &romeo)).start_ms, 0);
         let stranger = throttle.attempt(0, one, at(v4(2), &romeo));
         assert_eq!(stranger.start_ms, 20 * LANE_MS);
-        // A client that the account knows has turns of its own, wherever it comes from; it can guess no faster.
+        // A client that the account knows has turns of its own, wherever it comes from; it guesses no faster.
         let known = Origin {
             client: Some("a secret"),
             ..at(v4(2), &romeo)
         };
-        let starts = (0..12).map(|n| throttle.attempt(0, ConnectionId(n), known));
+        let starts = (0..30).map(|n| throttle.attempt(0, ConnectionId(n), known));
         let starts: Vec<_> = starts.filter(|it| !it.is_put_off).collect();
-        assert_eq!(starts.len(), 8);
+        assert_eq!(starts.len(), 14);
         assert!(starts.iter().take(6).all(|it| it.start_ms == 0));
     }
 

@@ -41,9 +41,17 @@ impl fmt::Display for Quoted<'_> {
 fn is_plain(character: char) -> bool {
     match character {
         '"' | '\'' | '`' | '\\' | '=' => false,
-        _ if is_hidden(character) => false,
+        _ if is_hidden(character) || is_right_to_left(character) => false,
         _ => character.is_ascii_graphic() || character.is_alphanumeric(),
     }
+}
+
+/// Letters that are read from the right: what stands between two of them may show in another order.
+fn is_right_to_left(character: char) -> bool {
+    matches!(
+        u32::from(character),
+        0x590..=0x8ff | 0xfb1d..=0xfdff | 0xfe70..=0xfeff | 0x10800..=0x10fff | 0x1e800..=0x1efff
+    )
 }
 
 /// Controls (C0, C1), separators of lines and all white space but the space itself, what changes the direction of text or
@@ -128,6 +136,7 @@ mod tests {
                 r#""\u{feff}\u{200b}\u{e0041}\u{f0000}""#,
             ),
             ("–😀", r#""–😀""#),
+            ("שלום@localhost", "\"שלום@localhost\""),
         ] {
             assert_eq!(quoted(text).to_string(), shown);
         }
