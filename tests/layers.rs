@@ -22,6 +22,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("graviola", &["net/tls"]),
     ("zeroize", &["net/tls"]),
     ("redb", &["store/"]),
+    ("crc32fast", &["store/"]),
     ("smol", &["net/", "main.rs"]),
     ("signal_hook", &["net/"]),
     ("rcgen", &["net/certificate.rs"]),

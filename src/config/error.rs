@@ -33,6 +33,10 @@ pub enum StartError {
         path: PathBuf,
         error: StoreError,
     },
+    /// The server ended in the middle of something.
+    Broken {
+        path: PathBuf,
+    },
     DomainChanged {
         remembered: String,
         given: String,
@@ -129,6 +133,12 @@ impl fmt::Display for StartError {
             ),
             // The error says what to do about it.
             StartError::Store { path, error } => write!(f, "{}: {error}", path.display()),
+            StartError::Broken { path } => write!(
+                f,
+                "the server came upon something it cannot go on from; the log says what\n  \
+                 if {} is damaged, `stonechat check` tells where; a backup brings it back",
+                path.display()
+            ),
             StartError::DomainChanged {
                 remembered,
                 given,

@@ -1,6 +1,7 @@
 //! Starting and ending the server.
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -24,7 +25,7 @@ use super::{certificate, control, memory, token_key};
 use crate::config::{self, Config, StartError};
 use crate::server::Server;
 use crate::state::{Hashed, JobId};
-use crate::store::{Store, StoreError, Tx};
+use crate::store::{Store, StoreError, Tx, is_panic_caught};
 use crate::xmpp::quoted;
 
 /// The database, in the data directory.
@@ -36,6 +37,7 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     if let Some(warning) = clock_warning(clock.now().wall) {
         log::warn!("{warning}");
     }
+    tell_panics();
     let files_max = memory::raise_file_limit();
     system::share_heap();
     let data = &config.data;
@@ -91,10 +93,14 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     let reactor = Rc::clone(&shell.reactor);
     spawn(&shell, Notify::from_environment().keep_alive(reactor));
     // On the heap: the stack that a large future takes while it is moved about is never given back.
-    let ended = shell
-        .reactor
-        .block_on(Box::pin(shell.executor.run(driver.run())));
-    let ended = ended.map_err(system("wait for events"))?;
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        let running = Box::pin(shell.executor.run(driver.run()));
+        shell.reactor.block_on(running)
+    }));
+    let broken = |_| StartError::Broken {
+        path: store_path.clone(),
+    };
+    let ended = ended.map_err(broken)?.map_err(system("wait for events"))?;
     control::remove(data);
     match ended {
         Ok(()) => {
@@ -106,6 +112,16 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
             Err(failed(error))
         }
     }
+}
+
+/// What nobody takes care of is told in one line, as everything is.
+fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        if !is_panic_caught() {
+            let panic = panic.to_string().replace('\n', " ");
+            log::error!("server.broken panic={}", quoted(&panic));
+        }
+    }));
 }
 
 fn start(

@@ -68,6 +68,19 @@ pub enum Input<'a> {
     Shutdown,
 }
 
+impl Input<'_> {
+    /// The connection or the operator's command that waits for what comes of it.
+    pub(super) fn concerns(&self) -> (Option<ConnectionId>, Option<JobId>) {
+        match self {
+            Input::HandshakeDone { connection }
+            | Input::Bytes { connection, .. }
+            | Input::Drained { connection } => (Some(*connection), None),
+            Input::Command { job, .. } => (None, Some(*job)),
+            _ => (None, None),
+        }
+    }
+}
+
 /// An operator's command, from the control socket or, when no server runs, from the command line itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {

@@ -41,11 +41,12 @@ pub use input::{Command, Input};
 
 use crate::feature;
 use crate::state::{
-    ArchiveIds, Capabilities, Cx, Outbox, Rights, Sessions, Settings, State, Throttle, Tokens,
+    ArchiveIds, Capabilities, Cx, Outbox, Output, Rights, Sessions, Settings, State, Throttle,
+    Tokens,
 };
 use crate::store::{StoreError, Tx};
 use crate::stream::{Entropy, StreamSettings};
-use crate::xmpp::BareJid;
+use crate::xmpp::{BareJid, StreamCondition, StreamError, quoted};
 use connections::Connections;
 use forgetting::Forgetting;
 use jobs::Jobs;
@@ -146,8 +147,41 @@ impl Server {
         Ok(server)
     }
 
-    /// Takes one input. An error is of the store: nothing of the batch may be promised to anybody.
+    /// Takes one input. An error is of the store: nothing of the batch may be promised to anybody. What is damaged harms only
+    /// whose it is: the others go on.
     pub fn step(
+        &mut self,
+        now: Moment,
+        input: Input<'_>,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        let (connection, job) = input.concerns();
+        let taken = self.take(now, input, tx, out);
+        let Err(damage @ StoreError::Damaged { .. }) = taken else {
+            return taken;
+        };
+        log::error!("step.failed error={}", quoted(&damage.to_string()));
+        if let Some(id) = job {
+            let (code, text) = (1, damage.to_string());
+            out.push(Output::CommandDone {
+                job: id,
+                code,
+                text,
+            });
+        }
+        if let Some(id) = connection {
+            let error = StreamError::new(StreamCondition::InternalServerError)
+                .text("What is stored of this account is damaged.");
+            self.state.ending.push((id, error));
+        }
+        match self.end_streams(now, tx, out) {
+            Err(StoreError::Damaged { .. }) => Ok(()),
+            ended => ended,
+        }
+    }
+
+    fn take(
         &mut self,
         now: Moment,
         input: Input<'_>,

@@ -309,6 +309,14 @@ fn refuse_malformed(
     send_error(cx, session, name, &answered, &condition.into());
 }
 
+/// Damage was reported where it was found.
+fn passed_over(done: Result<(), StoreError>) -> Result<(), StoreError> {
+    match done {
+        Err(StoreError::Damaged { .. }) => Ok(()),
+        done => done,
+    }
+}
+
 /// Ends a session: its contacts hear that it is unavailable (RFC 6121 §4.5.2), the account remembers when.
 pub fn end(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
     let Some(session) = cx.state.sessions.get_mut(id) else {
@@ -317,18 +325,19 @@ pub fn end(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
     // Its stream is over: nothing more can be said on it.
     session.connection = None;
     let jid = session.jid.clone();
-    giving_up::give_up(cx, id)?;
-    presence::end_of_session(cx, id)?;
-    fast::settle_session(cx, id)?;
+    // What is damaged keeps nobody from ending.
+    passed_over(giving_up::give_up(cx, id))?;
+    passed_over(presence::end_of_session(cx, id))?;
+    passed_over(fast::settle_session(cx, id))?;
     let seen = Seen {
         agent: &UserAgent::default(),
         by_password: false,
         holds_token: false,
     };
-    note_client(cx, id, &seen)?;
+    passed_over(note_client(cx, id, &seen))?;
     feature::capabilities_session_ended(cx.state, id);
     cx.state.sessions.remove(id);
-    unseen::hand_over(cx, &jid.to_bare())?;
+    passed_over(unseen::hand_over(cx, &jid.to_bare()))?;
     log::info!("session.ended jid={}", quoted(jid.as_str()));
     Ok(())
 }

@@ -17,6 +17,8 @@ const REUSABLE_BYTES_WANTED: u64 = 64 << 20;
 impl Server {
     /// One small step; comes back soon while there is more to do.
     pub(super) fn upkeep(&mut self, now: Moment, tx: &mut Tx) -> Result<(), StoreError> {
+        // Whatever fails, there is a next time.
+        self.set_upkeep(now.monotonic_ms + REST_MS);
         tx.note_time(now.wall)?;
         self.throttle.forget_old(now.monotonic_ms);
         self.end_expired(now, tx)?;

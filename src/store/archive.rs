@@ -103,7 +103,7 @@ impl Tx {
         let stanza = StanzaRow::new(record, at);
         let bytes = stanza.encode();
         txn.open_table(STANZAS)?
-            .insert(sequence, bytes.as_slice())?;
+            .append(sequence, bytes.as_slice())?;
         memory.remember(sequence, &stanza, bytes.len());
         for owner in stanza.owners.iter().filter(|owner| owner.unseen) {
             memory.unseen.came(txn, owner.account, sequence)?;
@@ -130,7 +130,10 @@ impl Tx {
         let peer = query.with.as_ref().map(|with| peer_hash(with.as_str()));
         self.visit(account, peer, span, backward, &mut |row| {
             let sequence = row.sequence;
-            let row = walk.find(sequence)?.ok_or_else(missing)?;
+            // One that is damaged is passed over; it was reported.
+            let Some(row) = walk.find(sequence)? else {
+                return Ok(true);
+            };
             let row = StanzaRow::decode(row.value())?;
             if !matches(&row, account, query.with.as_ref()) {
                 return Ok(true);
@@ -174,10 +177,10 @@ impl Tx {
         read(&stanzas, ids.iter().map(|id| id.0)).map(Some)
     }
 
-    /// A stanza whatever archive it is in; `None`: it was pruned.
+    /// A stanza whatever archive it is in; `None`: it was pruned, or is damaged.
     pub fn stanza(&self, id: ArchiveId) -> Result<Option<Stored>, StoreError> {
         let stanzas = self.view(STANZAS)?;
-        let Some(row) = stanzas.get(id.0)? else {
+        let Some(row) = Walk::new(&stanzas, false).find(id.0)? else {
             return Ok(None);
         };
         Ok(Some(stored(id.0, &StanzaRow::decode(row.value())?)))
@@ -190,17 +193,16 @@ impl Tx {
     ) -> Result<Option<[(ArchiveId, Timestamp); 2]>, StoreError> {
         let stanzas = self.view(STANZAS)?;
         let end = |backward| -> Result<Option<(ArchiveId, Timestamp)>, StoreError> {
+            let mut walk = Walk::new(&stanzas, backward);
             let mut found = None;
             self.visit(account, None, Span::ALL, backward, &mut |row| {
-                found = Some(row.sequence);
-                Ok(false)
+                if let Some(stanza) = walk.find(row.sequence)? {
+                    let at = StanzaRow::time_of(stanza.value())?;
+                    found = Some((ArchiveId(row.sequence), at));
+                }
+                Ok(found.is_none())
             })?;
-            found
-                .map(|sequence| {
-                    let row = stanzas.get(sequence)?.ok_or_else(missing)?;
-                    Ok((ArchiveId(sequence), StanzaRow::time_of(row.value())?))
-                })
-                .transpose()
+            Ok(found)
         };
         Ok(match (end(false)?, end(true)?) {
             (Some(oldest), Some(newest)) => Some([oldest, newest]),
@@ -312,18 +314,19 @@ pub(super) fn matches(row: &StanzaRow<'_>, account: AccountId, with: Option<&Jid
     }
 }
 
-/// All of them, in the order given; best if it ascends.
+/// All of them but those that are damaged, in the order given; best if it ascends.
 pub(super) fn read(
     stanzas: &View<'_, u64, &'static [u8]>,
     sequences: impl Iterator<Item = u64>,
 ) -> Result<Vec<Stored>, StoreError> {
     let mut walk = Walk::new(stanzas, false);
-    sequences
-        .map(|sequence| {
-            let row = walk.find(sequence)?.ok_or_else(missing)?;
-            Ok(stored(sequence, &StanzaRow::decode(row.value())?))
-        })
-        .collect()
+    let mut read = Vec::new();
+    for sequence in sequences {
+        if let Some(row) = walk.find(sequence)? {
+            read.push(stored(sequence, &StanzaRow::decode(row.value())?));
+        }
+    }
+    Ok(read)
 }
 
 fn stored(sequence: u64, row: &StanzaRow<'_>) -> Stored {
@@ -332,8 +335,4 @@ fn stored(sequence: u64, row: &StanzaRow<'_>) -> Stored {
         at: row.at,
         xml: row.xml.to_string(),
     }
-}
-
-pub(super) fn missing() -> StoreError {
-    StoreError::Unreadable("an archive points at a stanza that is not there".to_string())
 }

@@ -138,8 +138,11 @@ impl<'a> Decoder<'a> {
     }
 }
 
-fn damaged() -> StoreError {
-    StoreError::Unreadable("a stored value is damaged".to_string())
+pub(super) fn damaged() -> StoreError {
+    StoreError::Damaged {
+        table: "a row that was damaged before it had a sum",
+        account: None,
+    }
 }
 
 #[cfg(test)]

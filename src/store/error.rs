@@ -13,6 +13,11 @@ pub enum StoreError {
     Newer { found: u32, known: u32 },
     /// The file is no Stonechat database or is damaged.
     Unreadable(String),
+    /// A row, or the way to it, is not what was written; the rest is.
+    Damaged {
+        table: &'static str,
+        account: Option<u32>,
+    },
     /// Anything else of the disk.
     Io(String),
 }
@@ -36,6 +41,11 @@ impl fmt::Display for StoreError {
                 f,
                 "the database is damaged or is no Stonechat database ({detail}): restore a backup, \
                  or move the file away to begin with an empty one"
+            ),
+            StoreError::Damaged { table, .. } => write!(
+                f,
+                "a part of the database is damaged (in {table}): `stonechat check` tells what and whose, \
+                 a backup brings it back"
             ),
             StoreError::Io(detail) => write!(
                 f,

@@ -94,13 +94,24 @@ impl Memory {
             let stanza = StanzaRow::decode(row.value())?;
             memory.remember(key.value(), &stanza, row.value().len());
         }
-        for row in tx.view(UNSEEN_FROM)?.range(..)? {
-            let (account, first) = row?;
-            memory
-                .unseen
-                .load(AccountId(account.value()), first.value());
+        match memory.load_unseen(tx) {
+            // Whose messages wait is told by the messages, too; looking through all of them once takes time, and that is all.
+            Err(StoreError::Damaged { .. }) => {
+                for (_, account) in tx.accounts()? {
+                    memory.unseen.load(account.id, 0);
+                }
+            }
+            loaded => loaded?,
         }
         Ok(memory)
+    }
+
+    fn load_unseen(&mut self, tx: &Tx) -> Result<(), StoreError> {
+        for row in tx.view(UNSEEN_FROM)?.range(..)? {
+            let (account, first) = row?;
+            self.unseen.load(AccountId(account.value()), first.value());
+        }
+        Ok(())
     }
 
     pub fn last_at(&self) -> Timestamp {

@@ -4,6 +4,7 @@ mod accounts;
 mod archive;
 mod clients;
 mod codec;
+mod damage;
 mod error;
 mod file;
 mod grants;
@@ -36,6 +37,7 @@ pub use archive::{
     Record, Stored,
 };
 pub use clients::{CLIENTS_MAX, Client, ClientKey};
+pub use damage::is_caught as is_panic_caught;
 pub use error::StoreError;
 pub use grants::{APP_TOKENS_MAX, AppToken, OauthGrant};
 pub use personal::LastActivity;
@@ -121,9 +123,7 @@ impl Store {
         backend: impl redb::StorageBackend,
         cache_bytes: usize,
     ) -> Result<Store, StoreError> {
-        let database = builder(cache_bytes).create_with_backend(backend)?;
-        schema::upgrade(&database)?;
-        Store::new(database, None)
+        Store::new(made_sense(backend, cache_bytes)?, None)
     }
 
     fn new(database: Database, file: Option<OpenFile>) -> Result<Store, StoreError> {
@@ -173,6 +173,16 @@ impl Store {
     }
 }
 
+impl Drop for Shared {
+    /// Closing writes down what is free in the file, and may come upon damage.
+    fn drop(&mut self) {
+        let database = self.database.take();
+        if damage::unwound(|| drop(database)).is_none() {
+            log::error!("store.not_closed remedy=\"`stonechat check` tells what is damaged\"");
+        }
+    }
+}
+
 impl Shared {
     fn file_bytes(&self) -> u64 {
         let file = self
@@ -203,9 +213,22 @@ fn create(path: &Path, cache_bytes: usize) -> Result<(StoreFile, Database), Stor
 }
 
 fn open_file(file: StoreFile, cache_bytes: usize) -> Result<(StoreFile, Database), StoreError> {
-    let database = builder(cache_bytes).create_with_backend(file.clone())?;
-    schema::upgrade(&database)?;
+    let database = made_sense(file.clone(), cache_bytes)?;
     Ok((file, database))
+}
+
+/// redb does not look for all that can be wrong before it relies on it.
+fn made_sense(
+    backend: impl redb::StorageBackend,
+    cache_bytes: usize,
+) -> Result<Database, StoreError> {
+    let opened = damage::unwound(|| {
+        let database = builder(cache_bytes).create_with_backend(backend)?;
+        schema::upgrade(&database)?;
+        Ok(database)
+    });
+    let senseless = || StoreError::Unreadable("its beginning makes no sense".to_string());
+    opened.unwrap_or_else(|| Err(senseless()))
 }
 
 fn builder(cache_bytes: usize) -> Builder {
@@ -355,7 +378,7 @@ impl Tx {
     /// A table to read from. A table must not be viewed twice at the same time.
     fn view<K, V>(&self, table: TableDefinition<K, V>) -> Result<View<'_, K, V>, StoreError> {
         if let Some(txn) = &self.write {
-            return Ok(txn.view(table)?);
+            return txn.view(table);
         }
         let mut reader = self.shared.reader.borrow_mut();
         if let Some(reader) = &*reader {

@@ -1,5 +1,5 @@
 //! Where a page lies among all that a query matches (XEP-0059 §2.5 to §2.7), which takes counting.
-use super::archive::{ArchiveId, ArchiveQuery, matches, missing};
+use super::archive::{ArchiveId, ArchiveQuery, matches};
 use super::schema::STANZAS;
 use super::stanza::{StanzaRow, peer_hash};
 use super::walk::Walk;
@@ -84,7 +84,9 @@ impl Tx {
                 return Ok(false);
             }
             if full.is_some() {
-                let stanza = walk.find(row.sequence)?.ok_or_else(missing)?;
+                let Some(stanza) = walk.find(row.sequence)? else {
+                    return Ok(true);
+                };
                 if !matches(&StanzaRow::decode(stanza.value())?, account, full) {
                     return Ok(true);
                 }

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use redb::{Database, ReadTransaction, ReadableDatabase};
 
 use super::StoreError;
-use super::table::{Snapshot, TableDefinition, View};
+use super::damage::caught;
+use super::table::{Snapshot, Sums, TableDefinition, View};
 
 pub struct Reader {
     snapshot: ReadTransaction,
@@ -27,11 +28,12 @@ impl Reader {
         let mut tables = self.tables.borrow_mut();
         let known = tables.iter().find(|(name, _)| *name == table.name());
         if let Some((_, known)) = known {
-            return Ok(View::of(Rc::clone(known), table));
+            return Ok(View::of(Rc::clone(known), table, Sums::There));
         }
-        let opened = Rc::new(table.open(&self.snapshot)?);
+        let opened = caught(table.name(), &[], || table.open(&self.snapshot))?;
+        let opened = Rc::new(opened);
         tables.push((table.name(), Rc::clone(&opened)));
-        Ok(View::of(opened, table))
+        Ok(View::of(opened, table, Sums::There))
     }
 }
 

@@ -25,14 +25,21 @@ impl Tx {
         let mut archive_with = txn.open_table(ARCHIVE_WITH)?;
         let mut removed = 0;
         while removed < rows_max {
-            let Some((key, row)) = stanzas.first()? else {
+            let first = stanzas.first()?;
+            let first = first.map(|(key, row)| (key.value(), row.map(|row| row.value().to_vec())));
+            let Some((sequence, row)) = first else {
                 break;
             };
-            let stanza = StanzaRow::decode(row.value())?;
+            let Some(row) = row else {
+                // Whose it was, nobody can tell any more; what points at it finds nothing.
+                stanzas.remove(sequence)?;
+                removed += 1;
+                continue;
+            };
+            let stanza = StanzaRow::decode(&row)?;
             if !is_due(stanza.at) {
                 break;
             }
-            let sequence = key.value();
             if !memory.is_settled(sequence) {
                 drop((archive, archive_with));
                 memory.checkpoint(txn)?;
@@ -44,8 +51,7 @@ impl Tx {
                 archive.remove((account, sequence))?;
                 archive_with.remove((account, peer, sequence))?;
             }
-            memory.changed(row.value().len(), None);
-            drop((key, row));
+            memory.changed(row.len(), None);
             stanzas.remove(sequence)?;
             removed += 1;
         }
@@ -100,8 +106,15 @@ impl Tx {
         let Writing { txn, mut memory } = self.writing()?;
         txn.open_table(ARCHIVE)?.remove((account, id))?;
         let mut stanzas = txn.open_table(STANZAS)?;
-        let Some(bytes) = stanzas.get(id)?.map(|row| row.value().to_vec()) else {
-            return Ok(());
+        let row = stanzas
+            .get(id)
+            .map(|row| row.map(|row| row.value().to_vec()));
+        let bytes = match row {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(()),
+            // Of no use to those either whose it was beside.
+            Err(StoreError::Damaged { .. }) => return stanzas.remove(id),
+            Err(error) => return Err(error),
         };
         let mut stanza = StanzaRow::decode(&bytes)?;
         let peer = peer_hash(stanza.peer(super::AccountId(account)));

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use crate::xmpp::BareJid;
 
-use super::codec::{Decoder, Encoder};
+use super::codec::{Decoder, Encoder, damaged};
 use super::schema::{BLOCKED, ROSTER, ROSTER_LOG, ROSTER_VERSIONS};
 use super::{AccountId, StoreError, Tx, Writing, texts_of};
 
@@ -187,7 +187,7 @@ fn first_version(account: AccountId) -> u64 {
 
 fn parse_jid(text: &str) -> Result<BareJid, StoreError> {
     let jid = BareJid::stored(text);
-    jid.ok_or_else(|| StoreError::Unreadable("a stored JID is damaged".to_string()))
+    jid.ok_or_else(damaged)
 }
 
 fn encode_contact(contact: &Contact) -> Vec<u8> {
@@ -217,9 +217,7 @@ fn decode_contact(bytes: &[u8]) -> Result<Contact, StoreError> {
         2 => Subscription::From,
         3 => Subscription::Both,
         _ => {
-            return Err(StoreError::Unreadable(
-                "a stored contact is damaged".to_string(),
-            ));
+            return Err(damaged());
         }
     };
     Ok(Contact {

@@ -2,7 +2,7 @@
 //! account's id, so that removing an account is one range of each table.
 use redb::{Database, ReadableDatabase, TableError, TableHandle};
 
-use super::table::{TableDefinition, View, WriteTransaction};
+use super::table::{Sums, TableDefinition, View, WriteTransaction};
 use super::{StoreError, tokens};
 
 /// Account id and a JID.
@@ -77,10 +77,12 @@ pub(super) const META_NEXT_SUSPENDED: &str = "next_suspended";
 /// 1: the last run ended in order, and all sessions that may be resumed are in `suspended` as they were then.
 pub(super) const META_STOPPED: &str = "stopped";
 
-type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
+type Step = fn(&mut WriteTransaction) -> Result<(), StoreError>;
 
 /// Step n brings a file of version n to version n + 1; the first makes the tables of a new file.
-const STEPS: &[Step] = &[create_tables, tokens::list_only];
+const STEPS: &[Step] = &[create_tables, tokens::list_only, add_sums];
+/// Files of this version and later have sums behind their values.
+const SUMS_SINCE: u32 = 3;
 
 /// Brings the file to this program's version in one transaction, or refuses it. An up-to-date file is not written to.
 pub(super) fn upgrade(database: &Database) -> Result<(), StoreError> {
@@ -92,12 +94,19 @@ pub(super) fn upgrade(database: &Database) -> Result<(), StoreError> {
     if found == known {
         return Ok(());
     }
-    let txn = WriteTransaction::begin(database)?;
+    let sums = match found < SUMS_SINCE {
+        true => Sums::Absent,
+        false => Sums::There,
+    };
+    let mut txn = WriteTransaction::begin_with(database, sums)?;
+    if found > 0 {
+        log::info!("store.upgrade schema={found} wanted={known}");
+    }
     for step in STEPS
         .iter()
         .skip(usize::try_from(found).unwrap_or(usize::MAX))
     {
-        step(&txn)?;
+        step(&mut txn)?;
     }
     txn.open_table(META)?
         .insert(META_SCHEMA, u64::from(known))?;
@@ -121,36 +130,61 @@ fn version(database: &Database) -> Result<u32, StoreError> {
         }
         error => error.into(),
     })?;
-    let meta = View::of(meta.into(), META);
+    // Of a number the first octets are read, whatever is behind them.
+    let meta = View::of(meta.into(), META, Sums::Absent);
     let version = meta.get(META_SCHEMA)?.ok_or_else(foreign)?;
     u32::try_from(version.value()).map_err(|_| foreign())
 }
 
-fn create_tables(txn: &WriteTransaction) -> Result<(), StoreError> {
-    txn.open_table(META)?;
-    txn.open_table(SECRETS)?;
-    txn.open_table(ACCOUNTS)?;
-    txn.open_table(CREDENTIALS)?;
-    txn.open_table(PRIVATE_XML)?;
-    txn.open_table(VCARDS)?;
-    txn.open_table(LAST_ACTIVITY)?;
-    txn.open_table(ROSTER)?;
-    txn.open_table(ROSTER_VERSIONS)?;
-    txn.open_table(ROSTER_LOG)?;
-    txn.open_table(BLOCKED)?;
-    txn.open_table(STANZAS)?;
-    txn.open_table(ARCHIVE)?;
-    txn.open_table(ARCHIVE_WITH)?;
-    txn.open_table(UNSEEN_FROM)?;
-    txn.open_table(ARCHIVE_PREFERENCES)?;
-    txn.open_table(PURGE)?;
-    txn.open_table(CLIENTS)?;
-    txn.open_table(FAST_TOKENS)?;
-    txn.open_table(APP_TOKENS)?;
-    txn.open_table(OAUTH_GRANTS)?;
-    txn.open_table(SUSPENDED)?;
-    txn.open_table(SUSPENDED_QUEUE)?;
-    txn.open_table(ENDED)?;
+/// Every table there is: for what is done to each.
+macro_rules! each_table {
+    ($then:ident) => {
+        $then!(
+            META,
+            SECRETS,
+            ACCOUNTS,
+            CREDENTIALS,
+            PRIVATE_XML,
+            VCARDS,
+            LAST_ACTIVITY,
+            ROSTER,
+            ROSTER_VERSIONS,
+            ROSTER_LOG,
+            BLOCKED,
+            STANZAS,
+            ARCHIVE,
+            ARCHIVE_WITH,
+            UNSEEN_FROM,
+            ARCHIVE_PREFERENCES,
+            PURGE,
+            CLIENTS,
+            FAST_TOKENS,
+            APP_TOKENS,
+            OAUTH_GRANTS,
+            SUSPENDED,
+            SUSPENDED_QUEUE,
+            ENDED
+        )
+    };
+}
+
+fn create_tables(txn: &mut WriteTransaction) -> Result<(), StoreError> {
+    macro_rules! open {
+        ($($table:ident),*) => {{ $(txn.open_table($table)?;)* }};
+    }
+    each_table!(open);
+    Ok(())
+}
+
+/// A sum behind each value.
+fn add_sums(txn: &mut WriteTransaction) -> Result<(), StoreError> {
+    macro_rules! add {
+        ($($table:ident),*) => {{
+            $(txn.add_sums($table)?;)*
+        }};
+    }
+    each_table!(add);
+    txn.sums_are_there();
     Ok(())
 }
 
@@ -180,7 +214,7 @@ mod tests {
         txn.commit().unwrap();
         let refused = upgrade(&database);
         assert!(
-            matches!(refused, Err(StoreError::Newer { found: 7, known: 2 })),
+            matches!(refused, Err(StoreError::Newer { found: 7, known: 3 })),
             "{refused:?}"
         );
     }
@@ -209,8 +243,8 @@ mod tests {
     #[test]
     fn tokens_of_version_1_stay_with_their_clients_only() {
         let database = database();
-        let txn = WriteTransaction::begin(&database).unwrap();
-        create_tables(&txn).unwrap();
+        let mut txn = WriteTransaction::begin_with(&database, Sums::Absent).unwrap();
+        create_tables(&mut txn).unwrap();
         let token = Encoder::default()
             .flag(true)
             .raw(&[7; 16])
@@ -244,7 +278,7 @@ mod tests {
             .unwrap();
         txn.commit().unwrap();
         upgrade(&database).unwrap();
-        assert_eq!(version(&database).unwrap(), 2);
+        assert_eq!(version(&database).unwrap(), 3);
         let txn = WriteTransaction::begin(&database).unwrap();
         let tokens = txn.view(FAST_TOKENS).unwrap();
         let left: Vec<_> = tokens.range(..).unwrap().map(Result::unwrap).collect();

@@ -229,7 +229,7 @@ fn decode_token(row: &mut Decoder<'_>) -> Result<Option<FastToken>, StoreError> 
 
 /// From version 1 to 2: rows of tokens tell of those that ended, and a token of a client that nobody knows, which could
 /// be neither listed nor revoked, ends.
-pub(super) fn list_only(txn: &WriteTransaction) -> Result<(), StoreError> {
+pub(super) fn list_only(txn: &mut WriteTransaction) -> Result<(), StoreError> {
     let known: HashSet<(u32, String)> = {
         let clients = txn.view(CLIENTS)?;
         let rows = clients.range(..)?;

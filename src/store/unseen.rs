@@ -9,6 +9,7 @@ use super::archive::read;
 use super::index::Span;
 use super::schema::{ARCHIVE, ARCHIVE_WITH, STANZAS, UNSEEN_FROM};
 use super::stanza::{StanzaRow, held, is_unseen, peer_hash};
+use super::walk::Walk;
 use super::{AccountId, ArchiveId, Direction, Owner, StoreError, Stored, Tx, Writing};
 
 /// Stanzas of one account that are remembered in memory as seen out of order; then their rows say so.
@@ -224,10 +225,10 @@ impl Tx {
 
     /// The stanza's row and its index rows say that it was seen.
     fn write_seen_row(&mut self, account: AccountId, sequence: u64) -> Result<(), StoreError> {
-        let row = self
-            .view(STANZAS)?
-            .get(sequence)?
-            .map(|row| row.value().to_vec());
+        let stanzas = self.view(STANZAS)?;
+        let row = Walk::new(&stanzas, false).find(sequence)?;
+        let row = row.map(|row| row.value().to_vec());
+        drop(stanzas);
         let Some(bytes) = row else { return Ok(()) };
         let mut stanza = StanzaRow::decode(&bytes)?;
         let of_account = |owner: &&mut Owner| {

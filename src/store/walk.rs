@@ -27,7 +27,7 @@ impl<'v, 't> Walk<'v, 't> {
         }
     }
 
-    /// `None`: there is no such stanza.
+    /// `None`: there is no such stanza, or it is damaged.
     pub fn find(&mut self, sequence: u64) -> Result<Option<Guard<'v, &'static [u8]>>, StoreError> {
         let last = self.last.replace(sequence);
         let ahead = self.ahead.take();
@@ -36,7 +36,10 @@ impl<'v, 't> Walk<'v, 't> {
             false => sequence.checked_sub(last),
         });
         if !steps.is_some_and(|steps| (1..=STEPS_MAX).contains(&steps)) {
-            return self.stanzas.get(sequence);
+            return match self.stanzas.get(sequence) {
+                Err(StoreError::Damaged { .. }) => Ok(None),
+                found => found,
+            };
         }
         let mut ahead = match ahead {
             Some(ahead) => ahead,

@@ -85,6 +85,15 @@ impl Disk {
         })))
     }
 
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap().bytes.len()
+    }
+
+    /// Rot: what lies there is changed, and nobody is told.
+    pub fn rot(&self, change: impl FnOnce(&mut [u8])) {
+        change(&mut self.0.lock().unwrap().bytes);
+    }
+
     pub fn fail(&self, fail: Option<Fail>) {
         let mut state = self.0.lock().unwrap();
         (state.operations, state.fail, state.failed) = (0, fail, false);
