@@ -40,6 +40,10 @@ pub fn prepare(site: &Site, clients: &mut Clients) -> Outcome<()> {
     std::fs::create_dir_all(site.path("data"))?;
     let mut server = launch(site)?;
     server.wait_until_open(Duration::from_secs(30))?;
+    // It listens to clients a little before it listens to operators.
+    while !site.path("data").join("control.sock").exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     for number in 0..site.accounts {
         add_user(site, &user(number))?;
     }
