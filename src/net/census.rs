@@ -191,11 +191,13 @@ impl Admission {
     /// It is no stranger any more.
     pub fn logged_in(&self) {
         let mut counted = self.census.counted.borrow_mut();
-        if !counted.displaced.contains(&self.id) {
-            counted.change(self.address.into(), |known| {
-                known.strangers.remove(&self.id);
-            });
-        }
+        // Too late to make room: members stay.
+        let again = usize::from(counted.displaced.remove(&self.id));
+        counted.total += again;
+        counted.change(self.address.into(), |known| {
+            known.total += again;
+            known.strangers.remove(&self.id);
+        });
     }
 }
 
@@ -278,6 +280,19 @@ mod tests {
         drop((member, come, other, again, admitted));
         assert_eq!(census.total(), 0);
         assert!(census.counted.borrow().displaced.is_empty());
+    }
+
+    #[test]
+    fn who_logs_in_while_asked_to_go_stays() {
+        let census = Census::new(1, 100);
+        let first = enter(&census, v4(1)).unwrap();
+        let second = census.admit(v4(2)).unwrap();
+        assert_eq!(second.displaced, Some(first.id));
+        first.logged_in();
+        assert_eq!(census.total(), 2);
+        drop((first, second));
+        assert_eq!(census.total(), 0);
+        assert!(census.counted.borrow().networks.is_empty());
     }
 
     #[test]

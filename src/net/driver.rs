@@ -281,7 +281,8 @@ impl Driver {
             self.close(id);
         }
         for id in batch.displaced.drain(..) {
-            if let Some(displaced) = self.shell.sockets.get(id) {
+            let displaced = self.shell.sockets.get(id);
+            if let Some(displaced) = displaced.filter(|displaced| !displaced.is_member()) {
                 log::debug!("connection.displaced connection={}", id.0);
                 displaced.abandon(&self.shell);
             }

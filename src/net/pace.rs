@@ -70,12 +70,17 @@ fn advance(time_ns: &Cell<u64>, now_ns: u64, cost_ns: u64) -> u64 {
     next - now_ns
 }
 
-/// How long a sender rests after it sent so many bytes to somebody who has so much waiting already: not at all below a
-/// quarter of the limit, then twice as long with each sixteenth.
-pub fn rest_for_slow_reader_ns(sent: usize, waiting: usize, waiting_max: usize) -> u64 {
+/// How full a queue is, in sixteenths.
+pub fn fullness(waiting: usize, waiting_max: usize) -> u64 {
+    let sixteenths = waiting.saturating_mul(16) / waiting_max.max(1);
+    u64::try_from(sixteenths).unwrap_or(u64::MAX)
+}
+
+/// How long a sender rests after it sent so many bytes to somebody whose queue is so full already, in sixteenths: not at
+/// all below a quarter, then twice as long with each sixteenth.
+pub fn rest_for_slow_reader_ns(sent: usize, sixteenths: u64) -> u64 {
     const BYTES_PER_SECOND: u64 = 1 << 20;
     const REST_NS_MAX: u64 = 10_000_000_000;
-    let sixteenths = waiting.saturating_mul(16) / waiting_max.max(1);
     let Some(steps) = sixteenths.checked_sub(4) else {
         return 0;
     };
@@ -129,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_fuller_the_queue_the_longer_the_rest() {
-        let rest = |sent, waiting| rest_for_slow_reader_ns(sent, waiting, 1600);
+        let rest = |sent, waiting| rest_for_slow_reader_ns(sent, fullness(waiting, 1600));
         assert_eq!(rest(16 << 10, 399), 0);
         let rests: Vec<_> = [400, 500, 800, 1600, 99_999]
             .map(|waiting| rest(4096, waiting))

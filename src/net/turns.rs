@@ -165,16 +165,26 @@ impl Driver {
     }
 
     /// Counts what a connection sent, and lets it rest if that was too much, or more than others take.
-    fn set_pace(&self, open: &Rc<Connection>, (now_ns, taken): (u64, Taken), sent: Range<usize>) {
+    fn set_pace(
+        &mut self,
+        open: &Rc<Connection>,
+        (now_ns, taken): (u64, Taken),
+        sent: Range<usize>,
+    ) {
         let shell = &self.shell;
         let mut rest_ns = open.pace.take(&shell.rates, now_ns, taken);
+        let pressure = std::mem::take(&mut self.batch.out.pressure);
+        if pressure > 0 {
+            rest_ns = rest_ns.max(pace::rest_for_slow_reader_ns(taken.bytes, pressure));
+        }
         if shell.held.congested.get() > 0 {
             let sent = self.batch.out.outputs.get(sent).unwrap_or_default();
             let slow = |output: &Output| match output {
                 Output::Send { connection, bytes } if *connection != open.id => {
                     let reader = shell.sockets.get(*connection)?;
                     let (waiting, most) = (reader.unsent_bytes(), shell.send_queue_bytes_max);
-                    Some(pace::rest_for_slow_reader_ns(bytes.len(), waiting, most))
+                    let fullness = pace::fullness(waiting, most);
+                    Some(pace::rest_for_slow_reader_ns(bytes.len(), fullness))
                 }
                 _ => None,
             };

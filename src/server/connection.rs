@@ -8,7 +8,7 @@ use crate::state::{
 use crate::store::{StoreError, Tx};
 use crate::stream::{Event, Right, Stream, TlsFacts};
 use crate::xml::Element;
-use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError, quoted};
+use crate::xmpp::{BareJid, SaslCondition, quoted};
 
 use super::Server;
 use super::attempts::Trying;
@@ -32,7 +32,7 @@ pub struct Connection {
     /// A digest of the account that it wants to log in to.
     account: u64,
     /// Work that its login waits for.
-    job: Option<JobId>,
+    pub job: Option<JobId>,
     /// Of a client that has logged in and bound nothing yet.
     pub client: SessionClient,
     /// It tries a password.
@@ -312,10 +312,12 @@ impl Server {
             return Ok(());
         };
         let lang = connection.stream.lang();
+        self.state.handling = Some(session);
         let mut cx = self.cx(now, tx, out);
         if let Err(error) = super::session::stanza(&mut cx, session, element, lang) {
             self.state.ending.push((id, error));
         }
+        self.state.handling = None;
         let Some(known) = self.state.sessions.get_mut(session) else {
             return Ok(());
         };
@@ -326,122 +328,6 @@ impl Server {
             Some(stored) if stored.has_row => self.cx(now, tx, out).forget_row(session),
             _ => Ok(()),
         }
-    }
-
-    /// The stream is over; the connection closes when its last bytes are out.
-    fn stream_closed(
-        &mut self,
-        now: Moment,
-        id: ConnectionId,
-        error: Option<StreamError>,
-        tx: &mut Tx,
-        out: &mut Outbox,
-    ) -> Result<(), StoreError> {
-        if let Some(error) = error {
-            log::info!(
-                "stream.error connection={} condition={}",
-                id.0,
-                error.condition.as_str()
-            );
-        }
-        out.push(Output::Close { connection: id });
-        self.closed(now, id, false, tx, out)
-    }
-
-    /// The connection is gone, or as good as gone. `lost`: nobody said good-bye, so that the session may be resumed.
-    pub(super) fn closed(
-        &mut self,
-        now: Moment,
-        id: ConnectionId,
-        lost: bool,
-        tx: &mut Tx,
-        out: &mut Outbox,
-    ) -> Result<(), StoreError> {
-        self.attempt_given_up(id);
-        let Some(connection) = self.connections.remove(&id) else {
-            return Ok(());
-        };
-        self.timers
-            .cancel(connection.watched_ms, Timer::Connection(id));
-        if let Some(job) = connection.job {
-            self.jobs.remove(job);
-            out.push(Output::Cancel { job });
-        }
-        match connection.session {
-            Some(session) if lost && self.detach(now, session, tx, out)? => Ok(()),
-            Some(session) => super::session::end(&mut self.cx(now, tx, out), session),
-            None => Ok(()),
-        }
-    }
-
-    /// Ends the streams and sessions that handlers, timers or operators asked to end.
-    pub(super) fn end_streams(
-        &mut self,
-        now: Moment,
-        tx: &mut Tx,
-        out: &mut Outbox,
-    ) -> Result<(), StoreError> {
-        loop {
-            if let Some(session) = self.state.expiring.pop() {
-                self.expire(now, session, tx, out)?;
-            } else if let Some((id, error)) = self.state.ending.pop() {
-                self.end_stream(now, id, error, tx, out)?;
-            } else {
-                return Ok(());
-            }
-        }
-    }
-
-    fn end_stream(
-        &mut self,
-        now: Moment,
-        id: ConnectionId,
-        error: StreamError,
-        tx: &mut Tx,
-        out: &mut Outbox,
-    ) -> Result<(), StoreError> {
-        let Some(connection) = self.connections.get_mut(&id) else {
-            return Ok(());
-        };
-        log::info!(
-            "stream.ended connection={} condition={}",
-            id.0,
-            error.condition.as_str()
-        );
-        let lost = error.condition == StreamCondition::ConnectionTimeout;
-        let entropy = self.entropy.as_mut();
-        out.send(id, |bytes| connection.stream.fail(error, entropy, bytes));
-        out.push(Output::Close { connection: id });
-        self.closed(now, id, lost, tx, out)
-    }
-
-    /// A session's time is over; one that is still connected hears why.
-    fn expire(
-        &mut self,
-        now: Moment,
-        session: SessionId,
-        tx: &mut Tx,
-        out: &mut Outbox,
-    ) -> Result<(), StoreError> {
-        let connection = self
-            .state
-            .sessions
-            .get(session)
-            .and_then(|session| session.connection);
-        if let Some(connection) = connection {
-            let error = StreamError::new(StreamCondition::ResourceConstraint)
-                .text("Too much is unacknowledged.");
-            self.state.ending.push((connection, error));
-            return Ok(());
-        }
-        super::session::end(&mut self.cx(now, tx, out), session)
-    }
-
-    /// RFC 6120 §4.9.3.17: there is no room for it.
-    pub(super) fn displaced(&mut self, id: ConnectionId) {
-        let error = StreamError::new(StreamCondition::ResourceConstraint)
-            .text("Too many connections that have not logged in.");
-        self.state.ending.push((id, error));
     }
 
     pub(super) fn drained(

@@ -10,6 +10,7 @@ mod connection;
 mod connections;
 mod copies;
 mod deadlines;
+mod ending;
 mod fast;
 mod forged;
 mod forgetting;
@@ -118,6 +119,7 @@ impl Server {
                 disk_low: false,
                 memory: Default::default(),
                 queued_presence: Vec::new(),
+                handling: None,
                 after_reply: Vec::new(),
                 expiring: Vec::new(),
                 unasked: Vec::new(),

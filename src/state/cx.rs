@@ -137,6 +137,9 @@ impl Cx<'_> {
             if management.unacknowledged() > UNACKNOWLEDGED_MAX {
                 self.state.expiring.push(session);
             }
+            if known.connection.is_some() && self.state.handling != Some(session) {
+                self.out.pressure = self.out.pressure.max(management.fullness());
+            }
             if !known.ask_set && known.connection.is_some() {
                 self.state.unasked.push(session);
             }

@@ -183,6 +183,16 @@ impl Management {
         self.stored.end - self.stored.start + of_memory
     }
 
+    /// How near the queue is to one of its limits, in sixteenths; 0: not a quarter.
+    pub fn fullness(&self) -> u64 {
+        let stanzas = self.unacknowledged();
+        if stanzas < UNACKNOWLEDGED_MAX / 4 && self.stored_bytes < STORED_BYTES_MAX / 4 {
+            return 0;
+        }
+        let bytes = self.stored_bytes.saturating_mul(16) / STORED_BYTES_MAX;
+        bytes.max(stanzas * 16 / UNACKNOWLEDGED_MAX)
+    }
+
     /// The part of the queue in memory, oldest first.
     pub fn queue(&self) -> impl Iterator<Item = &QueueRow> {
         self.queue.iter()

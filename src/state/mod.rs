@@ -71,6 +71,8 @@ pub struct State {
     pub memory: MemoryAccount,
     /// Presence that a handler wants sent on behalf of an account; the server sends it when the handler is done.
     pub queued_presence: Vec<QueuedPresence>,
+    /// Whose stanza is being handled.
+    pub handling: Option<SessionId>,
     /// Stanzas that follow the reply of the request being handled.
     pub after_reply: Vec<(SessionId, Range<usize>)>,
     /// Sessions to end: their unacknowledged stanzas passed the limit, their time is over, or their account is gone.

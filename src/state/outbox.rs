@@ -77,6 +77,9 @@ pub struct Outbox {
     pub queued_bytes: usize,
     /// Stanzas that were taken from peers.
     pub stanzas: usize,
+    /// How full the fullest queue is, in sixteenths, of those that were given something by somebody else and did not
+    /// acknowledge much. The shell takes it, and reads whoever it was more slowly.
+    pub pressure: u64,
     /// Connections whose input was not taken whole, and how many bytes of the end of what they were given come again as
     /// an input of their own: with as many, or with none, there may be more to do.
     pub unfinished: Vec<(ConnectionId, usize)>,
@@ -119,7 +122,7 @@ impl Outbox {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.outputs.clear();
-        (self.queued_bytes, self.stanzas) = (0, 0);
+        (self.queued_bytes, self.stanzas, self.pressure) = (0, 0, 0);
         self.unfinished.clear();
     }
 

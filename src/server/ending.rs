@@ -1,0 +1,129 @@
+//! How streams end: by the peer, by us, by the operator, or because there is no room.
+use crate::state::{ConnectionId, Moment, Outbox, Output, SessionId};
+use crate::store::{StoreError, Tx};
+use crate::xmpp::{StreamCondition, StreamError};
+
+use super::Server;
+use super::timers::Timer;
+
+impl Server {
+    /// The stream is over; the connection closes when its last bytes are out.
+    pub(super) fn stream_closed(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        error: Option<StreamError>,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        if let Some(error) = error {
+            log::info!(
+                "stream.error connection={} condition={}",
+                id.0,
+                error.condition.as_str()
+            );
+        }
+        out.push(Output::Close { connection: id });
+        self.closed(now, id, false, tx, out)
+    }
+
+    /// The connection is gone, or as good as gone. `lost`: nobody said good-bye, so that the session may be resumed.
+    pub(super) fn closed(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        lost: bool,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        self.attempt_given_up(id);
+        let Some(connection) = self.connections.remove(&id) else {
+            return Ok(());
+        };
+        self.timers
+            .cancel(connection.watched_ms, Timer::Connection(id));
+        if let Some(job) = connection.job {
+            self.jobs.remove(job);
+            out.push(Output::Cancel { job });
+        }
+        match connection.session {
+            Some(session) if lost && self.detach(now, session, tx, out)? => Ok(()),
+            Some(session) => super::session::end(&mut self.cx(now, tx, out), session),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the streams and sessions that handlers, timers or operators asked to end.
+    pub(super) fn end_streams(
+        &mut self,
+        now: Moment,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        loop {
+            if let Some(session) = self.state.expiring.pop() {
+                self.expire(now, session, tx, out)?;
+            } else if let Some((id, error)) = self.state.ending.pop() {
+                self.end_stream(now, id, error, tx, out)?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    fn end_stream(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        error: StreamError,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return Ok(());
+        };
+        log::info!(
+            "stream.ended connection={} condition={}",
+            id.0,
+            error.condition.as_str()
+        );
+        let lost = error.condition == StreamCondition::ConnectionTimeout;
+        let entropy = self.entropy.as_mut();
+        out.send(id, |bytes| connection.stream.fail(error, entropy, bytes));
+        out.push(Output::Close { connection: id });
+        self.closed(now, id, lost, tx, out)
+    }
+
+    /// A session's time is over; one that is still connected hears why.
+    fn expire(
+        &mut self,
+        now: Moment,
+        session: SessionId,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        let connection = self
+            .state
+            .sessions
+            .get(session)
+            .and_then(|session| session.connection);
+        if let Some(connection) = connection {
+            let error = StreamError::new(StreamCondition::ResourceConstraint)
+                .text("Too much is unacknowledged.");
+            self.state.ending.push((connection, error));
+            return Ok(());
+        }
+        super::session::end(&mut self.cx(now, tx, out), session)
+    }
+
+    /// RFC 6120 §4.9.3.17: there is no room for it.
+    pub(super) fn displaced(&mut self, id: ConnectionId) {
+        let known = self.connections.get(&id);
+        if known.is_none_or(|known| known.session.is_some()) {
+            return;
+        }
+        let error = StreamError::new(StreamCondition::ResourceConstraint)
+            .text("Too many connections that have not logged in.");
+        self.state.ending.push((id, error));
+    }
+}
