@@ -19,8 +19,8 @@ const BATCH_OUTPUT_BYTES_MAX: usize = 1 << 20;
 const TURN_NS: u64 = 1_000_000;
 /// How long a batch goes on with members, then with those who come after them: longer if it has nobody else.
 const MEMBERS_NS: u64 = 20_000_000;
-const OTHERS_NS: u64 = 4_000_000;
-const OTHERS_ALONE_NS: u64 = 15_000_000;
+const OTHERS_NS: u64 = 3_000_000;
+const OTHERS_ALONE_NS: u64 = 6_000_000;
 
 impl Driver {
     pub(super) fn step_batch(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
