@@ -144,3 +144,98 @@ fn nobody_new_is_let_in_when_nothing_is_left_to_give() {
     );
     assert!(Simple::log_in(&process.access, "romeo", "secret", "r").is_err());
 }
+
+const HEADER: &str = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
+    xmlns:stream='http://etherx.jabber.org/streams'>";
+
+/// Strangers that send halves go before anything of members does, those with most first and of these the oldest.
+#[test]
+fn halves_of_strangers_go_first() {
+    let mut core =
+        Core::with_settings(&["romeo"], |settings| settings.memory_bytes_max = BYTES_MAX);
+    core.bind("romeo/r");
+    let half = |bytes: usize| format!("{HEADER}<auth x='{}", "x".repeat(bytes));
+    for (name, bytes) in [
+        ("small", 1_000),
+        ("first", 15_000),
+        ("second", 15_000),
+        ("third", 15_000),
+    ] {
+        core.connect(name, true);
+        core.send(name, half(bytes).as_bytes());
+    }
+    let inside = look(&mut core, 0).inside();
+    assert!((45_000..BYTES_MAX).contains(&inside), "{inside}");
+    let is_gone = |core: &Core, name: &str| core.clients[name].1.closed;
+    // A little too much: an eighth of all comes free.
+    look(&mut core, BYTES_MAX - inside + 1);
+    for (name, expected) in [
+        ("first", true),
+        ("second", true),
+        ("small", false),
+        ("romeo/r", false),
+    ] {
+        assert_eq!(is_gone(&core, name), expected, "{name}");
+    }
+    core.expect("first", "features");
+    let error = core.expect("first", "error");
+    assert!(
+        error.source().contains("resource-constraint"),
+        "{}",
+        error.source()
+    );
+}
+
+#[test]
+fn halves_of_members_go_when_nothing_else_helps() {
+    let mut core = Core::with_settings(&["romeo", "juliet"], |settings| {
+        settings.memory_bytes_max = BYTES_MAX
+    });
+    for (client, bytes) in [("romeo/r", 200_000), ("juliet/r", 10_000)] {
+        core.bind(client);
+        core.send(
+            client,
+            format!("<message><body>{}", "x".repeat(bytes)).as_bytes(),
+        );
+    }
+    look(&mut core, BYTES_MAX);
+    assert!(!core.clients["romeo/r"].1.closed);
+    // What the shell asks for when nobody is left who does not read.
+    core.step(Input::MemoryOver { bytes: 1 });
+    assert!(core.clients["romeo/r"].1.closed && !core.clients["juliet/r"].1.closed);
+}
+
+/// The same with the real process: halves of records, which never reach the core, and of elements.
+#[test]
+fn halves_are_bounded_by_the_budget() {
+    const BYTES_MAX: usize = 4 << 20;
+    let (dir, process) = house("halves", &format!("memory_bytes_max = {BYTES_MAX}\n"));
+    let mut romeo = Simple::log_in(&process.access, "romeo", "secret", "r").expect("log in");
+    let mut record = vec![22, 3, 1, 0x40, 0, 1, 0, 0x3f, 0xfc, 3, 3];
+    record.resize(16_000, 0);
+    let element = format!("{HEADER}<auth x='{}", "x".repeat(15_000)).into_bytes();
+    let mut halves = Vec::new();
+    for n in 0..600 {
+        let (door, half) = match n % 2 {
+            0 => (process.access.c2s_tls, &record),
+            _ => (process.access.c2s, &element),
+        };
+        let mut tcp = TcpStream::connect(door).expect("connect");
+        // It may have been sent away already.
+        let _sent = std::io::Write::write_all(&mut tcp, half);
+        halves.push(tcp);
+        if n % 100 == 99 {
+            let ping = format!("<iq type='get' id='p{n}'><ping xmlns='urn:xmpp:ping'/></iq>");
+            romeo.send(&ping).expect("send");
+            romeo
+                .until_answer(&format!("p{n}"))
+                .expect("romeo is served");
+        }
+    }
+    let (_, status) = operate(&dir.0, &["status"], "");
+    let budget = status.lines().find(|line| line.starts_with("budget bytes"));
+    let used = budget.and_then(|line| line.split_whitespace().nth(2));
+    let used: usize = used.expect("bytes").parse().expect("a number");
+    assert!(used < BYTES_MAX + BYTES_MAX / 4, "{used}");
+    Simple::log_in(&process.access, "juliet", "secret", "r").expect("others come in");
+}

@@ -95,6 +95,38 @@ fn a_session_may_miss_so_many_stanzas() {
     assert!(sent > UNACKNOWLEDGED_MAX);
 }
 
+/// Whoever sends to a client that acknowledges late is to be read more slowly, the client itself is not.
+#[test]
+fn a_queue_that_fills_is_felt_by_who_fills_it() {
+    let mut core = Core::with_accounts(&["romeo", "juliet"]);
+    core.bind("romeo/r");
+    core.enable("romeo/r", 600);
+    core.bind("juliet/r");
+    let fill = |core: &mut Core, stanzas: u64| {
+        for _ in 0..stanzas / 100 {
+            core.say(
+                "juliet/r",
+                &"<presence to='romeo@localhost/r'/>".repeat(100),
+            );
+        }
+        core.pressure
+    };
+    let quarter = UNACKNOWLEDGED_MAX / 4;
+    assert_eq!(fill(&mut core, quarter - 100), 0);
+    assert_eq!(fill(&mut core, 200), 4);
+    assert_eq!(fill(&mut core, quarter), 8);
+    core.say(
+        "romeo/r",
+        "<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>",
+    );
+    assert_eq!(core.pressure, 0);
+    core.say(
+        "romeo/r",
+        &format!("<a xmlns='urn:xmpp:sm:3' h='{}'/>", 2 * quarter),
+    );
+    assert_eq!(fill(&mut core, 100), 0);
+}
+
 #[test]
 fn what_is_too_much_for_memory_is_sent_again_in_order_and_in_portions() {
     let mut core = Core::with_accounts(&["romeo", "juliet"]);

@@ -6,8 +6,9 @@ use super::driver::Driver;
 use crate::server::Input;
 use crate::store::{StoreError, Tx};
 
-/// Time between looks while something happens.
+/// Time between looks while something happens, and while nobody is let in.
 const LOOK_MS: u64 = 1_000;
+const LOOK_SOON_MS: u64 = 100;
 
 /// What rustls holds of a handshake under way, beside the input that is not whole yet.
 const HANDSHAKE_BYTES: usize = 12 << 10;
@@ -20,11 +21,22 @@ pub struct Looks {
     moved_bytes: usize,
     /// but by what connections hold that never came so far; so much they held then.
     held_bytes: usize,
+    /// Nobody is let in meanwhile.
+    is_soon: bool,
 }
 
 impl Looks {
     pub fn note(&mut self, bytes: usize) {
         self.moved_bytes += bytes;
+    }
+
+    /// When to look although nothing happens.
+    pub fn soon_ms(&self) -> Option<u64> {
+        self.is_soon.then_some(self.due_ms)
+    }
+
+    fn soon(&mut self, now_ms: u64) {
+        (self.due_ms, self.is_soon) = (now_ms + LOOK_SOON_MS, true);
     }
 
     fn is_due(&mut self, now_ms: u64, held_bytes: usize, bytes_max: usize) -> bool {
@@ -35,6 +47,7 @@ impl Looks {
                 due_ms: now_ms + LOOK_MS,
                 moved_bytes: 0,
                 held_bytes,
+                is_soon: false,
             };
         }
         is_due
@@ -60,7 +73,11 @@ impl Driver {
             outside_bytes = self.outside_bytes();
         }
         self.step(Input::Memory { outside_bytes }, tx)?;
+        // What the core holds is known only now.
         let over = self.server.state().memory.total().saturating_sub(bytes_max);
+        self.end_strangers(over, tx)?;
+        let inside_bytes = self.server.state().memory.inside();
+        let over = (inside_bytes + self.outside_bytes()).saturating_sub(bytes_max);
         let mut left = over.saturating_sub(self.end_slow_readers(over));
         if left > 0 {
             let before = self.server.state().memory.inside();
@@ -69,6 +86,9 @@ impl Driver {
             left = left.saturating_sub(freed);
         }
         self.shell.census.close(left > 0);
+        if left > 0 {
+            self.looks.soon(now_ms);
+        }
         Ok(())
     }
 

@@ -103,6 +103,7 @@ impl Driver {
             self.server.next_wake_ms(),
             self.ebb.due_ms(),
             self.shell.resting.due_ms(),
+            self.looks.soon_ms(),
         ];
         match next.into_iter().flatten().min() {
             None => arrived.await,

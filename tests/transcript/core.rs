@@ -73,6 +73,8 @@ pub struct Core {
     pub held: Vec<(JobId, HashJob)>,
     /// By the last piece of an input.
     pub queued_bytes: usize,
+    /// Since something was last sent.
+    pub pressure: u64,
 }
 
 /// The clock of transcripts starts here.
@@ -98,6 +100,7 @@ impl Core {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             held: Vec::new(),
             queued_bytes: 0,
+            pressure: 0,
         };
         core.start();
         core
@@ -211,6 +214,7 @@ impl Core {
 
     pub fn send(&mut self, name: &str, bytes: &[u8]) {
         let id = self.clients[name].0;
+        self.pressure = 0;
         let mut rest = bytes;
         while !rest.is_empty() {
             let size = match &mut self.cutting {
@@ -286,6 +290,7 @@ impl Core {
         }
         let unfinished = std::mem::take(&mut out.unfinished);
         self.queued_bytes = out.queued_bytes;
+        self.pressure = self.pressure.max(out.pressure);
         self.perform(out);
         unfinished
     }
