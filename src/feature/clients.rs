@@ -143,7 +143,7 @@ fn of_session(cx: &Cx<'_>, session: &Session, id: ClientKey) -> Access {
         id: id.0.into(),
         connected: true,
         is_session: true,
-        first_seen: cx.now.wall,
+        first_seen: session.client.since.unwrap_or(cx.now.wall),
         last_seen: Some(cx.now.wall),
         // It was forgotten for others, or is not written down yet.
         password: session.client.fast.is_none(),

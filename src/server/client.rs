@@ -90,7 +90,7 @@ fn note(
     }
     let stored = cx.tx.client(account, key)?;
     let mut noted = stored.clone().unwrap_or(Client {
-        first_seen: now,
+        first_seen: client.since.unwrap_or(now).min(now),
         last_seen: now,
         knows_password: false,
         software: String::new(),

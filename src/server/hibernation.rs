@@ -258,6 +258,7 @@ fn restored(
         by_resource: false,
         fast: None,
         noted: None,
+        since: Some(row.at),
         key: row.client.as_deref().map(|key| ClientKey(key.into())),
         grant: row.grant.as_ref().map(|(id, restricted)| {
             Rc::new(Grant {

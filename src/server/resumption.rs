@@ -235,12 +235,14 @@ fn taken_over(cx: &mut Cx<'_>, session: SessionId, login: SessionClient) -> Resu
         return Ok(());
     };
     let fast = login.fast.or(known.client.fast.filter(|_| !is_other));
+    let now = Some(cx.now.wall);
     known.client = SessionClient {
         key: login.key.or(known.client.key.take()),
         by_resource: known.client.by_resource && !is_other,
         grant: login.grant,
         fast,
         noted: known.client.noted.filter(|_| !is_other),
+        since: known.client.since.filter(|_| !is_other).or(now),
     };
     Ok(())
 }

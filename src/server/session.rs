@@ -165,8 +165,9 @@ fn add_session(
     jid: &FullJid,
     account: AccountId,
     connection: ConnectionId,
-    client: SessionClient,
+    mut client: SessionClient,
 ) -> Result<SessionId, StoreError> {
+    client.since = Some(cx.now.wall);
     let blocked = BlockList::new(cx.tx.blocked(account)?);
     let archive_preferences = Rc::new(cx.tx.archive_preferences(account)?);
     let online = || Online {

@@ -65,6 +65,8 @@ pub struct SessionClient {
     pub fast: Option<FastUsed>,
     /// When it was last written down (XEP-0494), and a digest of what it said of itself then.
     pub noted: Option<(Timestamp, u64)>,
+    /// When its session began; of one from the store, when that was written there.
+    pub since: Option<Timestamp>,
 }
 
 /// How far a token is used up; the store knows only a bound (`FastToken::reserved`) until the session ends.
