@@ -126,7 +126,7 @@ fn runs_for_real(text: &str) -> bool {
     !later.any(|(_, line)| {
         matches!(
             line,
-            Line::Wait(_) | Line::Disk(_) | Line::Set(..) | Line::Early(_)
+            Line::Wait(_) | Line::Clock(_) | Line::Disk(_) | Line::Set(..) | Line::Early(_)
         )
     })
 }

@@ -54,7 +54,7 @@ pub enum Revoked {
 /// All that has access, what is connected first, then the most recently seen.
 pub fn all(cx: &Cx<'_>, jid: &BareJid, account: AccountId) -> Result<Vec<Access>, StoreError> {
     let mut all = Vec::new();
-    let now = cx.tx.time(cx.now.wall)?;
+    let now = cx.now.sure;
     for (key, client) in cx.tx.clients(account)? {
         let tokens = cx.tx.all_fast_tokens(account, &key)?;
         let is_good = |token: &FastToken| !token.has_expired(now);
@@ -175,7 +175,7 @@ pub fn take_away(
 ) -> Result<Revoked, StoreError> {
     let sessions = sessions_of(cx, jid, id);
     let key = ClientKey(id.into());
-    let now = cx.tx.time(cx.now.wall)?;
+    let now = cx.now.wall;
     let revoked = if let Some(client) = cx.tx.client(account, &key)? {
         cx.tx.revoke_fast(account, &key, now)?;
         match client.knows_password {

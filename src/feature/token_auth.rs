@@ -32,7 +32,7 @@ fn query(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
         return Err(Condition::ServiceUnavailable.into());
     }
     let account = request.account_id();
-    let now = cx.tx.time(cx.now.wall)?;
+    let now = cx.now.wall;
     let grant = match cx.tx.oauth_grant(account)? {
         Some(grant) => grant,
         None => {

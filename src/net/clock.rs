@@ -28,6 +28,7 @@ impl Clock {
         Moment {
             monotonic_ms: self.monotonic_ms(),
             wall: Timestamp(wall),
+            sure: Timestamp(wall),
         }
     }
 

@@ -132,7 +132,7 @@ impl Server {
                 user = quoted(&user)
             )));
         }
-        let created = tx.time(now.wall)?;
+        let created = now.wall;
         let life_ms =
             seconds.map(|seconds| i64::try_from(seconds).unwrap_or(i64::MAX / 1000) * 1000);
         let new = NewAppToken::new(account, self.entropy.as_mut());

@@ -80,7 +80,7 @@ fn note(
     if cx.state.disk_low && !seen.holds_token {
         return Ok(client.noted);
     }
-    let now = cx.tx.time(cx.now.wall)?;
+    let now = cx.now.wall;
     let by_password = seen.by_password || client.by_resource;
     let told = digest(seen.agent, by_password);
     let is_noted =

@@ -38,7 +38,7 @@ impl Server {
             let tokens = &self.state.tokens;
             let key = tokens.key_of_agent(account, &used.agent);
             let stored = tx.fast_tokens(account, &key, used.mechanism)?;
-            let now = tx.time(now.wall)?;
+            let now = now.sure;
             let right = self.state.rights.of(account);
             let mut candidate = |salt: &[u8; 16], slot, standing| {
                 candidates.push(FastCandidate {
@@ -156,7 +156,7 @@ impl Server {
         let Some(used) = client.fast else {
             return Ok(Err(SaslCondition::CredentialsExpired));
         };
-        let now = tx.time(now.wall)?;
+        let now = now.wall;
         let fast = request.fast.unwrap_or_default();
         let mut due = None;
         let mut tokens = stored.clone();
@@ -203,7 +203,7 @@ impl Server {
         if matches!(login.proof, Proof::Token(_)) {
             return Ok(None);
         }
-        let now = tx.time(now.wall)?;
+        let now = now.wall;
         let days = self.state.settings.fast_days_max;
         let mut salt = [0; 16];
         self.entropy.fill(&mut salt);

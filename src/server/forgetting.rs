@@ -38,7 +38,7 @@ impl Server {
                 last: None,
             },
         };
-        let now = tx.time(now.wall)?;
+        let now = now.sure;
         let before = now.days_before(days);
         for (account, key, mut client) in rows {
             if client.last_seen >= before {

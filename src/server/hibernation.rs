@@ -329,6 +329,7 @@ mod tests {
             let start = Moment {
                 monotonic_ms: 5,
                 wall: Timestamp(now),
+                sure: Timestamp(now),
             };
             away_ms(&row, start)
         };

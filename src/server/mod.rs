@@ -42,8 +42,8 @@ pub use input::{Command, Input};
 
 use crate::feature;
 use crate::state::{
-    ArchiveIds, Capabilities, Cx, Outbox, Output, Rights, Sessions, Settings, State, Throttle,
-    Tokens,
+    ArchiveIds, Belief, Capabilities, Cx, Outbox, Output, Rights, Sessions, Settings, State,
+    Throttle, Tokens,
 };
 use crate::store::{StoreError, Tx};
 use crate::stream::{Entropy, StreamSettings};
@@ -74,6 +74,7 @@ pub struct Server {
     /// When upkeep is due.
     upkeep_ms: u64,
     forgetting: Forgetting,
+    belief: Belief,
 }
 
 impl Server {
@@ -86,6 +87,8 @@ impl Server {
         start: Moment,
         token_key: &[u8; 32],
     ) -> Result<Server, StoreError> {
+        let mut belief = Belief::new(start, tx.noted_time()?);
+        let start = belief.judge(start);
         let clients = tx.secret("clients", &mut |bytes| entropy.fill(bytes))?;
         let fake_salt_key = tx.secret("fake-salt", &mut |bytes| entropy.fill(bytes))?;
         let archive_ids = tx.secret("archive-ids", &mut |bytes| entropy.fill(bytes))?;
@@ -143,6 +146,7 @@ impl Server {
             expiry_due_ms: start.monotonic_ms,
             upkeep_ms: start.monotonic_ms,
             forgetting: Forgetting::default(),
+            belief,
         };
         server.timers.set(start.monotonic_ms, Timer::Upkeep);
         server.load_suspended(start, tx)?;
@@ -158,6 +162,7 @@ impl Server {
         tx: &mut Tx,
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
+        let now = self.belief.judge(now);
         let (connection, job) = input.concerns();
         let taken = self.take(now, input, tx, out);
         let Err(damage @ StoreError::Damaged { .. }) = taken else {

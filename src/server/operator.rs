@@ -239,7 +239,7 @@ impl Server {
         (jid, account): (&BareJid, AccountId),
         tx: &mut Tx,
     ) -> Result<(), StoreError> {
-        let now = tx.time(now.wall)?;
+        let now = now.wall;
         tx.revoke_all_clients(account, now)?;
         self.state.rights.end(account);
         self.state.sessions.credentials_changed(jid);

@@ -82,7 +82,7 @@ impl Server {
                 (row.map(|row| tag_of(&row.hash)), expires)
             }
         };
-        let now = tx.time(now.wall)?;
+        let now = now.sure;
         Ok(match expires {
             _ if tag != Some(grant.tag) => Err(SaslCondition::NotAuthorized),
             Some(expires) if now >= expires => Err(SaslCondition::CredentialsExpired),
@@ -115,7 +115,7 @@ impl Server {
             return Ok(());
         }
         self.expiry_due_ms = now.monotonic_ms + LOOK_EVERY_MS;
-        let now = tx.time(now.wall)?;
+        let now = now.sure;
         let mut expired = Vec::new();
         for session in self.state.sessions.all() {
             let Some(grant) = session.client.grant.as_deref() else {

@@ -20,7 +20,7 @@ impl Server {
         token: &str,
         tx: &Tx,
     ) -> Result<(), StoreError> {
-        let now = tx.time(now.wall)?;
+        let now = now.sure;
         let answer = match scheme {
             TokenScheme::App => self.check_app_token(now, token, tx)?,
             TokenScheme::Oauth => self.check_oauth_token(now, token, tx)?,
@@ -126,7 +126,7 @@ pub fn note_use(cx: &mut Cx<'_>, session: SessionId) -> Result<(), StoreError> {
     };
     let (account, grant) = (known.account, known.client.grant.clone());
     let Some(grant) = grant else { return Ok(()) };
-    let now = cx.tx.time(cx.now.wall)?;
+    let now = cx.now.wall;
     let is_stale = |last: Option<Timestamp>| {
         last.is_none_or(|last| now.0.saturating_sub(last.0) >= NOTE_SEEN_MS)
     };

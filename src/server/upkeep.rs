@@ -19,13 +19,13 @@ impl Server {
     pub(super) fn upkeep(&mut self, now: Moment, tx: &mut Tx) -> Result<(), StoreError> {
         // Whatever fails, there is a next time.
         self.set_upkeep(now.monotonic_ms + REST_MS);
-        tx.note_time(now.wall)?;
+        tx.note_time(now.sure)?;
         self.throttle.forget_old(now.monotonic_ms);
         self.end_expired(now, tx)?;
         let mut more = tx.purge_step(STEP_ROWS_MAX)?;
         more |= self.forget_clients(now, tx)?;
         if let Some(days) = self.state.settings.archive_days_max {
-            let before = now.wall.days_before(days);
+            let before = now.sure.days_before(days);
             more |= tx.prune_oldest(Some(before), STEP_ROWS_MAX)? == STEP_ROWS_MAX;
         }
         if self.pressure(tx)?.prune {

@@ -33,7 +33,7 @@ pub use management::{
     CONNECTED_BYTES_MAX, DETACHED_BYTES_MAX, Form, Keep, Management, STORED_BYTES_MAX, TooHigh,
     UNACKNOWLEDGED_MAX, received_id,
 };
-pub use moment::Moment;
+pub use moment::{Belief, Moment};
 pub use network::Network;
 pub use outbox::{Applicant, ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
 pub use rights::Rights;

@@ -7,8 +7,8 @@
 use crate::xmpp::{Jid, Timestamp};
 
 use super::codec::{Decoder, Encoder};
-use super::index::Span;
-use super::schema::{ARCHIVE, ARCHIVE_PREFERENCES, STANZAS};
+use super::index::{IndexRow, Span};
+use super::schema::{ARCHIVE, ARCHIVE_PREFERENCES, SET_BACK, STANZAS};
 use super::stanza::{StanzaRow, bare, peer_hash};
 use super::walk::Walk;
 use super::{AccountId, StoreError, Tx, View, Writing};
@@ -96,10 +96,15 @@ pub struct ArchivePreferences {
 }
 
 impl Tx {
-    /// Appends. The time stored is never earlier than that of the record before it. Returns the id and the time stored.
+    /// Appends. The time stored is earlier than that of the record before it only where the clock was set back. Returns the id
+    /// and the time stored.
     pub fn append(&mut self, record: &Record<'_>) -> Result<(ArchiveId, Timestamp), StoreError> {
         let Writing { txn, mut memory } = self.writing()?;
-        let (sequence, at) = memory.next(record.at);
+        let (sequence, at, is_set_back) = memory.next(record.at);
+        if is_set_back {
+            txn.open_table(SET_BACK)?.insert(sequence, ())?;
+            memory.note_set_back(sequence);
+        }
         let stanza = StanzaRow::new(record, at);
         let bytes = stanza.encode();
         txn.open_table(STANZAS)?
@@ -117,10 +122,15 @@ impl Tx {
         account: AccountId,
         query: &ArchiveQuery,
     ) -> Result<ArchivePage, StoreError> {
-        let mut span = self.span(query)?;
-        span.cut(query.page_after, query.page_before);
         let backward =
             query.backward || (query.page_before.is_some() && query.page_after.is_none());
+        let mut spans = self.spans(query)?;
+        for span in &mut spans {
+            span.cut(query.page_after, query.page_before);
+        }
+        if backward {
+            spans.reverse();
+        }
         let stanzas = self.view(STANZAS)?;
         let mut walk = Walk::new(&stanzas, backward);
         let mut page = ArchivePage {
@@ -128,7 +138,7 @@ impl Tx {
             complete: true,
         };
         let peer = query.with.as_ref().map(|with| peer_hash(with.as_str()));
-        self.visit(account, peer, span, backward, &mut |row| {
+        let mut visit = |row: IndexRow| {
             let sequence = row.sequence;
             // One that is damaged is passed over; it was reported.
             let Some(row) = walk.find(sequence)? else {
@@ -144,7 +154,12 @@ impl Tx {
             }
             page.stanzas.push(stored(sequence, &row));
             Ok(true)
-        })?;
+        };
+        for span in spans {
+            if !self.visit(account, peer, span, backward, &mut visit)? {
+                break;
+            }
+        }
         if backward {
             page.stanzas.reverse();
         }
@@ -255,27 +270,31 @@ impl Tx {
         Ok(self.memory()?.stored_bytes())
     }
 
-    /// The sequences a query is about, before paging.
-    pub(super) fn span(&self, query: &ArchiveQuery) -> Result<Span, StoreError> {
-        let mut span = Span::ALL;
-        span.cut(query.after_id, query.before_id);
+    /// The sequences a query is about, before paging, in order.
+    pub(super) fn spans(&self, query: &ArchiveQuery) -> Result<Vec<Span>, StoreError> {
         if query.start.is_none() && query.end.is_none() {
-            return Ok(span);
+            let mut all = Span::ALL;
+            all.cut(query.after_id, query.before_id);
+            return Ok(vec![all]);
         }
         let stanzas = self.view(STANZAS)?;
-        // XEP-0313 §4.1.2: both ends belong to it.
-        if let Some(start) = query.start {
-            let first = first_where(&stanzas, span, &|at| at >= start)?;
-            span.from = first;
+        let mut spans = self.memory()?.spans_of_time();
+        for span in &mut spans {
+            span.cut(query.after_id, query.before_id);
+            // XEP-0313 §4.1.2: both ends belong to it.
+            if let Some(start) = query.start {
+                span.from = first_where(&stanzas, *span, &|at| at >= start)?;
+            }
+            if let Some(end) = query.end {
+                span.to = first_where(&stanzas, *span, &|at| at > end)?;
+            }
         }
-        if let Some(end) = query.end {
-            span.to = first_where(&stanzas, span, &|at| at > end)?;
-        }
-        Ok(span)
+        spans.retain(|span| span.from < span.to);
+        Ok(spans)
     }
 }
 
-/// The first sequence of a span from which on all times are `late`: times never go backwards, so halving finds it.
+/// The first sequence of a span from which on all times are `late`: within it they do not go back, so halving finds it.
 fn first_where(
     stanzas: &View<'_, u64, &[u8]>,
     span: Span,

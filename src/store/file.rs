@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::StoreError;
+use crate::xmpp::quoted_error;
 
 #[derive(Clone, Debug)]
 pub struct StoreFile(Arc<File>);
@@ -48,6 +49,48 @@ impl StoreFile {
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
             Err(TryLockError::Error(error)) => Err(error.into()),
         }
+    }
+}
+
+/// A backend of which parts cannot be read. redb gives a database up at the first error; zeros it takes for what they are, a
+/// page that makes no sense, and the rest can be had.
+#[derive(Debug)]
+pub struct Patient<B>(pub B);
+
+impl<B: redb::StorageBackend> redb::StorageBackend for Patient<B> {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let Err(error) = self.0.read(offset, out) else {
+            return Ok(());
+        };
+        // What lies behind the end, by a page number that is wrong, or in a bad sector (EIO).
+        let is_damage =
+            error.kind() == io::ErrorKind::UnexpectedEof || error.raw_os_error() == Some(5);
+        if !is_damage || offset == 0 {
+            return Err(error);
+        }
+        log::error!(
+            "store.unread offset={offset} bytes={} error={}",
+            out.len(),
+            quoted_error(&error)
+        );
+        out.fill(0);
+        Ok(())
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write(offset, bytes)
     }
 }
 

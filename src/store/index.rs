@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use crate::xmpp::Timestamp;
 
 use super::schema::{
-    ARCHIVE, ARCHIVE_WITH, META, META_BYTES, META_CHECKPOINT, META_SEQUENCE, META_TIME, STANZAS,
-    UNSEEN_FROM,
+    ARCHIVE, ARCHIVE_WITH, META, META_BYTES, META_CHECKPOINT, META_SEQUENCE, META_TIME, SET_BACK,
+    STANZAS, UNSEEN_FROM,
 };
 use super::stanza::{StanzaRow, held, peer_hash};
 use super::table::{Range, Row, WriteTransaction};
@@ -21,10 +21,15 @@ const TAIL_BYTES_MAX: u64 = 4 << 20;
 /// What a stanza takes in the file beside its bytes: keys, index rows, page slack.
 const STANZA_OVERHEAD_BYTES: u64 = 128;
 
+/// A clock that is this little behind was not set back; it drifts, or was slowed down.
+const DRIFT_MS_MAX: i64 = 60_000;
+
 /// What is known of the archive without reading.
 pub(super) struct Memory {
     next_sequence: u64,
     last_at: Timestamp,
+    /// Where the clock was set back, in order.
+    set_back: Vec<u64>,
     /// Stanzas before this have their rows in the tables.
     checkpoint: u64,
     /// Bytes of the stanzas before the checkpoint, and of those after it.
@@ -82,6 +87,7 @@ impl Memory {
         let mut memory = Memory {
             next_sequence: number(META_SEQUENCE)?.unwrap_or(1),
             last_at: Timestamp(number(META_TIME)?.map_or(i64::MIN, u64::cast_signed)),
+            set_back: Vec::new(),
             checkpoint: number(META_CHECKPOINT)?.unwrap_or(1),
             settled_bytes: number(META_BYTES)?.unwrap_or(0),
             tail_bytes: 0,
@@ -89,6 +95,9 @@ impl Memory {
             tail_rows: 0,
             unseen: UnseenOfAll::default(),
         };
+        for row in tx.view(SET_BACK)?.range(..)? {
+            memory.set_back.push(row?.0.value());
+        }
         for row in tx.view(STANZAS)?.range(memory.checkpoint..)? {
             let (key, row) = row?;
             let stanza = StanzaRow::decode(row.value())?;
@@ -114,19 +123,33 @@ impl Memory {
         Ok(())
     }
 
-    pub fn last_at(&self) -> Timestamp {
-        self.last_at
+    /// Sequence and time of the next stanza. The sequence never goes back; the time does where the clock was set back by
+    /// more than what clocks do by themselves (`true`).
+    pub fn next(&self, now: Timestamp) -> (u64, Timestamp, bool) {
+        let is_set_back = now.0.saturating_add(DRIFT_MS_MAX) < self.last_at.0;
+        let at = match is_set_back {
+            true => now,
+            false => now.max(self.last_at),
+        };
+        (self.next_sequence, at, is_set_back)
     }
 
-    /// Sequence and time of the next stanza: neither ever goes back, whatever the clock does.
-    pub fn next(&self, now: Timestamp) -> (u64, Timestamp) {
-        (self.next_sequence, now.max(self.last_at))
+    pub fn note_set_back(&mut self, sequence: u64) {
+        self.set_back.push(sequence);
+    }
+
+    /// Spans within which times do not go back, in order.
+    pub fn spans_of_time(&self) -> Vec<Span> {
+        let starts = [0].into_iter().chain(self.set_back.iter().copied());
+        let ends = self.set_back.iter().copied().chain([u64::MAX]);
+        let spans = starts.zip(ends).map(|(from, to)| Span { from, to });
+        spans.collect()
     }
 
     /// A stanza was appended.
     pub fn remember(&mut self, sequence: u64, stanza: &StanzaRow<'_>, bytes: usize) {
         self.next_sequence = self.next_sequence.max(sequence.saturating_add(1));
-        self.last_at = self.last_at.max(stanza.at);
+        self.last_at = stanza.at;
         self.tail_bytes += footprint(bytes);
         self.tail_rows += stanza.owners.len();
         for owner in &stanza.owners {
@@ -231,7 +254,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Walks an archive's rows in order of sequence, or backward; with `peer`, those of that hash only.
+    /// Walks an archive's rows in order of sequence, or backward; with `peer`, those of that hash only. False: `visit` said
+    /// that it is enough.
     pub(super) fn visit(
         &self,
         account: AccountId,
@@ -239,9 +263,9 @@ impl Tx {
         span: Span,
         backward: bool,
         visit: Visit<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         if span.from >= span.to {
-            return Ok(());
+            return Ok(true);
         }
         let memory = self.memory()?;
         let is_of_peer = |row: &&TailRow| peer.is_none_or(|peer| peer == row.peer);
@@ -253,18 +277,20 @@ impl Tx {
         if backward {
             while let Some(next) = tail.next_back() {
                 if !visit(row(next))? {
-                    return Ok(());
+                    return Ok(false);
                 }
             }
-            self.visit_tables(account, peer, span, backward, visit)?;
-        } else if self.visit_tables(account, peer, span, backward, visit)? {
-            for next in tail {
-                if !visit(row(next))? {
-                    return Ok(());
-                }
+            return self.visit_tables(account, peer, span, backward, visit);
+        }
+        if !self.visit_tables(account, peer, span, backward, visit)? {
+            return Ok(false);
+        }
+        for next in tail {
+            if !visit(row(next))? {
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// False: the visitor has enough.

@@ -49,13 +49,13 @@ pub use thread::StorageThread;
 pub use tokens::{ENDED_ROWS_MAX, ENDED_TOKENS_MAX, EndedToken, FastToken, FastTokens};
 
 use crate::xmpp::Timestamp;
-use file::StoreFile;
+use file::{Patient, StoreFile};
 use index::Memory;
 use reader::Reader;
 use table::{TableDefinition, View, WriteTransaction};
 
 /// How far the time written down may be behind.
-const NOTE_TIME_AFTER_MS: i64 = 6 * 3_600_000;
+const NOTE_TIME_AFTER_MS: u64 = 6 * 3_600_000;
 
 /// The open database. Cheap to clone on the reactor thread.
 #[derive(Clone)]
@@ -223,7 +223,7 @@ fn made_sense(
     cache_bytes: usize,
 ) -> Result<Database, StoreError> {
     let opened = damage::unwound(|| {
-        let database = builder(cache_bytes).create_with_backend(backend)?;
+        let database = builder(cache_bytes).create_with_backend(Patient(backend))?;
         schema::upgrade(&database)?;
         Ok(database)
     });
@@ -265,7 +265,7 @@ impl Renewal {
 impl Closed {
     /// Blocks until it is open again.
     pub fn open(self) -> Result<Renewed, StoreError> {
-        let database = builder(self.cache_bytes).create_with_backend(self.file)?;
+        let database = builder(self.cache_bytes).create_with_backend(Patient(self.file))?;
         Ok(Renewed(database))
     }
 }
@@ -298,30 +298,24 @@ impl Tx {
         })
     }
 
-    /// The time by which things expire: what the clock shows, or the latest it ever did.
-    pub fn time(&self, clock: Timestamp) -> Result<Timestamp, StoreError> {
-        Ok(clock.max(self.latest_time()?))
+    /// A time that had come for sure when it was written down.
+    pub fn noted_time(&self) -> Result<Option<Timestamp>, StoreError> {
+        let meta = self.view(schema::META)?;
+        let noted = meta.get(schema::META_CLOCK)?;
+        Ok(noted.map(|row| Timestamp(row.value().cast_signed())))
     }
 
-    /// The latest time that was ever written down: the clock has been there, whatever it says now.
-    fn latest_time(&self) -> Result<Timestamp, StoreError> {
-        let noted = self
-            .view(schema::META)?
-            .get(schema::META_CLOCK)?
-            .map_or(i64::MIN, |row| row.value().cast_signed());
-        Ok(self.memory()?.last_at().max(Timestamp(noted)))
-    }
-
-    /// Writes the time down now and then, so that a clock that goes back to 1970 is noticed.
-    pub fn note_time(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        if now.0.saturating_sub(self.latest_time()?.0) < NOTE_TIME_AFTER_MS {
+    /// Writes it down now and then, so that a clock that is wrong at the next start is noticed.
+    pub fn note_time(&mut self, sure: Timestamp) -> Result<(), StoreError> {
+        let is_near = |noted: Timestamp| noted.0.abs_diff(sure.0) < NOTE_TIME_AFTER_MS;
+        if self.noted_time()?.is_some_and(is_near) {
             return Ok(());
         }
         let writing = self.writing()?;
         writing
             .txn
             .open_table(schema::META)?
-            .insert(schema::META_CLOCK, now.0.cast_unsigned())?;
+            .insert(schema::META_CLOCK, sure.0.cast_unsigned())?;
         Ok(())
     }
 

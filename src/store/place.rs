@@ -1,5 +1,6 @@
 //! Where a page lies among all that a query matches (XEP-0059 §2.5 to §2.7), which takes counting.
 use super::archive::{ArchiveId, ArchiveQuery, matches};
+use super::index::IndexRow;
 use super::schema::STANZAS;
 use super::stanza::{StanzaRow, peer_hash};
 use super::walk::Walk;
@@ -72,13 +73,13 @@ impl Tx {
         steps_max: u64,
         visit: &mut dyn FnMut(ArchiveId) -> bool,
     ) -> Result<bool, StoreError> {
-        let span = self.span(query)?;
+        let spans = self.spans(query)?;
         let stanzas = self.view(STANZAS)?;
         let full = query.with.as_ref().filter(|with| !with.is_bare());
         let peer = query.with.as_ref().map(|with| peer_hash(with.as_str()));
         let mut walk = Walk::new(&stanzas, false);
         let mut steps = 0;
-        self.visit(account, peer, span, false, &mut |row| {
+        let mut look = |row: IndexRow| {
             steps += full.map_or(1, |_| READ_STEPS);
             if steps > steps_max {
                 return Ok(false);
@@ -92,7 +93,12 @@ impl Tx {
                 }
             }
             Ok(visit(ArchiveId(row.sequence)))
-        })?;
+        };
+        for span in spans {
+            if !self.visit(account, peer, span, false, &mut look)? {
+                break;
+            }
+        }
         Ok(steps <= steps_max)
     }
 }

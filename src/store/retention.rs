@@ -6,6 +6,22 @@ use super::schema::{ARCHIVE, ARCHIVE_WITH, PURGE, STANZAS};
 use super::stanza::{StanzaRow, peer_hash};
 use super::{StoreError, Tx, Writing};
 
+/// How old stanzas are at least, whatever clock stamped them: what came before another is not younger.
+struct Ages {
+    /// Where the clock was set back, and to what.
+    latest: Vec<(u64, Timestamp)>,
+}
+
+impl Ages {
+    fn of(&self, sequence: u64, at: Timestamp) -> Timestamp {
+        let later = self.latest.iter().filter(|(from, _)| *from > sequence);
+        later
+            .map(|(_, time)| *time)
+            .min()
+            .map_or(at, |latest| latest.min(at))
+    }
+}
+
 impl Tx {
     /// Removes up to `rows_max` of the oldest stanzas of the whole store that are older than `before` (or, with `None`,
     /// whatever is oldest), with all their index rows. Returns how many. Ids are never reused.
@@ -14,9 +30,10 @@ impl Tx {
         before: Option<Timestamp>,
         rows_max: usize,
     ) -> Result<usize, StoreError> {
-        let is_due = |at: Timestamp| before.is_none_or(|before| at < before);
-        let oldest = self.oldest_time()?;
-        if rows_max == 0 || !oldest.is_some_and(is_due) {
+        let ages = self.ages()?;
+        let is_due = |sequence, at| before.is_none_or(|before| ages.of(sequence, at) < before);
+        let oldest = self.oldest()?;
+        if rows_max == 0 || !oldest.is_some_and(|(sequence, at)| is_due(sequence, at)) {
             return Ok(0);
         }
         let Writing { txn, mut memory } = self.writing()?;
@@ -37,7 +54,7 @@ impl Tx {
                 continue;
             };
             let stanza = StanzaRow::decode(&row)?;
-            if !is_due(stanza.at) {
+            if !is_due(sequence, stanza.at) {
                 break;
             }
             if !memory.is_settled(sequence) {
@@ -59,12 +76,24 @@ impl Tx {
         Ok(removed)
     }
 
-    fn oldest_time(&self) -> Result<Option<Timestamp>, StoreError> {
+    fn oldest(&self) -> Result<Option<(u64, Timestamp)>, StoreError> {
         let stanzas = self.view(STANZAS)?;
-        let first = stanzas.range(..)?.next().transpose()?;
+        let first = stanzas.range(0..)?.next().transpose()?;
         first
-            .map(|(_, row)| StanzaRow::time_of(row.value()))
+            .map(|(key, row)| Ok((key.value(), StanzaRow::time_of(row.value())?)))
             .transpose()
+    }
+
+    fn ages(&self) -> Result<Ages, StoreError> {
+        let stanzas = self.view(STANZAS)?;
+        let mut latest = Vec::new();
+        for span in self.memory()?.spans_of_time().into_iter().skip(1) {
+            let first = stanzas.range(span.from..)?.next().transpose()?;
+            if let Some((_, row)) = first {
+                latest.push((span.from, StanzaRow::time_of(row.value())?));
+            }
+        }
+        Ok(Ages { latest })
     }
 
     /// Removes up to `rows_max` rows of deleted accounts' archives; true while there is more.

@@ -29,6 +29,8 @@ pub(super) const BLOCKED: TableDefinition<AccountText, ()> = TableDefinition::ne
 
 /// Sequence -> the stanza and whose archives hold it.
 pub(super) const STANZAS: TableDefinition<u64, &[u8]> = TableDefinition::new("stanzas");
+/// Sequences from which on times are earlier than before: the clock was set back.
+pub(super) const SET_BACK: TableDefinition<u64, ()> = TableDefinition::new("set_back");
 /// (Account, sequence) -> `Held`.
 pub(super) const ARCHIVE: TableDefinition<(u32, u64), u8> = TableDefinition::new("archive");
 /// (Account, hash of the peer's bare JID, sequence) -> `Held`.
@@ -66,7 +68,7 @@ pub(super) const META_NEXT_ACCOUNT: &str = "next_account";
 pub(super) const META_SEQUENCE: &str = "sequence";
 /// The same for times, as milliseconds since 1970 in two's complement.
 pub(super) const META_TIME: &str = "time";
-/// The clock has been at least there, whatever it says now; like `META_TIME`.
+/// A time that had come for sure, whatever the clock says now; like `META_TIME`.
 pub(super) const META_CLOCK: &str = "clock";
 /// Stanzas before this sequence have their rows in the index tables.
 pub(super) const META_CHECKPOINT: &str = "checkpoint";
@@ -152,6 +154,7 @@ macro_rules! each_table {
             ROSTER_LOG,
             BLOCKED,
             STANZAS,
+            SET_BACK,
             ARCHIVE,
             ARCHIVE_WITH,
             UNSEEN_FROM,

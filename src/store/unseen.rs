@@ -270,6 +270,7 @@ impl Tx {
         self.visit(account, None, span, false, &mut |row| {
             let is_seen = !is_unseen(row.held) || memory.unseen.is_seen(account, row.sequence);
             Ok(is_seen || visit(row.sequence))
-        })
+        })?;
+        Ok(())
     }
 }

@@ -143,7 +143,12 @@ impl Model {
 
     pub fn append(&mut self, record: &Record<'_>) -> (ArchiveId, Timestamp) {
         self.next_stanza += 1;
-        let at = self.last_at.map_or(record.at, |last| last.max(record.at));
+        // A minute back is drift, more is a clock that was set back.
+        let drifts = |last: &Timestamp| record.at.0 + 60_000 >= last.0;
+        let at = self
+            .last_at
+            .filter(drifts)
+            .map_or(record.at, |last| last.max(record.at));
         self.last_at = Some(at);
         let row = Row {
             at,
@@ -157,11 +162,13 @@ impl Model {
     }
 
     pub fn prune_oldest(&mut self, before: Option<Timestamp>, rows_max: usize) -> usize {
-        let is_due = |row: &Row| before.is_none_or(|before| row.at < before);
+        // What came before another is not younger.
+        let age = |id: u64| self.stanzas.range(id..).map(|(_, row)| row.at).min();
+        let is_due = |id: u64| before.is_none_or(|before| age(id) < Some(before));
         let due = self
             .stanzas
             .iter()
-            .take_while(|(_, row)| is_due(row))
+            .take_while(|(id, _)| is_due(**id))
             .take(rows_max);
         let due: Vec<u64> = due.map(|(id, _)| *id).collect();
         due.iter().for_each(|id| {

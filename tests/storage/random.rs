@@ -343,7 +343,8 @@ impl Random {
         }
         let xml = format!("<message>{}</message>", "x".repeat(self.0.below(400)));
         // The clock goes back now and then.
-        let at = Timestamp(model.next_stanza as i64 * 10 - self.0.below(15) as i64);
+        let at = model.next_stanza as i64 * 10 - self.0.below(15) as i64;
+        let at = Timestamp(at + self.leap());
         let record = Record {
             owners: &owners,
             from: &from,
@@ -355,9 +356,20 @@ impl Random {
         Ok(())
     }
 
+    /// A clock that is wrong for a while.
+    fn leap(&mut self) -> i64 {
+        match self.0.below(30) {
+            0 => 200_000,
+            1 => 4_000_000_000_000,
+            _ => 0,
+        }
+    }
+
     fn time(&mut self, model: &Model) -> Option<Timestamp> {
-        self.one_in(2)
-            .then(|| Timestamp(self.0.below(model.next_stanza as usize * 10 + 10) as i64 - 5))
+        self.one_in(2).then(|| {
+            let time = self.0.below(model.next_stanza as usize * 10 + 10) as i64 - 5;
+            Timestamp(time + self.leap())
+        })
     }
 
     pub fn query(&mut self, model: &Model) -> ArchiveQuery {

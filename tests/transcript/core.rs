@@ -57,6 +57,8 @@ pub struct Core {
     pub settings: Settings,
     cutting: Cutting,
     now_ms: u64,
+    /// How far the wall clock is off.
+    clock_off_ms: i64,
     seed: u64,
     last_connection: u64,
     pub clients: HashMap<String, (ConnectionId, Client)>,
@@ -89,6 +91,7 @@ impl Core {
             settings,
             cutting,
             now_ms: 0,
+            clock_off_ms: 0,
             seed: 1,
             last_connection: 0,
             clients: HashMap::new(),
@@ -159,7 +162,8 @@ impl Core {
     pub fn now(&self) -> Moment {
         Moment {
             monotonic_ms: self.now_ms,
-            wall: Timestamp(START.0 + self.now_ms as i64),
+            wall: Timestamp(START.0 + self.now_ms as i64 + self.clock_off_ms),
+            sure: Timestamp(START.0 + self.now_ms as i64 + self.clock_off_ms),
         }
     }
 
@@ -244,6 +248,10 @@ impl Core {
             self.step(Input::Tick);
         }
         self.now_ms = end;
+    }
+
+    pub fn clock(&mut self, off_ms: i64) {
+        self.clock_off_ms = off_ms;
     }
 
     pub fn disk(&mut self, low: bool) {

@@ -39,6 +39,8 @@ pub trait Stage {
     fn restart(&mut self);
     fn stop(&mut self);
     fn wait(&mut self, ms: u64);
+    /// How far the system's clock is off.
+    fn clock(&mut self, off_ms: i64);
     fn disk(&mut self, low: bool);
     /// From the next restart on.
     fn set(&mut self, key: &str, value: &str);
@@ -92,6 +94,10 @@ impl Stage for Core {
     fn stop(&mut self) {
         Core::stop(self);
     }
+    fn clock(&mut self, off_ms: i64) {
+        Core::clock(self, off_ms);
+    }
+
     fn wait(&mut self, ms: u64) {
         Core::wait(self, ms);
     }
@@ -279,6 +285,7 @@ fn play(
         Line::Skip(name) => swallow(name, stage),
         Line::Cut(name) => stage.cut(name),
         Line::Wait(ms) => stage.wait(*ms),
+        Line::Clock(off_ms) => stage.clock(*off_ms),
         Line::Restart => stage.restart(),
         Line::Stop => stage.stop(),
         Line::Disk(low) => stage.disk(*low),

@@ -30,6 +30,8 @@ pub enum Line {
     Cut(String),
     /// `wait 5m`, in milliseconds.
     Wait(u64),
+    /// `clock +70000d`, `clock right`: from now on the system's clock is off by so much.
+    Clock(i64),
     /// `restart`: the process is killed and starts again on the same store.
     Restart,
     /// `stop`: the process stops in order and starts again on the same store.
@@ -102,6 +104,14 @@ fn parse_line(number: usize, line: &str) -> Line {
         "restart" => Line::Restart,
         "stop" => Line::Stop,
         "wait" => Line::Wait(duration_ms(rest)),
+        "clock" => Line::Clock(match rest {
+            "right" => 0,
+            _ => {
+                let (sign, off) = rest.split_at(1);
+                let off = i64::try_from(duration_ms(off)).expect("not so far");
+                if sign == "-" { -off } else { off }
+            }
+        }),
         "disk" => Line::Disk(rest == "low"),
         "answer" => Line::Answer(rest.into()),
         "operator" => Line::Operator(rest.split(' ').map(str::to_string).collect()),

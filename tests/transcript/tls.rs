@@ -493,6 +493,10 @@ impl Stage for Real {
         panic!("the clock of a real server is not ours to move");
     }
 
+    fn clock(&mut self, _off_ms: i64) {
+        panic!("the clock of a real server is not ours to set");
+    }
+
     fn set(&mut self, _key: &str, _value: &str) {}
 
     fn disk(&mut self, _low: bool) {

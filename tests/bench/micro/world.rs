@@ -174,6 +174,7 @@ fn now() -> Moment {
     Moment {
         monotonic_ms: 0,
         wall: START,
+        sure: START,
     }
 }
 
