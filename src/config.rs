@@ -16,7 +16,8 @@ use toml::de::{DeTable, DeValue};
 use crate::state::Settings;
 
 pub use data::{
-    data_directory, default_domain, make_data_directory, remember_domain, remembered_domain,
+    FILE as DOMAIN_FILE, data_directory, default_domain, make_data_directory, remember_domain,
+    remembered_domain,
 };
 pub use error::StartError;
 use kind::Raw;

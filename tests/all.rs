@@ -6,6 +6,7 @@
     clippy::panic
 )]
 
+mod backup;
 mod bounds;
 mod budget;
 mod cli;

@@ -1,8 +1,12 @@
 //! The command line. `stonechat` alone is `stonechat serve`.
 
+mod backup;
+mod check;
 mod logging;
 mod offline;
 mod password;
+mod progress;
+mod restore;
 mod serve;
 mod token;
 mod user;
@@ -14,6 +18,7 @@ use argh::{EarlyExit, FromArgs};
 use crate::config::{Config, Override, StartError, data_directory};
 use crate::net::control::{self, Answer};
 use crate::server::Command;
+use crate::store::is_panic_caught;
 
 /// A chat server (XMPP) for a home.
 ///
@@ -34,6 +39,9 @@ enum Subcommand {
     User(user::User),
     Token(token::Token),
     Status(Status),
+    Check(check::Check),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
 }
 
 /// Show what the running server is doing.
@@ -46,26 +54,46 @@ struct Status {
 }
 
 /// Names of commands and flags of the top level; anything else is for `serve`.
-const TOP_LEVEL: [&str; 7] = [
+const TOP_LEVEL: [&str; 10] = [
     "serve",
     "user",
     "token",
     "status",
+    "check",
+    "backup",
+    "restore",
     "--version",
     "--help",
     "help",
 ];
 
+/// What is caught where the database is read, is told where it is caught.
+fn quiet_caught_panics() {
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !is_panic_caught() {
+            others(panic);
+        }
+    }));
+}
+
 /// Runs what the arguments (without the program's name) say; tells the exit code.
 pub fn run(arguments: &[String]) -> u8 {
     // Whatever is made is this user's alone, from its first moment; what may be seen by others says so.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    quiet_caught_panics();
     let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     if arguments
         .first()
         .is_none_or(|first| !TOP_LEVEL.contains(first))
     {
         arguments.insert(0, "serve");
+    }
+    // argh takes it for an option without a name.
+    for argument in &mut arguments {
+        if *argument == "-" {
+            *argument = backup::STDOUT;
+        }
     }
     let parsed = match Stonechat::from_args(&["stonechat"], &arguments) {
         Ok(parsed) => parsed,
@@ -80,6 +108,9 @@ pub fn run(arguments: &[String]) -> u8 {
         Some(Subcommand::User(user)) => user.run(),
         Some(Subcommand::Token(token)) => token.run(),
         Some(Subcommand::Status(status)) => status.run(),
+        Some(Subcommand::Check(check)) => check.run(),
+        Some(Subcommand::Backup(backup)) => backup.run(),
+        Some(Subcommand::Restore(restore)) => restore.run(),
         None => serve::Serve::default().run(),
     };
     match result {

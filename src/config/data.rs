@@ -9,7 +9,7 @@ use super::{StartError, file};
 use crate::xmpp::domainpart;
 
 /// The file that remembers the domain.
-const FILE: &str = "domain";
+pub const FILE: &str = "domain";
 
 /// `--data`, else `$STATE_DIRECTORY`, else `$XDG_DATA_HOME/stonechat`, else `$HOME/.local/share/stonechat`.
 /// `environment` looks a variable up. The path is absolute, so that it can be printed for use elsewhere.

@@ -78,6 +78,11 @@ pub enum StartError {
         path: PathBuf,
         reason: String,
     },
+    /// There is no backup, or none that can be used; the error says what to do.
+    Backup {
+        path: PathBuf,
+        reason: String,
+    },
     Password(&'static str),
     System {
         what: &'static str,
@@ -197,6 +202,7 @@ impl fmt::Display for StartError {
                 "cannot talk to the running server through {}: {reason}\n  run the command as the server's user, or stop the server first",
                 path.display()
             ),
+            StartError::Backup { path, reason } => write!(f, "{}: {reason}", path.display()),
             StartError::Password(reason) => write!(
                 f,
                 "{reason}\n  give the password as the first line of standard input, or let --generate make one"

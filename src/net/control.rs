@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use smol::future::FutureExt;
 
+use super::backup::Backups;
 pub use super::inbox::Answer;
 use super::inbox::{Arrival, Waiters};
 use super::reactor::{Reactor, Source};
@@ -88,7 +89,7 @@ pub fn remove(data: &Path) {
 }
 
 /// Answers for ever, several commands at a time: one that is slow, or whose asker does not read, keeps no other waiting.
-pub async fn answer(listener: Source<UnixListener>, shell: Rc<Shell>) {
+pub async fn answer(listener: Source<UnixListener>, shell: Rc<Shell>, backups: Rc<Backups>) {
     let open = Rc::new(Open::default());
     loop {
         open.left.until(|| open.count.get() < COMMANDS_MAX).await;
@@ -98,7 +99,8 @@ pub async fn answer(listener: Source<UnixListener>, shell: Rc<Shell>) {
             .and_then(|(stream, _)| Source::new(&shell.reactor, stream));
         match accepted {
             Ok(stream) => {
-                let one = answer_one(stream, Rc::clone(&shell), Place::take(&open));
+                let place = Place::take(&open);
+                let one = answer_one(stream, Rc::clone(&shell), Rc::clone(&backups), place);
                 shell.executor.spawn(one).detach();
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -133,13 +135,18 @@ impl Drop for Place {
     }
 }
 
-async fn answer_one(stream: Source<UnixStream>, shell: Rc<Shell>, _place: Place) {
-    if let Err(error) = exchange(&stream, &shell).await {
+async fn answer_one(
+    stream: Source<UnixStream>,
+    shell: Rc<Shell>,
+    backups: Rc<Backups>,
+    _place: Place,
+) {
+    if let Err(error) = exchange(&stream, &shell, &backups).await {
         log::debug!("control.gone error={}", quoted_error(&error));
     }
 }
 
-async fn exchange(stream: &Source<UnixStream>, shell: &Shell) -> io::Result<()> {
+async fn exchange(stream: &Source<UnixStream>, shell: &Shell, backups: &Backups) -> io::Result<()> {
     let request = async {
         let mut length = [0; 4];
         stream.read_exact(&mut length).await?;
@@ -148,7 +155,12 @@ async fn exchange(stream: &Source<UnixStream>, shell: &Shell) -> io::Result<()> 
         io::Result::Ok(body)
     };
     let request = request.or(late(shell)).await?;
-    let answer = match texts(&request).and_then(|texts| command(&texts)) {
+    let texts = texts(&request);
+    let answer = match texts.as_deref().and_then(command) {
+        None if texts.as_deref() == Some(&[BACKUP]) => match backups.begin(stream.get_ref()) {
+            Ok(()) => return Ok(()),
+            Err(text) => Answer { code: 1, text },
+        },
         Some(command) => {
             let (reply, answered) = smol::channel::bounded(1);
             shell.inbox.push(Arrival::Command { command, reply });
@@ -172,43 +184,123 @@ async fn late<T>(shell: &Shell) -> io::Result<T> {
 
 /// Asks the running server. `None`: there is none.
 pub fn ask(data: &Path, command: &Command) -> Result<Option<Answer>, StartError> {
-    let failed = |error: io::Error| StartError::Control {
-        path: data.join(FILE),
-        reason: error.to_string(),
-    };
-    if !data.join(FILE).exists() {
+    let Some(mut asking) = Asking::begin(data)? else {
         return Ok(None);
+    };
+    let request = request(command);
+    let request: Vec<&str> = request.iter().map(String::as_str).collect();
+    let answer = asking.send(&request).and_then(|()| asking.receive());
+    let answer = answer.and_then(|texts| match texts.as_slice() {
+        [code, text] => Ok(Answer {
+            code: code.parse().map_err(io::Error::other)?,
+            text: text.clone(),
+        }),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    });
+    answer.map(Some).map_err(|error| asking.failed(error))
+}
+
+/// What came of a backup of the running server, beside its bytes.
+pub struct Fetched {
+    pub error: Option<String>,
+    /// What was damaged.
+    pub left_out: Vec<String>,
+}
+
+/// Has the running server make a backup. `None`: there is none. `progress` is told rows.
+pub fn fetch_backup(
+    data: &Path,
+    out: &mut dyn Write,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Option<Fetched>, StartError> {
+    let Some(mut asking) = Asking::begin(data)? else {
+        return Ok(None);
+    };
+    let mut fetch = || -> io::Result<Fetched> {
+        asking.send(&[BACKUP])?;
+        loop {
+            let texts = asking.receive()?;
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let number = |text: &str| text.parse::<u64>().map_err(io::Error::other);
+            match texts.as_slice() {
+                ["", done, total] => progress(number(done)?, number(total)?),
+                ["0", length, left_out] => {
+                    let length = number(length)?;
+                    let mut all = (&asking.stream).take(length);
+                    if io::copy(&mut all, out)? != length {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                    return Ok(Fetched {
+                        error: None,
+                        left_out: left_out.lines().map(str::to_string).collect(),
+                    });
+                }
+                [_, error] => {
+                    return Ok(Fetched {
+                        error: Some((*error).to_string()),
+                        left_out: Vec::new(),
+                    });
+                }
+                _ => return Err(io::ErrorKind::InvalidData.into()),
+            }
+        }
+    };
+    let fetched = fetch();
+    fetched.map(Some).map_err(|error| asking.failed(error))
+}
+
+/// A connection to the running server.
+struct Asking {
+    stream: UnixStream,
+    path: PathBuf,
+}
+
+impl Asking {
+    fn begin(data: &Path) -> Result<Option<Asking>, StartError> {
+        let path = data.join(FILE);
+        let failed = |error: io::Error| StartError::Control {
+            path: path.clone(),
+            reason: error.to_string(),
+        };
+        if !path.exists() {
+            return Ok(None);
+        }
+        let socket = SocketPath::of(data).map_err(failed)?;
+        let stream = match UnixStream::connect(&socket.path) {
+            Ok(stream) => stream,
+            Err(error) => {
+                return match error.kind() {
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
+                    _ => Err(failed(error)),
+                };
+            }
+        };
+        stream
+            .set_read_timeout(Some(ANSWER_TIMEOUT))
+            .and_then(|()| stream.set_write_timeout(Some(ANSWER_TIMEOUT)))
+            .map_err(failed)?;
+        Ok(Some(Asking { stream, path }))
     }
-    let socket = SocketPath::of(data).map_err(failed)?;
-    let mut stream = match UnixStream::connect(&socket.path) {
-        Ok(stream) => stream,
-        Err(error) => {
-            return match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
-                _ => Err(failed(error)),
-            };
-        }
-    };
-    let mut exchange = || -> io::Result<Answer> {
-        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-        stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-        let request = request(command);
-        let request: Vec<&str> = request.iter().map(String::as_str).collect();
-        stream.write_all(&frame(&request))?;
+
+    fn send(&mut self, texts: &[&str]) -> io::Result<()> {
+        self.stream.write_all(&frame(texts))
+    }
+
+    fn receive(&mut self) -> io::Result<Vec<String>> {
         let mut length = [0; 4];
-        stream.read_exact(&mut length)?;
+        self.stream.read_exact(&mut length)?;
         let mut body = vec![0; checked_length(length, ANSWER_BYTES_MAX)?];
-        stream.read_exact(&mut body)?;
+        self.stream.read_exact(&mut body)?;
         let texts = texts(&body).ok_or(io::ErrorKind::InvalidData)?;
-        match texts.as_slice() {
-            [code, text] => Ok(Answer {
-                code: code.parse().map_err(io::Error::other)?,
-                text: (*text).to_string(),
-            }),
-            _ => Err(io::ErrorKind::InvalidData.into()),
+        Ok(texts.into_iter().map(str::to_string).collect())
+    }
+
+    fn failed(&self, error: io::Error) -> StartError {
+        StartError::Control {
+            path: self.path.clone(),
+            reason: error.to_string(),
         }
-    };
-    exchange().map(Some).map_err(failed)
+    }
 }
 
 fn checked_length(length: [u8; 4], max: usize) -> io::Result<usize> {
@@ -218,7 +310,7 @@ fn checked_length(length: [u8; 4], max: usize) -> io::Result<usize> {
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-fn frame(texts: &[&str]) -> Vec<u8> {
+pub(super) fn frame(texts: &[&str]) -> Vec<u8> {
     let mut body = Vec::new();
     for text in texts {
         body.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -244,6 +336,8 @@ fn texts(mut body: &[u8]) -> Option<Vec<&str>> {
     Some(texts)
 }
 
+/// What is no command of the core: the shell makes it.
+const BACKUP: &str = "backup";
 /// What stands for nothing.
 const NONE: &str = "";
 

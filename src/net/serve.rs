@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use smol::channel::Receiver;
 
+use super::backup::Backups;
 use super::census::Census;
 use super::clock::{Clock, clock_warning};
 use super::driver::Driver;
@@ -81,7 +82,9 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     for listener in listeners {
         spawn(&shell, listen::accept(listener, Rc::clone(&shell)));
     }
-    spawn(&shell, control::answer(operators, Rc::clone(&shell)));
+    let backups = Backups::new(store.clone(), data.clone(), settings.disk_free_percent_min);
+    let answering = control::answer(operators, Rc::clone(&shell), Rc::new(backups));
+    spawn(&shell, answering);
     spawn(&shell, watch::obey(Rc::clone(&shell), signals));
     spawn(&shell, watch::disk(Rc::clone(&shell), data.clone()));
     spawn(&shell, take_hashed(Rc::clone(&shell), results));

@@ -187,7 +187,7 @@ fn encode_account(account: &Account) -> Vec<u8> {
         .done()
 }
 
-fn decode_account(bytes: &[u8]) -> Result<Account, StoreError> {
+pub(super) fn decode_account(bytes: &[u8]) -> Result<Account, StoreError> {
     let mut row = Decoder::new(bytes);
     Ok(Account {
         id: AccountId(row.number_u32()?),

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod archive;
+mod backup;
 mod clients;
 mod codec;
 mod damage;
@@ -11,9 +12,12 @@ mod grants;
 mod index;
 mod personal;
 mod place;
+mod read_only;
 mod reader;
+mod restore;
 mod retention;
 mod roster;
+mod salvage;
 mod schema;
 mod stanza;
 mod suspended;
@@ -23,6 +27,7 @@ mod thread;
 mod tokens;
 mod unseen;
 mod walk;
+mod whole;
 
 use std::cell::{Ref, RefCell, RefMut};
 use std::path::{Path, PathBuf};
@@ -36,17 +41,20 @@ pub use archive::{
     ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, DefaultPolicy, Direction, Owner,
     Record, Stored,
 };
+pub use backup::{BackupError, File as BackupFile, write as write_backup};
 pub use clients::{CLIENTS_MAX, Client, ClientKey};
 pub use damage::is_caught as is_panic_caught;
 pub use error::StoreError;
 pub use grants::{APP_TOKENS_MAX, AppToken, OauthGrant};
 pub use personal::LastActivity;
 pub use place::{AtIndex, Place};
+pub use restore::{Contents as BackupContents, read as read_backup, restore};
 pub use roster::{Contact, RosterChange, Subscription};
 pub use suspended::SuspendedId;
 pub use suspended_row::{HeldRow, QueueRow, Suspended, SuspendedPresence};
 pub use thread::StorageThread;
 pub use tokens::{ENDED_ROWS_MAX, ENDED_TOKENS_MAX, EndedToken, FastToken, FastTokens};
+pub use whole::{Damage, Findings, Offline, Take, Whole};
 
 use crate::xmpp::Timestamp;
 use file::{Patient, StoreFile};
@@ -74,6 +82,8 @@ struct Shared {
     reader: RefCell<Option<Reader>>,
     /// The last commit, until it is done.
     under_way: RefCell<Weak<()>>,
+    /// Counts who reads all of it.
+    held: Arc<()>,
 }
 
 struct OpenFile {
@@ -134,6 +144,7 @@ impl Store {
                 memory: RefCell::new(None),
                 reader: RefCell::new(None),
                 under_way: RefCell::default(),
+                held: Arc::default(),
             }),
         };
         store.begin().memory()?;
@@ -148,9 +159,12 @@ impl Store {
     }
 
     /// Takes the database out to be closed and opened anew, which empties its cache; nobody may read or write meanwhile.
-    /// `None`: it is over no file, or out already.
+    /// `None`: it is over no file, out already, or somebody reads all of it.
     pub fn renew(&self) -> Option<Renewal> {
         let file = self.shared.file.as_ref()?;
+        if Arc::strong_count(&self.shared.held) > 1 {
+            return None;
+        }
         self.shared.reader.take();
         Some(Renewal {
             database: self.shared.database.take()?,

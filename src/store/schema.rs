@@ -89,18 +89,11 @@ const SUMS_SINCE: u32 = 3;
 /// Brings the file to this program's version in one transaction, or refuses it. An up-to-date file is not written to.
 pub(super) fn upgrade(database: &Database) -> Result<(), StoreError> {
     let found = version(database)?;
-    let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
-    if found > known {
-        return Err(StoreError::Newer { found, known });
-    }
+    let known = require_known(found)?;
     if found == known {
         return Ok(());
     }
-    let sums = match found < SUMS_SINCE {
-        true => Sums::Absent,
-        false => Sums::There,
-    };
-    let mut txn = WriteTransaction::begin_with(database, sums)?;
+    let mut txn = WriteTransaction::begin_with(database, sums_of(found))?;
     if found > 0 {
         log::info!("store.upgrade schema={found} wanted={known}");
     }
@@ -115,8 +108,24 @@ pub(super) fn upgrade(database: &Database) -> Result<(), StoreError> {
     txn.commit()
 }
 
+/// The version this program writes; it does not read what is newer.
+pub(super) fn require_known(found: u32) -> Result<u32, StoreError> {
+    let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+    match found > known {
+        true => Err(StoreError::Newer { found, known }),
+        false => Ok(known),
+    }
+}
+
+pub(super) fn sums_of(version: u32) -> Sums {
+    match version < SUMS_SINCE {
+        true => Sums::Absent,
+        false => Sums::There,
+    }
+}
+
 /// 0: an empty database.
-fn version(database: &Database) -> Result<u32, StoreError> {
+pub(super) fn version(database: &Database) -> Result<u32, StoreError> {
     let foreign = || StoreError::Unreadable("its tables are not Stonechat's".to_string());
     let txn = database.begin_read()?;
     let mut tables = txn.list_tables()?.peekable();
@@ -171,7 +180,14 @@ macro_rules! each_table {
     };
 }
 
-fn create_tables(txn: &mut WriteTransaction) -> Result<(), StoreError> {
+pub(super) fn table_names() -> Vec<&'static str> {
+    macro_rules! names {
+        ($($table:ident),*) => { vec![$($table.name()),*] };
+    }
+    each_table!(names)
+}
+
+pub(super) fn create_tables(txn: &mut WriteTransaction) -> Result<(), StoreError> {
     macro_rules! open {
         ($($table:ident),*) => {{ $(txn.open_table($table)?;)* }};
     }

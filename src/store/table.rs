@@ -48,6 +48,18 @@ pub enum Sums {
     Absent,
 }
 
+impl Sums {
+    /// The value alone, whether it is right or not.
+    pub fn without(self, row: &[u8]) -> &[u8] {
+        let behind = match self {
+            Sums::There => damage::SUM_BYTES,
+            Sums::Absent => 0,
+        };
+        row.get(..row.len().saturating_sub(behind))
+            .unwrap_or_default()
+    }
+}
+
 /// A table as a snapshot or the batch sees it.
 pub struct View<'t, K, V> {
     raw: Raw<'t>,

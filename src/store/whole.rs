@@ -1,0 +1,339 @@
+//! All of a database at one moment, read from one end to the other: what of it is whole, and whose is what is not.
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTableMetadata};
+
+use super::accounts::decode_account;
+use super::damage::unwound;
+use super::read_only::ReadOnly;
+use super::salvage::{Seen, walk};
+use super::schema::{self, ACCOUNTS, ARCHIVE, META, SECRETS, STANZAS};
+use super::stanza::StanzaRow;
+use super::table::{Row, Sums, TableDefinition};
+use super::{Store, StoreError, builder};
+
+/// So many damaged messages, or stretches of them, are told apart by owner.
+const LOST_MAX: usize = 1 << 16;
+
+/// A table of bytes: what is done to each alike.
+type Bytes = TableDefinition<&'static [u8], &'static [u8]>;
+
+/// All of a database at one moment.
+pub struct Whole {
+    txn: ReadTransaction,
+    pub schema: u32,
+    sums: Sums,
+    /// As long as this lives, the database is not closed to be opened anew.
+    _held: Option<Arc<()>>,
+}
+
+/// A database nobody serves from.
+pub struct Offline(Option<Database>);
+
+/// Whoever takes the rows, table by table.
+pub trait Take {
+    fn table(&mut self, name: &'static str) -> Result<(), StoreError>;
+    fn row(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError>;
+    /// So many rows of so many are through.
+    fn progress(&mut self, done: u64, total: u64) -> Result<(), StoreError>;
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Findings {
+    pub rows: u64,
+    pub damage: Vec<Damage>,
+    /// The file as such makes sense; `None`: that was not looked at.
+    pub is_sound: Option<bool>,
+}
+
+/// What is damaged of one kind, and whose.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Damage {
+    pub table: &'static str,
+    /// `None`: of nobody alone, or nobody knows.
+    pub account: Option<String>,
+    /// 0: how many is not known.
+    pub rows: u64,
+}
+
+impl Offline {
+    /// Nothing of the file is changed.
+    pub fn open(path: &Path, cache_bytes: usize) -> Result<Offline, StoreError> {
+        let file = ReadOnly::open(path)?;
+        let opened = unwound(|| builder(cache_bytes).create_with_backend(file));
+        let senseless = || StoreError::Unreadable("its beginning makes no sense".to_string());
+        Ok(Offline(Some(opened.ok_or_else(senseless)??)))
+    }
+
+    pub fn whole(&self) -> Result<Whole, StoreError> {
+        Whole::of(self.0.as_ref().expect("there until dropped"), None)
+    }
+
+    /// What redb knows of its own: every page's checksum, and what is free.
+    pub fn is_sound(mut self) -> bool {
+        let database = self.0.as_mut().expect("there until dropped");
+        unwound(|| database.check_integrity()).is_some_and(|sound| matches!(sound, Ok(true)))
+    }
+}
+
+impl Drop for Offline {
+    /// Closing may come upon damage that was told already.
+    fn drop(&mut self) {
+        let database = self.0.take();
+        let _as_is = unwound(|| drop(database));
+    }
+}
+
+impl Store {
+    /// As it is now, also while commits go on. `None`: it is being opened anew.
+    pub fn whole(&self) -> Result<Option<Whole>, StoreError> {
+        let database = self.shared.database.borrow();
+        let held = Some(Arc::clone(&self.shared.held));
+        database
+            .as_ref()
+            .map(|database| Whole::of(database, held))
+            .transpose()
+    }
+}
+
+impl Whole {
+    fn of(database: &Database, held: Option<Arc<()>>) -> Result<Whole, StoreError> {
+        let read = unwound(|| Ok((database.begin_read()?, schema::version(database)?)));
+        let damaged = || StoreError::Unreadable("its tables make no sense".to_string());
+        let (txn, schema) = read.unwrap_or_else(|| Err(damaged()))?;
+        schema::require_known(schema)?;
+        Ok(Whole {
+            txn,
+            schema,
+            sums: schema::sums_of(schema),
+            _held: held,
+        })
+    }
+
+    /// Hands over all that can be read, and tells what cannot.
+    pub fn read(&self, take: &mut dyn Take) -> Result<Findings, StoreError> {
+        let mut tables = Vec::new();
+        for name in schema::table_names() {
+            let table = Bytes::new(name);
+            let opened = unwound(|| {
+                let table = table.open(&self.txn)?;
+                let rows = table.len()?;
+                Ok::<_, redb::TableError>((table, rows))
+            });
+            match opened {
+                // Of a version that did not have it.
+                Some(Err(redb::TableError::TableDoesNotExist(_))) => {}
+                Some(Ok(opened)) => tables.push((name, Some(opened))),
+                Some(Err(_)) | None => tables.push((name, None)),
+            }
+        }
+        let rows = |(_, table): &(_, Option<(_, u64)>)| table.as_ref().map_or(0, |(_, rows)| *rows);
+        let mut reading = Reading {
+            take,
+            total: tables.iter().map(rows).sum(),
+            findings: Findings::default(),
+            names: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            lost: Vec::new(),
+        };
+        for (name, table) in &tables {
+            reading.take.table(name)?;
+            match table {
+                Some((table, rows)) => {
+                    let before = reading.findings.rows;
+                    walk(table, self.sums, &mut |seen| reading.see(name, seen))?;
+                    let read = reading.findings.rows - before;
+                    reading.miss(name, rows.saturating_sub(read));
+                }
+                None => reading.count(name, None, 0),
+            }
+        }
+        Ok(reading.done())
+    }
+}
+
+struct Reading<'t> {
+    take: &'t mut dyn Take,
+    total: u64,
+    findings: Findings,
+    names: BTreeMap<u32, String>,
+    /// By table and account, how many rows.
+    counts: BTreeMap<(&'static str, Option<u32>), u64>,
+    /// Sequences of messages that are gone: from, up to.
+    lost: Vec<(u64, u64)>,
+}
+
+impl Reading<'_> {
+    fn see(&mut self, table: &'static str, seen: Seen<'_>) -> Result<(), StoreError> {
+        const TOLD_EACH: u64 = 1 << 10;
+        match seen {
+            Seen::Row { key, value } => {
+                self.findings.rows += 1;
+                if self.findings.rows.is_multiple_of(TOLD_EACH) {
+                    self.take.progress(self.findings.rows, self.total)?;
+                }
+                self.note(table, key, value);
+                self.take.row(key, value)
+            }
+            Seen::Damaged { key, value } => {
+                self.damaged(table, key, value);
+                Ok(())
+            }
+            Seen::Gap { after, before } => {
+                self.gap(table, after, before);
+                Ok(())
+            }
+        }
+    }
+
+    /// What is needed to say whose something else is.
+    fn note(&mut self, table: &'static str, key: &[u8], value: &[u8]) {
+        if table == ACCOUNTS.name() {
+            if let Ok(account) = decode_account(value) {
+                self.names
+                    .insert(account.id.0, <&str>::decode(key).to_string());
+            }
+        } else if table == ARCHIVE.name() && !self.lost.is_empty() {
+            let (account, sequence) = <(u32, u64)>::decode(key);
+            let is_lost = |(from, to): &(u64, u64)| (*from..=*to).contains(&sequence);
+            if self.lost.iter().any(is_lost) {
+                self.count(STANZAS.name(), Some(account), 1);
+            }
+        }
+    }
+
+    fn damaged(&mut self, table: &'static str, key: &[u8], value: &[u8]) {
+        if table == STANZAS.name() {
+            let sequence = u64::decode(key);
+            self.lose(sequence, sequence);
+            // Those that are in no index yet say themselves whose they are, if anything of them is right.
+            let owners = StanzaRow::decode(value).map(|row| row.owners);
+            let known = owners.ok().filter(|owners| {
+                let is_known = |owner: &super::Owner| self.names.contains_key(&owner.account.0);
+                owners.iter().all(is_known)
+            });
+            self.count(table, None, 1);
+            for owner in known.unwrap_or_default() {
+                self.count(table, Some(owner.account.0), 0);
+            }
+            return;
+        }
+        self.count(table, account_of(table, key), 1);
+    }
+
+    fn gap(&mut self, table: &'static str, after: &[u8], before: Option<&[u8]>) {
+        if table == STANZAS.name() {
+            let to = before.map_or(u64::MAX, |key| u64::decode(key).saturating_sub(1));
+            self.lose(u64::decode(after).saturating_add(1), to);
+        }
+        let first = account_of(table, after);
+        let last = before.and_then(|key| account_of(table, key));
+        let (Some(first), true) = (first, account_of(table, &[0; 4]).is_some()) else {
+            return self.count(table, None, 0);
+        };
+        let last = last.unwrap_or(u32::MAX);
+        let within: Vec<u32> = self
+            .names
+            .range(first..=last.max(first))
+            .map(|(id, _)| *id)
+            .collect();
+        match within.is_empty() {
+            true => self.count(table, None, 0),
+            false => within
+                .into_iter()
+                .for_each(|id| self.count(table, Some(id), 0)),
+        }
+    }
+
+    /// So many more rows should have been there.
+    fn miss(&mut self, table: &'static str, rows: u64) {
+        let told = |((name, _), count): (&(&str, _), &u64)| (*name == table).then_some(*count);
+        let told: u64 = self.counts.iter().filter_map(told).sum();
+        if rows > told {
+            self.count(table, None, rows - told);
+        }
+    }
+
+    fn lose(&mut self, from: u64, to: u64) {
+        if self.lost.len() < LOST_MAX {
+            self.lost.push((from, to));
+        }
+    }
+
+    fn count(&mut self, table: &'static str, account: Option<u32>, rows: u64) {
+        *self.counts.entry((table, account)).or_default() += rows;
+    }
+
+    fn done(mut self) -> Findings {
+        let owned: BTreeSet<&str> = self
+            .counts
+            .keys()
+            .filter(|(_, account)| account.is_some())
+            .map(|(table, _)| *table)
+            .collect();
+        for ((table, account), rows) in &self.counts {
+            // Messages are counted as such, and once more for each whose they are.
+            if account.is_none() && *table != STANZAS.name() && *rows == 0 && owned.contains(table)
+            {
+                continue;
+            }
+            let name = account.map(|id| {
+                let name = self.names.get(&id).cloned();
+                name.unwrap_or_else(|| format!("account number {id}"))
+            });
+            self.findings.damage.push(Damage {
+                table,
+                account: name,
+                rows: *rows,
+            });
+        }
+        self.findings
+    }
+}
+
+/// Keys of most tables begin with the account's number.
+fn account_of(table: &str, key: &[u8]) -> Option<u32> {
+    let others = [META.name(), SECRETS.name(), ACCOUNTS.name(), STANZAS.name()];
+    match others.contains(&table) {
+        true => None,
+        false => key.first_chunk().copied().map(u32::from_be_bytes),
+    }
+}
+
+/// What a table holds, in the operator's words.
+fn words(table: &str) -> &str {
+    match table {
+        "meta" | "secrets" => "what the server knows of itself",
+        "accounts" => "accounts",
+        "credentials" => "passwords",
+        "private_xml" => "clients' own notes",
+        "vcards" => "vCards",
+        "last_activity" => "last activity",
+        "roster" | "roster_versions" | "roster_log" => "contacts",
+        "blocked" => "block lists",
+        "stanzas" => "messages",
+        "archive" | "archive_with" => "the index of messages",
+        "unseen_from" => "what is unread",
+        "archive_preferences" => "archive preferences",
+        "purge" => "deleted accounts",
+        "clients" | "fast_tokens" | "app_tokens" | "oauth_grants" => "clients and tokens",
+        "suspended" | "suspended_queue" | "ended" => "sessions to be resumed",
+        other => other,
+    }
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.rows {
+            0 => f.write_str(words(self.table))?,
+            rows => write!(f, "{}: {rows} in {}", words(self.table), self.table)?,
+        }
+        match &self.account {
+            Some(account) => write!(f, ", of {account}"),
+            None => Ok(()),
+        }
+    }
+}
