@@ -19,7 +19,7 @@ use super::shell::{BUFFER_BYTES_KEPT, Shell};
 use super::tls::TlsSession;
 use crate::server::{Command, Input, Server};
 use crate::state::{ConnectionId, JobId, Output};
-use crate::store::{StorageThread, Store, StoreError, Tx};
+use crate::store::{RESERVE_BYTES, StorageThread, Store, StoreError, Tx};
 use crate::xmpp::quoted_error;
 
 /// Places for outputs kept from one batch to the next.
@@ -167,13 +167,16 @@ impl Driver {
                 self.commands.insert(job, Waiting { reply, is_status });
                 self.step(Input::Command { job, command }, tx)
             }
-            Arrival::Disk(disk) => self.step(
-                Input::Disk {
+            Arrival::Disk(disk) => {
+                if tx.is_starved() && disk.free_bytes >= 2 * RESERVE_BYTES {
+                    self.store.fill_reserve();
+                }
+                let disk = Input::Disk {
                     free_bytes: disk.free_bytes,
                     total_bytes: disk.total_bytes,
-                },
-                tx,
-            ),
+                };
+                self.step(disk, tx)
+            }
             Arrival::Shutdown => self.step(Input::Shutdown, tx),
         }
     }

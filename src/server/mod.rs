@@ -163,6 +163,8 @@ impl Server {
         out: &mut Outbox,
     ) -> Result<(), StoreError> {
         let now = self.belief.judge(now);
+        // A commit found the disk full before anybody looked at it.
+        self.state.disk_low |= tx.is_starved();
         let (connection, job) = input.concerns();
         let taken = self.take(now, input, tx, out);
         let Err(damage @ StoreError::Damaged { .. }) = taken else {

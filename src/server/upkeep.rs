@@ -55,7 +55,7 @@ impl Server {
         tx: &Tx,
     ) -> Result<(), StoreError> {
         let free_min = total_bytes / 100 * u64::from(self.state.settings.disk_free_percent_min);
-        self.disk_full = free_bytes < free_min;
+        self.disk_full = free_bytes < free_min || tx.is_starved();
         let low = self.pressure(tx)?.refuse;
         if low && !self.state.disk_low {
             log::warn!(
@@ -82,7 +82,7 @@ impl Server {
             .archive_bytes_max
             .is_some_and(|max| stored > max);
         Ok(Pressure {
-            refuse: self.disk_full && reusable <= wanted / 2,
+            refuse: tx.is_starved() || self.disk_full && reusable <= wanted / 2,
             prune: over || (self.disk_full && reusable < wanted),
         })
     }

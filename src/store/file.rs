@@ -2,21 +2,25 @@
 //! opened anew without anybody coming between.
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::StoreError;
+use super::reserve::Reserve;
 use crate::xmpp::quoted_error;
 
 #[derive(Clone, Debug)]
-pub struct StoreFile(Arc<File>);
+pub struct StoreFile {
+    file: Arc<File>,
+    reserve: Arc<Reserve>,
+}
 
 impl StoreFile {
     /// Opens a file that is there.
     pub fn open(path: &Path) -> Result<StoreFile, StoreError> {
         let file = StoreFile::lock(OpenOptions::new().read(true).write(true).open(path)?)?;
-        match file.0.metadata()?.len() {
+        match file.file.metadata()?.len() {
             0 => Err(StoreError::Unreadable("it is empty".to_string())),
             _ => Ok(file),
         }
@@ -43,9 +47,32 @@ impl StoreFile {
         StoreFile::lock(file)
     }
 
+    /// From now on writes that find the disk full take from this.
+    pub fn with_reserve(self, path: &Path) -> StoreFile {
+        StoreFile {
+            file: self.file,
+            reserve: Arc::new(Reserve::open(path)),
+        }
+    }
+
+    pub fn reserve(&self) -> &Reserve {
+        &self.reserve
+    }
+
+    /// What of it is on the disk; its length counts holes that cannot be filled when the disk is full.
+    pub fn allocated_bytes(&self) -> u64 {
+        const BLOCK_BYTES: u64 = 512;
+        self.file
+            .metadata()
+            .map_or(0, |file| (file.blocks() * BLOCK_BYTES).min(file.len()))
+    }
+
     fn lock(file: File) -> Result<StoreFile, StoreError> {
         match file.try_lock() {
-            Ok(()) => Ok(StoreFile(Arc::new(file))),
+            Ok(()) => Ok(StoreFile {
+                file: Arc::new(file),
+                reserve: Arc::new(Reserve::none()),
+            }),
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse),
             Err(TryLockError::Error(error)) => Err(error.into()),
         }
@@ -96,22 +123,22 @@ impl<B: redb::StorageBackend> redb::StorageBackend for Patient<B> {
 
 impl redb::StorageBackend for StoreFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact_at(out, offset)
+        self.file.read_exact_at(out, offset)
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        self.0.set_len(length)
+        self.reserve.write(|| self.file.set_len(length))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.reserve.write(|| self.file.sync_data())
     }
 
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
+        self.reserve.write(|| self.file.write_all_at(bytes, offset))
     }
 }

@@ -14,6 +14,7 @@ mod personal;
 mod place;
 mod read_only;
 mod reader;
+mod reserve;
 mod restore;
 mod retention;
 mod roster;
@@ -48,6 +49,7 @@ pub use error::StoreError;
 pub use grants::{APP_TOKENS_MAX, AppToken, OauthGrant};
 pub use personal::LastActivity;
 pub use place::{AtIndex, Place};
+pub use reserve::RESERVE_BYTES;
 pub use restore::{Contents as BackupContents, read as read_backup, restore};
 pub use roster::{Contact, RosterChange, Subscription};
 pub use suspended::SuspendedId;
@@ -87,7 +89,6 @@ struct Shared {
 }
 
 struct OpenFile {
-    path: PathBuf,
     file: StoreFile,
     cache_bytes: usize,
 }
@@ -117,14 +118,13 @@ impl Store {
     /// Opens or creates, readable by this user only. `cache_bytes`: redb's page cache.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Store, StoreError> {
         let (file, database) = match path.try_exists()? {
-            true => open_file(StoreFile::open(path)?, cache_bytes)?,
+            true => {
+                let file = StoreFile::open(path)?.with_reserve(&reserve_of(path));
+                open_file(file, cache_bytes)?
+            }
             false => create(path, cache_bytes)?,
         };
-        let file = OpenFile {
-            path: path.to_path_buf(),
-            file,
-            cache_bytes,
-        };
+        let file = OpenFile { file, cache_bytes };
         Store::new(database, Some(file))
     }
 
@@ -180,10 +180,17 @@ impl Store {
         *self.shared.database.borrow_mut() = Some(database.0);
     }
 
-    /// Bytes of the database file; more than `Tx::stored_bytes`, for room that pruning freed stays in the file and is
-    /// used again. 0 over a backend that is no file.
+    /// Bytes that the database file has on the disk; more than `Tx::stored_bytes`, for room that pruning freed stays in the
+    /// file and is used again. 0 over a backend that is no file.
     pub fn file_bytes(&self) -> u64 {
         self.shared.file_bytes()
+    }
+
+    /// There may be room on the disk again.
+    pub fn fill_reserve(&self) {
+        if let Some(file) = &self.shared.file {
+            file.file.reserve().fill();
+        }
     }
 }
 
@@ -199,18 +206,22 @@ impl Drop for Shared {
 
 impl Shared {
     fn file_bytes(&self) -> u64 {
-        let file = self
-            .file
-            .as_ref()
-            .and_then(|file| std::fs::metadata(&file.path).ok());
-        file.map_or(0, |file| file.len())
+        let file = self.file.as_ref();
+        file.map_or(0, |file| file.file.allocated_bytes())
     }
+}
+
+fn reserve_of(path: &Path) -> PathBuf {
+    path.with_extension("redb.reserve")
 }
 
 /// A file that got its name is a whole database: a first start that was cut short leaves one beside it that nobody needs.
 fn create(path: &Path, cache_bytes: usize) -> Result<(StoreFile, Database), StoreError> {
     let unnamed = path.with_extension("redb.new");
-    let make = || open_file(StoreFile::create(&unnamed)?, cache_bytes);
+    let make = || {
+        let file = StoreFile::create(&unnamed)?.with_reserve(&reserve_of(path));
+        open_file(file, cache_bytes)
+    };
     let made = match make() {
         Err(StoreError::Unreadable(_)) => {
             std::fs::remove_file(&unnamed)?;
@@ -294,6 +305,12 @@ impl Tx {
     /// `Store::file_bytes`.
     pub fn file_bytes(&self) -> u64 {
         self.shared.file_bytes()
+    }
+
+    /// The disk is full; what is written takes from the last room there is.
+    pub fn is_starved(&self) -> bool {
+        let file = self.shared.file.as_ref();
+        file.is_some_and(|file| file.file.reserve().is_given())
     }
 
     /// True once something was written.
