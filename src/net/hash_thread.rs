@@ -1,6 +1,8 @@
 //! PBKDF2 off the reactor thread: one worker. Operators come first; then turns go round by network, within a network by
-//! account, so that a crowd keeps nobody else waiting. Bounded: who comes when there is no room is refused, and may try
-//! again.
+//! account, so that a crowd keeps nobody else waiting. In a crowd of one network the newest comes first: whoever came
+//! before may wait no longer for it than all of them take, and who is no part of it hardly waits. Bounded: when there is no
+//! room, the oldest of the largest crowd is refused, and may try again.
+use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,6 +17,8 @@ use crate::stream::sasl;
 const JOBS_MAX: usize = 1000;
 /// Of these, of one account from one network.
 const OF_ACCOUNT_MAX: usize = 32;
+/// More of one network are a crowd.
+const CROWD: usize = 16;
 
 pub struct HashThread {
     shared: Arc<Shared>,
@@ -107,7 +111,7 @@ struct Queue {
 }
 
 impl Queue {
-    /// Who is refused, if anybody: the newest of the group with most, or this one.
+    /// Who is refused, if anybody: the oldest of the group with most, or this one.
     fn push(&mut self, job: JobId, work: HashJob, applicant: Applicant) -> Option<JobId> {
         let (group, account) = match applicant {
             Applicant::Operator => {
@@ -123,7 +127,7 @@ impl Queue {
         }
         let mut refused = None;
         if self.jobs.len() >= JOBS_MAX {
-            let Some(greedy) = self.newest_of_greediest(group) else {
+            let Some(greedy) = self.oldest_of_greediest(group) else {
                 return Some(job);
             };
             refused = Some(greedy);
@@ -143,17 +147,19 @@ impl Queue {
         refused
     }
 
-    /// Of a group that has more than this one will have.
-    fn newest_of_greediest(&self, group: Group) -> Option<JobId> {
+    /// Of a group that has at least as many as this one will have.
+    fn oldest_of_greediest(&self, group: Group) -> Option<JobId> {
         let mut counts: HashMap<Group, usize> = HashMap::new();
         for waiting in &self.jobs {
             *counts.entry(waiting.group).or_default() += 1;
         }
         let own = counts.get(&group).copied().unwrap_or(0) + 1;
-        let (greediest, count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
-        let mut newest = self.jobs.iter().rev();
-        let newest = newest.find(|waiting| waiting.group == greediest);
-        newest.filter(|_| count > own).map(|waiting| waiting.job)
+        let (greediest, _) = counts
+            .into_iter()
+            .max_by_key(|(other, count)| (*count, *other == group))
+            .filter(|(other, count)| *other == group || *count >= own)?;
+        let oldest = self.jobs.iter().find(|waiting| waiting.group == greediest);
+        oldest.map(|waiting| waiting.job)
     }
 
     fn pop(&mut self) -> Option<(JobId, HashJob)> {
@@ -161,11 +167,23 @@ impl Queue {
             return Some(next);
         }
         let turn = |key| self.turns.get(&key).copied().unwrap_or(0);
-        let next = self.jobs.iter().enumerate().min_by_key(|(at, waiting)| {
-            let Waiting { group, account, .. } = waiting;
-            (turn((*group, None)), turn((*group, Some(*account))), *at)
-        });
-        let at = next.map(|(at, _)| at)?;
+        let groups = self.jobs.iter().map(|waiting| waiting.group);
+        let group = groups.min_by_key(|group| turn((*group, None)))?;
+        let own = || {
+            let all = self.jobs.iter().enumerate();
+            all.filter(|(_, waiting)| waiting.group == group)
+        };
+        let at = match own().count() > CROWD {
+            false => own().min_by_key(|(at, waiting)| (turn((group, Some(waiting.account))), *at)),
+            true => {
+                let mut counts: HashMap<u64, usize> = HashMap::new();
+                for (_, waiting) in own() {
+                    *counts.entry(waiting.account).or_default() += 1;
+                }
+                own().min_by_key(|(at, waiting)| (counts.get(&waiting.account), Reverse(*at)))
+            }
+        };
+        let at = at.map(|(at, _)| at)?;
         let next = self.jobs.remove(at);
         self.turn += 2;
         for account in [None, Some(next.account)] {
@@ -244,40 +262,50 @@ mod tests {
     #[test]
     fn turns_go_round_by_network_and_account() {
         let mut queue = Queue::default();
-        for n in 0..100 {
-            assert_eq!(queue.push(JobId(n), work(), stranger(1, n % 50)), None);
+        for n in 0..10 {
+            assert_eq!(queue.push(JobId(n), work(), stranger(1, n % 5)), None);
         }
         assert_eq!(jobs(&mut queue, 1), [0]);
         queue.push(JobId(200), work(), stranger(2, 7));
         queue.push(JobId(201), work(), stranger(2, 7));
         queue.push(JobId(202), work(), Applicant::Member { account: 3 });
         queue.push(JobId(300), work(), Applicant::Operator);
-        // Of one network, too, somebody else is not behind the crowd of one account.
-        (400..406).for_each(|n| {
-            queue.push(JobId(n), work(), stranger(1, 99));
-        });
         assert_eq!(jobs(&mut queue, 6), [300, 200, 202, 1, 201, 2]);
-        let rest = jobs(&mut queue, 1000);
-        let place = rest.iter().position(|job| *job == 400).unwrap();
-        assert!(
-            place <= 50 && rest.len() == 97 + 6,
-            "{place} {}",
-            rest.len()
-        );
+        assert_eq!(jobs(&mut queue, 100), [3, 4, 5, 6, 7, 8, 9]);
         assert!(queue.turns.is_empty());
     }
 
     #[test]
-    fn a_full_queue_refuses_the_newest_of_the_greediest() {
+    fn in_a_crowd_the_newest_of_those_who_ask_once_comes_first() {
+        let mut queue = Queue::default();
+        let guesses = |queue: &mut Queue, from: u64| {
+            (from..from + 100).for_each(|n| {
+                queue.push(JobId(n), work(), stranger(1, n));
+            });
+            (from + 100..from + 120).for_each(|n| {
+                queue.push(JobId(n), work(), stranger(1, 1));
+            });
+        };
+        guesses(&mut queue, 1000);
+        queue.push(JobId(1), work(), stranger(1, 7));
+        queue.push(JobId(2), work(), stranger(2, 8));
+        let next = jobs(&mut queue, 2);
+        assert!(next.contains(&1) && next.contains(&2), "{next:?}");
+        let rest = jobs(&mut queue, 1000);
+        assert!(rest.len() == 120 && rest.first() == Some(&1099), "{rest:?}");
+    }
+
+    #[test]
+    fn a_full_queue_refuses_the_oldest_of_the_greediest() {
         let mut queue = Queue::default();
         let full = u64::try_from(JOBS_MAX).unwrap();
         (0..full).for_each(|n| assert_eq!(queue.push(JobId(n), work(), stranger(1, n)), None));
         let refused = queue.push(JobId(5000), work(), stranger(1, 5000));
-        assert_eq!(refused, Some(JobId(5000)));
+        assert_eq!(refused, Some(JobId(0)));
         let refused = queue.push(JobId(6000), work(), stranger(2, 1));
-        assert_eq!(refused, Some(JobId(full - 1)));
+        assert_eq!(refused, Some(JobId(1)));
         assert_eq!(queue.push(JobId(7000), work(), Applicant::Operator), None);
-        assert_eq!(jobs(&mut queue, 3), [7000, 0, 6000]);
+        assert_eq!(jobs(&mut queue, 3), [7000, 5000, 6000]);
         assert_eq!(queue.jobs.len(), JOBS_MAX - 2);
     }
 
