@@ -129,3 +129,24 @@ fn who_sends_faster_than_allowed_is_read_more_slowly() {
         start.elapsed()
     );
 }
+
+/// What somebody says takes longer than a turn, and the end of the connection is there already: it does not overtake.
+#[test]
+fn what_was_said_before_the_end_is_done_before_it() {
+    let (_dir, process) = house("end", "");
+    let mut romeo = log_in(&process.access, "romeo");
+    let get = |n| format!("<iq type='get' id='g{n}'><query xmlns='jabber:iq:roster'/></iq>");
+    for round in 0..20 {
+        let mut juliet = log_in(&process.access, "juliet");
+        let mut all: String = (0..100).map(get).collect();
+        all.extend((0..20).map(|n| message(round * 20 + n, 10)));
+        juliet.send(&all).expect("send");
+        // Whoever ends it, nobody is answered any more.
+        let _ended = juliet.hang_up();
+        for n in 0..20 {
+            let message = romeo.expect("message").expect("what was said");
+            let id = message.root().attribute("id").expect("an id").into_owned();
+            assert_eq!(id, format!("m{}", round * 20 + n));
+        }
+    }
+}

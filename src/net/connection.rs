@@ -44,6 +44,8 @@ pub struct Connection {
     /// It is not read for a while.
     is_resting: Cell<bool>,
     asks: Cell<bool>,
+    /// The rest of a chunk waits for its turn: what comes behind it does, too.
+    has_rest: Cell<bool>,
     /// Whoever is there has a session.
     is_member: Cell<bool>,
     pub pace: Pace,
@@ -137,6 +139,7 @@ impl Connection {
             is_wasteful: Cell::new(false),
             is_resting: Cell::new(false),
             asks: Cell::new(false),
+            has_rest: Cell::new(false),
             is_member: Cell::new(false),
             pace: Pace::default(),
             drained_wanted: Cell::new(false),

@@ -77,6 +77,19 @@ pub struct Rest {
     pub bytes: Box<[u8]>,
     /// So much of it was stepped.
     pub from: usize,
+    /// What came from the same connection since, in order.
+    pub behind: Vec<Arrival>,
+}
+
+impl Rest {
+    pub fn new(connection: ConnectionId, bytes: Box<[u8]>) -> Rest {
+        Rest {
+            connection,
+            bytes,
+            from: 0,
+            behind: Vec::new(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -116,6 +129,17 @@ impl Inbox {
             .set(self.rest_bytes.get() + rest.bytes.len());
         self.rests.borrow_mut().push_back(rest);
         self.arrived.wake();
+    }
+
+    /// Puts an arrival behind what is left of a chunk of the same connection. Gives it back if there is none.
+    pub fn wait_behind(&self, connection: ConnectionId, arrival: Arrival) -> Option<Arrival> {
+        let mut rests = self.rests.borrow_mut();
+        let mut rests = rests.iter_mut();
+        match rests.find(|rest| rest.connection == connection) {
+            Some(rest) => rest.behind.push(arrival),
+            None => return Some(arrival),
+        }
+        None
     }
 
     /// Nothing arrived, but there may be something to look at.

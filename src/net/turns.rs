@@ -78,6 +78,9 @@ impl Driver {
 
     pub(super) fn take(&mut self, arrival: Arrival, tx: &mut Tx) -> Result<(), StoreError> {
         let start_ns = self.now_ns;
+        let Some(arrival) = self.in_order(arrival) else {
+            return Ok(());
+        };
         self.take_arrival(arrival, tx)?;
         self.note_unfinished();
         if self.now_ns == start_ns {
@@ -98,18 +101,35 @@ impl Driver {
         tx: &mut Tx,
     ) -> Result<(), StoreError> {
         self.looks.note(bytes.len());
-        let rest = Rest {
-            connection,
-            bytes,
-            from: 0,
-        };
         let open = self.open(connection);
-        let is_heavy = |open: &Rc<Connection>| open.pace.is_heavy(self.now_ns);
-        if open.as_ref().is_some_and(is_heavy) {
-            self.shell.inbox.push_rest(rest);
+        let arrival = Arrival::Bytes { connection, bytes };
+        let arrival = match &open {
+            Some(open) => open.wait_behind(&self.shell, arrival),
+            None => self.shell.inbox.wait_behind(connection, arrival),
+        };
+        let Some(Arrival::Bytes { bytes, .. }) = arrival else {
             return Ok(());
+        };
+        let rest = Rest::new(connection, bytes);
+        match open {
+            Some(open) if open.pace.is_heavy(self.now_ns) => open.put_off(&self.shell, rest),
+            open => self.turn(rest, open, tx)?,
         }
-        self.turn(rest, open, tx)
+        Ok(())
+    }
+
+    /// What a connection did is taken in its order, though the rest of a chunk may wait.
+    fn in_order(&self, arrival: Arrival) -> Option<Arrival> {
+        match &arrival {
+            Arrival::HandshakeDone { connection } | Arrival::Closed { connection } => {
+                let connection = *connection;
+                match self.shell.sockets.get(connection) {
+                    Some(open) => open.wait_behind(&self.shell, arrival),
+                    None => self.shell.inbox.wait_behind(connection, arrival),
+                }
+            }
+            _ => Some(arrival),
+        }
     }
 
     /// Steps what is left of a chunk, as far as the connection's turn goes.
@@ -156,10 +176,20 @@ impl Driver {
             self.set_pace(open, (now_ns, taken), sent);
         }
         match open {
-            _ if !is_done => self.shell.inbox.push_rest(rest),
+            Some(open) if !is_done => {
+                open.put_off(&self.shell, rest);
+                return Ok(());
+            }
+            None if !is_done => {
+                self.shell.inbox.push_rest(rest);
+                return Ok(());
+            }
             Some(open) if open.is_plain() => self.batch.held.push(open),
             Some(open) => self.batch.stepped.push(open),
             None => {}
+        }
+        for arrival in rest.behind {
+            self.take(arrival, tx)?;
         }
         Ok(())
     }
@@ -199,13 +229,10 @@ impl Driver {
     /// Connections that have more to do than what they were given now.
     pub(super) fn note_unfinished(&mut self) {
         for (connection, _) in std::mem::take(&mut self.batch.out.unfinished) {
-            if let Some(open) = self.open(connection) {
+            // One that waits goes on with all of it.
+            if let Some(open) = self.open(connection).filter(|open| !open.has_rest()) {
                 open.chunk_waits();
-                self.shell.inbox.push_rest(Rest {
-                    connection,
-                    bytes: Box::default(),
-                    from: 0,
-                });
+                open.put_off(&self.shell, Rest::new(connection, Box::default()));
             }
         }
     }

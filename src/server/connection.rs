@@ -142,7 +142,12 @@ impl Server {
                 return Ok(());
             };
             weight += weight_of(&event);
+            let starts_tls = matches!(event, Event::StartTls);
             self.event(now, id, event, tx, out)?;
+            if starts_tls {
+                // RFC 6120 §5.3.5: nothing that came before the handshake may count after it, so that none is left over.
+                (input, weight) = (&[], 0);
+            }
             self.end_streams(now, tx, out)?;
         }
         Ok(())

@@ -59,6 +59,16 @@ impl Simple {
         let _ = self.tls.sock.shutdown(std::net::Shutdown::Both);
     }
 
+    /// Says all there is to say, as TLS and TCP have it, and hears the server out.
+    pub fn hang_up(mut self) -> io::Result<()> {
+        self.tls.conn.send_close_notify();
+        self.tls.flush()?;
+        self.tls.sock.shutdown(std::net::Shutdown::Write)?;
+        let mut buffer = [0; 16 << 10];
+        while self.tls.read(&mut buffer)? > 0 {}
+        Ok(())
+    }
+
     pub fn send(&mut self, text: &str) -> io::Result<()> {
         self.tls.write_all(text.as_bytes())?;
         self.tls.flush()

@@ -96,6 +96,7 @@ impl Connection {
         if self.phase.replace(Phase::Gone) == Phase::Gone {
             return;
         }
+        self.give_back_parked(shell);
         self.with_unsent(shell, |unsent| *unsent = Unsent::default());
         if let Some(tls) = self.tls.take() {
             shell.holds(Holds::of(&tls), Holds::default());

@@ -2,7 +2,7 @@
 use std::rc::Rc;
 
 use super::{Connection, Unsent};
-use crate::net::inbox::Rest;
+use crate::net::inbox::{Arrival, Rest};
 use crate::net::shell::Shell;
 
 /// Bytes that wait for a peer above which nothing more of its own is stepped until it has taken half of them.
@@ -21,13 +21,49 @@ impl Connection {
         self.read_on(shell);
     }
 
-    /// Puts the rest of a chunk off until the peer has taken what waits for it. Gives it back if not much does.
+    /// Something of a chunk of its own waits for its turn.
+    pub fn has_rest(&self) -> bool {
+        self.has_rest.get()
+    }
+
+    /// The rest of a chunk waits until those had their turn who sent less.
+    pub fn put_off(&self, shell: &Shell, rest: Rest) {
+        self.has_rest.set(true);
+        shell.inbox.push_rest(rest);
+    }
+
+    /// The turn of a rest has come. It is put off until the peer has taken what waits for it; given back if not much does.
     pub fn park(&self, shell: &Shell, rest: Rest) -> Option<Rest> {
-        if self.unsent_bytes() <= unsent_max(shell) {
+        let goes_on = self.unsent_bytes() <= unsent_max(shell);
+        self.has_rest.set(!goes_on);
+        if goes_on {
             return Some(rest);
         }
         self.with_unsent(shell, |unsent| unsent.parked = Some(rest));
         None
+    }
+
+    /// Puts an arrival behind the rest that waits. Gives it back if none does.
+    pub fn wait_behind(&self, shell: &Shell, arrival: Arrival) -> Option<Arrival> {
+        if !self.has_rest() {
+            return Some(arrival);
+        }
+        if let Some(unsent) = self.unsent.borrow_mut().as_mut()
+            && let Some(parked) = &mut unsent.parked
+        {
+            parked.behind.push(arrival);
+            return None;
+        }
+        shell.inbox.wait_behind(self.id, arrival)
+    }
+
+    /// What was put off is stepped all the same: it was sent before the end.
+    pub(super) fn give_back_parked(&self, shell: &Shell) {
+        let mut parked = None;
+        self.with_unsent(shell, |unsent| parked = unsent.parked.take());
+        if let Some(rest) = parked {
+            shell.inbox.push_rest(rest);
+        }
     }
 
     /// Goes on with what was put off, if it may.
@@ -37,11 +73,7 @@ impl Connection {
         };
         let goes_on = self.unsent.borrow().as_deref().is_some_and(may_go_on);
         if goes_on {
-            let mut parked = None;
-            self.with_unsent(shell, |unsent| parked = unsent.parked.take());
-            parked
-                .into_iter()
-                .for_each(|rest| shell.inbox.push_rest(rest));
+            self.give_back_parked(shell);
         }
     }
 }

@@ -90,7 +90,7 @@ impl Connection {
             }
             Err(error) => {
                 result = Err(error);
-                *unsent = Unsent::default();
+                (unsent.bytes, unsent.start) = (Vec::new(), 0);
             }
         });
         if is_alive && self.is_member() {
