@@ -17,7 +17,7 @@ use crate::state::Settings;
 
 pub use data::{
     FILE as DOMAIN_FILE, data_directory, default_domain, make_data_directory, remember_domain,
-    remembered_domain,
+    remembered_domain, settled_domain, write_domain,
 };
 pub use error::StartError;
 use kind::Raw;

@@ -20,6 +20,7 @@ mod guessing;
 mod layers;
 mod readme;
 mod reconnect;
+mod rename;
 mod restart;
 mod rights;
 mod sessions;

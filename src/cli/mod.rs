@@ -6,6 +6,7 @@ mod logging;
 mod offline;
 mod password;
 mod progress;
+mod rename;
 mod restore;
 mod serve;
 mod token;
@@ -42,6 +43,7 @@ enum Subcommand {
     Check(check::Check),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Rename(rename::Rename),
 }
 
 /// Show what the running server is doing.
@@ -54,7 +56,7 @@ struct Status {
 }
 
 /// Names of commands and flags of the top level; anything else is for `serve`.
-const TOP_LEVEL: [&str; 10] = [
+const TOP_LEVEL: [&str; 11] = [
     "serve",
     "user",
     "token",
@@ -62,6 +64,7 @@ const TOP_LEVEL: [&str; 10] = [
     "check",
     "backup",
     "restore",
+    "rename",
     "--version",
     "--help",
     "help",
@@ -111,6 +114,7 @@ pub fn run(arguments: &[String]) -> u8 {
         Some(Subcommand::Check(check)) => check.run(),
         Some(Subcommand::Backup(backup)) => backup.run(),
         Some(Subcommand::Restore(restore)) => restore.run(),
+        Some(Subcommand::Rename(rename)) => rename.run(),
         None => serve::Serve::default().run(),
     };
     match result {

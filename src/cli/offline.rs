@@ -1,5 +1,5 @@
 //! An operator's command while no server runs: the same step of the same core, on the same database.
-use crate::config::{Config, StartError, default_domain, make_data_directory, remembered_domain};
+use crate::config::{Config, StartError, default_domain, make_data_directory, settled_domain};
 use crate::net::control::Answer;
 use crate::net::{Clock, STORE_FILE, SystemEntropy, hash, hostname, load_token_key};
 use crate::server::{Command, Input, Server};
@@ -19,14 +19,15 @@ pub fn require_database(config: &Config) -> Result<(), StartError> {
 
 pub fn run(config: &Config, command: Command) -> Result<Answer, StartError> {
     make_data_directory(&config.data)?;
-    let domain = match remembered_domain(&config.data)? {
-        Some(domain) => domain,
-        None => first_domain(config, &command),
-    };
     let path = config.data.join(STORE_FILE);
+    let failed = |error| StartError::store(&config.data, path.clone(), error);
     let token_key = load_token_key(&config.data)?;
-    step(config, &domain, command, &token_key)
-        .map_err(|error| StartError::store(&config.data, path, error))
+    let store = Store::open(&path, config.cache_bytes).map_err(failed)?;
+    let recorded = store.begin().domain().map_err(failed)?;
+    let written = settled_domain(&config.data, recorded.as_ref())?;
+    let known = written.or(recorded.map(|of| of.name));
+    let domain = known.unwrap_or_else(|| first_domain(config, &command));
+    step(config, &store, &domain, command, &token_key).map_err(failed)
 }
 
 /// Before the first start no domain is remembered: the configured one, else the one the operator writes, else the
@@ -54,12 +55,12 @@ fn first_domain(config: &Config, command: &Command) -> String {
 
 fn step(
     config: &Config,
+    store: &Store,
     domain: &str,
     command: Command,
     token_key: &[u8; 32],
 ) -> Result<Answer, StoreError> {
     let clock = Clock::start();
-    let store = Store::open(&config.data.join(STORE_FILE), config.cache_bytes)?;
     let mut tx = store.begin();
     let mut out = Outbox::default();
     let settings = config.settings_for(domain);

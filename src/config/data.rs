@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{StartError, file};
+use crate::store::Domain;
 use crate::xmpp::domainpart;
 
 /// The file that remembers the domain.
@@ -59,9 +60,7 @@ pub fn remembered_domain(data: &Path) -> Result<Option<String>, StartError> {
                 place: path.display().to_string(),
                 key: None,
                 reason: format!("\"{}\" is no domain", text.trim()),
-                remedy:
-                    "write the domain of the accounts into it, or remove it and give --domain NAME"
-                        .into(),
+                remedy: "write the domain of the accounts into it".into(),
             }),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -73,36 +72,73 @@ pub fn remembered_domain(data: &Path) -> Result<Option<String>, StartError> {
     }
 }
 
-/// Decides the domain and remembers it. `accounts`: whether there are any.
+/// Decides the domain and remembers it. `recorded`: the one the database is of, if there are accounts in it.
 pub fn remember_domain(
     data: &Path,
     given: Option<&str>,
     hostname: &str,
-    accounts: bool,
+    recorded: Option<&Domain>,
 ) -> Result<String, StartError> {
-    let remembered = remembered_domain(data)?;
-    let domain = match (given, &remembered) {
-        (None, Some(remembered)) => return Ok(remembered.clone()),
-        (Some(given), Some(remembered)) if given == remembered => return Ok(remembered.clone()),
-        (Some(given), Some(remembered)) if accounts => {
-            return Err(StartError::DomainChanged {
-                remembered: remembered.clone(),
-                given: given.to_string(),
-                file: data.join(FILE),
-            });
-        }
+    let written = settled_domain(data, recorded)?;
+    let domain = match (given, recorded.map(|of| &of.name).or(written.as_ref())) {
+        (None, Some(known)) if written.is_some() => known.clone(),
+        (given, Some(known)) if recorded.is_some() => match given == Some(known.as_str()) {
+            true => known.clone(),
+            false => return Err(changed(data, known, given.map(str::to_string), &written)),
+        },
         (Some(given), _) => given.to_string(),
+        (None, Some(known)) => known.clone(),
         (None, None) => default_domain(hostname),
     };
+    if written.as_ref() != Some(&domain) {
+        write_domain(data, &domain)?;
+    }
+    Ok(domain)
+}
+
+/// The domain as the file has it. One that a rename has left behind is brought up to date; any other than the database is
+/// of is refused.
+pub fn settled_domain(
+    data: &Path,
+    recorded: Option<&Domain>,
+) -> Result<Option<String>, StartError> {
+    let written = remembered_domain(data)?;
+    let (Some(name), Some(of)) = (&written, recorded) else {
+        return Ok(written);
+    };
+    if *name == of.name {
+        return Ok(written);
+    }
+    if of.before.as_ref() == Some(name) {
+        write_domain(data, &of.name)?;
+        return Ok(Some(of.name.clone()));
+    }
+    Err(changed(data, &of.name, None, &written))
+}
+
+fn changed(
+    data: &Path,
+    remembered: &str,
+    given: Option<String>,
+    written: &Option<String>,
+) -> StartError {
+    StartError::DomainChanged {
+        remembered: remembered.to_string(),
+        given,
+        written: written.clone(),
+        file: data.join(FILE),
+    }
+}
+
+pub fn write_domain(data: &Path, domain: &str) -> Result<(), StartError> {
     let path = data.join(FILE);
-    match file::write(&path, file::SECRET, format!("{domain}\n").as_bytes()) {
-        Ok(()) => Ok(domain),
-        Err(error) => Err(StartError::File {
+    file::write(&path, file::SECRET, format!("{domain}\n").as_bytes()).map_err(|error| {
+        StartError::File {
             what: "remember the domain",
             path,
             error,
-        }),
-    }
+        }
+    })
 }
 
 /// `<hostname>.local` (RFC 6762 §3), `localhost` where the host has no usable name.

@@ -39,7 +39,9 @@ pub enum StartError {
     },
     DomainChanged {
         remembered: String,
-        given: String,
+        given: Option<String>,
+        /// What the file says.
+        written: Option<String>,
         file: PathBuf,
     },
     PortTaken {
@@ -147,13 +149,34 @@ impl fmt::Display for StartError {
             StartError::DomainChanged {
                 remembered,
                 given,
+                written,
                 file,
-            } => write!(
-                f,
-                "the accounts here belong to {remembered}, but the domain given is {given}\n  \
-                 leave the domain out to go on as {remembered}; to move all accounts to {given}, remove {} and start again",
-                file.display()
-            ),
+            } => {
+                let shown = file.display();
+                match (given, written) {
+                    (Some(given), Some(_)) => write!(
+                        f,
+                        "the accounts here belong to {remembered}, but the domain given is {given}\n  \
+                         leave the domain out to go on as {remembered} ({shown} says so); \
+                         `stonechat rename {given}` moves all accounts to {given}"
+                    ),
+                    (Some(given), None) => write!(
+                        f,
+                        "the accounts here belong to {remembered}, but the domain given is {given}, and {shown} is gone\n  \
+                         give --domain {remembered} to go on; `stonechat rename {given}` moves all accounts to {given}"
+                    ),
+                    (None, Some(written)) => write!(
+                        f,
+                        "the accounts here belong to {remembered}, but {shown} says {written}\n  \
+                         write {remembered} into it to go on; then `stonechat rename {written}` moves all accounts to {written}"
+                    ),
+                    (None, None) => write!(
+                        f,
+                        "the accounts here belong to {remembered}, but {shown}, which says so, is gone\n  \
+                         give --domain {remembered} once to go on; `stonechat rename NEW.DOMAIN` moves all accounts to another"
+                    ),
+                }
+            }
             StartError::PortTaken { address, key } => write!(
                 f,
                 "cannot listen on {address}: another program uses this port\n  \

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
     PKCS_ECDSA_P256_SHA256, SanType, date_time_ymd,
@@ -40,6 +42,32 @@ pub fn locate(
     Ok((cert, key))
 }
 
+/// Makes the certificate in the data directory anew, with the key it had, if it was made here. `None`: it was not, or one
+/// is configured.
+pub fn remake(
+    config: &Config,
+    domain: &str,
+    hostname: &str,
+) -> Result<Option<PathBuf>, StartError> {
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| config.data.join(name));
+    let is_ours = config.cert.is_none() && key.exists() && is_self_made(&cert);
+    if is_ours {
+        make(&cert, &key, true, domain, hostname)?;
+    }
+    Ok(is_ours.then_some(cert))
+}
+
+/// No authority issues certificates that never end.
+fn is_self_made(cert: &Path) -> bool {
+    const NO_END: &[u8] = b"99991231";
+    let text = file::read_text(cert).unwrap_or_default();
+    let lines = text.lines().filter(|line| !line.starts_with("-----"));
+    let octets = STANDARD
+        .decode(lines.collect::<String>())
+        .unwrap_or_default();
+    octets.windows(NO_END.len()).any(|octets| octets == NO_END)
+}
+
 fn make(
     cert: &Path,
     key: &Path,
@@ -60,7 +88,9 @@ fn make(
         write(key, file::SECRET, &pair.serialize_pem())?;
         pair
     };
-    let certificate = parameters(domain, hostname, &local_addresses())
+    let mut addresses = local_addresses();
+    addresses.extend(address_of(domain).filter(|address| !addresses.contains(address)));
+    let certificate = parameters(domain, hostname, &addresses)
         .and_then(|parameters| parameters.self_signed(&pair))
         .map_err(|error| bad(cert, error.to_string()))?;
     write(cert, 0o644, &certificate.pem())
@@ -96,7 +126,15 @@ fn parameters(
     Ok(parameters)
 }
 
-/// DNS names, as A-labels (RFC 6125 §6.4.2); an address literal as domain is among the addresses or none.
+/// A domain that is an address (RFC 7622 §3.2): clients look for it in the certificate, whosever it is, as behind a router.
+fn address_of(domain: &str) -> Option<IpAddr> {
+    let inner = domain
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    inner.unwrap_or(domain).parse().ok()
+}
+
+/// DNS names, as A-labels (RFC 6125 §6.4.2); an address literal as domain is among the addresses.
 fn names(domain: &str, hostname: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let mut add = |name: String| {
@@ -105,7 +143,7 @@ fn names(domain: &str, hostname: &str) -> Vec<String> {
             names.push(ascii);
         }
     };
-    if domain.parse::<IpAddr>().is_err() && !domain.starts_with('[') {
+    if address_of(domain).is_none() {
         add(domain.to_string());
         for service in SERVICES {
             add(format!("{service}.{domain}"));
@@ -208,6 +246,10 @@ mod tests {
             ]
         );
         assert_eq!(names("192.0.2.1", ""), ["localhost"]);
+        for (domain, address) in [("192.0.2.1", "192.0.2.1"), ("[2001:db8::1]", "2001:db8::1")] {
+            assert_eq!(address_of(domain), address.parse().ok());
+        }
+        assert_eq!(address_of("pi.local"), None);
         let parameters = parameters("pi.local", "pi", &["192.0.2.1".parse().unwrap()]).unwrap();
         let address = SanType::IpAddress("192.0.2.1".parse().unwrap());
         assert!(parameters.subject_alt_names.contains(&address));

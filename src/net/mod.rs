@@ -30,6 +30,7 @@ mod token_key;
 mod turns;
 mod watch;
 
+pub use certificate::remake as remake_certificate;
 pub use clock::{Clock, clock_warning};
 pub use entropy::SystemEntropy;
 pub use hash_thread::hash;

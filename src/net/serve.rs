@@ -26,7 +26,7 @@ use super::{certificate, control, memory, token_key};
 use crate::config::{self, Config, StartError};
 use crate::server::Server;
 use crate::state::{Hashed, JobId};
-use crate::store::{Store, StoreError, Tx, is_panic_caught};
+use crate::store::{Domain, Store, StoreError, Tx, is_panic_caught};
 use crate::xmpp::quoted;
 
 /// The database, in the data directory.
@@ -54,8 +54,11 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     let store = Store::open(&store_path, config.cache_bytes).map_err(failed)?;
     let mut tx = store.begin();
     let host = hostname();
-    let accounts = tx.has_accounts().map_err(failed)?;
-    let domain = config::remember_domain(data, config.domain.as_deref(), &host, accounts)?;
+    let has_accounts = tx.has_accounts().map_err(failed)?;
+    let recorded = recorded_domain(data, &tx).map_err(failed)?;
+    let recorded = recorded.filter(|_| has_accounts);
+    let domain = config::remember_domain(data, config.domain.as_deref(), &host, recorded.as_ref())?;
+    tx.set_domain(&domain).map_err(failed)?;
     let token_key = token_key::load(data)?;
     let server = start(config, &domain, &mut tx, clock, &token_key).map_err(failed)?;
     if let Some(commit) = tx.finish() {
@@ -115,6 +118,14 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
             Err(failed(error))
         }
     }
+}
+
+/// The domain the database is of; before databases said so themselves, the file alone did.
+fn recorded_domain(data: &Path, tx: &Tx) -> Result<Option<Domain>, StoreError> {
+    let of_file = || config::remembered_domain(data).ok().flatten();
+    Ok(tx
+        .domain()?
+        .or_else(|| of_file().map(|name| Domain { name, before: None })))
 }
 
 /// What nobody takes care of is told in one line, as everything is.

@@ -94,6 +94,25 @@ impl Server {
         self.closed(now, id, lost, tx, out)
     }
 
+    /// Ends all sessions that are away, as if their time were over: what waits in them waits in the archive from then on.
+    pub fn end_away(
+        &mut self,
+        now: Moment,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        let sessions: Vec<SessionId> = self
+            .state
+            .sessions
+            .all()
+            .map(|session| session.id)
+            .collect();
+        for session in sessions {
+            self.expire(now, session, tx, out)?;
+        }
+        self.end_streams(now, tx, out)
+    }
+
     /// A session's time is over; one that is still connected hears why.
     fn expire(
         &mut self,

@@ -190,7 +190,7 @@ fn parse_jid(text: &str) -> Result<BareJid, StoreError> {
     jid.ok_or_else(damaged)
 }
 
-fn encode_contact(contact: &Contact) -> Vec<u8> {
+pub(super) fn encode_contact(contact: &Contact) -> Vec<u8> {
     let subscription = match contact.subscription {
         Subscription::None => 0,
         Subscription::To => 1,
@@ -209,7 +209,7 @@ fn encode_contact(contact: &Contact) -> Vec<u8> {
         .done()
 }
 
-fn decode_contact(bytes: &[u8]) -> Result<Contact, StoreError> {
+pub(super) fn decode_contact(bytes: &[u8]) -> Result<Contact, StoreError> {
     let mut row = Decoder::new(bytes);
     let subscription = match row.byte()? {
         0 => Subscription::None,

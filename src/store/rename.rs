@@ -1,0 +1,325 @@
+//! The domain the accounts belong to, and moving all that is stored to another, in one transaction.
+//!
+//! Moved are addresses of exactly this domain: contacts and requests of theirs, block lists, archive preferences, and the
+//! addresses of archived stanzas with the index by peer. What people wrote stays as they wrote it: bodies and other
+//! payloads, vCards, clients' own notes. Rosters get versions that no client has seen.
+use std::ops::Bound;
+
+use super::codec::{Decoder, Encoder};
+use super::roster::{decode_contact, encode_contact};
+use super::schema::{
+    ARCHIVE_PREFERENCES, ARCHIVE_WITH, BLOCKED, ENDED, META, ROSTER, ROSTER_LOG, ROSTER_VERSIONS,
+    STANZAS, SUSPENDED, SUSPENDED_QUEUE,
+};
+use super::stanza::{StanzaRow, peer_hash};
+use super::table::{Row, TableDefinition, WriteTransaction};
+use super::{StoreError, Tx, Writing};
+
+/// Before the domain's name, in a key of `meta`: its values are numbers.
+const DOMAIN: &str = "domain ";
+/// The same for the domain before that.
+const DOMAIN_BEFORE: &str = "domain_before ";
+/// Rows held in memory at a time.
+const ROWS_AT_A_TIME: usize = 500;
+/// More than the changes of a roster that are remembered.
+const VERSIONS_SKIPPED: u64 = 1000;
+
+/// Which domain a database is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain {
+    pub name: String,
+    /// It was renamed, and had this name.
+    pub before: Option<String>,
+}
+
+/// How much was moved.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    pub contacts: u64,
+    pub stanzas: u64,
+}
+
+/// From one domain to another.
+#[derive(Clone, Copy)]
+struct Move<'m> {
+    old: &'m str,
+    new: &'m str,
+}
+
+impl Tx {
+    /// `None`: no server has served it yet, or only one of an earlier version.
+    pub fn domain(&self) -> Result<Option<Domain>, StoreError> {
+        let name = self.named(DOMAIN)?;
+        let before = self.named(DOMAIN_BEFORE)?;
+        Ok(name.map(|name| Domain { name, before }))
+    }
+
+    fn named(&self, prefix: &str) -> Result<Option<String>, StoreError> {
+        let meta = self.view(META)?;
+        let first = meta.range(prefix..)?.next().transpose()?;
+        Ok(first.and_then(|(key, _)| key.value().strip_prefix(prefix).map(str::to_string)))
+    }
+
+    /// Writes down which domain it is of, if that is not known.
+    pub fn set_domain(&mut self, name: &str) -> Result<(), StoreError> {
+        let known = self.domain()?;
+        if known.as_ref().is_some_and(|known| known.name == name) {
+            return Ok(());
+        }
+        let Writing { txn, .. } = self.writing()?;
+        let mut meta = txn.open_table(META)?;
+        if let Some(known) = known {
+            meta.remove(&format!("{DOMAIN}{}", known.name))?;
+        }
+        meta.insert(&format!("{DOMAIN}{name}"), 1)
+    }
+
+    /// Moves everything. No session may be left that could be resumed.
+    pub fn rename(&mut self, old: &str, new: &str) -> Result<Moved, StoreError> {
+        if let Some(before) = self.named(DOMAIN_BEFORE)? {
+            let Writing { txn, .. } = self.writing()?;
+            txn.open_table(META)?
+                .remove(&format!("{DOMAIN_BEFORE}{before}"))?;
+        }
+        self.set_domain(new)?;
+        let domains = Move { old, new };
+        let mut moved = Moved::default();
+        let Writing { txn, mut memory } = self.writing()?;
+        txn.open_table(META)?
+            .insert(&format!("{DOMAIN_BEFORE}{old}"), 1)?;
+        rewrite(txn, ROSTER, &mut |key, value| {
+            let (account, jid) = <(u32, &str)>::decode(key);
+            let mut contact = decode_contact(value)?;
+            let request = contact.request.as_deref();
+            let request = request.and_then(|request| domains.stanza(request));
+            let jid_moved = domains.jid(jid);
+            if request.is_none() && jid_moved.is_none() {
+                return Ok(None);
+            }
+            moved.contacts += 1;
+            contact.request = request.or(contact.request);
+            let jid = jid_moved.unwrap_or_else(|| jid.to_string());
+            let key = <(u32, &str)>::encode(&(account, &jid), <[u8]>::to_vec);
+            Ok(Some((key, encode_contact(&contact))))
+        })?;
+        rewrite(txn, ROSTER_LOG, &mut |key, value| {
+            let jid = domains.jid(<&str>::decode(value));
+            Ok(jid.map(|jid| (key.to_vec(), jid.into_bytes())))
+        })?;
+        rewrite(txn, ROSTER_VERSIONS, &mut |key, value| {
+            let version = u64::decode(value).saturating_add(VERSIONS_SKIPPED);
+            Ok(Some((key.to_vec(), version.to_be_bytes().to_vec())))
+        })?;
+        rewrite(txn, BLOCKED, &mut |key, value| {
+            let (account, jid) = <(u32, &str)>::decode(key);
+            let moved = domains.jid(jid).map(|jid| {
+                let key = <(u32, &str)>::encode(&(account, &jid), <[u8]>::to_vec);
+                (key, value.to_vec())
+            });
+            Ok(moved)
+        })?;
+        rewrite(txn, ARCHIVE_PREFERENCES, &mut |key, value| {
+            let mut row = Decoder::new(value);
+            let default = row.byte()?;
+            let lists = [row.texts()?, row.texts()?].map(|list| domains.jids(list));
+            let [always, never] = lists;
+            let row = Encoder::default()
+                .byte(default)
+                .texts(&always)
+                .texts(&never);
+            Ok(Some((key.to_vec(), row.done())))
+        })?;
+        // How much a session had handled is asked by a session that went on, of which there is none.
+        txn.open_table(SUSPENDED)?.retain_in(.., |_, _| false)?;
+        txn.open_table(SUSPENDED_QUEUE)?
+            .retain_in(.., |_, _| false)?;
+        txn.open_table(ENDED)?.retain_in(.., |_, _| false)?;
+        let mut index = Vec::new();
+        rewrite(txn, STANZAS, &mut |key, value| {
+            let sequence = u64::decode(key);
+            let row = StanzaRow::decode(value)?;
+            let [from, to] = [row.from, row.to].map(|jid| domains.jid(jid));
+            let xml = domains.stanza(row.xml);
+            if from.is_none() && to.is_none() && xml.is_none() {
+                return Ok(None);
+            }
+            moved.stanzas += 1;
+            let after = StanzaRow {
+                at: row.at,
+                owners: row.owners.clone(),
+                from: from.as_deref().unwrap_or(row.from),
+                to: to.as_deref().unwrap_or(row.to),
+                xml: xml.as_deref().unwrap_or(row.xml),
+            };
+            let bytes = after.encode();
+            if memory.is_settled(sequence) {
+                memory.changed(value.len(), Some(bytes.len()));
+            }
+            for owner in &row.owners {
+                let account = owner.account;
+                let [was, is] = [&row, &after].map(|row| peer_hash(row.peer(account)));
+                index.push(((account.0, was, sequence), (account.0, is, sequence)));
+            }
+            if index.len() >= ROWS_AT_A_TIME {
+                move_index(txn, &mut index)?;
+            }
+            Ok(Some((key.to_vec(), bytes)))
+        })?;
+        move_index(txn, &mut index)?;
+        memory.save(txn)?;
+        Ok(moved)
+    }
+}
+
+type Peer = (u32, u64, u64);
+
+/// Those that are in memory only are in no table.
+fn move_index(txn: &WriteTransaction, rows: &mut Vec<(Peer, Peer)>) -> Result<(), StoreError> {
+    let mut table = txn.open_table(ARCHIVE_WITH)?;
+    for (was, is) in rows.drain(..) {
+        let held = table.get(was)?.map(|held| held.value());
+        if let Some(held) = held {
+            table.remove(was)?;
+            table.insert(is, held)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a row becomes; `None`: it stays.
+type Change<'c> = &'c mut dyn FnMut(&[u8], &[u8]) -> Result<Option<KeyValue>, StoreError>;
+type KeyValue = (Vec<u8>, Vec<u8>);
+
+/// Rows that come behind where the walk is are seen once more, and are of the new domain by then.
+fn rewrite<K, V>(
+    txn: &WriteTransaction,
+    table: TableDefinition<K, V>,
+    change: Change<'_>,
+) -> Result<(), StoreError> {
+    let rows =
+        || -> TableDefinition<&'static [u8], &'static [u8]> { TableDefinition::new(table.name()) };
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let view = txn.view(rows())?;
+        let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut read: Vec<KeyValue> = Vec::new();
+        for row in view.range((from, Bound::Unbounded))?.take(ROWS_AT_A_TIME) {
+            let (key, value) = row?;
+            read.push((key.value().to_vec(), value.value().to_vec()));
+        }
+        drop(view);
+        let Some((last, _)) = read.last() else {
+            return Ok(());
+        };
+        after = Some(last.clone());
+        let mut changed = Vec::new();
+        for (key, value) in read {
+            if let Some(becomes) = change(&key, &value)? {
+                changed.push((key, becomes));
+            }
+        }
+        let mut table = txn.open_table(rows())?;
+        for (was, (key, value)) in changed {
+            if was != key {
+                table.remove(&was)?;
+            }
+            table.insert(&key, &value)?;
+        }
+    }
+}
+
+impl Move<'_> {
+    /// `None`: it is of another domain.
+    fn jid(self, jid: &str) -> Option<String> {
+        let (bare, resource) = match jid.find('/') {
+            Some(at) => jid.split_at(at),
+            None => (jid, ""),
+        };
+        let (local, domain) = match bare.find('@') {
+            Some(at) => bare.split_at(at + 1),
+            None => ("", bare),
+        };
+        (domain == self.old).then(|| format!("{local}{}{resource}", self.new))
+    }
+
+    fn jids(self, jids: Vec<String>) -> Vec<String> {
+        let moved = |jid: String| self.jid(&jid).unwrap_or(jid);
+        jids.into_iter().map(moved).collect()
+    }
+
+    /// The addresses in a stanza's first tag. It was checked before it was stored: attributes stand in quotes, and
+    /// nothing of a bare JID is ever escaped.
+    fn stanza(self, xml: &str) -> Option<String> {
+        let mut written = String::new();
+        let mut rest = xml;
+        let mut is_moved = false;
+        loop {
+            let quote = rest.find(['\'', '"', '>'])?;
+            let (head, behind) = rest.split_at(quote);
+            if behind.starts_with('>') {
+                written.push_str(rest);
+                return is_moved.then_some(written);
+            }
+            let (mark, behind) = behind.split_at(1);
+            let (value, behind) = behind.split_at(behind.find(mark)?);
+            let name = head.trim_end_matches([' ', '\n', '=']);
+            let is_address = [" from", " to", "\nfrom", "\nto"]
+                .iter()
+                .any(|address| name.ends_with(address));
+            let moved = is_address.then(|| self.jid(value)).flatten();
+            is_moved |= moved.is_some();
+            for part in [head, mark, moved.as_deref().unwrap_or(value), mark] {
+                written.push_str(part);
+            }
+            rest = behind.split_at(1).1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOVE: Move<'static> = Move {
+        old: "a.example",
+        new: "b",
+    };
+
+    #[test]
+    fn only_addresses_of_the_domain_itself_are_moved() {
+        for (before, after) in [
+            ("a.example", Some("b")),
+            ("romeo@a.example", Some("romeo@b")),
+            (
+                "romeo@a.example/a@a.example/x",
+                Some("romeo@b/a@a.example/x"),
+            ),
+            ("a.example/x", Some("b/x")),
+            ("romeo@x.a.example", None),
+            ("romeo@a.example.org", None),
+            ("a.example@c", None),
+            ("c/a.example", None),
+            ("c/x@a.example", None),
+        ] {
+            assert_eq!(MOVE.jid(before).as_deref(), after, "{before}");
+        }
+    }
+
+    #[test]
+    fn of_a_stanza_only_who_it_is_from_and_to_is_moved() {
+        let before = "<message xmlns='jabber:client' from=\"romeo@a.example/x'y\" id='a.example' to='a@a.example' \
+                      data-to='a.example'><body to='a.example'>romeo@a.example</body></message>";
+        let after = "<message xmlns='jabber:client' from=\"romeo@b/x'y\" id='a.example' to='a@b' \
+                     data-to='a.example'><body to='a.example'>romeo@a.example</body></message>";
+        assert_eq!(MOVE.stanza(before).as_deref(), Some(after));
+        for other in [
+            "",
+            "<message",
+            "<message to='",
+            "<message/>",
+            "<message to='c'>a.example</message>",
+        ] {
+            assert_eq!(MOVE.stanza(other), None, "{other}");
+        }
+    }
+}
