@@ -72,6 +72,9 @@ impl Config {
     /// Defaults, then the file, then the overrides.
     pub fn load(data: PathBuf, overrides: &[Override]) -> Result<Config, StartError> {
         let mut config = Config::new(data);
+        if let Some(foreign) = file::foreign(&config.data) {
+            return Err(foreign);
+        }
         let path = config.data.join(FILE);
         match file::read_text(&path) {
             Ok(text) => config.read(&path, &text)?,

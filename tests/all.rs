@@ -18,6 +18,7 @@ mod flow;
 mod fuzz;
 mod guessing;
 mod layers;
+mod operator;
 mod readme;
 mod reconnect;
 mod rename;

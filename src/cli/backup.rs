@@ -161,13 +161,13 @@ fn write_offline(
 ) -> Result<Vec<String>, StartError> {
     let path = config.data.join(STORE_FILE);
     let store_failed = |error| StartError::store(&config.data, path.clone(), error);
+    let offline = Offline::open(&path, config.cache_bytes).map_err(store_failed)?;
+    let whole = offline.whole().map_err(store_failed)?;
     let files = files(&config.data).map_err(|error| StartError::File {
         what: "read what belongs to a backup",
         path: config.data.clone(),
         error,
     })?;
-    let offline = Offline::open(&path, config.cache_bytes).map_err(store_failed)?;
-    let whole = offline.whole().map_err(store_failed)?;
     let findings = write_backup(&whole, &files, out, &mut |done, total| {
         progress.show(done, total);
         true

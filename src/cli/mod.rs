@@ -16,7 +16,7 @@ use std::io::Write;
 
 use argh::{EarlyExit, FromArgs};
 
-use crate::config::{Config, Override, StartError, data_directory};
+use crate::config::{Config, Override, StartError, data_directory, file};
 use crate::net::control::{self, Answer};
 use crate::server::Command;
 use crate::store::is_panic_caught;
@@ -158,6 +158,9 @@ fn complain(text: &str) {
 impl Status {
     fn run(self) -> Result<Answer, StartError> {
         let data = data_directory(self.data.as_deref(), environment)?;
+        if let Some(foreign) = file::foreign(&data) {
+            return Err(foreign);
+        }
         control::ask(&data, &Command::Status)?.ok_or(StartError::NotRunning { data })
     }
 }

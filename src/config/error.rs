@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::file;
 use crate::store::StoreError;
 
 #[derive(Debug)]
@@ -80,6 +81,22 @@ pub enum StartError {
         path: PathBuf,
         reason: String,
     },
+    /// The server was asked, and does not answer.
+    NoAnswer {
+        path: PathBuf,
+        process: Option<i32>,
+        seconds: u64,
+    },
+    /// Somebody has the database open, but does not listen.
+    NoSocket {
+        path: PathBuf,
+    },
+    /// It is of another user, and this one may not use it.
+    Foreign {
+        path: PathBuf,
+        owner: String,
+        own: String,
+    },
     /// There is no backup, or none that can be used; the error says what to do.
     Backup {
         path: PathBuf,
@@ -98,6 +115,10 @@ impl StartError {
             StoreError::InUse => StartError::InUse {
                 data: data.to_path_buf(),
             },
+            StoreError::Io(detail) => file::foreign(&path).unwrap_or(StartError::Store {
+                path,
+                error: StoreError::Io(detail),
+            }),
             error => StartError::Store { path, error },
         }
     }
@@ -223,6 +244,38 @@ impl fmt::Display for StartError {
             StartError::Control { path, reason } => write!(
                 f,
                 "cannot talk to the running server through {}: {reason}\n  run the command as the server's user, or stop the server first",
+                path.display()
+            ),
+            StartError::NoAnswer {
+                path,
+                process,
+                seconds,
+            } => {
+                let shown = path.display();
+                match process {
+                    Some(process) => write!(
+                        f,
+                        "the server (process {process}) does not answer on {shown}: {seconds} seconds were waited\n  \
+                         its log may say what keeps it; `kill -CONT {process}` wakes it if somebody stopped it, else start it anew. \
+                         What was asked for may still be done"
+                    ),
+                    None => write!(
+                        f,
+                        "the server takes no more questions on {shown}: {seconds} seconds were waited\n  \
+                         its log may say what keeps it; start it anew"
+                    ),
+                }
+            }
+            StartError::NoSocket { path } => write!(
+                f,
+                "the database is in use, but nobody listens on {}: a server whose control socket was removed, or another command\n  \
+                 wait for the command, or start the server anew, which makes the socket anew",
+                path.display()
+            ),
+            StartError::Foreign { path, owner, own } => write!(
+                f,
+                "{} belongs to {owner}, and {own} may not use it\n  \
+                 do this as that user (`sudo -u {owner} …`), or name another directory with --data DIR",
                 path.display()
             ),
             StartError::Backup { path, reason } => write!(f, "{}: {reason}", path.display()),

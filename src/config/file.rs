@@ -4,7 +4,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Access, Mode, OFlags};
+
+use super::StartError;
 
 /// More is no settings, no certificate and no key.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -89,6 +91,35 @@ pub fn openness(path: &Path, is_secret: bool) -> Option<String> {
     }
     let is_foreign = owner != own && owner != 0;
     is_foreign.then(|| format!("{shown} belongs to another user ({owner}): chown it"))
+}
+
+/// What to say of a directory or file that belongs to somebody else and may not be used by this user.
+pub fn foreign(path: &Path) -> Option<StartError> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let own = rustix::process::geteuid().as_raw();
+    let wanted = match metadata.is_dir() {
+        true => Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK,
+        false => Access::READ_OK | Access::WRITE_OK,
+    };
+    if metadata.uid() == own || rustix::fs::access(path, wanted).is_ok() {
+        return None;
+    }
+    Some(StartError::Foreign {
+        path: path.to_path_buf(),
+        owner: user_name(metadata.uid()),
+        own: user_name(own),
+    })
+}
+
+/// passwd(5); the number where there is no name.
+fn user_name(id: u32) -> String {
+    let users = read_text(Path::new("/etc/passwd")).unwrap_or_default();
+    let mut rows = users.lines().map(|line| line.split(':'));
+    let name = rows.find_map(|mut row| {
+        let name = row.next()?;
+        (row.nth(1)?.parse() == Ok(id)).then(|| name.to_string())
+    });
+    name.unwrap_or_else(|| format!("#{id}"))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub const FILES: [(&str, bool); 5] = [
     ("key.pem", true),
 ];
 /// Who is sent a backup takes some of it within so many seconds.
-const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 const TOLD_EACH: Duration = Duration::from_millis(200);
 /// After so many bytes there is a look at what room is left.
 const ROOM_LOOK_BYTES: u64 = 1 << 20;

@@ -3,7 +3,7 @@
 //! One request and one answer for each connection, each a list of texts: length (4 bytes) of all that follows, then for
 //! each text its length (4 bytes) and itself. Whoever may open the socket may do everything (mode 0600).
 use std::cell::Cell;
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use smol::future::FutureExt;
 
+pub use super::ask::{Fetched, ask, fetch_backup};
 use super::backup::Backups;
 pub use super::inbox::Answer;
 use super::inbox::{Arrival, Waiters};
@@ -22,25 +23,22 @@ use crate::config::StartError;
 use crate::server::Command;
 use crate::xmpp::quoted_error;
 
-const FILE: &str = "control.sock";
+pub(super) const FILE: &str = "control.sock";
 /// unix(7): 108 with the zero at the end.
 const PATH_BYTES_MAX: usize = 107;
 const REQUEST_BYTES_MAX: usize = 64 << 10;
-const ANSWER_BYTES_MAX: usize = 64 << 20;
 const REQUEST_SECONDS_MAX: u64 = 10;
 /// Commands that are asked and answered at the same time; more wait.
 const COMMANDS_MAX: usize = 32;
-/// Hashing a password on a slow board behind others takes its time.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The socket's path, short enough for the kernel as long as this lives.
-struct SocketPath {
-    path: PathBuf,
+pub(super) struct SocketPath {
+    pub path: PathBuf,
     _directory: Option<OwnedFd>,
 }
 
 impl SocketPath {
-    fn of(data: &Path) -> io::Result<SocketPath> {
+    pub fn of(data: &Path) -> io::Result<SocketPath> {
         let path = data.join(FILE);
         if path.as_os_str().len() <= PATH_BYTES_MAX {
             return Ok(SocketPath {
@@ -182,128 +180,7 @@ async fn late<T>(shell: &Shell) -> io::Result<T> {
     Err(io::ErrorKind::TimedOut.into())
 }
 
-/// Asks the running server. `None`: there is none.
-pub fn ask(data: &Path, command: &Command) -> Result<Option<Answer>, StartError> {
-    let Some(mut asking) = Asking::begin(data)? else {
-        return Ok(None);
-    };
-    let request = request(command);
-    let request: Vec<&str> = request.iter().map(String::as_str).collect();
-    let answer = asking.send(&request).and_then(|()| asking.receive());
-    let answer = answer.and_then(|texts| match texts.as_slice() {
-        [code, text] => Ok(Answer {
-            code: code.parse().map_err(io::Error::other)?,
-            text: text.clone(),
-        }),
-        _ => Err(io::ErrorKind::InvalidData.into()),
-    });
-    answer.map(Some).map_err(|error| asking.failed(error))
-}
-
-/// What came of a backup of the running server, beside its bytes.
-pub struct Fetched {
-    pub error: Option<String>,
-    /// What was damaged.
-    pub left_out: Vec<String>,
-}
-
-/// Has the running server make a backup. `None`: there is none. `progress` is told rows.
-pub fn fetch_backup(
-    data: &Path,
-    out: &mut dyn Write,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Result<Option<Fetched>, StartError> {
-    let Some(mut asking) = Asking::begin(data)? else {
-        return Ok(None);
-    };
-    let mut fetch = || -> io::Result<Fetched> {
-        asking.send(&[BACKUP])?;
-        loop {
-            let texts = asking.receive()?;
-            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let number = |text: &str| text.parse::<u64>().map_err(io::Error::other);
-            match texts.as_slice() {
-                ["", done, total] => progress(number(done)?, number(total)?),
-                ["0", length, left_out] => {
-                    let length = number(length)?;
-                    let mut all = (&asking.stream).take(length);
-                    if io::copy(&mut all, out)? != length {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
-                    }
-                    return Ok(Fetched {
-                        error: None,
-                        left_out: left_out.lines().map(str::to_string).collect(),
-                    });
-                }
-                [_, error] => {
-                    return Ok(Fetched {
-                        error: Some((*error).to_string()),
-                        left_out: Vec::new(),
-                    });
-                }
-                _ => return Err(io::ErrorKind::InvalidData.into()),
-            }
-        }
-    };
-    let fetched = fetch();
-    fetched.map(Some).map_err(|error| asking.failed(error))
-}
-
-/// A connection to the running server.
-struct Asking {
-    stream: UnixStream,
-    path: PathBuf,
-}
-
-impl Asking {
-    fn begin(data: &Path) -> Result<Option<Asking>, StartError> {
-        let path = data.join(FILE);
-        let failed = |error: io::Error| StartError::Control {
-            path: path.clone(),
-            reason: error.to_string(),
-        };
-        if !path.exists() {
-            return Ok(None);
-        }
-        let socket = SocketPath::of(data).map_err(failed)?;
-        let stream = match UnixStream::connect(&socket.path) {
-            Ok(stream) => stream,
-            Err(error) => {
-                return match error.kind() {
-                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
-                    _ => Err(failed(error)),
-                };
-            }
-        };
-        stream
-            .set_read_timeout(Some(ANSWER_TIMEOUT))
-            .and_then(|()| stream.set_write_timeout(Some(ANSWER_TIMEOUT)))
-            .map_err(failed)?;
-        Ok(Some(Asking { stream, path }))
-    }
-
-    fn send(&mut self, texts: &[&str]) -> io::Result<()> {
-        self.stream.write_all(&frame(texts))
-    }
-
-    fn receive(&mut self) -> io::Result<Vec<String>> {
-        let mut length = [0; 4];
-        self.stream.read_exact(&mut length)?;
-        let mut body = vec![0; checked_length(length, ANSWER_BYTES_MAX)?];
-        self.stream.read_exact(&mut body)?;
-        let texts = texts(&body).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(texts.into_iter().map(str::to_string).collect())
-    }
-
-    fn failed(&self, error: io::Error) -> StartError {
-        StartError::Control {
-            path: self.path.clone(),
-            reason: error.to_string(),
-        }
-    }
-}
-
-fn checked_length(length: [u8; 4], max: usize) -> io::Result<usize> {
+pub(super) fn checked_length(length: [u8; 4], max: usize) -> io::Result<usize> {
     usize::try_from(u32::from_be_bytes(length))
         .ok()
         .filter(|length| *length <= max)
@@ -324,7 +201,7 @@ pub(super) fn frame(texts: &[&str]) -> Vec<u8> {
     framed
 }
 
-fn texts(mut body: &[u8]) -> Option<Vec<&str>> {
+pub(super) fn texts(mut body: &[u8]) -> Option<Vec<&str>> {
     let mut texts = Vec::new();
     while !body.is_empty() {
         let (length, rest) = body.split_first_chunk::<4>()?;
@@ -337,11 +214,11 @@ fn texts(mut body: &[u8]) -> Option<Vec<&str>> {
 }
 
 /// What is no command of the core: the shell makes it.
-const BACKUP: &str = "backup";
+pub(super) const BACKUP: &str = "backup";
 /// What stands for nothing.
 const NONE: &str = "";
 
-fn request(command: &Command) -> Vec<String> {
+pub(super) fn request(command: &Command) -> Vec<String> {
     let seconds_text;
     let texts: &[&str] = match command {
         Command::UserClients { name, revoke } => {

@@ -1,6 +1,7 @@
 //! The shell around the core: sockets, TLS, clock, randomness, threads, signals. The only place that waits.
 
 mod answers;
+mod ask;
 pub mod backup;
 mod batch;
 mod budget;

@@ -8,6 +8,7 @@ mod identity;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod key_exchange;
 mod led;
+mod pem;
 mod random;
 mod records;
 mod sessions;

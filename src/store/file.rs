@@ -16,6 +16,12 @@ pub struct StoreFile {
     reserve: Arc<Reserve>,
 }
 
+/// Whether some process has the database open.
+pub fn is_in_use(path: &Path) -> bool {
+    File::open(path)
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 impl StoreFile {
     /// Opens a file that is there.
     pub fn open(path: &Path) -> Result<StoreFile, StoreError> {

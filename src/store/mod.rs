@@ -47,6 +47,7 @@ pub use backup::{BackupError, File as BackupFile, write as write_backup};
 pub use clients::{CLIENTS_MAX, Client, ClientKey};
 pub use damage::is_caught as is_panic_caught;
 pub use error::StoreError;
+pub use file::is_in_use;
 pub use grants::{APP_TOKENS_MAX, AppToken, OauthGrant};
 pub use personal::LastActivity;
 pub use place::{AtIndex, Place};

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -36,6 +36,26 @@ pub struct Identity {
     pub fingerprints: Fingerprints,
 }
 
+const CERTIFICATE: &str = "CERTIFICATE";
+const KEY: &str = "PRIVATE KEY";
+
+/// What is wrong, in which line, and what was expected there.
+fn told(text: &[u8], wanted: &str, error: pem::Error) -> String {
+    if let Some(fault) = super::pem::fault(text, wanted) {
+        return fault;
+    }
+    match error {
+        pem::Error::NoItemsFound => format!(
+            "there is no {} in it: no line says `-----BEGIN {wanted}-----`",
+            wanted.to_lowercase()
+        ),
+        error => match super::pem::first_line(text, wanted) {
+            Some(line) => format!("line {line}: what begins here is not whole ({error})"),
+            None => error.to_string(),
+        },
+    }
+}
+
 /// Certificate chain and key as they were read.
 pub struct Loaded {
     pub chain: Vec<CertificateDer<'static>>,
@@ -50,24 +70,19 @@ impl Loaded {
             reason,
         };
         let read = |path| file::read(path).map_err(|error| bad(path, error.to_string()));
-        let chain = CertificateDer::pem_slice_iter(&read(cert)?)
+        let of_chain = read(cert)?;
+        let chain = CertificateDer::pem_slice_iter(&of_chain)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| bad(cert, error.to_string()))?;
+            .map_err(|error| bad(cert, told(&of_chain, CERTIFICATE, error)))?;
         if chain.is_empty() {
-            return Err(bad(cert, "there is no certificate in it".into()));
+            return Err(bad(
+                cert,
+                told(&of_chain, CERTIFICATE, pem::Error::NoItemsFound),
+            ));
         }
-        let pem = Zeroizing::new(read(key)?);
-        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
-            bad(
-                key,
-                match error {
-                    rustls::pki_types::pem::Error::NoItemsFound => {
-                        "there is no private key in it".to_string()
-                    }
-                    error => error.to_string(),
-                },
-            )
-        })?;
+        let of_key = Zeroizing::new(read(key)?);
+        let key = PrivateKeyDer::from_pem_slice(&of_key)
+            .map_err(|error| bad(key, told(&of_key, KEY, error)))?;
         Ok(Loaded { chain, key })
     }
 }
@@ -81,9 +96,18 @@ impl Identity {
                 cert: cert.to_path_buf(),
                 key: key.to_path_buf(),
             },
+            // Of the key rustls has a sentence of its own.
+            rustls::Error::General(reason) => StartError::Certificate {
+                path: key.to_path_buf(),
+                reason: format!(
+                    "what stands under `-----BEGIN …{KEY}-----` is no key that can be used ({reason})"
+                ),
+            },
             error => StartError::Certificate {
                 path: cert.to_path_buf(),
-                reason: error.to_string(),
+                reason: format!(
+                    "what stands under `-----BEGIN {CERTIFICATE}-----` is no certificate that can be used ({error})"
+                ),
             },
         })
     }
