@@ -29,7 +29,7 @@ struct Item<'a> {
 }
 
 fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
-    let items = items(request.payload)?;
+    let items = items(request.payload, cx.state.settings.private_items_max)?;
     let account = request.account_id();
     let settings = &cx.state.settings;
     let bytes = |item: &Item<'_>| item.xml.as_ref().map_or(0, String::len);
@@ -55,9 +55,7 @@ fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     }
     let added = added(cx, account, &items)?;
     if added > 0 && cx.tx.private_xml_count(account)? + added > settings.private_items_max {
-        return Err(StanzaError::new(Condition::ResourceConstraint)
-            .text("Too many different elements are stored.")
-            .into());
+        return Err(too_many());
     }
     cx.require_disk_space()?;
     for item in &items {
@@ -67,14 +65,15 @@ fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     Ok(Reply::Empty)
 }
 
-/// The children, grouped; each must be in a namespace of its own.
-fn items(query: ElementRef<'_>) -> Result<Vec<Item<'_>>, Fault> {
+/// The children, grouped; each must be in a namespace of its own. No more are kept for an account than `most`.
+fn items(query: ElementRef<'_>, most: usize) -> Result<Vec<Item<'_>>, Fault> {
     let mut items: Vec<Item<'_>> = Vec::new();
     for child in query.children() {
         let (name, namespace) = (child.name(), child.namespace());
         if namespace.is_empty() || namespace == NS {
             return Err(Condition::NotAcceptable.into());
         }
+        let is_full = items.len() >= most;
         let known = items
             .iter_mut()
             .find(|item| item.name == name && item.namespace == namespace);
@@ -83,6 +82,7 @@ fn items(query: ElementRef<'_>) -> Result<Vec<Item<'_>>, Fault> {
                 .xml
                 .get_or_insert_default()
                 .push_str(child.to_xml().as_ref()),
+            None if is_full => return Err(too_many()),
             None => items.push(Item {
                 name,
                 namespace,
@@ -94,6 +94,12 @@ fn items(query: ElementRef<'_>) -> Result<Vec<Item<'_>>, Fault> {
         return Err(Condition::NotAcceptable.into());
     }
     Ok(items)
+}
+
+fn too_many() -> Fault {
+    StanzaError::new(Condition::ResourceConstraint)
+        .text("Too many different elements are stored.")
+        .into()
 }
 
 fn is_bare(element: ElementRef<'_>) -> bool {
@@ -139,7 +145,7 @@ mod tests {
     fn elements_of_one_name_are_kept_together() {
         let query = "<query xmlns='jabber:iq:private'><a xmlns='x'>1</a><b xmlns='x'/><a xmlns='x'>2</a></query>";
         let query = parse_stored(query, "").unwrap();
-        let items = items(query.root()).ok().unwrap();
+        let items = items(query.root(), 2).ok().unwrap();
         assert_eq!(items.len(), 2);
         assert_eq!(
             items[0].xml.as_deref(),
@@ -153,7 +159,7 @@ mod tests {
         for children in ["", "<a/>", "<a xmlns=''/>", "<a xmlns='x'/><b/>"] {
             let query = format!("<query xmlns='jabber:iq:private'>{children}</query>");
             let query = parse_stored(&query, "").unwrap();
-            let refused = items(query.root()).err().unwrap();
+            let refused = items(query.root(), 2).err().unwrap();
             assert_eq!(
                 refused.into_stanza_error().condition,
                 Condition::NotAcceptable

@@ -130,6 +130,7 @@ fn unavailable(
         // §4.5.2: the session itself hears it too, if it said it.
         send_unavailable(cx, own.as_jid(), &envelope, element)?;
         heard.push(&own);
+        heard.sort_unstable();
     }
     let mut directed = match cx.state.sessions.get_mut(id) {
         Some(session) => {
@@ -146,10 +147,10 @@ fn unavailable(
     Ok(())
 }
 
-/// True if what is sent to these addresses has reached this one.
+/// True if what is sent to these addresses, in order, has reached this one.
 fn reaches(cx: &Cx<'_>, broadcast: &[&BareJid], target: &Jid) -> bool {
     let is_available = |session: &Session| session.presence.is_some();
-    broadcast.contains(&&target.to_bare())
+    broadcast.binary_search(&&target.to_bare()).is_ok()
         && (target.is_bare() || cx.state.sessions.find(target).is_some_and(is_available))
 }
 

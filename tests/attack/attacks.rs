@@ -12,79 +12,69 @@ pub struct Attack {
     pub name: &'static str,
     pub prepare: fn(&Ground) -> Outcome<()>,
     pub run: fn(&Ground) -> Outcome<()>,
+    /// The bystander lives where the attackers do.
+    pub next_door: bool,
+}
+
+impl Attack {
+    const fn new(
+        name: &'static str,
+        prepare: fn(&Ground) -> Outcome<()>,
+        run: fn(&Ground) -> Outcome<()>,
+    ) -> Attack {
+        Attack {
+            name,
+            prepare,
+            run,
+            next_door: false,
+        }
+    }
+
+    const fn next_door(mut self) -> Attack {
+        self.next_door = true;
+        self
+    }
 }
 
 pub const ACCOUNTS: &[&str] = &["bystander", "a0", "a1", "a2", "a3", "slow"];
 /// Where attackers live.
-const LAIR: u8 = 9;
+pub const LAIR: u8 = 9;
 const SECONDS: Duration = Duration::from_secs(2);
 
 pub const ATTACKS: &[Attack] = &[
-    Attack {
-        name: "nothing",
-        prepare: unprepared,
-        run: nothing,
-    },
-    Attack {
-        name: "200 rosters in one write, twice",
-        prepare: fill_roster,
-        run: rosters,
-    },
-    Attack {
-        name: "240 pages of an archive in one write",
-        prepare: fill_archive,
-        run: pages,
-    },
-    Attack {
-        name: "200 private items, vCards, block lists",
-        prepare: fill_private,
-        run: private,
-    },
-    Attack {
-        name: "16 sessions that ask and do not read",
-        prepare: unprepared,
-        run: deaf,
-    },
-    Attack {
-        name: "4 sessions with requests that take long",
-        prepare: unprepared,
-        run: work,
-    },
-    Attack {
-        name: "key updates, from strangers",
-        prepare: unprepared,
-        run: key_updates,
-    },
-    Attack {
-        name: "2,000 halves of records and elements",
-        prepare: unprepared,
-        run: halves,
-    },
-    Attack {
-        name: "16 halves of large stanzas",
-        prepare: unprepared,
-        run: large_halves,
-    },
-    Attack {
-        name: "more silent connections than there is room",
-        prepare: unprepared,
-        run: silence,
-    },
-    Attack {
-        name: "1,000 guesses at once",
-        prepare: unprepared,
-        run: guesses,
-    },
-    Attack {
-        name: "12 MB at once for a slow reader",
-        prepare: unprepared,
-        run: burst,
-    },
-    Attack {
-        name: "4 senders as fast as they can",
-        prepare: unprepared,
-        run: flood,
-    },
+    Attack::new("nothing", unprepared, nothing),
+    Attack::new("200 rosters in one write, twice", fill_roster, rosters),
+    Attack::new("240 pages of an archive in one write", fill_archive, pages),
+    Attack::new(
+        "200 private items, vCards, block lists",
+        fill_private,
+        private,
+    ),
+    Attack::new("16 sessions that ask and do not read", unprepared, deaf),
+    Attack::new("4 sessions with requests that take long", unprepared, work),
+    Attack::new(
+        "presence of 10 KiB to 16, as fast as it goes",
+        unprepared,
+        presences,
+    ),
+    Attack::new("key updates, from strangers", unprepared, key_updates),
+    Attack::new("2,000 halves of records and elements", unprepared, halves),
+    Attack::new("16 halves of large stanzas", unprepared, large_halves),
+    Attack::new(
+        "more silent connections than there is room",
+        unprepared,
+        silence,
+    ),
+    Attack::new("the same, next door", unprepared, silence).next_door(),
+    Attack::new("1,000 guesses at once", unprepared, guesses),
+    Attack::new(
+        "1,000 guesses at as many names, next door",
+        unprepared,
+        names,
+    )
+    .next_door(),
+    Attack::new("12 MB at once for a slow reader", unprepared, burst),
+    Attack::new("4 senders as fast as they can", unprepared, flood),
 ];
 
 fn unprepared(_ground: &Ground) -> Outcome<()> {
@@ -248,6 +238,27 @@ fn work(ground: &Ground) -> Outcome<()> {
     joined((0..4).map(one).collect()).map(|_| ())
 }
 
+/// All sessions of one account hear of each other.
+fn presences(ground: &Ground) -> Outcome<()> {
+    let door = ground.door;
+    let one = |n: usize| {
+        attacker(move || {
+            let mut peer = Peer::log_in(door, LAIR, "a3", &format!("p{n}"))?;
+            let status = "x".repeat(9_000);
+            let presence = format!("<presence><status>{status}</status></presence>");
+            let until = Instant::now() + SECONDS;
+            let mut round = 0;
+            while Instant::now() < until {
+                peer.send(&presence)?;
+                round += 1;
+                peer.ping(round)?;
+            }
+            Ok(())
+        })
+    };
+    joined((0..16).map(one).collect()).map(|_| ())
+}
+
 fn key_updates(ground: &Ground) -> Outcome<()> {
     let door = ground.door;
     let one = |_| {
@@ -336,7 +347,16 @@ fn silence(ground: &Ground) -> Outcome<()> {
     joined((0..2).map(one).collect()).map(|_| ())
 }
 
+/// Four accounts, again and again.
 fn guesses(ground: &Ground) -> Outcome<()> {
+    guess(ground, |_, k| format!("a{}", k % 4))
+}
+
+fn names(ground: &Ground) -> Outcome<()> {
+    guess(ground, |n, k| format!("nobody{n}x{k}"))
+}
+
+fn guess(ground: &Ground, name: fn(usize, usize) -> String) -> Outcome<()> {
     let door = ground.door;
     let one = |n: usize| {
         attacker(move || {
@@ -349,7 +369,7 @@ fn guesses(ground: &Ground) -> Outcome<()> {
             }
             for (peer, k) in &mut peers {
                 // Whoever is refused is gone.
-                let _sent = peer.send(&plain(&format!("a{}", *k % 4), &format!("{n}-{k}")));
+                let _sent = peer.send(&plain(&name(n, *k), &format!("{n}-{k}")));
             }
             std::thread::sleep(SECONDS);
             Ok(())

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use crate::Outcome;
 use crate::peer::Peer;
 
-/// Where bystanders live; attackers live elsewhere.
-const HOME: u8 = 200;
+/// Where bystanders live, if not next door to the attackers.
+pub const HOME: u8 = 200;
 const PING_PAUSE: Duration = Duration::from_millis(2);
 const LOGIN_PAUSE: Duration = Duration::from_millis(10);
 
@@ -33,8 +33,8 @@ pub struct Waited {
 }
 
 impl Bystanders {
-    pub fn watch(door: SocketAddr, account: &'static str) -> Outcome<Bystanders> {
-        let mut member = Peer::log_in(door, HOME, account, "member")?;
+    pub fn watch((door, home): (SocketAddr, u8), account: &'static str) -> Outcome<Bystanders> {
+        let mut member = Peer::log_in(door, home, account, "member")?;
         let over = Arc::new(AtomicBool::new(false));
         let until_over =
             |pause: Duration, mut wait: Box<dyn FnMut(u64) -> io::Result<()> + Send>| {
@@ -53,7 +53,7 @@ impl Bystanders {
                 })
             };
         let newcomer =
-            Box::new(move |n| Peer::log_in(door, HOME, account, &format!("n{n}")).map(drop));
+            Box::new(move |n| Peer::log_in(door, home, account, &format!("n{n}")).map(drop));
         let newcomer = until_over(LOGIN_PAUSE, newcomer);
         let member = until_over(PING_PAUSE, Box::new(move |n| member.ping(n)));
         Ok(Bystanders {

@@ -16,8 +16,8 @@ use std::time::Instant;
 
 use argh::FromArgs;
 
-use attacks::{ACCOUNTS, ATTACKS, Attack};
-use bystanders::{Bystanders, Waited};
+use attacks::{ACCOUNTS, ATTACKS, Attack, LAIR};
+use bystanders::{Bystanders, HOME, Waited};
 use ground::Ground;
 
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -72,7 +72,8 @@ fn attempt(attack: &Attack, options: &Options) -> Outcome<()> {
         // Whatever another left there is there for this one, too.
         (attack.prepare)(&ground)?;
     }
-    let bystanders = Bystanders::watch(ground.door, "bystander")?;
+    let home = if attack.next_door { LAIR } else { HOME };
+    let bystanders = Bystanders::watch((ground.door, home), "bystander")?;
     ground.forget_peak()?;
     let [before, _] = ground.resident_bytes()?;
     let start = Instant::now();

@@ -10,6 +10,8 @@ use super::super::{Reply, Request};
 
 /// JIDs in both lists together.
 const PREFERENCE_JIDS_MAX: usize = 1000;
+/// And their bytes: they are kept in memory while their owner is there.
+const PREFERENCE_BYTES_MAX: usize = 64 << 10;
 
 /// §2.1
 pub fn get(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
@@ -44,7 +46,10 @@ fn read(prefs: ElementRef<'_>) -> Result<ArchivePreferences, Fault> {
         always: jids(prefs, "always")?,
         never: jids(prefs, "never")?,
     };
-    if preferences.always.len() + preferences.never.len() > PREFERENCE_JIDS_MAX {
+    let listed = || preferences.always.iter().chain(&preferences.never);
+    if listed().count() > PREFERENCE_JIDS_MAX
+        || listed().map(String::len).sum::<usize>() > PREFERENCE_BYTES_MAX
+    {
         return Err(StanzaError::new(Condition::ResourceConstraint)
             .text("Too many addresses are listed.")
             .into());
@@ -145,8 +150,17 @@ mod tests {
         let many: String = (0..=PREFERENCE_JIDS_MAX)
             .map(|n| format!("<jid>a{n}@x</jid>"))
             .collect();
+        let long: String = (0..100)
+            .map(|n| format!("<jid>{}{n}@x</jid>", "a".repeat(900)))
+            .collect();
         for (prefs, condition) in [
             ("<prefs xmlns='urn:xmpp:mam:2'/>", Condition::BadRequest),
+            (
+                &format!(
+                    "<prefs xmlns='urn:xmpp:mam:2' default='never'><never>{long}</never></prefs>"
+                ),
+                Condition::ResourceConstraint,
+            ),
             (
                 "<prefs xmlns='urn:xmpp:mam:2' default='some'/>",
                 Condition::BadRequest,
