@@ -15,6 +15,8 @@ use crate::store::{StoreError, Tx};
 const BATCH_INPUTS_MAX: usize = 1024;
 /// A batch that queued more for all who get it takes no further inputs.
 const BATCH_OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// The same of those who come after members: what they are sent has to be sealed and copied before others are heard.
+const OTHERS_OUTPUT_BYTES_MAX: usize = 256 << 10;
 /// How long one connection is stepped before others are, in nanoseconds.
 const TURN_NS: u64 = 1_000_000;
 /// How long a batch goes on with members, then with those who come after them: longer if it has nobody else.
@@ -70,7 +72,8 @@ impl Driver {
             if let Some(arrival) = arrival {
                 self.take(arrival, tx)?;
             }
-            if self.is_full(inputs) || self.now_ns >= until_ns {
+            let is_much = self.batch.out.queued_bytes >= OTHERS_OUTPUT_BYTES_MAX;
+            if self.is_full(inputs) || is_much || self.now_ns >= until_ns {
                 return Ok(());
             }
         }
