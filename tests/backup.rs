@@ -242,3 +242,51 @@ fn a_check_gets_by_any_page_that_is_zero() {
     assert!(damaged > 0, "none of it was noticed");
     ok(&data, &["check"]);
 }
+
+/// Whoever takes a backup slowly, or not at all, keeps nothing in the database: it grows as without him, and others write on.
+#[test]
+fn a_slow_taker_of_a_backup_holds_nothing_up() {
+    const MESSAGES: usize = 1500;
+    let dir = TestDir::new("backup-slow");
+    let data = dir.0.join("data");
+    let process = with_messages(&data, MESSAGES);
+    let path = data.join("stonechat.redb");
+    let mut alice = Simple::log_in(&process.access, "alice", "secret", "s").unwrap();
+    let mut write = |count: usize| {
+        let before = std::fs::metadata(&path).unwrap().len();
+        for number in 0..count {
+            let body = "y".repeat(200);
+            alice
+                .send(&format!(
+                    "<message to='bob@localhost' type='chat'><body>{number} {body}</body></message>\
+                     <iq type='get' id='n{number}'><ping xmlns='urn:xmpp:ping'/></iq>"
+                ))
+                .unwrap();
+            alice.until_answer(&format!("n{number}")).unwrap();
+        }
+        std::fs::metadata(&path).unwrap().len() - before
+    };
+    let mut taker = Command::new(env!("CARGO_BIN_EXE_stonechat"))
+        .args(["backup", "-", "--data"])
+        .arg(&data)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // He takes one byte, so that it is under way.
+    let mut out = taker.stdout.take().unwrap();
+    std::io::Read::read_exact(&mut out, &mut [0]).unwrap();
+    let grown = write(MESSAGES);
+    assert!(grown <= 4 << 20, "{grown} bytes");
+    let second = dir.0.join("second");
+    says(
+        &fails(&data, &["backup", second.to_str().unwrap()]),
+        &["already"],
+    );
+    taker.kill().unwrap();
+    taker.wait().unwrap();
+    drop(out);
+    // The place is free when his server has noticed.
+    let freed = (0..1000).any(|_| operate(&data, &["backup", second.to_str().unwrap()], "").0 == 0);
+    assert!(freed);
+}
