@@ -168,7 +168,7 @@ fn write_offline(
         path: config.data.clone(),
         error,
     })?;
-    let findings = write_backup(&whole, &files, out, &mut |done, total| {
+    let findings = write_backup(whole, &files, out, &mut |done, total| {
         progress.show(done, total);
         true
     });

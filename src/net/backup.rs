@@ -1,6 +1,6 @@
-//! A backup while the server runs. A thread of its own reads one moment of the database, at full speed, to a file that has
-//! no name; only when that moment is let go does it send the file to who asked. So nobody's slowness keeps pages of old
-//! moments in the database, and the loop waits for nothing.
+//! A backup while the server runs. A thread of its own reads the database at full speed to a file that has no name, no moment
+//! of it for long; only then does it send the file to who asked. So nobody's slowness keeps pages of old moments in the
+//! database, and the loop waits for nothing.
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -143,14 +143,13 @@ fn make(
     let files = files(data)?;
     let mut out = BufWriter::with_capacity(64 << 10, Roomy::new(data, percent)?);
     let mut told = Instant::now();
-    let findings = write_backup(&whole, &files, &mut out, &mut |done, total| {
+    let findings = write_backup(whole, &files, &mut out, &mut |done, total| {
         if told.elapsed() < TOLD_EACH {
             return true;
         }
         told = Instant::now();
         tell(asker, done, total)
     })?;
-    drop(whole);
     let out = out.into_inner().map_err(|error| error.into_error())?;
     let mut file = out.file;
     file.rewind()?;

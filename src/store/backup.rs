@@ -90,7 +90,7 @@ pub type Progress<'p> = &'p mut dyn FnMut(u64, u64) -> bool;
 
 /// Writes a backup. What is damaged is left out of it, and told.
 pub fn write(
-    whole: &Whole,
+    whole: Whole,
     files: &[File],
     out: &mut dyn Write,
     progress: Progress<'_>,

@@ -78,7 +78,7 @@ pub struct Store {
 
 struct Shared {
     /// `None`: it is being opened anew.
-    database: RefCell<Option<Database>>,
+    database: RefCell<Option<Arc<Database>>>,
     /// `None`: over a backend that is no file.
     file: Option<OpenFile>,
     /// What is kept of the archive beside the tables; `None` until the first use, and after a batch that was given up.
@@ -87,8 +87,6 @@ struct Shared {
     reader: RefCell<Option<Reader>>,
     /// The last commit, until it is done.
     under_way: RefCell<Weak<()>>,
-    /// Counts who reads all of it.
-    held: Arc<()>,
 }
 
 struct OpenFile {
@@ -142,12 +140,11 @@ impl Store {
     fn new(database: Database, file: Option<OpenFile>) -> Result<Store, StoreError> {
         let store = Store {
             shared: Rc::new(Shared {
-                database: RefCell::new(Some(database)),
+                database: RefCell::new(Some(Arc::new(database))),
                 file,
                 memory: RefCell::new(None),
                 reader: RefCell::new(None),
                 under_way: RefCell::default(),
-                held: Arc::default(),
             }),
         };
         store.begin().memory()?;
@@ -165,12 +162,17 @@ impl Store {
     /// `None`: it is over no file, out already, or somebody reads all of it.
     pub fn renew(&self) -> Option<Renewal> {
         let file = self.shared.file.as_ref()?;
-        if Arc::strong_count(&self.shared.held) > 1 {
-            return None;
-        }
+        let mut place = self.shared.database.borrow_mut();
+        let database = match Arc::try_unwrap(place.take()?) {
+            Ok(database) => database,
+            Err(in_use) => {
+                *place = Some(in_use);
+                return None;
+            }
+        };
         self.shared.reader.take();
         Some(Renewal {
-            database: self.shared.database.take()?,
+            database,
             closed: Closed {
                 file: file.file.clone(),
                 cache_bytes: file.cache_bytes,
@@ -180,7 +182,7 @@ impl Store {
 
     /// Puts it back.
     pub fn renewed(&self, database: Renewed) {
-        *self.shared.database.borrow_mut() = Some(database.0);
+        *self.shared.database.borrow_mut() = Some(Arc::new(database.0));
     }
 
     /// Bytes that the database file has on the disk; more than `Tx::stored_bytes`, for room that pruning freed stays in the

@@ -31,13 +31,33 @@ pub enum Seen<'r> {
 /// Whoever is shown what a walk comes by.
 pub type Visit<'v> = &'v mut dyn FnMut(Seen<'_>) -> Result<(), StoreError>;
 
+/// A table as it is at another moment; `None`: there is only one.
+pub type Anew<'a> = &'a dyn Fn() -> Result<Option<Snapshot>, StoreError>;
+
+/// Of one moment so many bytes are read at most, for as long as it is looked at no page that was freed is used again.
+const MOMENT_BYTES: usize = 1 << 20;
+
 /// Walks the whole table. An error is the visitor's, or the disk's.
-pub fn walk(table: &Snapshot, sums: Sums, visit: Visit<'_>) -> Result<(), StoreError> {
+pub fn walk(
+    table: &Snapshot,
+    sums: Sums,
+    anew: Anew<'_>,
+    visit: Visit<'_>,
+) -> Result<(), StoreError> {
+    let mut newer: Option<Snapshot> = None;
     let mut passed: Vec<u8> = Vec::new();
     let mut from = Bound::Unbounded;
     loop {
+        let table = newer.as_ref().unwrap_or(table);
         match walk_on(table, sums, from, &mut passed, visit)? {
             Ended::Through => return Ok(()),
+            Ended::Enough => {
+                from = Bound::Excluded(passed.clone());
+                if let Some(anew) = anew()? {
+                    newer = Some(anew);
+                }
+                continue;
+            }
             Ended::Unreadable => {}
         }
         let Some(next) = behind(table, &passed) else {
@@ -56,6 +76,8 @@ pub fn walk(table: &Snapshot, sums: Sums, visit: Visit<'_>) -> Result<(), StoreE
 
 enum Ended {
     Through,
+    /// Of this moment.
+    Enough,
     Unreadable,
 }
 
@@ -71,6 +93,7 @@ fn walk_on(
     let Some(mut range) = range.map(readable).transpose()?.flatten() else {
         return Ok(Ended::Unreadable);
     };
+    let mut bytes = 0;
     loop {
         // Where key and value lie in the page is told by the page, which may be damaged.
         let row = unwound(|| {
@@ -96,9 +119,13 @@ fn walk_on(
                 value: sums.without(row),
             })?,
         }
+        bytes += key.len() + row.len();
         if is_next {
             passed.clear();
             passed.extend_from_slice(key);
+            if bytes >= MOMENT_BYTES {
+                return Ok(Ended::Enough);
+            }
         }
     }
 }

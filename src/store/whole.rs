@@ -1,6 +1,7 @@
 //! All of a database at one moment, read from one end to the other: what of it is whole, and whose is what is not.
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTableMetadata};
@@ -9,9 +10,11 @@ use super::accounts::decode_account;
 use super::damage::unwound;
 use super::read_only::ReadOnly;
 use super::salvage::{Seen, walk};
-use super::schema::{self, ACCOUNTS, ARCHIVE, META, SECRETS, STANZAS};
+use super::schema::{
+    self, ACCOUNTS, ARCHIVE, ARCHIVE_WITH, META, META_CHECKPOINT, SECRETS, STANZAS,
+};
 use super::stanza::StanzaRow;
-use super::table::{Row, Sums, TableDefinition};
+use super::table::{Row, Snapshot, Sums, TableDefinition, View};
 use super::{Store, StoreError, builder};
 
 /// So many damaged messages, or stretches of them, are told apart by owner.
@@ -20,13 +23,23 @@ const LOST_MAX: usize = 1 << 16;
 /// A table of bytes: what is done to each alike.
 type Bytes = TableDefinition<&'static [u8], &'static [u8]>;
 
-/// All of a database at one moment.
+/// All of a database. Where nobody writes to it, at one moment. Where a server does, no moment is held for long, or the file
+/// would grow by whatever is written meanwhile: all but the messages and their index are read at the first moment, and
+/// messages, which never change, up to the last one of that moment, at later ones.
 pub struct Whole {
-    txn: ReadTransaction,
+    /// `None`: it was let go.
+    txn: Option<ReadTransaction>,
     pub schema: u32,
     sums: Sums,
-    /// As long as this lives, the database is not closed to be opened anew.
-    _held: Option<Arc<()>>,
+    live: Option<Live>,
+}
+
+struct Live {
+    database: Arc<Database>,
+    /// The last message of the first moment.
+    last: u64,
+    /// Messages from this on have no rows in the index at the first moment, and are not to have any.
+    checkpoint: u64,
 }
 
 /// A database nobody serves from.
@@ -69,7 +82,7 @@ impl Offline {
     }
 
     pub fn whole(&self) -> Result<Whole, StoreError> {
-        Whole::of(self.0.as_ref().expect("there until dropped"), None)
+        Whole::of(self.0.as_ref().expect("there until dropped"))
     }
 
     /// What redb knows of its own: every page's checksum, and what is free.
@@ -88,38 +101,112 @@ impl Drop for Offline {
 }
 
 impl Store {
-    /// As it is now, also while commits go on. `None`: it is being opened anew.
+    /// Also while commits go on. `None`: it is being opened anew.
     pub fn whole(&self) -> Result<Option<Whole>, StoreError> {
         let database = self.shared.database.borrow();
-        let held = Some(Arc::clone(&self.shared.held));
-        database
-            .as_ref()
-            .map(|database| Whole::of(database, held))
-            .transpose()
+        let Some(database) = database.as_ref().map(Arc::clone) else {
+            return Ok(None);
+        };
+        let mut whole = Whole::of(&database)?;
+        let txn = whole.txn.as_ref().expect("begun above");
+        let stanzas = Rc::new(STANZAS.open(txn)?);
+        let stanzas = View::of(stanzas, STANZAS, whole.sums);
+        let last = stanzas.range(..)?.next_back().transpose()?;
+        let last = last.map_or(0, |(key, _)| key.value());
+        let meta = View::of(Rc::new(META.open(txn)?), META, whole.sums);
+        let checkpoint = meta.get(META_CHECKPOINT)?.map_or(1, |row| row.value());
+        whole.live = Some(Live {
+            last,
+            checkpoint,
+            database,
+        });
+        Ok(Some(whole))
+    }
+}
+
+impl Live {
+    /// Whether a row was there at the first moment.
+    fn was_there(&self, table: &'static str, key: &[u8]) -> bool {
+        match table {
+            _ if table == STANZAS.name() => u64::decode(key) <= self.last,
+            _ if table == ARCHIVE.name() => <(u32, u64)>::decode(key).1 < self.checkpoint,
+            _ => <(u32, u64, u64)>::decode(key).2 < self.checkpoint,
+        }
     }
 }
 
 impl Whole {
-    fn of(database: &Database, held: Option<Arc<()>>) -> Result<Whole, StoreError> {
+    fn of(database: &Database) -> Result<Whole, StoreError> {
         let read = unwound(|| Ok((database.begin_read()?, schema::version(database)?)));
         let damaged = || StoreError::Unreadable("its tables make no sense".to_string());
         let (txn, schema) = read.unwrap_or_else(|| Err(damaged()))?;
         schema::require_known(schema)?;
         Ok(Whole {
-            txn,
+            txn: Some(txn),
             schema,
             sums: schema::sums_of(schema),
-            _held: held,
+            live: None,
         })
     }
 
+    /// The table at a later moment, if that is a better one.
+    fn anew(&self, table: &'static str) -> Result<Option<Snapshot>, StoreError> {
+        let Some(live) = &self.live else {
+            return Ok(None);
+        };
+        let opened = unwound(|| {
+            let txn = live.database.begin_read()?;
+            Ok::<_, StoreError>(Bytes::new(table).open(&txn)?)
+        });
+        let damaged = || StoreError::Unreadable("its tables make no sense".to_string());
+        opened.unwrap_or_else(|| Err(damaged())).map(Some)
+    }
+
     /// Hands over all that can be read, and tells what cannot.
-    pub fn read(&self, take: &mut dyn Take) -> Result<Findings, StoreError> {
+    pub fn read(mut self, take: &mut dyn Take) -> Result<Findings, StoreError> {
+        let tables = self.tables();
+        let rows = |(_, table): &Opened| table.as_ref().map_or(0, |(_, rows)| *rows);
+        let mut reading = Reading {
+            take,
+            total: tables.iter().map(rows).sum(),
+            findings: Findings::default(),
+            names: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            lost: Vec::new(),
+        };
+        // What lasts comes when the first moment is let go.
+        let lasting = [STANZAS.name(), ARCHIVE.name(), ARCHIVE_WITH.name()];
+        let (long, short): (Vec<Opened>, Vec<Opened>) = tables
+            .into_iter()
+            .partition(|(name, _)| lasting.contains(name));
+        for (name, table) in short {
+            reading.take.table(name)?;
+            self.read_table(&mut reading, name, table)?;
+        }
+        if self.live.is_none() {
+            for (name, table) in long {
+                reading.take.table(name)?;
+                self.read_table(&mut reading, name, table)?;
+            }
+            return Ok(reading.done());
+        }
+        drop(long);
+        self.txn = None;
+        for name in lasting {
+            reading.take.table(name)?;
+            let table = self.anew(name)?.map(|table| (table, 0));
+            self.read_table(&mut reading, name, table)?;
+        }
+        Ok(reading.done())
+    }
+
+    /// Each table with how many rows it has.
+    fn tables(&self) -> Vec<Opened> {
+        let txn = self.txn.as_ref().expect("begun, and not let go yet");
         let mut tables = Vec::new();
         for name in schema::table_names() {
-            let table = Bytes::new(name);
             let opened = unwound(|| {
-                let table = table.open(&self.txn)?;
+                let table = Bytes::new(name).open(txn)?;
                 let rows = table.len()?;
                 Ok::<_, redb::TableError>((table, rows))
             });
@@ -130,30 +217,42 @@ impl Whole {
                 Some(Err(_)) | None => tables.push((name, None)),
             }
         }
-        let rows = |(_, table): &(_, Option<(_, u64)>)| table.as_ref().map_or(0, |(_, rows)| *rows);
-        let mut reading = Reading {
-            take,
-            total: tables.iter().map(rows).sum(),
-            findings: Findings::default(),
-            names: BTreeMap::new(),
-            counts: BTreeMap::new(),
-            lost: Vec::new(),
+        tables
+    }
+
+    fn read_table(
+        &self,
+        reading: &mut Reading<'_>,
+        name: &'static str,
+        table: Option<(Snapshot, u64)>,
+    ) -> Result<(), StoreError> {
+        let Some((table, rows)) = table else {
+            reading.count(name, None, 0);
+            return Ok(());
         };
-        for (name, table) in &tables {
-            reading.take.table(name)?;
-            match table {
-                Some((table, rows)) => {
-                    let before = reading.findings.rows;
-                    walk(table, self.sums, &mut |seen| reading.see(name, seen))?;
-                    let read = reading.findings.rows - before;
-                    reading.miss(name, rows.saturating_sub(read));
+        let before = reading.findings.rows;
+        let live = self.live.as_ref().filter(|_| self.txn.is_none());
+        let anew = || live.map_or(Ok(None), |_| self.anew(name));
+        walk(&table, self.sums, &anew, &mut |seen| {
+            let is_later = match &seen {
+                Seen::Row { key, .. } | Seen::Damaged { key, .. } => {
+                    live.is_some_and(|live| !live.was_there(name, key))
                 }
-                None => reading.count(name, None, 0),
+                Seen::Gap { .. } => false,
+            };
+            match is_later {
+                true => Ok(()),
+                false => reading.see(name, seen),
             }
-        }
-        Ok(reading.done())
+        })?;
+        let read = reading.findings.rows - before;
+        reading.miss(name, rows.saturating_sub(read));
+        Ok(())
     }
 }
+
+/// A table's name, and its rows if it can be opened.
+type Opened = (&'static str, Option<(Snapshot, u64)>);
 
 struct Reading<'t> {
     take: &'t mut dyn Take,
