@@ -15,6 +15,8 @@ use crate::xmpp::quoted_error;
 
 /// Ciphertext that `seal` adds to a record at most: header, explicit nonce, tag, content type, with room to spare.
 const RECORD_OVERHEAD: usize = 64;
+/// The longest record that is but a Finished, sealed (RFC 8446 §4.4.4): SHA-384, content type, tag.
+const FINISHED_RECORD_MAX: usize = 4 + 48 + 1 + 16;
 /// Room for whatever the handshake sends in one piece; more is made when rustls asks for it.
 const HANDSHAKE_CHUNK: usize = 2048;
 
@@ -132,7 +134,7 @@ impl Led {
             let next = records_end(bytes, shown, records);
             // Of a record that is not all there, the header can be judged.
             let until = next.unwrap_or(bytes.len());
-            let before = used;
+            let (before, seen) = (used, shown);
             let result = self.go_on(bytes, until, &mut used, outgoing, plaintext, outcome);
             match (result, next) {
                 (Ok(()), Some(next)) => shown = next,
@@ -141,8 +143,10 @@ impl Led {
             if self.is_complete() {
                 break Ok(());
             }
-            // Early data that was refused stays where it is, and is counted anew with every look at it.
-            records = match used == before {
+            // Early data that was refused stays where it is, and is counted anew with every look at it. So does a piece of the
+            // peer's last word, and what comes behind the rest of that must not be shown.
+            let is_piece = shown - seen <= HEADER_BYTES + FINISHED_RECORD_MAX;
+            records = match used == before && !is_piece {
                 true => records.saturating_mul(2),
                 false => 1,
             };

@@ -9,13 +9,14 @@ use crate::net::tls::records::Peer;
 
 /// The secrets of a client.
 #[derive(Debug, Default)]
-struct Log(Mutex<[Vec<u8>; 2]>);
+struct Log(Mutex<[Vec<u8>; 3]>);
 
 impl KeyLog for Log {
     fn log(&self, label: &str, _: &[u8], secret: &[u8]) {
         let place = match label {
             "CLIENT_TRAFFIC_SECRET_0" => 0,
             "SERVER_TRAFFIC_SECRET_0" => 1,
+            "CLIENT_HANDSHAKE_TRAFFIC_SECRET" => 2,
             _ => return,
         };
         self.0.lock().unwrap()[place] = secret.to_vec();
@@ -158,12 +159,19 @@ fn play(server: &mut dyn Server, seed: u64) -> End {
     client.process_new_packets().unwrap();
     assert!(!client.is_handshaking());
     let suite = client.negotiated_cipher_suite().unwrap().suite();
-    let mut peer = Peer::new(suite, &log.0.lock().unwrap().clone()).unwrap();
-    let mut wire = Vec::new();
+    let [first, second, handshake] = log.0.lock().unwrap().clone();
+    let mut peer = Peer::new(suite, &[first, second]).unwrap();
+    let mut flight = Vec::new();
     while client.wants_write() {
-        client.write_tls(&mut wire).unwrap();
+        client.write_tls(&mut flight).unwrap();
     }
     let mut dice = Dice(seed);
+    // Behind the six bytes of ChangeCipherSpec: Finished, often in two records.
+    let mut wire = flight[..6].to_vec();
+    let cut = dice.one(&[usize::MAX, usize::MAX, 1, 2, 3, 4, 5, 20]);
+    Peer::new(suite, &[handshake.clone(), handshake])
+        .unwrap()
+        .cut(&mut flight[6..], cut, &mut wire);
     for _ in 0..=dice.below(12) {
         act(&mut dice, &mut peer, &mut wire);
     }
