@@ -41,8 +41,8 @@ pub struct Connection {
     is_in_line: Cell<bool>,
     /// Its last read brought little but work for TLS: it waits for its turn, too.
     is_wasteful: Cell<bool>,
-    /// It is not read for a while.
-    is_resting: Cell<bool>,
+    /// It is not read for a while; zero: it does not rest.
+    rests_until_ms: Cell<u64>,
     asks: Cell<bool>,
     /// The rest of a chunk waits for its turn: what comes behind it does, too.
     has_rest: Cell<bool>,
@@ -137,7 +137,7 @@ impl Connection {
             is_hungry: Cell::new(false),
             is_in_line: Cell::new(false),
             is_wasteful: Cell::new(false),
-            is_resting: Cell::new(false),
+            rests_until_ms: Cell::new(0),
             asks: Cell::new(false),
             has_rest: Cell::new(false),
             is_member: Cell::new(false),

@@ -28,7 +28,7 @@ impl Driver {
     pub(super) fn step_batch(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
         let now = self.shell.clock.now();
         while let Some(connection) = self.shell.resting.take_due(now.monotonic_ms) {
-            connection.rested(&self.shell);
+            connection.rested(&self.shell, now.monotonic_ms);
         }
         if self
             .server

@@ -11,13 +11,21 @@ const UNSENT_BYTES_MAX: usize = 256 << 10;
 impl Connection {
     /// It is not read before then (`Clock::monotonic_ms`).
     pub fn rest_until(self: &Rc<Connection>, shell: &Shell, due_ms: u64) {
-        if !self.is_resting.replace(true) {
+        let before_ms = self.rests_until_ms.get();
+        self.rests_until_ms.set(before_ms.max(due_ms));
+        if before_ms == 0 {
             shell.resting.add(due_ms, Rc::clone(self));
         }
     }
 
-    pub fn rested(self: &Rc<Connection>, shell: &Rc<Shell>) {
-        self.is_resting.set(false);
+    /// What it was to rest when it began to is over; what a later turn of the same chunk added may not be.
+    pub fn rested(self: &Rc<Connection>, shell: &Rc<Shell>, now_ms: u64) {
+        let until_ms = self.rests_until_ms.get();
+        if until_ms > now_ms {
+            shell.resting.add(until_ms, Rc::clone(self));
+            return;
+        }
+        self.rests_until_ms.set(0);
         self.read_on(shell);
     }
 

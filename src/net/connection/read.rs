@@ -34,7 +34,7 @@ impl Connection {
     }
 
     fn may_read(&self) -> bool {
-        self.readable.get() && self.chunks_wait.get() == 0 && !self.is_resting.get()
+        self.readable.get() && self.chunks_wait.get() == 0 && self.rests_until_ms.get() == 0
     }
 
     fn stand_in_line(self: &Rc<Connection>, shell: &Shell) {
