@@ -6,6 +6,7 @@
 use std::ops::Bound;
 
 use super::codec::{Decoder, Encoder};
+use super::index::Memory;
 use super::roster::{decode_contact, encode_contact};
 use super::schema::{
     ARCHIVE_PREFERENCES, ARCHIVE_WITH, BLOCKED, ENDED, META, ROSTER, ROSTER_LOG, ROSTER_VERSIONS,
@@ -87,88 +88,112 @@ impl Tx {
         let Writing { txn, mut memory } = self.writing()?;
         txn.open_table(META)?
             .insert(&format!("{DOMAIN_BEFORE}{old}"), 1)?;
-        rewrite(txn, ROSTER, &mut |key, value| {
-            let (account, jid) = <(u32, &str)>::decode(key);
-            let mut contact = decode_contact(value)?;
-            let request = contact.request.as_deref();
-            let request = request.and_then(|request| domains.stanza(request));
-            let jid_moved = domains.jid(jid);
-            if request.is_none() && jid_moved.is_none() {
-                return Ok(None);
-            }
-            moved.contacts += 1;
-            contact.request = request.or(contact.request);
-            let jid = jid_moved.unwrap_or_else(|| jid.to_string());
-            let key = <(u32, &str)>::encode(&(account, &jid), <[u8]>::to_vec);
-            Ok(Some((key, encode_contact(&contact))))
-        })?;
-        rewrite(txn, ROSTER_LOG, &mut |key, value| {
-            let jid = domains.jid(<&str>::decode(value));
-            Ok(jid.map(|jid| (key.to_vec(), jid.into_bytes())))
-        })?;
-        rewrite(txn, ROSTER_VERSIONS, &mut |key, value| {
-            let version = u64::decode(value).saturating_add(VERSIONS_SKIPPED);
-            Ok(Some((key.to_vec(), version.to_be_bytes().to_vec())))
-        })?;
-        rewrite(txn, BLOCKED, &mut |key, value| {
-            let (account, jid) = <(u32, &str)>::decode(key);
-            let moved = domains.jid(jid).map(|jid| {
-                let key = <(u32, &str)>::encode(&(account, &jid), <[u8]>::to_vec);
-                (key, value.to_vec())
-            });
-            Ok(moved)
-        })?;
-        rewrite(txn, ARCHIVE_PREFERENCES, &mut |key, value| {
-            let mut row = Decoder::new(value);
-            let default = row.byte()?;
-            let lists = [row.texts()?, row.texts()?].map(|list| domains.jids(list));
-            let [always, never] = lists;
-            let row = Encoder::default()
-                .byte(default)
-                .texts(&always)
-                .texts(&never);
-            Ok(Some((key.to_vec(), row.done())))
-        })?;
+        moved.contacts = move_contacts(txn, domains)?;
+        move_lists(txn, domains)?;
         // How much a session had handled is asked by a session that went on, of which there is none.
         txn.open_table(SUSPENDED)?.retain_in(.., |_, _| false)?;
         txn.open_table(SUSPENDED_QUEUE)?
             .retain_in(.., |_, _| false)?;
         txn.open_table(ENDED)?.retain_in(.., |_, _| false)?;
-        let mut index = Vec::new();
-        rewrite(txn, STANZAS, &mut |key, value| {
-            let sequence = u64::decode(key);
-            let row = StanzaRow::decode(value)?;
-            let [from, to] = [row.from, row.to].map(|jid| domains.jid(jid));
-            let xml = domains.stanza(row.xml);
-            if from.is_none() && to.is_none() && xml.is_none() {
-                return Ok(None);
-            }
-            moved.stanzas += 1;
-            let after = StanzaRow {
-                at: row.at,
-                owners: row.owners.clone(),
-                from: from.as_deref().unwrap_or(row.from),
-                to: to.as_deref().unwrap_or(row.to),
-                xml: xml.as_deref().unwrap_or(row.xml),
-            };
-            let bytes = after.encode();
-            if memory.is_settled(sequence) {
-                memory.changed(value.len(), Some(bytes.len()));
-            }
-            for owner in &row.owners {
-                let account = owner.account;
-                let [was, is] = [&row, &after].map(|row| peer_hash(row.peer(account)));
-                index.push(((account.0, was, sequence), (account.0, is, sequence)));
-            }
-            if index.len() >= ROWS_AT_A_TIME {
-                move_index(txn, &mut index)?;
-            }
-            Ok(Some((key.to_vec(), bytes)))
-        })?;
-        move_index(txn, &mut index)?;
+        moved.stanzas = move_stanzas(txn, &mut memory, domains)?;
         memory.save(txn)?;
         Ok(moved)
     }
+}
+
+/// Rosters; tells how many contacts.
+fn move_contacts(txn: &WriteTransaction, domains: Move<'_>) -> Result<u64, StoreError> {
+    let mut count = 0;
+    rewrite(txn, ROSTER, &mut |key, value| {
+        let (account, jid) = <(u32, &str)>::decode(key);
+        let mut contact = decode_contact(value)?;
+        let request = contact.request.as_deref();
+        let request = request.and_then(|request| domains.stanza(request));
+        let jid_moved = domains.jid(jid);
+        if request.is_none() && jid_moved.is_none() {
+            return Ok(None);
+        }
+        count += 1;
+        contact.request = request.or(contact.request);
+        let jid = jid_moved.unwrap_or_else(|| jid.to_string());
+        let key = <(u32, &str)>::encode(&(account, &jid), <[u8]>::to_vec);
+        Ok(Some((key, encode_contact(&contact))))
+    })?;
+    rewrite(txn, ROSTER_LOG, &mut |key, value| {
+        let jid = domains.jid(<&str>::decode(value));
+        Ok(jid.map(|jid| (key.to_vec(), jid.into_bytes())))
+    })?;
+    rewrite(txn, ROSTER_VERSIONS, &mut |key, value| {
+        let version = u64::decode(value).saturating_add(VERSIONS_SKIPPED);
+        Ok(Some((key.to_vec(), version.to_be_bytes().to_vec())))
+    })?;
+    Ok(count)
+}
+
+/// Block lists and archive preferences.
+fn move_lists(txn: &WriteTransaction, domains: Move<'_>) -> Result<(), StoreError> {
+    rewrite(txn, BLOCKED, &mut |key, value| {
+        let (account, jid) = <(u32, &str)>::decode(key);
+        let moved = domains.jid(jid).map(|jid| {
+            let key = <(u32, &str)>::encode(&(account, &jid), <[u8]>::to_vec);
+            (key, value.to_vec())
+        });
+        Ok(moved)
+    })?;
+    rewrite(txn, ARCHIVE_PREFERENCES, &mut |key, value| {
+        let mut row = Decoder::new(value);
+        let default = row.byte()?;
+        let lists = [row.texts()?, row.texts()?].map(|list| domains.jids(list));
+        let [always, never] = lists;
+        let row = Encoder::default()
+            .byte(default)
+            .texts(&always)
+            .texts(&never);
+        Ok(Some((key.to_vec(), row.done())))
+    })?;
+    Ok(())
+}
+
+/// Archives; tells how many stanzas.
+fn move_stanzas(
+    txn: &WriteTransaction,
+    memory: &mut Memory,
+    domains: Move<'_>,
+) -> Result<u64, StoreError> {
+    let mut count = 0;
+    let mut index = Vec::new();
+    rewrite(txn, STANZAS, &mut |key, value| {
+        let sequence = u64::decode(key);
+        let row = StanzaRow::decode(value)?;
+        let [from, to] = [row.from, row.to].map(|jid| domains.jid(jid));
+        let xml = domains.stanza(row.xml);
+        if from.is_none() && to.is_none() && xml.is_none() {
+            return Ok(None);
+        }
+        count += 1;
+        let after = StanzaRow {
+            at: row.at,
+            owners: row.owners.clone(),
+            from: from.as_deref().unwrap_or(row.from),
+            to: to.as_deref().unwrap_or(row.to),
+            xml: xml.as_deref().unwrap_or(row.xml),
+        };
+        let bytes = after.encode();
+        if memory.is_settled(sequence) {
+            memory.changed(value.len(), Some(bytes.len()));
+        }
+        for owner in &row.owners {
+            let account = owner.account;
+            let [was, is] = [&row, &after].map(|row| peer_hash(row.peer(account)));
+            index.push(((account.0, was, sequence), (account.0, is, sequence)));
+        }
+        if index.len() >= ROWS_AT_A_TIME {
+            move_index(txn, &mut index)?;
+        }
+        Ok(Some((key.to_vec(), bytes)))
+    })?;
+    move_index(txn, &mut index)?;
+    Ok(count)
 }
 
 type Peer = (u32, u64, u64);

@@ -8,6 +8,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTableMetadata};
 
 use super::accounts::decode_account;
 use super::damage::unwound;
+use super::findings::{Damage, Findings};
 use super::read_only::ReadOnly;
 use super::salvage::{Seen, walk};
 use super::schema::{
@@ -51,25 +52,6 @@ pub trait Take {
     fn row(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError>;
     /// So many rows of so many are through.
     fn progress(&mut self, done: u64, total: u64) -> Result<(), StoreError>;
-}
-
-/// What was found.
-#[derive(Debug, Default)]
-pub struct Findings {
-    pub rows: u64,
-    pub damage: Vec<Damage>,
-    /// The file as such makes sense; `None`: that was not looked at.
-    pub is_sound: Option<bool>,
-}
-
-/// What is damaged of one kind, and whose.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Damage {
-    pub table: &'static str,
-    /// `None`: of nobody alone, or nobody knows.
-    pub account: Option<String>,
-    /// 0: how many is not known.
-    pub rows: u64,
 }
 
 impl Offline {
@@ -399,40 +381,5 @@ fn account_of(table: &str, key: &[u8]) -> Option<u32> {
     match others.contains(&table) {
         true => None,
         false => key.first_chunk().copied().map(u32::from_be_bytes),
-    }
-}
-
-/// What a table holds, in the operator's words.
-fn words(table: &str) -> &str {
-    match table {
-        "meta" | "secrets" => "what the server knows of itself",
-        "accounts" => "accounts",
-        "credentials" => "passwords",
-        "private_xml" => "clients' own notes",
-        "vcards" => "vCards",
-        "last_activity" => "last activity",
-        "roster" | "roster_versions" | "roster_log" => "contacts",
-        "blocked" => "block lists",
-        "stanzas" => "messages",
-        "archive" | "archive_with" => "the index of messages",
-        "unseen_from" => "what is unread",
-        "archive_preferences" => "archive preferences",
-        "purge" => "deleted accounts",
-        "clients" | "fast_tokens" | "app_tokens" | "oauth_grants" => "clients and tokens",
-        "suspended" | "suspended_queue" | "ended" => "sessions to be resumed",
-        other => other,
-    }
-}
-
-impl std::fmt::Display for Damage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.rows {
-            0 => f.write_str(words(self.table))?,
-            rows => write!(f, "{}: {rows} in {}", words(self.table), self.table)?,
-        }
-        match &self.account {
-            Some(account) => write!(f, ", of {account}"),
-            None => Ok(()),
-        }
     }
 }
