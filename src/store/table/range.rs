@@ -1,0 +1,95 @@
+//! A walk over rows: past what is damaged, and round a page that cannot be read.
+use std::ops::RangeBounds;
+
+use super::bounds::{Bounds, Way};
+use super::{Bytes, Guard, Raw, StoreError, Sums, Types, caught, damage, found};
+
+type Pair<'g, K, V> = (Guard<'g, K>, Guard<'g, V>);
+
+/// Rows in order of their keys.
+pub struct Range<'r, K, V> {
+    pub(super) raw: redb::Range<'r, Bytes, Bytes>,
+    /// What it is of, to go on behind a page that cannot be read.
+    pub(super) source: &'r Raw<'r>,
+    pub(super) bounds: Bounds,
+    pub(super) is_counted: bool,
+    pub(super) name: &'static str,
+    pub(super) sums: Sums,
+    pub(super) types: Types<K, V>,
+}
+
+impl<'r, K, V> Range<'r, K, V> {
+    /// Passes over what is damaged.
+    fn step(&mut self, way: Way) -> Option<Result<Pair<'r, K, V>, StoreError>> {
+        loop {
+            let row = caught(self.name, self.bounds.first(), || {
+                let row = way.step(&mut self.raw).transpose();
+                // Where they lie in the page is told by the page.
+                row.inspect(|row| _ = row.as_ref().map(|(key, row)| (key.value(), row.value())))
+            });
+            let (key, row) = match row.transpose()? {
+                Ok(row) => row,
+                Err(StoreError::Damaged { .. }) if self.is_counted => {
+                    self.raw = self.go_round(way)?;
+                    continue;
+                }
+                Err(error) => return Some(Err(error)),
+            };
+            // A way that was damaged may lead to somebody else's rows.
+            if !RangeBounds::<[u8]>::contains(&self.bounds.raw(), key.value()) {
+                damage::report(self.name, self.bounds.first());
+                continue;
+            }
+            self.bounds.pass(way, key.value());
+            if let Ok(Some(row)) = found((self.name, key.value(), self.sums), Some(row)) {
+                return Some(Ok((Guard::key_of(key), row)));
+            }
+        }
+    }
+
+    /// The rows behind a page that cannot be read: the nearest place from which on they can be. How far the page reaches,
+    /// nobody knows any more. `None`: to the end.
+    fn go_round(&mut self, way: Way) -> Option<redb::Range<'r, Bytes, Bytes>> {
+        let readable = |bounds: &Bounds| {
+            let source = self.source;
+            damage::unwound(|| {
+                let mut range = source.range(bounds).ok()?;
+                let first = way.step(&mut range);
+                // An empty rest is one that can be read.
+                first.is_none_or(|row| row.is_ok()).then_some(())?;
+                source.range(bounds).ok()
+            })
+            .flatten()
+        };
+        // The unreadable lies before `far`, and from `near` on.
+        let mut near = 0;
+        let mut far = 1;
+        while readable(&self.bounds.without(way, far)?).is_none() {
+            near = far;
+            far = far.checked_mul(2)?;
+        }
+        while near + 1 < far {
+            let middle = near + (far - near) / 2;
+            match readable(&self.bounds.without(way, middle)?) {
+                Some(_) => far = middle,
+                None => near = middle,
+            }
+        }
+        self.bounds = self.bounds.without(way, far)?;
+        readable(&self.bounds)
+    }
+}
+
+impl<'r, K, V> Iterator for Range<'r, K, V> {
+    type Item = Result<Pair<'r, K, V>, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.step(Way::Forward)
+    }
+}
+
+impl<K, V> DoubleEndedIterator for Range<'_, K, V> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.step(Way::Backward)
+    }
+}
