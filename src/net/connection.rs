@@ -48,6 +48,8 @@ pub struct Connection {
     has_rest: Cell<bool>,
     /// Whoever is there has a session.
     is_member: Cell<bool>,
+    /// What arrived before that and was not taken yet.
+    arrivals_of_stranger: Cell<u8>,
     pub pace: Pace,
     drained_wanted: Cell<bool>,
     /// The reactor tells when the socket takes more. Most never fill theirs.
@@ -88,6 +90,10 @@ struct Unsent {
 impl Unsent {
     fn waiting(&self) -> &[u8] {
         self.bytes.get(self.start..).unwrap_or_default()
+    }
+
+    fn unasked(&self) -> usize {
+        self.waiting().len().saturating_sub(self.asked_for)
     }
 
     /// What it takes in memory.
@@ -141,6 +147,7 @@ impl Connection {
             asks: Cell::new(false),
             has_rest: Cell::new(false),
             is_member: Cell::new(false),
+            arrivals_of_stranger: Cell::new(0),
             pace: Pace::default(),
             drained_wanted: Cell::new(false),
             is_writing_watched: Cell::new(false),
@@ -160,6 +167,12 @@ impl Connection {
     pub fn unsent_bytes(&self) -> usize {
         let unsent = self.unsent.borrow();
         unsent.as_ref().map_or(0, |unsent| unsent.waiting().len())
+    }
+
+    /// What waits for it that it did not ask for itself, at least.
+    pub fn unasked_bytes(&self) -> usize {
+        let unsent = self.unsent.borrow();
+        unsent.as_ref().map_or(0, |unsent| unsent.unasked())
     }
 
     pub fn is_plain(&self) -> bool {
@@ -187,6 +200,17 @@ impl Connection {
 
     pub fn is_member(&self) -> bool {
         self.is_member.get()
+    }
+
+    /// What arrives from it waits among what strangers send: nothing overtakes what came before the login was complete.
+    pub fn is_among_strangers(&self) -> bool {
+        !self.is_member() || self.arrivals_of_stranger.get() > 0
+    }
+
+    /// Something that waited there was taken.
+    pub fn taken_of_stranger(&self) {
+        let waiting = self.arrivals_of_stranger.get();
+        self.arrivals_of_stranger.set(waiting.saturating_sub(1));
     }
 
     pub fn logged_in(&self) {

@@ -64,6 +64,19 @@ pub enum Arrival {
     Shutdown,
 }
 
+impl Arrival {
+    /// Of which connection, if its order among those of the same one matters.
+    pub fn connection(&self) -> Option<ConnectionId> {
+        match self {
+            Arrival::Secured { connection, .. }
+            | Arrival::HandshakeDone { connection }
+            | Arrival::Bytes { connection, .. }
+            | Arrival::Closed { connection } => Some(*connection),
+            _ => None,
+        }
+    }
+}
+
 /// What a command answers: exit code and text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -193,9 +206,9 @@ impl Inbox {
     }
 
     fn lane_of(&self, connection: &Connection) -> &Lane {
-        match connection.is_member() {
-            true => &self.members,
-            false => &self.strangers,
+        match connection.is_among_strangers() {
+            true => &self.strangers,
+            false => &self.members,
         }
     }
 

@@ -70,6 +70,10 @@ impl Driver {
                 self.turn(rest, open, tx)?;
             }
             if let Some(arrival) = arrival {
+                let connection = arrival.connection();
+                if let Some(open) = connection.and_then(|id| self.shell.sockets.get(id)) {
+                    open.taken_of_stranger();
+                }
                 self.take(arrival, tx)?;
             }
             let is_much = self.batch.out.queued_bytes >= OTHERS_OUTPUT_BYTES_MAX;
@@ -215,7 +219,7 @@ impl Driver {
             let slow = |output: &Output| match output {
                 Output::Send { connection, bytes } if *connection != open.id => {
                     let reader = shell.sockets.get(*connection)?;
-                    let (waiting, most) = (reader.unsent_bytes(), shell.send_queue_bytes_max);
+                    let (waiting, most) = (reader.unasked_bytes(), shell.send_queue_bytes_max);
                     let fullness = pace::fullness(waiting, most);
                     Some(pace::rest_for_slow_reader_ns(bytes.len(), fullness))
                 }

@@ -207,10 +207,12 @@ impl Connection {
     }
 
     pub(super) fn arrived(&self, shell: &Shell, arrival: Arrival) {
-        match self.is_member() {
-            true => shell.inbox.push(arrival),
-            false => shell.inbox.push_of_stranger(arrival),
+        if !self.is_among_strangers() {
+            return shell.inbox.push(arrival);
         }
+        let waiting = self.arrivals_of_stranger.get();
+        self.arrivals_of_stranger.set(waiting.saturating_add(1));
+        shell.inbox.push_of_stranger(arrival);
     }
 }
 

@@ -65,7 +65,7 @@ impl Connection {
         if waiting == 0 {
             (unsent.bytes, unsent.start, unsent.asked_for) = (Vec::new(), 0, 0);
         }
-        unsent.is_congested = waiting > shell.send_queue_bytes_max / 4;
+        unsent.is_congested = unsent.unasked() > shell.send_queue_bytes_max / 4;
         let congested = [was_congested, unsent.is_congested].map(usize::from);
         shell.held.congested.change(congested[0], congested[1]);
         shell.held.unsent.change(before, unsent.size());
