@@ -92,7 +92,7 @@ fn commands_do_not_wait_for_each_other() {
         assert_eq!(operate(&dir.0, &["user", "add", &name], "secret\n").0, 0);
     }
     let connect = || UnixStream::connect(dir.0.join("control.sock")).unwrap();
-    let silent: Vec<_> = (0..20).map(|_| connect()).collect();
+    let silent: Vec<_> = (0..100).map(|_| connect()).collect();
     let mut endless = connect();
     endless.write_all(&[0, 0, 0xff, 0xff]).unwrap();
     endless.write_all(&[b'x'; 1000]).unwrap();

@@ -30,6 +30,8 @@ const REQUEST_BYTES_MAX: usize = 64 << 10;
 const REQUEST_SECONDS_MAX: u64 = 10;
 /// Commands that are asked and answered at the same time; more wait.
 const COMMANDS_MAX: usize = 32;
+/// Of these, that have not said what is wanted.
+const ASKING_MAX: u64 = 16;
 
 /// The socket's path, short enough for the kernel as long as this lives.
 pub(super) struct SocketPath {
@@ -115,21 +117,39 @@ pub async fn answer(listener: Source<UnixListener>, shell: Rc<Shell>, backups: R
 struct Open {
     count: Cell<usize>,
     left: Waiters,
+    /// How many ever came.
+    last: Cell<u64>,
+    came: Waiters,
 }
 
-struct Place(Rc<Open>);
+struct Place {
+    open: Rc<Open>,
+    number: u64,
+}
 
 impl Place {
     fn take(open: &Rc<Open>) -> Place {
         open.count.set(open.count.get() + 1);
-        Place(Rc::clone(open))
+        open.last.set(open.last.get() + 1);
+        open.came.wake();
+        Place {
+            open: Rc::clone(open),
+            number: open.last.get(),
+        }
+    }
+
+    /// Whoever has not said what is wanted makes room when so many others came since.
+    async fn given_up<T>(&self) -> io::Result<T> {
+        let others = || self.open.last.get() - self.number;
+        self.open.came.until(|| others() >= ASKING_MAX).await;
+        Err(io::ErrorKind::TimedOut.into())
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.count.set(self.0.count.get() - 1);
-        self.0.left.wake();
+        self.open.count.set(self.open.count.get() - 1);
+        self.open.left.wake();
     }
 }
 
@@ -137,14 +157,19 @@ async fn answer_one(
     stream: Source<UnixStream>,
     shell: Rc<Shell>,
     backups: Rc<Backups>,
-    _place: Place,
+    place: Place,
 ) {
-    if let Err(error) = exchange(&stream, &shell, &backups).await {
+    if let Err(error) = exchange(&stream, &shell, &backups, &place).await {
         log::debug!("control.gone error={}", quoted_error(&error));
     }
 }
 
-async fn exchange(stream: &Source<UnixStream>, shell: &Shell, backups: &Backups) -> io::Result<()> {
+async fn exchange(
+    stream: &Source<UnixStream>,
+    shell: &Shell,
+    backups: &Backups,
+    place: &Place,
+) -> io::Result<()> {
     let request = async {
         let mut length = [0; 4];
         stream.read_exact(&mut length).await?;
@@ -152,7 +177,7 @@ async fn exchange(stream: &Source<UnixStream>, shell: &Shell, backups: &Backups)
         stream.read_exact(&mut body).await?;
         io::Result::Ok(body)
     };
-    let request = request.or(late(shell)).await?;
+    let request = request.or(late(shell)).or(place.given_up()).await?;
     let texts = texts(&request);
     let answer = match texts.as_deref().and_then(command) {
         None if texts.as_deref() == Some(&[BACKUP]) => match backups.begin(stream.get_ref()) {
