@@ -18,6 +18,7 @@ use super::StoreError;
 use super::damage::{self, caught};
 use bounds::Bounds;
 pub use range::Range;
+use range::Walk;
 pub use row::Row;
 
 type Bytes = &'static [u8];
@@ -59,10 +60,15 @@ impl Sums {
 
 /// A table as a snapshot or the batch sees it.
 pub struct View<'t, K, V> {
+    source: Source<'t>,
+    types: Types<K, V>,
+}
+
+/// Its bytes: what is done with them is compiled once for all types.
+struct Source<'t> {
     raw: Raw<'t>,
     name: &'static str,
     sums: Sums,
-    types: Types<K, V>,
 }
 
 enum Raw<'t> {
@@ -72,11 +78,16 @@ enum Raw<'t> {
 
 /// A table that is written to.
 pub struct Table<'t, K, V> {
+    target: Target<'t>,
+    types: Types<K, V>,
+}
+
+/// Its bytes.
+struct Target<'t> {
     raw: redb::Table<'t, Bytes, Bytes>,
     has_appended: &'t Cell<bool>,
     name: &'static str,
     sums: Sums,
-    types: Types<K, V>,
 }
 
 /// A key or value in a page.
@@ -88,6 +99,7 @@ pub struct Guard<'g, T> {
 }
 
 type First<'g, K, V> = (Guard<'g, K>, Option<Guard<'g, V>>);
+type RawFirst<'g> = (AccessGuard<'g, Bytes>, Option<AccessGuard<'g, Bytes>>);
 
 impl<K, V> TableDefinition<K, V> {
     pub const fn new(name: &'static str) -> TableDefinition<K, V> {
@@ -118,12 +130,13 @@ impl<K, V> View<'static, K, V> {
         table: TableDefinition<K, V>,
         sums: Sums,
     ) -> View<'static, K, V> {
-        View {
+        let source = Source {
             raw: Raw::Snapshot(snapshot),
             name: table.name,
             sums,
-            types: PhantomData,
-        }
+        };
+        let types = PhantomData;
+        View { source, types }
     }
 }
 
@@ -150,25 +163,26 @@ impl WriteTransaction {
         &self,
         table: TableDefinition<K, V>,
     ) -> Result<Table<'_, K, V>, StoreError> {
-        Ok(Table {
+        let target = Target {
             raw: caught(table.name, &[], || self.raw.open_table(table.raw()))?,
             has_appended: &self.has_appended,
             name: table.name,
             sums: self.sums,
-            types: PhantomData,
-        })
+        };
+        let types = PhantomData;
+        Ok(Table { target, types })
     }
 
     /// The table as the batch has it so far.
     pub fn view<K, V>(&self, table: TableDefinition<K, V>) -> Result<View<'_, K, V>, StoreError> {
-        Ok(View {
-            raw: Raw::Batch(caught(table.name, &[], || {
-                self.raw.open_table(table.raw())
-            })?),
+        let raw = caught(table.name, &[], || self.raw.open_table(table.raw()))?;
+        let source = Source {
+            raw: Raw::Batch(raw),
             name: table.name,
             sums: self.sums,
-            types: PhantomData,
-        })
+        };
+        let types = PhantomData;
+        Ok(View { source, types })
     }
 
     /// Puts sums behind the values of a table that has none, so many rows at a time.
@@ -208,86 +222,127 @@ impl WriteTransaction {
     }
 }
 
-/// The value found under a key, if it is what was written.
-fn found<'g, V>(
+/// The row found under a key, if it is what was written.
+fn found<'g>(
     (table, key, sums): (&'static str, &[u8], Sums),
     row: Option<AccessGuard<'g, Bytes>>,
-) -> Result<Option<Guard<'g, V>>, StoreError> {
+) -> Result<Option<AccessGuard<'g, Bytes>>, StoreError> {
     let Some(row) = row else { return Ok(None) };
     match sums == Sums::Absent || damage::checked(key, row.value()).is_some() {
-        true => Ok(Some(Guard::value_of(row, sums))),
+        true => Ok(Some(row)),
         false => Err(damage::report(table, key)),
     }
 }
 
 impl<K: Row, V: Row> View<'_, K, V> {
     pub fn get(&self, key: K::View<'_>) -> Result<Option<Guard<'_, V>>, StoreError> {
-        K::encode(&key, |key| {
-            let row = caught(self.name, key, || {
-                let row = match &self.raw {
-                    Raw::Snapshot(table) => ReadableTable::get(&**table, key),
-                    Raw::Batch(table) => table.get(key),
-                };
-                row.inspect(|row| _ = row.as_ref().map(AccessGuard::value))
-            });
-            found((self.name, key, self.sums), row?)
-        })
+        let row = K::encode(&key, |key| self.source.get(key))?;
+        Ok(row.map(|row| Guard::value_of(row, self.source.sums)))
     }
 
     pub fn range<'k>(
         &self,
         range: impl RangeBounds<K::View<'k>>,
     ) -> Result<Range<'_, K, V>, StoreError> {
-        let bounds = Bounds::of::<K>(&range);
-        let raw = caught(self.name, bounds.first(), || self.raw.range(&bounds))?;
-        Ok(Range {
-            raw,
-            source: &self.raw,
-            bounds,
-            is_counted: K::IS_COUNTED,
-            name: self.name,
-            sums: self.sums,
-            types: PhantomData,
-        })
+        let walk = self.source.walk(Bounds::of::<K>(&range), K::IS_COUNTED)?;
+        Ok(Range::new(walk))
     }
 }
 
-impl Raw<'_> {
+impl Source<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<AccessGuard<'_, Bytes>>, StoreError> {
+        let row = caught(self.name, key, || {
+            let row = match &self.raw {
+                Raw::Snapshot(table) => ReadableTable::get(&**table, key),
+                Raw::Batch(table) => table.get(key),
+            };
+            row.inspect(|row| _ = row.as_ref().map(AccessGuard::value))
+        });
+        found((self.name, key, self.sums), row?)
+    }
+
     fn range(&self, bounds: &Bounds) -> Result<redb::Range<'_, Bytes, Bytes>, redb::StorageError> {
-        match self {
+        match &self.raw {
             Raw::Snapshot(table) => ReadableTable::range::<&[u8]>(&**table, bounds.raw()),
             Raw::Batch(table) => table.range::<&[u8]>(bounds.raw()),
         }
+    }
+
+    fn walk(&self, bounds: Bounds, is_counted: bool) -> Result<Walk<'_>, StoreError> {
+        let raw = caught(self.name, bounds.first(), || self.range(&bounds))?;
+        Ok(Walk {
+            raw,
+            source: self,
+            bounds,
+            is_counted,
+        })
     }
 }
 
 impl<K: Row, V: Row> Table<'_, K, V> {
     pub fn get(&self, key: K::View<'_>) -> Result<Option<Guard<'_, V>>, StoreError> {
-        K::encode(&key, |key| {
-            let row = caught(self.name, key, || {
-                let row = self.raw.get(key);
-                row.inspect(|row| _ = row.as_ref().map(AccessGuard::value))
-            });
-            found((self.name, key, self.sums), row?)
-        })
+        let row = K::encode(&key, |key| self.target.get(key))?;
+        Ok(row.map(|row| Guard::value_of(row, self.target.sums)))
     }
 
     pub fn insert(&mut self, key: K::View<'_>, value: V::View<'_>) -> Result<(), StoreError> {
         K::encode(&key, |key| {
-            self.require_way(key)?;
-            V::encode(&value, |value| self.put(key, value))
+            V::encode(&value, |value| self.target.insert(key, value))
         })
     }
 
     /// The same behind all rows there are; the way there is looked at once in a transaction.
     pub fn append(&mut self, key: K::View<'_>, value: V::View<'_>) -> Result<(), StoreError> {
         K::encode(&key, |key| {
-            if !self.has_appended.get() {
-                self.require_way(key)?;
-                self.has_appended.set(true);
-            }
-            V::encode(&value, |value| self.put(key, value))
+            V::encode(&value, |value| self.target.append(key, value))
         })
+    }
+
+    pub fn remove(&mut self, key: K::View<'_>) -> Result<(), StoreError> {
+        K::encode(&key, |key| self.target.remove(key))
+    }
+
+    /// Removes the rows of a range for which `keeps` is false, and those that are damaged.
+    pub fn retain_in<'k>(
+        &mut self,
+        range: impl RangeBounds<K::View<'k>>,
+        mut keeps: impl FnMut(K::View<'_>, V::View<'_>) -> bool,
+    ) -> Result<(), StoreError> {
+        let bounds = Bounds::of::<K>(&range);
+        self.target.retain_in(&bounds, &mut |key, value| {
+            keeps(K::decode(key), V::decode(value))
+        })
+    }
+
+    /// The first row; of a damaged one only the key can be had.
+    pub fn first(&self) -> Result<Option<First<'_, K, V>>, StoreError> {
+        Ok(self.target.first()?.map(|(key, row)| {
+            let row = row.map(|row| Guard::value_of(row, self.target.sums));
+            (Guard::key_of(key), row)
+        }))
+    }
+}
+
+impl Target<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<AccessGuard<'_, Bytes>>, StoreError> {
+        let row = caught(self.name, key, || {
+            let row = self.raw.get(key);
+            row.inspect(|row| _ = row.as_ref().map(AccessGuard::value))
+        });
+        found((self.name, key, self.sums), row?)
+    }
+
+    fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.require_way(key)?;
+        self.put(key, value)
+    }
+
+    fn append(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        if !self.has_appended.get() {
+            self.require_way(key)?;
+            self.has_appended.set(true);
+        }
+        self.put(key, value)
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
@@ -302,12 +357,10 @@ impl<K: Row, V: Row> Table<'_, K, V> {
         Ok(())
     }
 
-    pub fn remove(&mut self, key: K::View<'_>) -> Result<(), StoreError> {
-        K::encode(&key, |key| {
-            self.require_way(key)?;
-            self.raw.remove(key).map(drop)?;
-            Ok(())
-        })
+    fn remove(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        self.require_way(key)?;
+        self.raw.remove(key).map(drop)?;
+        Ok(())
     }
 
     /// A write that comes upon damage cannot be taken back: it is looked for before.
@@ -315,38 +368,35 @@ impl<K: Row, V: Row> Table<'_, K, V> {
         caught(self.name, key, || self.raw.get(key).map(drop))
     }
 
-    /// Removes the rows of a range for which `keeps` is false, and those that are damaged.
-    pub fn retain_in<'k>(
+    fn retain_in(
         &mut self,
-        range: impl RangeBounds<K::View<'k>>,
-        mut keeps: impl FnMut(K::View<'_>, V::View<'_>) -> bool,
+        bounds: &Bounds,
+        keeps: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError> {
-        let bounds = Bounds::of::<K>(&range);
         let sums = self.sums;
-        let keeps: &mut dyn FnMut(&[u8], &[u8]) -> bool = &mut |key, row| {
-            let value = match sums {
-                Sums::There => damage::checked(key, row),
-                Sums::Absent => Some(row),
-            };
-            value.is_some_and(|value| keeps(K::decode(key), V::decode(value)))
-        };
         caught(self.name, bounds.first(), || {
             self.raw
                 .range::<&[u8]>(bounds.raw())?
                 .try_for_each(|row| row.map(drop))
         })?;
+        let keeps = |key: &[u8], row: &[u8]| {
+            let value = match sums {
+                Sums::There => damage::checked(key, row),
+                Sums::Absent => Some(row),
+            };
+            value.is_some_and(|value| keeps(key, value))
+        };
         Ok(self.raw.retain_in::<&[u8], _>(bounds.raw(), keeps)?)
     }
 
-    /// The first row; of a damaged one only the key can be had.
-    pub fn first(&self) -> Result<Option<First<'_, K, V>>, StoreError> {
+    fn first(&self) -> Result<Option<RawFirst<'_>>, StoreError> {
         let first = caught(self.name, &[], || {
             let first = self.raw.first();
             first.inspect(|row| _ = row.as_ref().map(|(key, row)| (key.value(), row.value())))
         })?;
         Ok(first.map(|(key, row)| {
             let row = found((self.name, key.value(), self.sums), Some(row));
-            (Guard::key_of(key), row.ok().flatten())
+            (key, row.ok().flatten())
         }))
     }
 }

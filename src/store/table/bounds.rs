@@ -5,7 +5,7 @@ use redb::AccessGuard;
 
 use super::{Bytes, Row};
 
-type RawPair<'g> = (AccessGuard<'g, Bytes>, AccessGuard<'g, Bytes>);
+pub type RawPair<'g> = (AccessGuard<'g, Bytes>, AccessGuard<'g, Bytes>);
 
 /// In which direction a walk goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

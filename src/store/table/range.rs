@@ -1,28 +1,47 @@
 //! A walk over rows: past what is damaged, and round a page that cannot be read.
+use std::marker::PhantomData;
 use std::ops::RangeBounds;
 
-use super::bounds::{Bounds, Way};
-use super::{Bytes, Guard, Raw, StoreError, Sums, Types, caught, damage, found};
+use super::bounds::{Bounds, RawPair, Way};
+use super::{Bytes, Guard, Source, StoreError, Types, caught, damage, found};
 
 type Pair<'g, K, V> = (Guard<'g, K>, Guard<'g, V>);
 
 /// Rows in order of their keys.
 pub struct Range<'r, K, V> {
+    walk: Walk<'r>,
+    types: Types<K, V>,
+}
+
+/// Their bytes.
+pub struct Walk<'r> {
     pub(super) raw: redb::Range<'r, Bytes, Bytes>,
     /// What it is of, to go on behind a page that cannot be read.
-    pub(super) source: &'r Raw<'r>,
+    pub(super) source: &'r Source<'r>,
     pub(super) bounds: Bounds,
     pub(super) is_counted: bool,
-    pub(super) name: &'static str,
-    pub(super) sums: Sums,
-    pub(super) types: Types<K, V>,
 }
 
 impl<'r, K, V> Range<'r, K, V> {
+    pub(super) fn new(walk: Walk<'r>) -> Range<'r, K, V> {
+        let types = PhantomData;
+        Range { walk, types }
+    }
+
+    fn typed(&self, (key, row): RawPair<'r>) -> Pair<'r, K, V> {
+        (
+            Guard::key_of(key),
+            Guard::value_of(row, self.walk.source.sums),
+        )
+    }
+}
+
+impl<'r> Walk<'r> {
     /// Passes over what is damaged.
-    fn step(&mut self, way: Way) -> Option<Result<Pair<'r, K, V>, StoreError>> {
+    fn step(&mut self, way: Way) -> Option<Result<RawPair<'r>, StoreError>> {
+        let (name, sums) = (self.source.name, self.source.sums);
         loop {
-            let row = caught(self.name, self.bounds.first(), || {
+            let row = caught(name, self.bounds.first(), || {
                 let row = way.step(&mut self.raw).transpose();
                 // Where they lie in the page is told by the page.
                 row.inspect(|row| _ = row.as_ref().map(|(key, row)| (key.value(), row.value())))
@@ -37,12 +56,12 @@ impl<'r, K, V> Range<'r, K, V> {
             };
             // A way that was damaged may lead to somebody else's rows.
             if !RangeBounds::<[u8]>::contains(&self.bounds.raw(), key.value()) {
-                damage::report(self.name, self.bounds.first());
+                damage::report(name, self.bounds.first());
                 continue;
             }
             self.bounds.pass(way, key.value());
-            if let Ok(Some(row)) = found((self.name, key.value(), self.sums), Some(row)) {
-                return Some(Ok((Guard::key_of(key), row)));
+            if let Ok(Some(row)) = found((name, key.value(), sums), Some(row)) {
+                return Some(Ok((key, row)));
             }
         }
     }
@@ -84,12 +103,12 @@ impl<'r, K, V> Iterator for Range<'r, K, V> {
     type Item = Result<Pair<'r, K, V>, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.step(Way::Forward)
+        Some(self.walk.step(Way::Forward)?.map(|row| self.typed(row)))
     }
 }
 
 impl<K, V> DoubleEndedIterator for Range<'_, K, V> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.step(Way::Backward)
+        Some(self.walk.step(Way::Backward)?.map(|row| self.typed(row)))
     }
 }
