@@ -199,13 +199,19 @@ impl Memory {
         // In order of their keys, so that each page is touched once.
         rows.sort_unstable_by_key(|(account, row)| (*account, row.sequence));
         let mut archive = txn.open_table(ARCHIVE)?;
+        let mut last = None;
         for (account, row) in &rows {
-            archive.insert((account.0, row.sequence), row.held)?;
+            let is_first = last.replace(account) != Some(account);
+            archive.insert_run(is_first, (account.0, row.sequence), row.held)?;
         }
         rows.sort_unstable_by_key(|(account, row)| (*account, row.peer, row.sequence));
         let mut archive_with = txn.open_table(ARCHIVE_WITH)?;
+        let mut last = None;
         for (account, row) in &rows {
-            archive_with.insert((account.0, row.peer, row.sequence), row.held)?;
+            let place = (account, row.peer);
+            let is_first = last.replace(place) != Some(place);
+            let key = (account.0, row.peer, row.sequence);
+            archive_with.insert_run(is_first, key, row.held)?;
         }
         self.settled_bytes += self.tail_bytes;
         (self.tail_bytes, self.tail_rows) = (0, 0);

@@ -291,6 +291,21 @@ impl<K: Row, V: Row> Table<'_, K, V> {
         })
     }
 
+    /// The same for rows between which there is no other: the way to the first of them is the way to all.
+    pub fn insert_run(
+        &mut self,
+        is_first: bool,
+        key: K::View<'_>,
+        value: V::View<'_>,
+    ) -> Result<(), StoreError> {
+        K::encode(&key, |key| {
+            V::encode(&value, |value| match is_first {
+                true => self.target.insert(key, value),
+                false => self.target.put(key, value),
+            })
+        })
+    }
+
     /// The same behind all rows there are; the way there is looked at once in a transaction.
     pub fn append(&mut self, key: K::View<'_>, value: V::View<'_>) -> Result<(), StoreError> {
         K::encode(&key, |key| {
