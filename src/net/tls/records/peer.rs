@@ -1,5 +1,7 @@
 //! A client after its handshake that sends whatever it likes, sealed with the right keys.
-use rustls::{AlertDescription, CipherSuite};
+use rustls::AlertDescription;
+#[cfg(test)]
+use rustls::CipherSuite;
 
 use super::message::KeyUpdate;
 use super::side::{Side, Suite};
@@ -13,6 +15,7 @@ pub struct Peer {
 
 impl Peer {
     /// With the first secrets of client and server.
+    #[cfg(test)]
     pub fn new(suite: CipherSuite, [client, server]: &[Vec<u8>; 2]) -> Option<Peer> {
         let suite = match suite {
             CipherSuite::TLS13_AES_128_GCM_SHA256 => Suite::Aes128Gcm,
@@ -39,6 +42,7 @@ impl Peer {
     }
 
     /// The first record of `flight`, sealed for the side that is read, anew in pieces: the first `cut` bytes, and the rest.
+    #[cfg(test)]
     pub fn cut(&mut self, flight: &mut [u8], cut: usize, wire: &mut Vec<u8>) {
         let key = self.read.cipher(self.suite).expect("a key");
         let record = whole_record(flight).expect("a record").expect("all of it");
