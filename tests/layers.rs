@@ -27,6 +27,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("signal_hook", &["net/"]),
     ("rcgen", &["net/certificate.rs"]),
     ("argh", &["cli/", "main.rs"]),
+    ("simple_logger", &["cli/", "main.rs"]),
     ("toml", &["config"]),
     ("rustix", &["net/", "cli/", "config/file.rs"]),
     ("libc", &["net/system.rs"]),
