@@ -91,7 +91,7 @@ fn a_key_update_behind_a_long_first_flight() {
 fn refused_early_data_in_many_records() {
     let dir = TestDir::new("refused");
     let mut process = Process::start(&dir.0);
-    for (records, bytes) in [(1, 5000), (10, 300), (40, 50)] {
+    for (records, bytes) in [(1, 5000), (10, 300), (40, 50), (100, 10)] {
         let mut config = process.access.client_config();
         config.enable_early_data = true;
         let config = Arc::new(config);

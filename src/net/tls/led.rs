@@ -15,8 +15,10 @@ use crate::xmpp::quoted_error;
 
 /// Ciphertext that `seal` adds to a record at most: header, explicit nonce, tag, content type, with room to spare.
 const RECORD_OVERHEAD: usize = 64;
-/// The longest record that is but a Finished, sealed (RFC 8446 §4.4.4): SHA-384, content type, tag.
-const FINISHED_RECORD_MAX: usize = 4 + 48 + 1 + 16;
+/// The longest Finished of TLS 1.3 (RFC 8446 §4.4.4): SHA-384.
+const FINISHED_MAX: usize = 4 + 48;
+/// What a sealed record adds: header, content type, tag.
+const RECORD_AROUND: usize = HEADER_BYTES + 1 + 16;
 /// Room for whatever the handshake sends in one piece; more is made when rustls asks for it.
 const HANDSHAKE_CHUNK: usize = 2048;
 
@@ -130,6 +132,7 @@ impl Led {
         // Before our part the peer's last word cannot be there.
         let is_first = self.connection.protocol_version().is_none();
         let mut records = if is_first { usize::MAX } else { 1 };
+        let mut unmoved = 0;
         let result = loop {
             let next = records_end(bytes, shown, records);
             // Of a record that is not all there, the header can be judged.
@@ -145,10 +148,13 @@ impl Led {
             }
             // Early data that was refused stays where it is, and is counted anew with every look at it. So does a piece of the
             // peer's last word, and what comes behind the rest of that must not be shown.
-            let is_piece = shown - seen <= HEADER_BYTES + FINISHED_RECORD_MAX;
-            records = match used == before && !is_piece {
-                true => records.saturating_mul(2),
-                false => 1,
+            unmoved = match used == before {
+                true => unmoved + (shown - seen).saturating_sub(RECORD_AROUND),
+                false => 0,
+            };
+            records = match unmoved < FINISHED_MAX {
+                true => 1,
+                false => records.saturating_mul(2),
             };
         };
         if outcome.peer_closed {
