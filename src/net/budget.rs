@@ -1,4 +1,4 @@
-//! The shell's part of the memory budget; `server::thrift` has the order in which it gives way.
+//! The shell's part of the memory budget; `server::upkeep::thrift` has the order in which it gives way.
 use std::cmp::Reverse;
 
 use super::connection::Connection;

@@ -1,4 +1,9 @@
 //! One connection's stream: its events, its deadlines, its end.
+
+pub mod connections;
+pub mod deadlines;
+pub mod ending;
+
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -11,9 +16,10 @@ use crate::xml::Element;
 use crate::xmpp::{BareJid, SaslCondition, quoted};
 
 use super::Server;
-use super::attempts::Trying;
-use super::fast::FastUse;
-use super::jobs::{Job, digest_of};
+use super::login::attempts::Trying;
+use super::login::fast::FastUse;
+use super::login::jobs::{Job, digest_of};
+use super::session::resumption;
 use super::timers::Timer;
 
 /// How much of one input is taken at a time, in elements that cost about as much as a message; what is left comes again.
@@ -347,7 +353,7 @@ impl Server {
             .get(&id)
             .and_then(|connection| connection.session)
         {
-            Some(session) => super::resumption::drained(&mut self.cx(now, tx, out), session),
+            Some(session) => resumption::drained(&mut self.cx(now, tx, out), session),
             None => Ok(()),
         }
     }

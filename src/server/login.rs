@@ -1,5 +1,13 @@
 //! Logins as the server has its part in them: what is known of accounts and tokens, and what a login of XEP-0388 asks
 //! for beside: an earlier session first, then a resource (XEP-0386), then a token (XEP-0484), all told in one success.
+
+pub mod attempts;
+pub mod client;
+pub mod fast;
+pub mod jobs;
+pub mod rights;
+pub mod token;
+
 use crate::state::{ConnectionId, Moment, Outbox, SessionClient, SessionId};
 use crate::store::{AccountId, StoreError, Tx};
 use crate::stream::{
@@ -8,9 +16,10 @@ use crate::stream::{
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, ns, quoted};
 
-use super::client::{Seen, note_client};
-use super::resumption::{ResumeOutcome, write_outcome};
-use super::{Server, fast, management};
+use super::Server;
+use super::session::management;
+use super::session::resumption::{ResumeOutcome, write_outcome};
+use client::{Seen, note_client};
 
 impl Server {
     /// XEP-0388 §2.1: an account nobody knows is offered what one that is there would be.

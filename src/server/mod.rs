@@ -1,38 +1,13 @@
 //! The order of things: one step per input, no waiting. `step` dispatches; each way of a stanza is a function of its own
 //! file that reads from top to bottom.
 
-mod access;
-mod again;
-mod attempts;
-mod bind2;
-mod client;
 mod connection;
-mod connections;
-mod copies;
-mod deadlines;
-mod ending;
-mod fast;
-mod forged;
-mod forgetting;
-mod giving_up;
-mod hibernation;
 mod input;
-mod iq;
-mod jobs;
 mod login;
-mod management;
-mod message;
 mod operator;
-mod presence;
-mod probe;
-mod resumption;
-mod rights;
+mod route;
 mod session;
-mod subscription;
-mod thrift;
 mod timers;
-mod token;
-mod unseen;
 mod upkeep;
 
 use std::rc::Rc;
@@ -48,10 +23,10 @@ use crate::state::{
 use crate::store::{StoreError, Tx};
 use crate::stream::{Entropy, StreamSettings};
 use crate::xmpp::{BareJid, StreamCondition, StreamError, quoted};
-use connections::Connections;
-use forgetting::Forgetting;
-use jobs::Jobs;
+use connection::connections::Connections;
+use login::jobs::Jobs;
 use timers::{Timer, Timers};
+use upkeep::forgetting::Forgetting;
 
 /// The whole server but its sockets, clock, threads and files.
 pub struct Server {

@@ -1,11 +1,15 @@
 //! Operator's commands.
+
+pub mod access;
+
 use crate::state::{JobId, Moment, Outbox, Output, QueuedPresence, Sessions};
 use crate::store::{AccountId, StoreError, Subscription, Tx};
 use crate::stream::{Credentials, sasl};
 use crate::xmpp::{BareJid, PresenceKind, StreamCondition, StreamError, localpart, quoted};
 
-use super::jobs::Job;
-use super::{Command, Server, presence};
+use super::login::jobs::Job;
+use super::route::presence;
+use super::{Command, Server};
 
 /// Exit codes of commands.
 const OK: u8 = 0;

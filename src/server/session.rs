@@ -1,4 +1,11 @@
 //! Session life: binding a resource (RFC 6120 §7), the way of each stanza into the server, the session's end.
+
+pub mod bind2;
+pub mod giving_up;
+pub mod hibernation;
+pub mod management;
+pub mod resumption;
+
 use std::rc::Rc;
 
 use crate::feature;
@@ -14,8 +21,10 @@ use crate::xmpp::{
     StreamCondition, StreamError, quoted, write_error,
 };
 
-use super::client::{Seen, note_client};
-use super::{Server, fast, forged, giving_up, iq, message, presence, unseen};
+use super::Server;
+use super::login::client::{Seen, note_client};
+use super::login::fast;
+use super::route::{forged, iq, message, presence, unseen};
 
 impl Server {
     /// RFC 6120 §7: the resource asked for, or one of ours.

@@ -1,4 +1,8 @@
 //! What is done now and then: pruning by age and size, removing deleted accounts' archives, watching the disk.
+
+pub mod forgetting;
+pub mod thrift;
+
 use crate::state::Moment;
 use crate::store::{StoreError, Tx};
 

@@ -7,8 +7,8 @@ use crate::store::{StoreError, Tx};
 use crate::stream::{Credentials, Login, Proof};
 use crate::xmpp::{BareJid, SaslCondition};
 
-use super::Server;
-use super::timers::Timer;
+use crate::server::Server;
+use crate::server::timers::Timer;
 
 /// What a connection tries.
 #[derive(Default)]
@@ -21,7 +21,7 @@ pub struct Trying {
 
 impl Server {
     /// A password is about to be tried.
-    pub(super) fn attempt(
+    pub(in crate::server) fn attempt(
         &mut self,
         now: Moment,
         id: ConnectionId,
@@ -58,7 +58,7 @@ impl Server {
     }
 
     /// Its turn has come.
-    pub(super) fn begin_attempt(&mut self, id: ConnectionId) {
+    pub(in crate::server) fn begin_attempt(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -71,7 +71,7 @@ impl Server {
     }
 
     /// A password is compared; that its connection ends does not make it untried.
-    pub(super) fn attempt_is_guess(&mut self, id: ConnectionId) {
+    pub(in crate::server) fn attempt_is_guess(&mut self, id: ConnectionId) {
         let connection = self.connections.get_mut(&id);
         if let Some(attempt) = connection.and_then(|it| it.trying.attempt.as_mut()) {
             attempt.is_guess = true;
@@ -79,7 +79,7 @@ impl Server {
     }
 
     /// Its connection has ended, or it was nothing that could be compared.
-    pub(super) fn attempt_given_up(&mut self, id: ConnectionId) {
+    pub(in crate::server) fn attempt_given_up(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -123,7 +123,7 @@ impl Server {
     }
 
     /// When a failed login hears of it; `None`: at once, for it tells nothing that could be guessed.
-    pub(super) fn tell_failure_ms(
+    pub(in crate::server) fn tell_failure_ms(
         &mut self,
         now: Moment,
         id: ConnectionId,

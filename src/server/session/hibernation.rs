@@ -11,7 +11,9 @@ use crate::store::{ArchiveId, ClientKey, StoreError, Suspended, SuspendedId, Tx}
 use crate::stream::Grant;
 use crate::xmpp::{FullJid, Jid, StreamCondition, StreamError};
 
-use super::{Server, fast, management, session};
+use super::management;
+use crate::server::login::fast;
+use crate::server::{Server, session};
 
 /// After a start a session may stay away for at least so long (if it might at all), whatever the clock says: it may have
 /// been set meanwhile, and clients need time to notice.
@@ -41,7 +43,7 @@ pub fn hibernate(cx: &mut Cx<'_>, session: SessionId) -> Result<usize, StoreErro
 }
 
 /// What of a session `hibernate` can give back.
-pub(super) fn memory_bytes(cx: &Cx<'_>, session: SessionId) -> usize {
+pub(in crate::server) fn memory_bytes(cx: &Cx<'_>, session: SessionId) -> usize {
     let Some(known) = cx.state.sessions.get(session) else {
         return 0;
     };
@@ -53,7 +55,7 @@ pub(super) fn memory_bytes(cx: &Cx<'_>, session: SessionId) -> usize {
 
 impl Server {
     /// Queues that have grown too large for memory go to the store.
-    pub(super) fn spill_queues(
+    pub(in crate::server) fn spill_queues(
         &mut self,
         now: Moment,
         tx: &mut Tx,
@@ -75,7 +77,7 @@ impl Server {
     }
 
     /// Every stream ends; sessions that may be resumed are written, all others end.
-    pub(super) fn shutdown(
+    pub(in crate::server) fn shutdown(
         &mut self,
         now: Moment,
         tx: &mut Tx,
@@ -125,7 +127,11 @@ impl Server {
     }
 
     /// Sessions of the last run, if it ended in order: they are away.
-    pub(super) fn load_suspended(&mut self, start: Moment, tx: &Tx) -> Result<(), StoreError> {
+    pub(in crate::server) fn load_suspended(
+        &mut self,
+        start: Moment,
+        tx: &Tx,
+    ) -> Result<(), StoreError> {
         for (account, name, received) in tx.ended()? {
             self.state.sessions.forget_resumption(Ended {
                 account,

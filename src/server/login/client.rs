@@ -6,7 +6,8 @@ use crate::store::{AccountId, Client, ClientKey, StoreError, Tx};
 use crate::stream::UserAgent;
 use crate::xmpp::Timestamp;
 
-use super::{Server, token};
+use super::token;
+use crate::server::Server;
 
 /// A client that is seen again is written down no more often than this.
 pub const NOTE_SEEN_MS: i64 = 3_600_000;

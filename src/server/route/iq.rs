@@ -5,7 +5,7 @@ use crate::state::{Cx, Fault, SessionId};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, Envelope, Iq, IqKind, Jid, StanzaError, ns};
 
-use super::session::send_error;
+use crate::server::session::send_error;
 
 /// An iq of one of our sessions, `from` stamped.
 pub fn from_session(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) {

@@ -8,11 +8,11 @@ use crate::store::{StoreError, Tx};
 use crate::stream::{Grant, TokenAnswer, TokenScheme};
 use crate::xmpp::{BareJid, Timestamp};
 
-use super::Server;
 use super::client::NOTE_SEEN_MS;
+use crate::server::Server;
 
 impl Server {
-    pub(super) fn answer_token(
+    pub(in crate::server) fn answer_token(
         &mut self,
         now: Moment,
         id: ConnectionId,

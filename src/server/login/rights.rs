@@ -6,8 +6,8 @@ use crate::store::{AccountId, StoreError, Tx};
 use crate::stream::{Grant, Login, Proof, Right};
 use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError};
 
-use super::Server;
-use super::session::known_account;
+use crate::server::Server;
+use crate::server::session::known_account;
 
 /// Time between looks at what has expired.
 const LOOK_EVERY_MS: u64 = 60_000;
@@ -31,7 +31,7 @@ impl Server {
     }
 
     /// What was proved with a password, or a token that a password gave.
-    pub(super) fn right_stands(
+    pub(in crate::server) fn right_stands(
         &self,
         account: &BareJid,
         right: Right,
@@ -91,7 +91,7 @@ impl Server {
     }
 
     /// A client that has logged in and now asks for a resource, or for a session it had. `None`: it may not any more.
-    pub(super) fn still_logged_in(
+    pub(in crate::server) fn still_logged_in(
         &self,
         now: Moment,
         id: ConnectionId,
@@ -110,7 +110,11 @@ impl Server {
     }
 
     /// A token that was made for some time ends the sessions it holds, too; within a minute.
-    pub(super) fn end_expired(&mut self, now: Moment, tx: &Tx) -> Result<(), StoreError> {
+    pub(in crate::server) fn end_expired(
+        &mut self,
+        now: Moment,
+        tx: &Tx,
+    ) -> Result<(), StoreError> {
         if now.monotonic_ms < self.expiry_due_ms {
             return Ok(());
         }
@@ -135,7 +139,7 @@ impl Server {
     }
 
     /// Access was taken away from clients and tokens: who has only logged in by them is not logged in.
-    pub(super) fn withdraw(&mut self) {
+    pub(in crate::server) fn withdraw(&mut self) {
         for (account, id) in std::mem::take(&mut self.state.withdrawn) {
             for (_, connection) in self.connections.iter_mut() {
                 let client = &connection.client;

@@ -6,17 +6,18 @@ use crate::store::{APP_TOKENS_MAX, AccountId, AppToken, StoreError, Tx};
 use crate::stream::{Credentials, UserAgent};
 use crate::xmpp::{StreamCondition, StreamError, Timestamp, quoted};
 
-use super::client::{Seen, note_client};
-use super::jobs::Job;
-use super::operator::{Answer, unknown};
-use super::{Server, iq};
+use super::{Answer, unknown};
+use crate::server::Server;
+use crate::server::login::client::{Seen, note_client};
+use crate::server::login::jobs::Job;
+use crate::server::route::iq;
 
 /// Bytes of the name of a token.
 const NAME_BYTES_MAX: usize = 128;
 
 impl Server {
     /// What handlers of this step left to be done.
-    pub(super) fn change_accounts(
+    pub(in crate::server) fn change_accounts(
         &mut self,
         now: Moment,
         tx: &mut Tx,
@@ -37,7 +38,7 @@ impl Server {
 
     /// XEP-0077 §3.3: stored, what others hold ends, then the answer. All that takes away the right to change it ends the
     /// session that asked.
-    pub(super) fn own_password_hashed(
+    pub(in crate::server) fn own_password_hashed(
         &mut self,
         now: Moment,
         change: &PasswordChange,

@@ -3,14 +3,15 @@ use crate::state::{ConnectionId, Moment, Outbox};
 use crate::store::{StoreError, Tx};
 use crate::xmpp::{StreamCondition, StreamError};
 
-use super::timers::Timer;
-use super::{Server, iq};
+use crate::server::Server;
+use crate::server::route::iq;
+use crate::server::timers::Timer;
 
 /// How long a silent peer has to answer a probe.
 const PROBE_MS_MAX: u64 = 60_000;
 
 impl Server {
-    pub(super) fn tick(
+    pub(in crate::server) fn tick(
         &mut self,
         now: Moment,
         tx: &mut Tx,
@@ -75,7 +76,7 @@ impl Server {
     }
 
     /// A resource was bound: from now on silence is what is watched.
-    pub(super) fn watch_idle(&mut self, now: Moment, id: ConnectionId) {
+    pub(in crate::server) fn watch_idle(&mut self, now: Moment, id: ConnectionId) {
         let idle_ms = u64::from(self.state.settings.idle_seconds_max) * 1000;
         self.watch(id, now.monotonic_ms + idle_ms);
     }

@@ -13,7 +13,8 @@ use crate::state::{MemoryAccount, Moment, Outbox, SessionId};
 use crate::store::{StoreError, Tx};
 use crate::xmpp::{StreamCondition, StreamError};
 
-use super::{Server, hibernation, management};
+use crate::server::Server;
+use crate::server::session::{hibernation, management};
 
 /// A member that holds less of what is not whole is left alone.
 const UNREAD_BYTES_MIN: usize = 16 << 10;
@@ -23,7 +24,7 @@ const STRANGER_BYTES: usize = 2 << 10;
 impl Server {
     /// A look at the account; `outside_bytes` is what the shell holds. Gives way until the budget is kept, or nothing is
     /// left to give.
-    pub(super) fn keep_budget(
+    pub(in crate::server) fn keep_budget(
         &mut self,
         now: Moment,
         outside_bytes: usize,
@@ -55,7 +56,7 @@ impl Server {
         Ok(())
     }
 
-    pub(super) fn end_half_sent_of_members(
+    pub(in crate::server) fn end_half_sent_of_members(
         &mut self,
         now: Moment,
         excess: usize,

@@ -2,7 +2,7 @@
 use crate::state::{Moment, is_from_unset_clock};
 use crate::store::{AccountId, ClientKey, StoreError, Tx};
 
-use super::Server;
+use crate::server::Server;
 
 /// Time between looks at all clients.
 const LOOK_EVERY_MS: u64 = 86_400_000;

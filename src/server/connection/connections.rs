@@ -3,7 +3,7 @@ use std::collections::HashMap;
 
 use crate::state::{ConnectionId, give_back_room, resettle};
 
-use super::connection::Connection;
+use super::Connection;
 
 /// Boxed: the table grows by doubling.
 #[derive(Default)]

@@ -6,8 +6,9 @@ use crate::stream::{EnableRequest, enable_request};
 use crate::xml::{Element, ElementRef, Writer};
 use crate::xmpp::{Condition, StreamCondition, StreamError, ns};
 
-use super::timers::Timer;
-use super::{Server, unseen};
+use crate::server::Server;
+use crate::server::route::unseen;
+use crate::server::timers::Timer;
 
 pub use super::hibernation::hibernate;
 
@@ -30,7 +31,7 @@ pub struct Enabled {
 
 impl Server {
     /// An element of either specification from a bound client.
-    pub(super) fn nonza(
+    pub(in crate::server) fn nonza(
         &mut self,
         now: Moment,
         id: ConnectionId,
@@ -75,7 +76,7 @@ impl Server {
 
     /// Asks for what has been unacknowledged for long. What is sent from now on sets the timer anew, and so does an answer
     /// that leaves some of it.
-    pub(super) fn check_unacknowledged(
+    pub(in crate::server) fn check_unacknowledged(
         &mut self,
         now: Moment,
         session: SessionId,
@@ -89,7 +90,7 @@ impl Server {
     }
 
     /// Sets a timer for each session that was given something it has not been asked about.
-    pub(super) fn watch_unacknowledged(&mut self, now: Moment) {
+    pub(in crate::server) fn watch_unacknowledged(&mut self, now: Moment) {
         for session in std::mem::take(&mut self.state.unasked) {
             if let Some(known) = self.state.sessions.get_mut(session)
                 && !std::mem::replace(&mut known.ask_set, true)
@@ -101,7 +102,7 @@ impl Server {
     }
 
     /// What was acknowledged is written with the next commit, or after a while.
-    pub(super) fn watch_seen(&mut self, now: Moment, tx: &Tx) -> Result<(), StoreError> {
+    pub(in crate::server) fn watch_seen(&mut self, now: Moment, tx: &Tx) -> Result<(), StoreError> {
         if !self.seen_set && tx.has_seen_to_write()? {
             self.seen_set = true;
             self.timers
@@ -110,7 +111,7 @@ impl Server {
         Ok(())
     }
 
-    pub(super) fn write_seen(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+    pub(in crate::server) fn write_seen(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
         self.seen_set = false;
         tx.write_seen()
     }

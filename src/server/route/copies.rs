@@ -7,6 +7,7 @@ use crate::xmpp::{BareJid, Envelope, Jid, Message, MessageKind, StanzaError, wri
 
 use super::again::{self, Added, Direction};
 use super::message::{Archived, stored_xml};
+use crate::server::session;
 
 /// §7: the addressee's sessions that get a copy. `direct`: those that get the message itself; `None`: it waits, and those
 /// that would be given it later get no copy now.
@@ -137,7 +138,7 @@ fn copy(
 /// The server refuses a message: the sender hears why. §6.1, §8: if it is one that is copied, the sender's other sessions
 /// see it and the refusal.
 pub fn refused(cx: &mut Cx<'_>, session: SessionId, message: &Message, error: &StanzaError) {
-    super::session::send_error(cx, session, "message", &message.envelope, error);
+    session::send_error(cx, session, "message", &message.envelope, error);
     let Some(from) = message.envelope.from.as_ref() else {
         return;
     };

@@ -9,9 +9,9 @@ use crate::state::{
 use crate::store::{AccountId, StoreError, Tx};
 use crate::xmpp::{BareJid, Condition, StanzaError};
 
-use super::Server;
-use super::operator::done;
-use super::session::send_error;
+use crate::server::Server;
+use crate::server::operator::done;
+use crate::server::session::send_error;
 
 /// What a hash is for.
 pub enum Job {
@@ -54,14 +54,14 @@ impl Jobs {
 }
 
 /// Stands for an account where turns are taken.
-pub(super) fn digest_of(account: &BareJid) -> u64 {
+pub(in crate::server) fn digest_of(account: &BareJid) -> u64 {
     let mut hasher = DefaultHasher::new();
     account.as_str().hash(&mut hasher);
     hasher.finish()
 }
 
 impl Server {
-    pub(super) fn hashed(
+    pub(in crate::server) fn hashed(
         &mut self,
         now: Moment,
         id: JobId,
@@ -123,7 +123,7 @@ impl Server {
         Ok(())
     }
 
-    pub(super) fn hash_prepared(&mut self, password: &str, job: Job, out: &mut Outbox) {
+    pub(in crate::server) fn hash_prepared(&mut self, password: &str, job: Job, out: &mut Outbox) {
         let mut salt = [0; 16];
         self.entropy.fill(&mut salt);
         let iterations = self.state.settings.scram_iterations;

@@ -4,8 +4,8 @@ use crate::store::{AccountId, ClientKey, FastToken, FastTokens, StoreError, Tx};
 use crate::stream::{FastCandidate, FastStanding, Login, Proof, Request, Slot, fast_mechanism};
 use crate::xmpp::{BareJid, SaslCondition, Timestamp};
 
-use super::Server;
-use super::session::known_account;
+use crate::server::Server;
+use crate::server::session::known_account;
 
 /// Counts ahead of the one used that are written down as used: a client comes back so often before that has to be done
 /// again, which would make each wait for the disk.
@@ -25,7 +25,7 @@ type NewToken = Option<(Box<str>, Timestamp)>;
 
 impl Server {
     /// XEP-0484 §3.4, §5.1: the tokens this client may hold, the newer one first.
-    pub(super) fn answer_fast(
+    pub(in crate::server) fn answer_fast(
         &mut self,
         now: Moment,
         id: ConnectionId,

@@ -5,8 +5,10 @@ use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, StreamCondition, StreamError, ns, quoted};
 
 use super::management::{acknowledge, client_state, hibernate, too_high, write_failed};
-use super::timers::Timer;
-use super::{Server, again, fast, unseen};
+use crate::server::Server;
+use crate::server::login::fast;
+use crate::server::route::{again, unseen};
+use crate::server::timers::Timer;
 
 /// Bytes sent again at a time; the rest follows when the connection has taken them.
 const AGAIN_BYTES_MAX: usize = 256 << 10;
@@ -25,7 +27,7 @@ pub enum ResumeOutcome {
 
 impl Server {
     /// §5: `<resume/>` of a client that has logged in and bound nothing yet.
-    pub(super) fn resume_requested(
+    pub(in crate::server) fn resume_requested(
         &mut self,
         now: Moment,
         id: ConnectionId,
@@ -67,7 +69,7 @@ impl Server {
     /// §5: an earlier session of the same account goes on on this connection; its old one, if it is still there, ends.
     /// Nothing is written to the new one: once it was told what came of it (`write_outcome`, or `too_high` and the end),
     /// `resumed` sends what was missed.
-    pub(super) fn resume(
+    pub(in crate::server) fn resume(
         &mut self,
         now: Moment,
         id: ConnectionId,
@@ -117,7 +119,7 @@ impl Server {
     }
 
     /// `mechanism`: of a login that did nothing else, and has no line of its own.
-    pub(super) fn log_resumed(&self, session: SessionId, mechanism: &str) {
+    pub(in crate::server) fn log_resumed(&self, session: SessionId, mechanism: &str) {
         let Some(known) = self.state.sessions.get(session) else {
             return;
         };
@@ -134,7 +136,7 @@ impl Server {
     }
 
     /// What a resumed session missed, behind the element that told its client so.
-    pub(super) fn resumed(
+    pub(in crate::server) fn resumed(
         &mut self,
         now: Moment,
         id: ConnectionId,
@@ -154,7 +156,7 @@ impl Server {
     }
 
     /// The connection of a session is gone. True: the session stays and may be resumed.
-    pub(super) fn detach(
+    pub(in crate::server) fn detach(
         &mut self,
         now: Moment,
         session: SessionId,
@@ -195,7 +197,7 @@ impl Server {
     }
 
     /// A session that is away ends when its time is over, and sleeps until then.
-    pub(super) fn check_away(
+    pub(in crate::server) fn check_away(
         &mut self,
         now: Moment,
         session: SessionId,

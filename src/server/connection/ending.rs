@@ -3,8 +3,8 @@ use crate::state::{ConnectionId, Moment, Outbox, Output, SessionId};
 use crate::store::{StoreError, Tx};
 use crate::xmpp::{StreamCondition, StreamError};
 
-use super::Server;
-use super::timers::Timer;
+use crate::server::timers::Timer;
+use crate::server::{Server, session};
 
 impl Server {
     /// The stream is over; the connection closes when its last bytes are out.
@@ -28,7 +28,7 @@ impl Server {
     }
 
     /// The connection is gone, or as good as gone. `lost`: nobody said good-bye, so that the session may be resumed.
-    pub(super) fn closed(
+    pub(in crate::server) fn closed(
         &mut self,
         now: Moment,
         id: ConnectionId,
@@ -48,13 +48,13 @@ impl Server {
         }
         match connection.session {
             Some(session) if lost && self.detach(now, session, tx, out)? => Ok(()),
-            Some(session) => super::session::end(&mut self.cx(now, tx, out), session),
+            Some(session) => session::end(&mut self.cx(now, tx, out), session),
             None => Ok(()),
         }
     }
 
     /// Ends the streams and sessions that handlers, timers or operators asked to end.
-    pub(super) fn end_streams(
+    pub(in crate::server) fn end_streams(
         &mut self,
         now: Moment,
         tx: &mut Tx,
@@ -132,11 +132,11 @@ impl Server {
             self.state.ending.push((connection, error));
             return Ok(());
         }
-        super::session::end(&mut self.cx(now, tx, out), session)
+        session::end(&mut self.cx(now, tx, out), session)
     }
 
     /// RFC 6120 §4.9.3.17: there is no room for it.
-    pub(super) fn displaced(&mut self, id: ConnectionId) {
+    pub(in crate::server) fn displaced(&mut self, id: ConnectionId) {
         let known = self.connections.get(&id);
         if known.is_none_or(|known| known.session.is_some()) {
             return;

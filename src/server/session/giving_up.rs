@@ -9,7 +9,8 @@ use crate::xmpp::{
     BareJid, Condition, Envelope, Iq, IqKind, Jid, Message, MessageKind, Stanza, StanzaError, ns,
 };
 
-use super::{again, message, session};
+use crate::server::route::{again, message};
+use crate::server::session;
 
 /// What of a session's queue needs something done.
 struct Left {

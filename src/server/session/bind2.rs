@@ -6,12 +6,14 @@ use crate::stream::BindRequest;
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, FullJid, ns};
 
-use super::{Server, management, unseen};
+use super::management;
+use crate::server::Server;
+use crate::server::route::unseen;
 
 impl Server {
     /// XEP-0386 §3.2: a session with all it asked for, and the archive as it is at this moment. `None`: there is no room
     /// for one more session, and the client may ask again in the old way.
-    pub(super) fn bind_inline(
+    pub(in crate::server) fn bind_inline(
         &mut self,
         now: Moment,
         id: ConnectionId,
