@@ -11,7 +11,7 @@ use super::offline;
 use super::progress::Progress;
 use crate::config::{Config, StartError, file};
 use crate::net::STORE_FILE;
-use crate::net::backup::files;
+use crate::net::control::backup::files;
 use crate::net::control::{self, Answer, Fetched};
 use crate::store::{BackupError, Offline, read_backup, write_backup};
 

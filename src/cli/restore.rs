@@ -12,8 +12,8 @@ use super::check::{listed, look};
 use super::progress::Progress;
 use crate::config::{Config, StartError, data_directory, file};
 use crate::net::STORE_FILE;
-use crate::net::backup::FILES;
 use crate::net::control::Answer;
+use crate::net::control::backup::FILES;
 use crate::store::{BackupContents, restore};
 
 /// Make a data directory of a backup. It must not be there, or be empty.

@@ -1,7 +1,9 @@
 //! One socket with or without TLS. An idle connection holds no buffers: when it is ready it is read into a buffer that all
 //! share; what cannot be sent at once is kept, encrypted, until the socket takes it.
+
 mod close;
 mod pause;
+pub mod poll;
 mod read;
 mod send;
 
@@ -9,14 +11,14 @@ use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, TcpStream};
 use std::rc::Rc;
 
-use super::census::Admission;
-use super::inbox::{Arrival, Rest};
-use super::pace::Pace;
-use super::poll::Ready;
+use super::intake::census::Admission;
+use super::intake::inbox::{Arrival, Rest};
+use super::intake::pace::Pace;
 use super::shell::Shell;
 use super::tls::{Identity, TlsSession};
 use crate::state::ConnectionId;
 use crate::xmpp::quoted_error;
+use poll::Ready;
 
 /// Bytes taken from a socket at once.
 pub const READ_BYTES_MAX: usize = 16 << 10;

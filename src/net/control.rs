@@ -2,6 +2,10 @@
 //!
 //! One request and one answer for each connection, each a list of texts: length (4 bytes) of all that follows, then for
 //! each text its length (4 bytes) and itself. Whoever may open the socket may do everything (mode 0600).
+
+mod ask;
+pub mod backup;
+
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -13,15 +17,15 @@ use std::time::Duration;
 
 use smol::future::FutureExt;
 
-pub use super::ask::{Fetched, ask, fetch_backup};
-use super::backup::Backups;
-pub use super::inbox::Answer;
-use super::inbox::{Arrival, Waiters};
+pub use super::intake::inbox::Answer;
+use super::intake::inbox::{Arrival, Waiters};
 use super::reactor::{Reactor, Source};
 use super::shell::Shell;
 use crate::config::StartError;
 use crate::server::Command;
 use crate::xmpp::quoted_error;
+pub use ask::{Fetched, ask, fetch_backup};
+use backup::Backups;
 
 pub(super) const FILE: &str = "control.sock";
 /// unix(7): 108 with the zero at the end.

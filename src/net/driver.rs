@@ -1,5 +1,12 @@
 //! The one loop: take what has arrived, step it in one transaction, commit on the storage thread, then perform what the
 //! steps wanted. Nothing leaves before what it promises is durable; a batch that wrote nothing leaves at once.
+
+pub mod answers;
+pub mod batch;
+pub mod budget;
+pub mod ebb;
+pub mod turns;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,20 +14,20 @@ use std::time::Duration;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::FutureExt;
 
-use super::answers::Waiting;
-use super::batch::{Action, Batch};
-use super::budget::Looks;
-use super::census::Admission;
 use super::connection::{Connection, Holds, Overflow};
-use super::ebb::Ebb;
 use super::hash_thread::HashThread;
-use super::inbox::Arrival;
+use super::intake::census::Admission;
+use super::intake::inbox::Arrival;
 use super::shell::{BUFFER_BYTES_KEPT, Shell};
 use super::tls::TlsSession;
 use crate::server::{Command, Input, Server};
 use crate::state::{ConnectionId, JobId, Output};
 use crate::store::{RESERVE_BYTES, StorageThread, Store, StoreError, Tx};
 use crate::xmpp::quoted_error;
+use answers::Waiting;
+use batch::{Action, Batch};
+use budget::Looks;
+use ebb::Ebb;
 
 /// Places for outputs kept from one batch to the next.
 const PLACES_KEPT: usize = 256;

@@ -4,14 +4,14 @@ use std::rc::Rc;
 
 use smol::LocalExecutor;
 
-use super::census::Census;
-use super::clock::Clock;
+use super::connection::poll::Sockets;
 use super::connection::{Holds, READ_BYTES_MAX};
-use super::inbox::{Inbox, Waiters};
-use super::line::{Line, Resting};
-use super::memory::HeldBytes;
-use super::pace::Rates;
-use super::poll::Sockets;
+use super::intake::census::Census;
+use super::intake::inbox::{Inbox, Waiters};
+use super::intake::line::{Line, Resting};
+use super::intake::pace::Rates;
+use super::machine::clock::Clock;
+use super::machine::memory::HeldBytes;
 use super::reactor::Reactor;
 use super::watch::Identities;
 use crate::state::Settings;

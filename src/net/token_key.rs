@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::entropy::SystemEntropy;
+use super::machine::entropy::SystemEntropy;
 use crate::config::{StartError, file};
 use crate::stream::Entropy;
 

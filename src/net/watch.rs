@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use smol::future::FutureExt;
 
-use super::inbox::Arrival;
-use super::memory::disk_bytes;
-use super::notify::Notify;
+use super::intake::inbox::Arrival;
+use super::machine::memory::disk_bytes;
+use super::machine::notify::Notify;
 use super::reactor::{Reactor, Source};
 use super::shell::Shell;
 use super::tls::Identity;

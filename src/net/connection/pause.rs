@@ -2,7 +2,7 @@
 use std::rc::Rc;
 
 use super::{Connection, Unsent};
-use crate::net::inbox::{Arrival, Rest};
+use crate::net::intake::inbox::{Arrival, Rest};
 use crate::net::shell::Shell;
 
 /// Bytes that wait for a peer above which nothing more of its own is stepped until it has taken half of them.

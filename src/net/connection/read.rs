@@ -3,7 +3,7 @@ use std::io::{self, Read};
 use std::rc::Rc;
 
 use super::{Connection, Holds, Phase};
-use crate::net::inbox::Arrival;
+use crate::net::intake::inbox::Arrival;
 use crate::net::shell::Shell;
 use crate::net::tls::{Received, TlsError};
 use crate::xmpp::quoted_error;

@@ -2,7 +2,7 @@
 use std::io::{self, Write};
 
 use super::{Connection, Overflow, Unsent};
-use crate::net::inbox::Arrival;
+use crate::net::intake::inbox::Arrival;
 use crate::net::shell::Shell;
 use crate::xmpp::quoted_error;
 

@@ -3,7 +3,7 @@ use std::sync::{LazyLock, Mutex};
 
 use rustls::crypto::{GetRandomFailed, SecureRandom};
 
-use crate::net::entropy::SystemEntropy;
+use crate::net::machine::entropy::SystemEntropy;
 use crate::stream::Entropy;
 
 #[derive(Debug)]

@@ -13,7 +13,7 @@ mod updates;
 
 use super::identity::Loaded;
 use super::*;
-use crate::net::ebb::TLS_BYTES_EACH;
+use crate::net::driver::ebb::TLS_BYTES_EACH;
 
 /// Takes any certificate: which one it is, is not what these tests ask.
 #[derive(Debug)]

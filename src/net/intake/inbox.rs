@@ -11,8 +11,8 @@ use std::task::{Poll, Waker};
 use smol::channel::Sender;
 
 use super::census::Admission;
-use super::connection::Connection;
-use super::memory::DiskBytes;
+use crate::net::connection::Connection;
+use crate::net::machine::memory::DiskBytes;
 use crate::server::Command;
 use crate::state::{ConnectionId, Hashed, JobId};
 use crate::stream::TlsFacts;

@@ -1,8 +1,8 @@
 //! The shell's part of the memory budget; `server::upkeep::thrift` has the order in which it gives way.
 use std::cmp::Reverse;
 
-use super::connection::Connection;
-use super::driver::Driver;
+use super::Driver;
+use crate::net::connection::Connection;
 use crate::server::Input;
 use crate::store::{StoreError, Tx};
 

@@ -7,9 +7,9 @@ use std::rc::Rc;
 
 use rustix::event::epoll::EventFlags;
 
-use super::connection::Connection;
-use super::reactor::{EVENTS_MAX, Reactor};
-use super::shell::Shell;
+use super::Connection;
+use crate::net::reactor::{EVENTS_MAX, Reactor};
+use crate::net::shell::Shell;
 use crate::state::{ConnectionId, give_back_room, resettle};
 
 /// All connections whose sockets are open.

@@ -8,10 +8,10 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use super::census::{Admitted, Refusal};
 use super::inbox::Arrival;
-use super::reactor::{Reactor, Source};
-use super::shell::Shell;
-use super::system;
 use crate::config::StartError;
+use crate::net::machine::system;
+use crate::net::reactor::{Reactor, Source};
+use crate::net::shell::Shell;
 use crate::xmpp::quoted_error;
 
 /// Connections the kernel holds until we take them: a whole house that comes back after a power cut. It holds fewer where

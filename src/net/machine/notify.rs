@@ -4,7 +4,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::reactor::Reactor;
+use crate::net::reactor::Reactor;
 use crate::xmpp::{quoted, quoted_error};
 
 /// The socket systemd named in `$NOTIFY_SOCKET`: a path, or an abstract name after `@`.

@@ -2,7 +2,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::connection::Connection;
+use crate::net::connection::Connection;
 use crate::state::{ConnectionId, Outbox};
 
 /// What one batch gathers; its allocations are used again.

@@ -1,19 +1,19 @@
 //! What operators' commands are answered.
 use smol::channel::Sender;
 
-use super::driver::Driver;
-use super::inbox::Answer;
-use super::memory::memory_bytes;
+use super::Driver;
+use crate::net::intake::inbox::Answer;
+use crate::net::machine::memory::memory_bytes;
 use crate::state::JobId;
 
 /// A command whose answer is awaited.
-pub(super) struct Waiting {
+pub(in crate::net) struct Waiting {
     pub reply: Sender<Answer>,
     pub is_status: bool,
 }
 
 impl Driver {
-    pub(super) fn answer(&mut self, job: JobId, code: u8, mut text: String) {
+    pub(in crate::net) fn answer(&mut self, job: JobId, code: u8, mut text: String) {
         let Some(waiting) = self.commands.remove(&job) else {
             return;
         };

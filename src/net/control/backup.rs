@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{SendFlags, send};
 
-use super::memory::disk_bytes;
-use super::token_key;
 use crate::config::{self, file};
+use crate::net::machine::memory::disk_bytes;
+use crate::net::token_key;
 use crate::store::{BackupError, BackupFile, Store, StoreError, Whole, write_backup};
 use crate::xmpp::quoted_error;
 
@@ -114,7 +114,7 @@ fn answer(whole: Whole, data: &Path, percent: u8, asker: UnixStream) {
                 error => error.to_string(),
             };
             ready(&asker).and_then(|()| {
-                let answer = super::control::frame(&["1", &text]);
+                let answer = super::frame(&["1", &text]);
                 (&asker).write_all(&answer)
             })
         }
@@ -159,7 +159,7 @@ fn make(
 
 /// How far it is, if the asker takes it at once. False: the asker is gone.
 fn tell(asker: &UnixStream, done: u64, total: u64) -> bool {
-    let told = super::control::frame(&["", &done.to_string(), &total.to_string()]);
+    let told = super::frame(&["", &done.to_string(), &total.to_string()]);
     match send(asker, &told, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
         Ok(count) => count == told.len(),
         Err(error) => error == rustix::io::Errno::AGAIN,
@@ -175,11 +175,7 @@ fn ready(asker: &UnixStream) -> io::Result<()> {
 fn give(mut file: File, left_out: &[String], mut asker: &UnixStream) -> io::Result<()> {
     ready(asker)?;
     let length = file.metadata()?.len().to_string();
-    asker.write_all(&super::control::frame(&[
-        "0",
-        &length,
-        &left_out.join("\n"),
-    ]))?;
+    asker.write_all(&super::frame(&["0", &length, &left_out.join("\n")]))?;
     io::copy(&mut file, &mut asker).map(drop)
 }
 

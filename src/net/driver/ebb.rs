@@ -1,8 +1,8 @@
 //! When most of a crowd has left, the memory it took goes back to the system: buffers, the database's cache, TLS sessions
 //! that nobody is left for. What a running server needs comes again by itself.
-use super::driver::Driver;
-use super::shell::Shell;
-use super::system;
+use super::Driver;
+use crate::net::machine::system;
+use crate::net::shell::Shell;
 use crate::store::StoreError;
 use crate::xmpp::quoted_error;
 

@@ -8,10 +8,10 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 use super::backup::SEND_TIMEOUT;
-use super::control::{BACKUP, FILE, SocketPath, checked_length, frame, request, texts};
-use super::inbox::Answer;
-use super::serve::STORE_FILE;
+use super::{BACKUP, FILE, SocketPath, checked_length, frame, request, texts};
 use crate::config::StartError;
+use crate::net::intake::inbox::Answer;
+use crate::net::serve::STORE_FILE;
 use crate::server::Command;
 use crate::store;
 

@@ -3,10 +3,10 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::connection::Connection;
-use super::driver::Driver;
-use super::inbox::{Arrival, Rest};
-use super::pace::{self, Taken};
+use super::Driver;
+use crate::net::connection::Connection;
+use crate::net::intake::inbox::{Arrival, Rest};
+use crate::net::intake::pace::{self, Taken};
 use crate::server::Input;
 use crate::state::{ConnectionId, Output};
 use crate::store::{StoreError, Tx};
@@ -83,7 +83,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn take(&mut self, arrival: Arrival, tx: &mut Tx) -> Result<(), StoreError> {
+    pub(in crate::net) fn take(&mut self, arrival: Arrival, tx: &mut Tx) -> Result<(), StoreError> {
         let start_ns = self.now_ns;
         let Some(arrival) = self.in_order(arrival) else {
             return Ok(());

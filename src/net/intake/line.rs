@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::connection::Connection;
 use super::inbox::Waiters;
 use super::rounds::Rounds;
-use super::shell::Shell;
+use crate::net::connection::Connection;
+use crate::net::shell::Shell;
 use crate::state::ConnectionId;
 use crate::state::Network;
 
