@@ -1,14 +1,23 @@
 //! Accounts: name, credentials, state.
+
+pub mod clients;
+pub mod grants;
+pub mod personal;
+pub mod roster;
+pub mod suspended;
+pub mod suspended_row;
+pub mod tokens;
+
 use crate::stream::{Credentials, HashedPassword, ScramHash, ScramKeys};
 use crate::xmpp::Timestamp;
 
-use super::codec::{Decoder, Encoder};
+use super::engine::codec::{Decoder, Encoder};
 use super::schema::{
     ACCOUNTS, ARCHIVE_PREFERENCES, BLOCKED, CREDENTIALS, ENDED, LAST_ACTIVITY, META,
     META_NEXT_ACCOUNT, PRIVATE_XML, PURGE, ROSTER, ROSTER_LOG, ROSTER_VERSIONS, SUSPENDED,
     SUSPENDED_QUEUE, UNSEEN_FROM, VCARDS,
 };
-use super::{StoreError, Tx, Writing, clients, grants, texts_of};
+use super::{StoreError, Tx, Writing, texts_of};
 
 /// Number of an account; never reused, also not after deletion. First part of every key of its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

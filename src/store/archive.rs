@@ -4,14 +4,22 @@
 //! message writes to. `archive` (account, sequence) and `archive_with` (account, hash of peer, sequence) are the index;
 //! rows newer than the index's checkpoint live in memory only (rebuilt at start from the tail of `stanzas`) and are moved
 //! to the tables together once there are enough, so that scattered pages are written rarely.
+
+pub mod index;
+pub mod place;
+pub mod retention;
+pub mod stanza;
+pub mod unseen;
+pub mod walk;
+
 use crate::xmpp::{Jid, Timestamp};
 
-use super::codec::{Decoder, Encoder};
-use super::index::{IndexRow, Span};
+use super::engine::codec::{Decoder, Encoder};
 use super::schema::{ARCHIVE, ARCHIVE_PREFERENCES, SET_BACK, STANZAS};
-use super::stanza::{StanzaRow, bare, peer_hash};
-use super::walk::Walk;
 use super::{AccountId, StoreError, Tx, View, Writing};
+use index::{IndexRow, Span};
+use stanza::{StanzaRow, bare, peer_hash};
+use walk::Walk;
 
 /// Id of an archived stanza: its place in arrival order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

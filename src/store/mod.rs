@@ -2,34 +2,8 @@
 
 mod accounts;
 mod archive;
-mod backup;
-mod clients;
-mod codec;
-mod damage;
-mod error;
-mod file;
-mod findings;
-mod grants;
-mod index;
-mod personal;
-mod place;
-mod read_only;
-mod reader;
-mod rename;
-mod reserve;
-mod restore;
-mod retention;
-mod roster;
-mod salvage;
+mod engine;
 mod schema;
-mod stanza;
-mod suspended;
-mod suspended_row;
-mod table;
-mod thread;
-mod tokens;
-mod unseen;
-mod walk;
 mod whole;
 
 use std::cell::{Ref, RefCell, RefMut};
@@ -39,35 +13,35 @@ use std::sync::{Arc, Weak};
 
 use redb::{Builder, Database};
 
+pub use accounts::clients::{CLIENTS_MAX, Client, ClientKey};
+pub use accounts::grants::{APP_TOKENS_MAX, AppToken, OauthGrant};
+pub use accounts::personal::LastActivity;
+pub use accounts::roster::{Contact, RosterChange, Subscription};
+pub use accounts::suspended::SuspendedId;
+pub use accounts::suspended_row::{HeldRow, QueueRow, Suspended, SuspendedPresence};
+pub use accounts::tokens::{ENDED_ROWS_MAX, ENDED_TOKENS_MAX, EndedToken, FastToken, FastTokens};
 pub use accounts::{Account, AccountId};
+pub use archive::place::{AtIndex, Place};
 pub use archive::{
     ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, DefaultPolicy, Direction, Owner,
     Record, Stored,
 };
-pub use backup::{BackupError, File as BackupFile, write as write_backup};
-pub use clients::{CLIENTS_MAX, Client, ClientKey};
-pub use damage::is_caught as is_panic_caught;
-pub use error::StoreError;
-pub use file::is_in_use;
-pub use findings::{Damage, Findings};
-pub use grants::{APP_TOKENS_MAX, AppToken, OauthGrant};
-pub use personal::LastActivity;
-pub use place::{AtIndex, Place};
-pub use rename::{Domain, Moved};
-pub use reserve::RESERVE_BYTES;
-pub use restore::{Contents as BackupContents, read as read_backup, restore};
-pub use roster::{Contact, RosterChange, Subscription};
-pub use suspended::SuspendedId;
-pub use suspended_row::{HeldRow, QueueRow, Suspended, SuspendedPresence};
-pub use thread::StorageThread;
-pub use tokens::{ENDED_ROWS_MAX, ENDED_TOKENS_MAX, EndedToken, FastToken, FastTokens};
+pub use engine::damage::is_caught as is_panic_caught;
+pub use engine::error::StoreError;
+pub use engine::file::is_in_use;
+pub use engine::reserve::RESERVE_BYTES;
+pub use engine::thread::StorageThread;
+pub use whole::backup::{BackupError, File as BackupFile, write as write_backup};
+pub use whole::findings::{Damage, Findings};
+pub use whole::rename::{Domain, Moved};
+pub use whole::restore::{Contents as BackupContents, read as read_backup, restore};
 pub use whole::{Offline, Take, Whole};
 
 use crate::xmpp::Timestamp;
-use file::{Patient, StoreFile};
-use index::Memory;
-use reader::Reader;
-use table::{TableDefinition, View, WriteTransaction};
+use archive::index::Memory;
+use engine::file::{Patient, StoreFile};
+use engine::reader::Reader;
+use engine::table::{TableDefinition, View, WriteTransaction};
 
 /// How far the time written down may be behind.
 const NOTE_TIME_AFTER_MS: u64 = 6 * 3_600_000;
@@ -205,7 +179,7 @@ impl Drop for Shared {
     /// Closing writes down what is free in the file, and may come upon damage.
     fn drop(&mut self) {
         let database = self.database.take();
-        if damage::unwound(|| drop(database)).is_none() {
+        if engine::damage::unwound(|| drop(database)).is_none() {
             log::error!("store.not_closed remedy=\"`stonechat check` tells what is damaged\"");
         }
     }
@@ -254,7 +228,7 @@ fn made_sense(
     backend: impl redb::StorageBackend,
     cache_bytes: usize,
 ) -> Result<Database, StoreError> {
-    let opened = damage::unwound(|| {
+    let opened = engine::damage::unwound(|| {
         let database = builder(cache_bytes).create_with_backend(Patient(backend))?;
         schema::upgrade(&database)?;
         Ok(database)

@@ -2,8 +2,9 @@
 //! account's id, so that removing an account is one range of each table.
 use redb::{Database, ReadableDatabase, TableError, TableHandle};
 
-use super::table::{Sums, TableDefinition, View, WriteTransaction};
-use super::{StoreError, tokens};
+use super::StoreError;
+use super::accounts::tokens;
+use super::engine::table::{Sums, TableDefinition, View, WriteTransaction};
 
 /// Account id and a JID.
 type AccountText = (u32, &'static str);
@@ -211,7 +212,7 @@ fn add_sums(txn: &mut WriteTransaction) -> Result<(), StoreError> {
 mod tests {
     use redb::backends::InMemoryBackend;
 
-    use super::super::codec::Encoder;
+    use super::super::engine::codec::Encoder;
     use super::*;
     use crate::xmpp::Timestamp;
 

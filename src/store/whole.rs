@@ -1,4 +1,12 @@
 //! All of a database at one moment, read from one end to the other: what of it is whole, and whose is what is not.
+
+pub mod backup;
+pub mod findings;
+pub mod read_only;
+pub mod rename;
+pub mod restore;
+pub mod salvage;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
@@ -7,16 +15,16 @@ use std::sync::Arc;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTableMetadata};
 
 use super::accounts::decode_account;
-use super::damage::unwound;
-use super::findings::{Damage, Findings};
-use super::read_only::ReadOnly;
-use super::salvage::{Seen, walk};
+use super::archive::stanza::StanzaRow;
+use super::engine::damage::unwound;
+use super::engine::table::{Row, Snapshot, Sums, TableDefinition, View};
 use super::schema::{
     self, ACCOUNTS, ARCHIVE, ARCHIVE_WITH, META, META_CHECKPOINT, SECRETS, STANZAS,
 };
-use super::stanza::StanzaRow;
-use super::table::{Row, Snapshot, Sums, TableDefinition, View};
 use super::{Store, StoreError, builder};
+use findings::{Damage, Findings};
+use read_only::ReadOnly;
+use salvage::{Seen, walk};
 
 /// So many damaged messages, or stretches of them, are told apart by owner.
 const LOST_MAX: usize = 1 << 16;

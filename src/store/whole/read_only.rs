@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::StoreError;
+use crate::store::StoreError;
 
 /// What is written is kept in pieces of so many bytes.
 const PIECE_BYTES: u64 = 4096;

@@ -3,8 +3,8 @@ use std::ops::Range;
 
 use crate::xmpp::Timestamp;
 
-use super::codec::{Decoder, Encoder};
-use super::{ArchiveId, StoreError};
+use crate::store::engine::codec::{Decoder, Encoder};
+use crate::store::{ArchiveId, StoreError};
 
 /// A session as the store keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub enum QueueRow {
 }
 
 impl Suspended {
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(in crate::store) fn encode(&self) -> Vec<u8> {
         let flags = [
             self.wants_roster,
             self.wants_blocking,
@@ -119,7 +119,7 @@ impl Suspended {
             .done()
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Result<Suspended, StoreError> {
+    pub(in crate::store) fn decode(bytes: &[u8]) -> Result<Suspended, StoreError> {
         let mut row = Decoder::new(bytes);
         Ok(Suspended {
             remaining_ms: row.number()?,
@@ -181,7 +181,7 @@ const WHOLE_SHARED: u8 = 1;
 const ARCHIVED: u8 = 2;
 
 impl QueueRow {
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(in crate::store) fn encode(&self) -> Vec<u8> {
         match self {
             QueueRow::Whole { stanza, at, shared } => Encoder::default()
                 .byte(if *shared { WHOLE_SHARED } else { WHOLE })
@@ -196,7 +196,7 @@ impl QueueRow {
         }
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Result<QueueRow, StoreError> {
+    pub(in crate::store) fn decode(bytes: &[u8]) -> Result<QueueRow, StoreError> {
         let mut row = Decoder::new(bytes);
         Ok(match row.byte()? {
             ARCHIVED => QueueRow::Archived {

@@ -1,7 +1,7 @@
 //! Stored stanzas in the order of a walk. What one archive holds lies close together, so that the next stanza is most
 //! often in the page of the one before; looking each up from the root again would be most of the cost of a page.
-use super::table::{Guard, Range};
-use super::{StoreError, View};
+use crate::store::engine::table::{Guard, Range};
+use crate::store::{StoreError, View};
 
 /// The next is looked for among so many; it is cheaper to look up what is further away.
 const STEPS_MAX: u64 = 8;
@@ -70,9 +70,9 @@ impl<'v, 't> Walk<'v, 't> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::schema::STANZAS;
-    use super::super::{Store, StoreError};
     use super::*;
+    use crate::store::schema::STANZAS;
+    use crate::store::{Store, StoreError};
 
     /// Whatever is asked for in whatever order, the walk finds what a lookup finds.
     #[test]

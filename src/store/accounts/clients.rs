@@ -1,13 +1,14 @@
 //! Clients of an account as XEP-0494 lists them.
 use std::ops::Bound;
 
-use super::table::WriteTransaction;
+use crate::store::engine::table::WriteTransaction;
 
 use crate::xmpp::Timestamp;
 
-use super::codec::{Decoder, Encoder};
-use super::schema::CLIENTS;
-use super::{AccountId, FastTokens, StoreError, Tx, Writing, texts_of, tokens};
+use super::tokens;
+use crate::store::engine::codec::{Decoder, Encoder};
+use crate::store::schema::CLIENTS;
+use crate::store::{AccountId, FastTokens, StoreError, Tx, Writing, texts_of};
 
 /// Clients remembered for one account; the one not seen for longest makes room, and its tokens end.
 pub const CLIENTS_MAX: usize = 100;

@@ -2,13 +2,13 @@
 //! kept: without the server's key file nobody can make it from these rows.
 use std::collections::HashSet;
 
-use super::table::WriteTransaction;
+use crate::store::engine::table::WriteTransaction;
 
 use crate::xmpp::Timestamp;
 
-use super::codec::{Decoder, Encoder};
-use super::schema::{CLIENTS, FAST_TOKENS};
-use super::{AccountId, ClientKey, StoreError, Tx, Writing};
+use crate::store::engine::codec::{Decoder, Encoder};
+use crate::store::schema::{CLIENTS, FAST_TOKENS};
+use crate::store::{AccountId, ClientKey, StoreError, Tx, Writing};
 
 /// Tokens that ended remembered for one client and mechanism, and clients and mechanisms of one account of which nothing
 /// else is left; the oldest makes room.
@@ -197,7 +197,7 @@ fn encode_tokens(tokens: &FastTokens) -> Vec<u8> {
         .done()
 }
 
-pub(super) fn decode_tokens(bytes: &[u8]) -> Result<FastTokens, StoreError> {
+pub(in crate::store) fn decode_tokens(bytes: &[u8]) -> Result<FastTokens, StoreError> {
     let mut row = Decoder::new(bytes);
     let (current, new) = (decode_token(&mut row)?, decode_token(&mut row)?);
     let count = row.length()?;
@@ -229,7 +229,7 @@ fn decode_token(row: &mut Decoder<'_>) -> Result<Option<FastToken>, StoreError> 
 
 /// From version 1 to 2: rows of tokens tell of those that ended, and a token of a client that nobody knows, which could
 /// be neither listed nor revoked, ends.
-pub(super) fn list_only(txn: &mut WriteTransaction) -> Result<(), StoreError> {
+pub(in crate::store) fn list_only(txn: &mut WriteTransaction) -> Result<(), StoreError> {
     let known: HashSet<(u32, String)> = {
         let clients = txn.view(CLIENTS)?;
         let rows = clients.range(..)?;
@@ -263,7 +263,7 @@ pub(super) fn list_only(txn: &mut WriteTransaction) -> Result<(), StoreError> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::store) mod tests {
     use redb::backends::InMemoryBackend;
 
     use super::*;

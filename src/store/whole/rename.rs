@@ -5,16 +5,16 @@
 //! payloads, vCards, clients' own notes. Rosters get versions that no client has seen.
 use std::ops::Bound;
 
-use super::codec::{Decoder, Encoder};
-use super::index::Memory;
-use super::roster::{decode_contact, encode_contact};
-use super::schema::{
+use crate::store::accounts::roster::{decode_contact, encode_contact};
+use crate::store::archive::index::Memory;
+use crate::store::archive::stanza::{StanzaRow, peer_hash};
+use crate::store::engine::codec::{Decoder, Encoder};
+use crate::store::engine::table::{Row, TableDefinition, WriteTransaction};
+use crate::store::schema::{
     ARCHIVE_PREFERENCES, ARCHIVE_WITH, BLOCKED, ENDED, META, ROSTER, ROSTER_LOG, ROSTER_VERSIONS,
     STANZAS, SUSPENDED, SUSPENDED_QUEUE,
 };
-use super::stanza::{StanzaRow, peer_hash};
-use super::table::{Row, TableDefinition, WriteTransaction};
-use super::{StoreError, Tx, Writing};
+use crate::store::{StoreError, Tx, Writing};
 
 /// Before the domain's name, in a key of `meta`: its values are numbers.
 const DOMAIN: &str = "domain ";

@@ -2,9 +2,9 @@
 //! no id is ever given twice.
 use crate::xmpp::Timestamp;
 
-use super::schema::{ARCHIVE, ARCHIVE_WITH, PURGE, STANZAS};
 use super::stanza::{StanzaRow, peer_hash};
-use super::{StoreError, Tx, Writing};
+use crate::store::schema::{ARCHIVE, ARCHIVE_WITH, PURGE, STANZAS};
+use crate::store::{StoreError, Tx, Writing};
 
 /// How old stanzas are at least, whatever clock stamped them: what came before another is not younger.
 struct Ages {

@@ -2,7 +2,7 @@
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use super::{Commit, StoreError};
+use crate::store::{Commit, StoreError};
 use crate::xmpp::quoted_error;
 
 type Work = Box<dyn FnOnce() -> Result<(), StoreError> + Send>;
@@ -105,8 +105,8 @@ mod tests {
     fn commit(store: &Store) -> Commit {
         let mut tx = store.begin();
         tx.set_last_activity(
-            super::super::AccountId(1),
-            &super::super::LastActivity {
+            crate::store::AccountId(1),
+            &crate::store::LastActivity {
                 at: Timestamp(1),
                 status: String::new(),
             },

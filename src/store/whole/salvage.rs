@@ -3,9 +3,9 @@ use std::ops::Bound;
 
 use redb::ReadableTable;
 
-use super::StoreError;
-use super::damage::{self, unwound};
-use super::table::{Snapshot, Sums};
+use crate::store::StoreError;
+use crate::store::engine::damage::{self, unwound};
+use crate::store::engine::table::{Snapshot, Sums};
 
 /// Of keys so many octets at the front are counted on with to get behind a page that cannot be read.
 const COUNTED_OCTETS: usize = 16;

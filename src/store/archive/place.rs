@@ -1,10 +1,10 @@
 //! Where a page lies among all that a query matches (XEP-0059 §2.5 to §2.7), which takes counting.
-use super::archive::{ArchiveId, ArchiveQuery, matches};
 use super::index::IndexRow;
-use super::schema::STANZAS;
 use super::stanza::{StanzaRow, peer_hash};
 use super::walk::Walk;
-use super::{AccountId, StoreError, Tx};
+use super::{ArchiveId, ArchiveQuery, matches};
+use crate::store::schema::STANZAS;
+use crate::store::{AccountId, StoreError, Tx};
 
 /// Steps for a stanza that has to be read to know whether it matches; where the index knows, it is one.
 const READ_STEPS: u64 = 10;

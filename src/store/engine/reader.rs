@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase};
 
-use super::StoreError;
 use super::damage::caught;
 use super::table::{Snapshot, Sums, TableDefinition, View};
+use crate::store::StoreError;
 
 pub struct Reader {
     snapshot: ReadTransaction,

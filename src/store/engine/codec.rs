@@ -2,10 +2,10 @@
 //! eight bytes. Whatever does not decode is `StoreError::Unreadable`, never a panic.
 use crate::xmpp::Timestamp;
 
-use super::StoreError;
+use crate::store::StoreError;
 
 #[derive(Default)]
-pub(super) struct Encoder(Vec<u8>);
+pub(in crate::store) struct Encoder(Vec<u8>);
 
 impl Encoder {
     pub fn byte(mut self, byte: u8) -> Self {
@@ -64,7 +64,7 @@ impl Encoder {
 }
 
 /// Reads what `Encoder` wrote, in the same order.
-pub(super) struct Decoder<'a>(&'a [u8]);
+pub(in crate::store) struct Decoder<'a>(&'a [u8]);
 
 impl<'a> Decoder<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
@@ -138,7 +138,7 @@ impl<'a> Decoder<'a> {
     }
 }
 
-pub(super) fn damaged() -> StoreError {
+pub(in crate::store) fn damaged() -> StoreError {
     StoreError::Damaged {
         table: "a row that was damaged before it had a sum",
         account: None,

@@ -1,14 +1,14 @@
 //! A row of `stanzas`: time, owners, addresses, the stanza itself.
 use crate::xmpp::Timestamp;
 
-use super::codec::{Decoder, Encoder};
-use super::{AccountId, Direction, Owner, Record, StoreError};
+use crate::store::engine::codec::{Decoder, Encoder};
+use crate::store::{AccountId, Direction, Owner, Record, StoreError};
 
 const RECEIVED: u8 = 1;
 const UNSEEN: u8 = 2;
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct StanzaRow<'a> {
+pub(in crate::store) struct StanzaRow<'a> {
     pub at: Timestamp,
     /// Each account once.
     pub owners: Vec<Owner>,
@@ -89,7 +89,7 @@ impl<'a> StanzaRow<'a> {
 }
 
 /// Direction and unseen flag as one byte, the value of the index tables.
-pub(super) fn held(owner: &Owner) -> u8 {
+pub(in crate::store) fn held(owner: &Owner) -> u8 {
     let received = match owner.direction {
         Direction::Sent => 0,
         Direction::Received => RECEIVED,
@@ -114,12 +114,12 @@ pub(super) fn is_unseen(held: u8) -> bool {
 }
 
 /// The text of a JID without its resource.
-pub(super) fn bare(jid: &str) -> &str {
+pub(in crate::store) fn bare(jid: &str) -> &str {
     jid.split_once('/').map_or(jid, |(bare, _)| bare)
 }
 
 /// FNV-1a of the bare JID: the same on every machine and in every version. Two JIDs of one hash only cost time.
-pub(super) fn peer_hash(jid: &str) -> u64 {
+pub(in crate::store) fn peer_hash(jid: &str) -> u64 {
     bare(jid).bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })

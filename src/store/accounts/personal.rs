@@ -1,9 +1,9 @@
 //! Small things an account keeps: private XML (XEP-0049), vCard (XEP-0054), last activity (XEP-0012).
 use crate::xmpp::Timestamp;
 
-use super::codec::{Decoder, Encoder};
-use super::schema::{LAST_ACTIVITY, PRIVATE_XML, VCARDS};
-use super::{AccountId, StoreError, Tx};
+use crate::store::engine::codec::{Decoder, Encoder};
+use crate::store::schema::{LAST_ACTIVITY, PRIVATE_XML, VCARDS};
+use crate::store::{AccountId, StoreError, Tx};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastActivity {

@@ -2,8 +2,10 @@
 //! stanzas that sessions have not acknowledged and memory does not hold. A stanza of the archive is kept as its id.
 use std::ops::Range;
 
-use super::schema::{ENDED, META, META_NEXT_SUSPENDED, META_STOPPED, SUSPENDED, SUSPENDED_QUEUE};
-use super::{AccountId, QueueRow, StoreError, Suspended, Tx, Writing};
+use crate::store::schema::{
+    ENDED, META, META_NEXT_SUSPENDED, META_STOPPED, SUSPENDED, SUSPENDED_QUEUE,
+};
+use crate::store::{AccountId, QueueRow, StoreError, Suspended, Tx, Writing};
 
 /// A session in the store; its number is never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -6,8 +6,8 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::StoreError;
 use super::reserve::Reserve;
+use crate::store::StoreError;
 use crate::xmpp::quoted_error;
 
 #[derive(Clone, Debug)]

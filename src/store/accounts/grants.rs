@@ -1,12 +1,12 @@
 //! Tokens that are shown as they are: those made for apps, of which a hash is kept, and what those of X-OAUTH are signed
 //! with.
-use super::table::WriteTransaction;
+use crate::store::engine::table::WriteTransaction;
 
 use crate::xmpp::Timestamp;
 
-use super::codec::{Decoder, Encoder};
-use super::schema::{APP_TOKENS, OAUTH_GRANTS};
-use super::{AccountId, StoreError, Tx, Writing, texts_of};
+use crate::store::engine::codec::{Decoder, Encoder};
+use crate::store::schema::{APP_TOKENS, OAUTH_GRANTS};
+use crate::store::{AccountId, StoreError, Tx, Writing, texts_of};
 
 /// Tokens for apps of one account at once.
 pub const APP_TOKENS_MAX: usize = 100;

@@ -14,8 +14,8 @@ use redb::{
     AccessGuard, Database, Durability, ReadOnlyTable, ReadTransaction, ReadableTable, TableError,
 };
 
-use super::StoreError;
 use super::damage::{self, caught};
+use crate::store::StoreError;
 use bounds::Bounds;
 pub use range::Range;
 use range::Walk;

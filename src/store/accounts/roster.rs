@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 
 use crate::xmpp::BareJid;
 
-use super::codec::{Decoder, Encoder, damaged};
-use super::schema::{BLOCKED, ROSTER, ROSTER_LOG, ROSTER_VERSIONS};
-use super::{AccountId, StoreError, Tx, Writing, texts_of};
+use crate::store::engine::codec::{Decoder, Encoder, damaged};
+use crate::store::schema::{BLOCKED, ROSTER, ROSTER_LOG, ROSTER_VERSIONS};
+use crate::store::{AccountId, StoreError, Tx, Writing, texts_of};
 
 /// So many changes of a roster are remembered; who has an older version gets all of it.
 const CHANGES_MAX: u64 = 100;
@@ -190,7 +190,7 @@ fn parse_jid(text: &str) -> Result<BareJid, StoreError> {
     jid.ok_or_else(damaged)
 }
 
-pub(super) fn encode_contact(contact: &Contact) -> Vec<u8> {
+pub(in crate::store) fn encode_contact(contact: &Contact) -> Vec<u8> {
     let subscription = match contact.subscription {
         Subscription::None => 0,
         Subscription::To => 1,
@@ -209,7 +209,7 @@ pub(super) fn encode_contact(contact: &Contact) -> Vec<u8> {
         .done()
 }
 
-pub(super) fn decode_contact(bytes: &[u8]) -> Result<Contact, StoreError> {
+pub(in crate::store) fn decode_contact(bytes: &[u8]) -> Result<Contact, StoreError> {
     let mut row = Decoder::new(bytes);
     let subscription = match row.byte()? {
         0 => Subscription::None,

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::StoreError;
+use crate::store::StoreError;
 
 /// Behind each value: CRC-32 of its key and of it.
 pub const SUM_BYTES: usize = 4;

@@ -3,14 +3,14 @@
 //! with the next commit when it moves on: after a crash something may come twice, with its id, but nothing is lost.
 use std::collections::{BTreeSet, HashMap};
 
-use super::table::WriteTransaction;
+use crate::store::engine::table::WriteTransaction;
 
-use super::archive::read;
 use super::index::Span;
-use super::schema::{ARCHIVE, ARCHIVE_WITH, STANZAS, UNSEEN_FROM};
+use super::read;
 use super::stanza::{StanzaRow, held, is_unseen, peer_hash};
 use super::walk::Walk;
-use super::{AccountId, ArchiveId, Direction, Owner, StoreError, Stored, Tx, Writing};
+use crate::store::schema::{ARCHIVE, ARCHIVE_WITH, STANZAS, UNSEEN_FROM};
+use crate::store::{AccountId, ArchiveId, Direction, Owner, StoreError, Stored, Tx, Writing};
 
 /// Stanzas of one account that are remembered in memory as seen out of order; then their rows say so.
 const SEEN_MAX: usize = 512;
@@ -28,7 +28,7 @@ struct Unseen {
 
 /// What memory knows of all accounts that have anything unseen.
 #[derive(Default)]
-pub(super) struct UnseenOfAll {
+pub(in crate::store) struct UnseenOfAll {
     accounts: HashMap<AccountId, Unseen>,
     /// Those of whom the table says less than memory.
     due: BTreeSet<AccountId>,

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 
 use crate::xmpp::Timestamp;
 
-use super::schema::{
+use super::stanza::{StanzaRow, held, peer_hash};
+use super::unseen::UnseenOfAll;
+use crate::store::engine::table::{Range, Row, WriteTransaction};
+use crate::store::schema::{
     ARCHIVE, ARCHIVE_WITH, META, META_BYTES, META_CHECKPOINT, META_SEQUENCE, META_TIME, SET_BACK,
     STANZAS, UNSEEN_FROM,
 };
-use super::stanza::{StanzaRow, held, peer_hash};
-use super::table::{Range, Row, WriteTransaction};
-use super::unseen::UnseenOfAll;
-use super::{AccountId, ArchiveId, StoreError, Tx};
+use crate::store::{AccountId, ArchiveId, StoreError, Tx};
 
 /// So many rows wait in memory (24 bytes each) before they are moved to the tables.
 const TAIL_ROWS_MAX: usize = 4096;
@@ -25,7 +25,7 @@ const STANZA_OVERHEAD_BYTES: u64 = 128;
 const DRIFT_MS_MAX: i64 = 60_000;
 
 /// What is known of the archive without reading.
-pub(super) struct Memory {
+pub(in crate::store) struct Memory {
     next_sequence: u64,
     last_at: Timestamp,
     /// Where the clock was set back, in order.
@@ -50,14 +50,14 @@ struct TailRow {
 
 /// A row of the index as a walk sees it.
 #[derive(Clone, Copy)]
-pub(super) struct IndexRow {
+pub(in crate::store) struct IndexRow {
     pub sequence: u64,
     pub held: u8,
 }
 
 /// Sequences from `from` up to but without `to`.
 #[derive(Clone, Copy)]
-pub(super) struct Span {
+pub(in crate::store) struct Span {
     pub from: u64,
     pub to: u64,
 }
@@ -262,7 +262,7 @@ impl Tx {
 
     /// Walks an archive's rows in order of sequence, or backward; with `peer`, those of that hash only. False: `visit` said
     /// that it is enough.
-    pub(super) fn visit(
+    pub(in crate::store) fn visit(
         &self,
         account: AccountId,
         peer: Option<u64>,

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use super::{Findings, StoreError, Take, Whole};
+use crate::store::{Findings, StoreError, Take, Whole};
 
 pub(super) const MAGIC: &[u8] = b"stonechat backup 1\n";
 /// What all versions of the format begin with.

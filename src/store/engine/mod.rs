@@ -1,0 +1,10 @@
+//! What lies between the rows and the disk: redb, its file, its thread, and what is done about damage.
+
+pub mod codec;
+pub mod damage;
+pub mod error;
+pub mod file;
+pub mod reader;
+pub mod reserve;
+pub mod table;
+pub mod thread;
