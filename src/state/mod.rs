@@ -1,49 +1,43 @@
 //! What the running server knows, and what handlers are handed.
 
+mod access;
 mod archive_ids;
 mod block_list;
 mod budget;
 mod capabilities;
-mod client_state;
 mod cx;
-mod grants;
-mod management;
 mod moment;
 mod network;
 mod outbox;
-mod rights;
 mod sessions;
 mod settings;
-mod sleep;
-mod throttle;
-mod tokens;
 mod uncopied;
 
+pub use access::grants::{NewAppToken, OauthKind, OauthToken, is_app_token, parse_app_token};
+pub use access::rights::Rights;
+pub use access::throttle::{Attempt, FIRST_DELAY_MS, Origin, THROTTLED_MAX, Throttle};
+pub use access::tokens::{Tokens, is_from_unset_clock, tag_of};
 pub use archive_ids::ArchiveIds;
 pub use block_list::BlockList;
 pub use budget::{MemoryAccount, give_back_room, resettle};
 pub use capabilities::{CLIENT_FEATURES_MAX, Capabilities, CapsId};
-pub use client_state::{
-    HELD_BYTES_MAX as CLIENT_STATE_BYTES_MAX, HELD_STANZAS_MAX as CLIENT_STATE_STANZAS_MAX, Held,
-    HeldStanza, Kind, Replaces, Urgency,
-};
 pub use cx::{ASK, Cx, Fault, name_of};
-pub use grants::{NewAppToken, OauthKind, OauthToken, is_app_token, parse_app_token};
-pub use management::{
-    CONNECTED_BYTES_MAX, DETACHED_BYTES_MAX, Form, Keep, Management, STORED_BYTES_MAX, TooHigh,
-    UNACKNOWLEDGED_MAX, received_id,
-};
 pub use moment::{Belief, Moment};
 pub use network::Network;
 pub use outbox::{Applicant, ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
-pub use rights::Rights;
+pub use sessions::client_state::{
+    HELD_BYTES_MAX as CLIENT_STATE_BYTES_MAX, HELD_STANZAS_MAX as CLIENT_STATE_STANZAS_MAX, Held,
+    HeldStanza, Kind, Replaces, Urgency,
+};
+pub use sessions::management::{
+    CONNECTED_BYTES_MAX, DETACHED_BYTES_MAX, Form, Keep, Management, STORED_BYTES_MAX, TooHigh,
+    UNACKNOWLEDGED_MAX, received_id,
+};
 pub use sessions::{
     AvailablePresence, Ended, FastUsed, Online, PresenceDetails, Session, SessionClient, SessionId,
     Sessions, Stored,
 };
 pub use settings::Settings;
-pub use throttle::{Attempt, FIRST_DELAY_MS, Origin, THROTTLED_MAX, Throttle};
-pub use tokens::{Tokens, is_from_unset_clock, tag_of};
 pub use uncopied::Uncopied;
 
 use std::ops::Range;

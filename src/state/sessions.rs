@@ -1,4 +1,9 @@
 //! Sessions: bound resources and what is known of each; accounts that have any.
+
+pub mod client_state;
+pub mod management;
+pub mod sleep;
+
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 

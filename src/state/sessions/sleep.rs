@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::store::{HeldRow, StoreError, Suspended, SuspendedId, SuspendedPresence};
 use crate::xmpp::{Jid, quoted};
 
-use super::{
+use crate::state::{
     Cx, Form, Held, HeldStanza, Keep, PresenceDetails, STORED_BYTES_MAX, Session, SessionId, Stored,
 };
 

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use crate::xmpp::BareJid;
 
-use super::{ConnectionId, Network, give_back_room};
+use crate::state::{ConnectionId, Network, give_back_room};
 
 /// Entries of each kind that are remembered; the quarter that was seen longest ago makes room.
 pub const THROTTLED_MAX: usize = 4096;

@@ -17,7 +17,7 @@ const CLOCK_SET_FROM: Timestamp = Timestamp(1_767_225_600_000);
 /// The keys of one server.
 pub struct Tokens {
     /// Lies outside the store.
-    pub(super) tokens: hmac::Key,
+    pub(in crate::state) tokens: hmac::Key,
     clients: hmac::Key,
 }
 

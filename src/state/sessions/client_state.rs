@@ -1,7 +1,7 @@
 //! XEP-0352: what an inactive client need not hear at once is held, the latest of each kind and sender, in order.
 use std::collections::VecDeque;
 
-use super::Keep;
+use crate::state::Keep;
 
 /// Stanzas held for one session; reaching it lets all of them go.
 pub const HELD_STANZAS_MAX: usize = 512;

@@ -7,7 +7,7 @@ use crate::store::AccountId;
 use crate::stream::{Entropy, sasl};
 use crate::xmpp::{BareJid, Timestamp};
 
-use super::Tokens;
+use crate::state::Tokens;
 
 /// `sct_`, the id, the secret.
 const PREFIX: &str = sasl::APP_TOKEN_PREFIX;
