@@ -7,7 +7,7 @@ use crate::xmpp::{
     BareJid, Condition, Envelope, ErrorType, FullJid, Jid, StanzaError, ns, write_open,
 };
 
-use super::{Feature, IqRoute, Reply, Request, Spec, To, is_from};
+use super::{Feature, IqRoute, Reply, Request, Spec, To};
 
 pub const FEATURE: Feature = Feature {
     specs: &[Spec::complete("XEP-0191", "Blocking Command", "1.3")],
@@ -150,7 +150,7 @@ fn changed(
     }
     let subscribed: Vec<SessionId> = contacts
         .iter()
-        .filter(|(_, contact)| is_from(contact.subscription))
+        .filter(|(_, contact)| contact.subscription.is_from())
         .flat_map(|(jid, _)| available(cx, jid.as_jid()))
         .collect();
     for id in cx.state.sessions.ids_where(own, |_| true) {

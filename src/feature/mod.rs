@@ -43,7 +43,7 @@ pub use spec::{Spec, Support, specification_table};
 pub use token_auth::{OAUTH_ACCESS_MS, OAUTH_GRANT};
 
 use crate::state::{Cx, Fault, SessionId};
-use crate::store::{AccountId, StoreError, Subscription};
+use crate::store::{AccountId, StoreError};
 use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{BareJid, Condition, Iq, IqKind, Jid};
 
@@ -268,9 +268,5 @@ fn may_see_presence(
         return Ok(true);
     }
     let contact = cx.tx.contact(account, &viewer.to_bare())?;
-    Ok(contact.is_some_and(|contact| is_from(contact.subscription)))
-}
-
-fn is_from(subscription: Subscription) -> bool {
-    matches!(subscription, Subscription::From | Subscription::Both)
+    Ok(contact.is_some_and(|contact| contact.subscription.is_from()))
 }

@@ -191,8 +191,7 @@ fn remove(
         .contact(account, jid)?
         .filter(|contact| contact.listed)
         .ok_or(Condition::ItemNotFound)?;
-    let subscribed_to =
-        matches!(contact.subscription, Subscription::To | Subscription::Both) || contact.ask;
+    let subscribed_to = contact.subscription.is_to() || contact.ask;
     let to_subscriber = matches!(
         contact.subscription,
         Subscription::From | Subscription::Both

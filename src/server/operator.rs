@@ -3,7 +3,7 @@
 pub mod access;
 
 use crate::state::{JobId, Moment, Outbox, Output, QueuedPresence, Sessions};
-use crate::store::{AccountId, StoreError, Subscription, Tx};
+use crate::store::{AccountId, StoreError, Tx};
 use crate::stream::{Credentials, sasl};
 use crate::xmpp::{BareJid, PresenceKind, StreamCondition, StreamError, localpart, quoted};
 
@@ -213,16 +213,16 @@ impl Server {
                 from: jid.clone(),
                 to: contact.clone(),
                 kind: PresenceKind::Unsubscribed,
-                to_subscriber: presence::is_from(row.subscription),
+                to_subscriber: row.subscription.is_from(),
             };
-            if row.ask || matches!(row.subscription, Subscription::To | Subscription::Both) {
+            if row.ask || row.subscription.is_to() {
                 let queued = QueuedPresence {
                     kind: PresenceKind::Unsubscribe,
                     ..from()
                 };
                 self.state.queued_presence.push(queued);
             }
-            if presence::is_from(row.subscription) || row.request.is_some() {
+            if row.subscription.is_from() || row.request.is_some() {
                 self.state.queued_presence.push(from());
             }
         }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::feature;
 use crate::state::{AvailablePresence, Cx, Fault, Keep, PresenceDetails, Session, SessionId};
-use crate::store::{AccountId, Contact, LastActivity, StoreError, Subscription};
+use crate::store::{AccountId, Contact, LastActivity, StoreError};
 use crate::xmpp::{
     BareJid, Condition, Envelope, Jid, Presence, PresenceKind, StanzaError, ns, quoted, write_open,
 };
@@ -239,7 +239,7 @@ fn audience<'c>(
         .unwrap_or_default();
     let subscribed = contacts
         .iter()
-        .filter(|(_, contact)| is_from(contact.subscription));
+        .filter(|(_, contact)| contact.subscription.is_from());
     subscribed
         .map(|(jid, _)| jid)
         .filter(move |jid| !blocked.matches(jid))
@@ -405,12 +405,4 @@ pub fn send_queued(cx: &mut Cx<'_>) {
             );
         }
     }
-}
-
-pub fn is_from(subscription: Subscription) -> bool {
-    matches!(subscription, Subscription::From | Subscription::Both)
-}
-
-pub fn is_to(subscription: Subscription) -> bool {
-    matches!(subscription, Subscription::To | Subscription::Both)
 }

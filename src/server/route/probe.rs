@@ -5,7 +5,7 @@ use crate::store::{AccountId, Contact, StoreError};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Envelope, Jid, write_open};
 
-use super::presence::{deliver, is_from, is_to};
+use super::presence::deliver;
 
 /// The current presence of all available sessions of an account, to one address. True if there was any.
 pub fn send_presence_of(cx: &mut Cx<'_>, account: &BareJid, to: &Jid) -> Result<bool, StoreError> {
@@ -66,14 +66,14 @@ pub fn receive_presence_of_contacts(
     let (own, to) = (session.jid.to_bare(), Jid::from(session.jid.clone()));
     let subscribed = contacts
         .iter()
-        .filter(|(_, contact)| is_to(contact.subscription))
+        .filter(|(_, contact)| contact.subscription.is_to())
         .map(|(jid, _)| jid);
     for contact in subscribed {
         if let Some(online) = cx.state.sessions.online(contact) {
             let entitled = cx
                 .tx
                 .contact(online.account, &own)?
-                .is_some_and(|row| is_from(row.subscription));
+                .is_some_and(|row| row.subscription.is_from());
             if entitled {
                 send_presence_of(cx, contact, &to)?;
             }
@@ -146,7 +146,7 @@ fn may_see(
         Some(account) => Ok(cx
             .tx
             .contact(account, viewer)?
-            .is_some_and(|row| is_from(row.subscription))),
+            .is_some_and(|row| row.subscription.is_from())),
         None => Ok(false),
     }
 }

@@ -1,12 +1,12 @@
 //! Subscriptions (RFC 6121 §3): the state machine of appendix A, on both sides.
 use crate::feature;
 use crate::state::{Cx, Fault, QueuedPresence, SessionId};
-use crate::store::{AccountId, Contact, StoreError, Subscription};
+use crate::store::{AccountId, Contact, StoreError};
 use crate::xmpp::{BareJid, Condition, Envelope, Presence, PresenceKind, write_open};
 
 use super::iq::require_not_blocked_by_sender;
 use super::message::write_stanza;
-use super::presence::{is_from, is_to, send_unavailable_of};
+use super::presence::send_unavailable_of;
 use super::probe::send_presence_of;
 
 /// Bytes of a stored subscription request, and of all that one account has: they come with every initial presence.
@@ -39,7 +39,9 @@ pub fn outbound(
     if before.is_none() && cx.tx.contacts(account)?.len() >= cx.state.settings.roster_contacts_max {
         return Err(Condition::ResourceConstraint.into());
     }
-    let was_from = before.as_ref().is_some_and(|row| is_from(row.subscription));
+    let was_from = before
+        .as_ref()
+        .is_some_and(|row| row.subscription.is_from());
     let (after, routed) = leave(before.clone().unwrap_or_default(), presence.kind);
     if !is_local && routed {
         return Err(Condition::RemoteServerNotFound.into());
@@ -79,23 +81,23 @@ pub fn outbound(
 fn leave(mut row: Contact, kind: PresenceKind) -> (Contact, bool) {
     let routed = match kind {
         PresenceKind::Subscribe => {
-            row.ask |= !is_to(row.subscription);
+            row.ask |= !row.subscription.is_to();
             row.listed = true;
             true
         }
         PresenceKind::Unsubscribe => {
             row.ask = false;
-            row.subscription = without_to(row.subscription);
+            row.subscription = row.subscription.without_to();
             true
         }
         PresenceKind::Subscribed if row.request.take().is_some() => {
-            row.subscription = with_from(row.subscription);
+            row.subscription = row.subscription.with_from();
             row.listed = true;
             true
         }
         PresenceKind::Subscribed => {
             // §3.4.2: an approval before the request.
-            if !is_from(row.subscription) {
+            if !row.subscription.is_from() {
                 row.approved = true;
                 row.listed = true;
             }
@@ -103,8 +105,8 @@ fn leave(mut row: Contact, kind: PresenceKind) -> (Contact, bool) {
         }
         PresenceKind::Unsubscribed => {
             row.approved = false;
-            let had_from = is_from(row.subscription) || row.request.take().is_some();
-            row.subscription = without_from(row.subscription);
+            let had_from = row.subscription.is_from() || row.request.take().is_some();
+            row.subscription = row.subscription.without_from();
             had_from
         }
         _ => false,
@@ -134,24 +136,21 @@ fn inbound(
         PresenceKind::Subscribed if row.ask => {
             let after = Contact {
                 ask: false,
-                subscription: with_to(row.subscription),
+                subscription: row.subscription.with_to(),
                 ..row
             };
             tell_unless(is_blocked, cx, presence, to);
             keep(cx, to, account, from, before, &after)
         }
-        PresenceKind::Unsubscribe if is_from(row.subscription) || row.request.is_some() => {
+        PresenceKind::Unsubscribe if row.subscription.is_from() || row.request.is_some() => {
             let after = Contact {
                 request: None,
-                subscription: without_from(row.subscription),
+                subscription: row.subscription.without_from(),
                 ..row
             };
-            let was_from = is_from(
-                before
-                    .as_ref()
-                    .map(|row| row.subscription)
-                    .unwrap_or_default(),
-            );
+            let was_from = before
+                .as_ref()
+                .is_some_and(|row| row.subscription.is_from());
             tell_unless(is_blocked, cx, presence, to);
             keep(cx, to, account, from, before, &after)?;
             if was_from && !is_blocked {
@@ -160,10 +159,10 @@ fn inbound(
             }
             Ok(())
         }
-        PresenceKind::Unsubscribed if is_to(row.subscription) || row.ask => {
+        PresenceKind::Unsubscribed if row.subscription.is_to() || row.ask => {
             let after = Contact {
                 ask: false,
-                subscription: without_to(row.subscription),
+                subscription: row.subscription.without_to(),
                 ..row
             };
             tell_unless(is_blocked, cx, presence, to);
@@ -183,12 +182,12 @@ fn arrive_subscribe(
     before: Option<Contact>,
     row: Contact,
 ) -> Result<(), StoreError> {
-    if is_from(row.subscription) {
+    if row.subscription.is_from() {
         return reply(cx, to, from, PresenceKind::Subscribed);
     }
     if row.approved {
         let after = Contact {
-            subscription: with_from(row.subscription),
+            subscription: row.subscription.with_from(),
             ..row
         };
         keep(cx, to, account, from, before, &after)?;
@@ -316,32 +315,4 @@ fn keep(
         feature::push_roster(cx, owner, jid, Some(after), version);
     }
     Ok(())
-}
-
-fn with_to(subscription: Subscription) -> Subscription {
-    match subscription {
-        Subscription::None | Subscription::To => Subscription::To,
-        Subscription::From | Subscription::Both => Subscription::Both,
-    }
-}
-
-fn with_from(subscription: Subscription) -> Subscription {
-    match subscription {
-        Subscription::None | Subscription::From => Subscription::From,
-        Subscription::To | Subscription::Both => Subscription::Both,
-    }
-}
-
-fn without_to(subscription: Subscription) -> Subscription {
-    match subscription {
-        Subscription::None | Subscription::To => Subscription::None,
-        Subscription::From | Subscription::Both => Subscription::From,
-    }
-}
-
-fn without_from(subscription: Subscription) -> Subscription {
-    match subscription {
-        Subscription::None | Subscription::From => Subscription::None,
-        Subscription::To | Subscription::Both => Subscription::To,
-    }
 }

@@ -19,6 +19,46 @@ pub enum Subscription {
     Both,
 }
 
+impl Subscription {
+    /// The contact is told the account's presence.
+    pub fn is_from(self) -> bool {
+        matches!(self, Subscription::From | Subscription::Both)
+    }
+
+    /// The account is told the contact's presence.
+    pub fn is_to(self) -> bool {
+        matches!(self, Subscription::To | Subscription::Both)
+    }
+
+    pub fn with_to(self) -> Subscription {
+        match self {
+            Subscription::None | Subscription::To => Subscription::To,
+            Subscription::From | Subscription::Both => Subscription::Both,
+        }
+    }
+
+    pub fn with_from(self) -> Subscription {
+        match self {
+            Subscription::None | Subscription::From => Subscription::From,
+            Subscription::To | Subscription::Both => Subscription::Both,
+        }
+    }
+
+    pub fn without_to(self) -> Subscription {
+        match self {
+            Subscription::None | Subscription::To => Subscription::None,
+            Subscription::From | Subscription::Both => Subscription::From,
+        }
+    }
+
+    pub fn without_from(self) -> Subscription {
+        match self {
+            Subscription::None | Subscription::From => Subscription::None,
+            Subscription::To | Subscription::Both => Subscription::To,
+        }
+    }
+}
+
 /// One row: a roster item and what the server remembers about that contact beside it (RFC 6121 appendix A).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contact {
