@@ -114,7 +114,7 @@ pub fn ask(cx: &mut Cx<'_>, session: SessionId, caps: &CapsId, node: &str) {
     let Some(jid) = cx.state.sessions.get(session).map(|s| s.jid.clone()) else {
         return;
     };
-    let domain = cx.state.domain.clone();
+    let domain = cx.state.domains.served().clone();
     cx.send(session, |w| {
         w.open("iq")
             .attr("type", "get")

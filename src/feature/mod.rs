@@ -76,6 +76,8 @@ pub const FEATURES: &[&Feature] = &[
 pub enum To {
     /// The server's domain.
     Server,
+    /// The domain of the service of this label.
+    Service(&'static str),
     /// The sender's own account: its bare JID, or no `to`.
     OwnAccount,
     /// The bare JID of any local account, one's own too unless it has an `OwnAccount` row.

@@ -11,9 +11,8 @@ use rcgen::{
 };
 
 use crate::config::{Config, StartError, file};
+use crate::state::SERVICES;
 
-/// Services that have, or will have, an address below the domain.
-const SERVICES: [&str; 5] = ["conference", "mix", "pubsub", "upload", "proxy"];
 /// Addresses named at most: a host with hundreds needs a certificate of its own making.
 const ADDRESSES_MAX: usize = 64;
 
@@ -146,7 +145,7 @@ fn names(domain: &str, hostname: &str) -> Vec<String> {
     if address_of(domain).is_none() {
         add(domain.to_string());
         for service in SERVICES {
-            add(format!("{service}.{domain}"));
+            add(service.domain(domain));
         }
     }
     let short = hostname.split('.').next().unwrap_or(hostname);

@@ -17,12 +17,12 @@ pub use input::{Command, Input};
 
 use crate::feature;
 use crate::state::{
-    ArchiveIds, Belief, Capabilities, Cx, Outbox, Output, Rights, Sessions, Settings, State,
-    Throttle, Tokens,
+    ArchiveIds, Belief, Capabilities, Cx, Domains, Outbox, Output, Rights, SERVICES, Sessions,
+    Settings, State, Throttle, Tokens,
 };
 use crate::store::{StoreError, Tx};
 use crate::stream::{Entropy, StreamSettings};
-use crate::xmpp::{BareJid, StreamCondition, StreamError, quoted};
+use crate::xmpp::{StreamCondition, StreamError, quoted};
 use connection::connections::Connections;
 use login::jobs::Jobs;
 use timers::{Timer, Timers};
@@ -68,10 +68,9 @@ impl Server {
         let fake_salt_key = tx.secret("fake-salt", &mut |bytes| entropy.fill(bytes))?;
         let archive_ids = tx.secret("archive-ids", &mut |bytes| entropy.fill(bytes))?;
         let own_caps = feature::own_caps(&settings);
-        let domain = BareJid::parse(&settings.domain)
-            .expect("the domain was prepared when it was configured");
+        let domains = Domains::new(&settings, SERVICES);
         let stream_settings = Rc::new(StreamSettings {
-            domain: domain.as_str().into(),
+            domain: domains.served().as_str().into(),
             lang: "en",
             limits_before_authentication: settings.limits_before_authentication,
             limits: settings.limits,
@@ -87,7 +86,7 @@ impl Server {
         let mut server = Server {
             state: State {
                 settings,
-                domain,
+                domains,
                 started: start,
                 sessions: Sessions::default(),
                 capabilities: Capabilities::default(),

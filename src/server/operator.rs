@@ -90,13 +90,11 @@ impl Server {
     pub(super) fn user_name(&self, text: &str) -> Result<String, String> {
         let name = match text.split_once('@') {
             Some((name, domain)) => {
-                let same =
-                    crate::xmpp::domainpart(domain).is_ok_and(|d| d == self.state.domain.domain());
-                if !same {
+                let served = self.state.domains.served();
+                if !crate::xmpp::domainpart(domain).is_ok_and(|d| d == served.as_str()) {
                     return Err(format!(
-                        "{} is not of this server's domain {}",
+                        "{} is not of this server's domain {served}",
                         quoted(text),
-                        self.state.domain
                     ));
                 }
                 name
@@ -109,7 +107,7 @@ impl Server {
     }
 
     pub(super) fn user_jid(&self, name: &str) -> BareJid {
-        BareJid::from_parts(Some(name), self.state.domain.domain())
+        BareJid::from_parts(Some(name), self.state.domains.served().domain())
             .expect("name and domain were prepared")
     }
 
@@ -295,7 +293,7 @@ impl Server {
         };
         format!(
             "domain       {}\nuptime       {uptime} s\nconnections  {}\nsessions     {}\naway         {}, {} of them asleep\nunread bytes {held}\nqueue memory {} bytes unacknowledged, {} more stored\nheld bytes   {} for {} inactive clients\ndisk         {disk}",
-            self.state.domain,
+            self.state.domains.served(),
             self.connections.len(),
             self.state.sessions.len(),
             kept.away,

@@ -209,7 +209,7 @@ pub fn stanza(
     else {
         return Ok(());
     };
-    let element = forged::removed(element, &cx.state.domain, &from)?;
+    let element = forged::removed(element, &cx.state.domains, &from)?;
     let parsed = match Stanza::from_element(element.clone()) {
         None => return Err(StreamCondition::UnsupportedStanzaType.into()),
         Some(Err(error)) => {

@@ -212,7 +212,7 @@ impl Cx<'_> {
             return Ok(Some(online.account));
         }
         match jid.local() {
-            Some(local) if jid.domain() == self.state.domain.domain() => {
+            Some(local) if self.state.domains.is_served(jid) => {
                 Ok(self.tx.account(local)?.map(|a| a.id))
             }
             _ => Ok(None),

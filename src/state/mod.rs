@@ -1,14 +1,17 @@
 //! What the running server knows, and what handlers are handed.
 
 mod access;
+mod address;
 mod archive_ids;
 mod block_list;
 mod budget;
 mod capabilities;
 mod cx;
+mod domains;
 mod moment;
 mod network;
 mod outbox;
+mod service;
 mod sessions;
 mod settings;
 mod uncopied;
@@ -17,14 +20,17 @@ pub use access::grants::{NewAppToken, OauthKind, OauthToken, is_app_token, parse
 pub use access::rights::Rights;
 pub use access::throttle::{Attempt, FIRST_DELAY_MS, Origin, THROTTLED_MAX, Throttle};
 pub use access::tokens::{Tokens, is_from_unset_clock, tag_of};
+pub use address::{Address, Local};
 pub use archive_ids::ArchiveIds;
 pub use block_list::BlockList;
 pub use budget::{MemoryAccount, give_back_room, resettle};
 pub use capabilities::{CLIENT_FEATURES_MAX, Capabilities, CapsId};
 pub use cx::{ASK, Cx, Fault, name_of};
+pub use domains::{Domain, Domains};
 pub use moment::{Belief, Moment};
 pub use network::Network;
 pub use outbox::{Applicant, ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
+pub use service::{SERVICES, Service};
 pub use sessions::client_state::{
     HELD_BYTES_MAX as CLIENT_STATE_BYTES_MAX, HELD_STANZAS_MAX as CLIENT_STATE_STANZAS_MAX, Held,
     HeldStanza, Kind, Replaces, Urgency,
@@ -49,8 +55,7 @@ use crate::xmpp::{BareJid, Envelope, PresenceKind, StreamError};
 /// Everything that lives in memory and outlasts a step, but the streams themselves.
 pub struct State {
     pub settings: Settings,
-    /// The server's own address.
-    pub domain: BareJid,
+    pub domains: Domains,
     pub started: Moment,
     pub sessions: Sessions,
     pub capabilities: Capabilities,

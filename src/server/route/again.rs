@@ -100,7 +100,7 @@ fn delay(cx: &Cx<'_>, at: Timestamp) -> String {
 
 /// A client's own is never in this name (see `forged`).
 fn delay_begins(cx: &Cx<'_>) -> String {
-    let domain = Escaped(cx.state.domain.as_str());
+    let domain = Escaped(cx.state.domains.served().as_str());
     format!("<delay xmlns='{}' from='{domain}' stamp='", ns::DELAY)
 }
 
@@ -125,7 +125,10 @@ pub fn write_row(
             Some(stored) => write_archived(out, cx, to, &stored, Form::of_code(*form)),
             // Pruned. It was counted, so something must be sent in its place.
             None => {
-                let (from, to) = (Escaped(cx.state.domain.as_str()), Escaped(to.as_str()));
+                let (from, to) = (
+                    Escaped(cx.state.domains.served().as_str()),
+                    Escaped(to.as_str()),
+                );
                 out.extend_from_slice(format!("<message from='{from}' to='{to}'/>").as_bytes());
             }
         },

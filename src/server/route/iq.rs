@@ -1,7 +1,7 @@
 //! The way of an iq (RFC 6120 §8.2.3, RFC 6121 §8.5): to the server, to an account, to a session; every request gets
 //! exactly one answer.
 use crate::feature::{self, Reply, Request, To};
-use crate::state::{Cx, Fault, SessionId};
+use crate::state::{Address, Cx, Fault, SessionId};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, Envelope, Iq, IqKind, Jid, StanzaError, ns};
 
@@ -32,41 +32,36 @@ fn request(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) -> Result<(), Fault> {
         .expect("requests of sessions are stamped");
     let own = from.to_bare();
     let to = iq.envelope.to.as_ref().unwrap_or(&own);
-    if to.domain() != cx.state.domain.domain() {
-        return Err(Condition::RemoteServerNotFound.into());
+    let address = Address::resolve(cx, to)?;
+    let at_domain = to.local().is_none() && to.is_bare();
+    match &address {
+        Address::Server if at_domain => return handle(cx, session, iq, To::Server, None),
+        Address::Service(service) if at_domain => {
+            return handle(cx, session, iq, To::Service(service.label), None);
+        }
+        Address::Server | Address::Service(_) => return Err(Condition::ServiceUnavailable.into()),
+        Address::Remote => return Err(Condition::RemoteServerNotFound.into()),
+        Address::Account(_) | Address::Session(..) | Address::Nobody => {}
     }
-    if to.local().is_none() {
-        return match to.resource() {
-            None => handle(cx, session, iq, To::Server, None),
-            Some(_) => Err(Condition::ServiceUnavailable.into()),
-        };
-    }
-    let account_jid = to.to_bare();
     require_not_blocked_by_sender(cx, &own, to)?;
-    let Some(account) = cx.account(&account_jid)? else {
-        return unknown_account(cx, session, iq, to);
+    let (local, exactly) = match address {
+        Address::Account(local) => (local, None),
+        Address::Session(local, session) => (local, Some(session)),
+        _ => return unknown_account(cx, session, iq, to),
     };
-    if account_jid != own && cx.block_list(&account_jid, account)?.matches(from) {
+    let is_own = local.jid == own;
+    if !is_own && cx.block_list(&local.jid, local.account)?.matches(from) {
         // XEP-0191 §3.2: an error, such as there is for nobody.
         return Err(refusal(iq, to).into());
     }
-    if to.is_bare() {
-        let whom = if account_jid == own {
-            To::OwnAccount
-        } else {
-            To::Account
-        };
-        return handle(cx, session, iq, whom, Some((&account_jid, account)));
-    }
+    let Some(exactly) = exactly else {
+        let whom = if is_own { To::OwnAccount } else { To::Account };
+        return handle(cx, session, iq, whom, Some((&local.jid, local.account)));
+    };
     // XEP-0012 §4, of resources that are not there too.
-    feature::require_may_ask_last_activity(cx, iq, from, (&account_jid, account))?;
+    feature::require_may_ask_last_activity(cx, iq, from, (&local.jid, local.account))?;
     // §8.5.3.2.3: no such resource.
-    let target = cx
-        .state
-        .sessions
-        .find(to)
-        .map(|session| session.id)
-        .ok_or(Condition::ServiceUnavailable)?;
+    let target = exactly.ok_or(Condition::ServiceUnavailable)?;
     relay(cx, target, iq);
     Ok(())
 }
@@ -161,23 +156,17 @@ fn answer(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) {
         .as_ref()
         .expect("stanzas of sessions are stamped");
     let Some(to) = &iq.envelope.to else { return };
-    if to == cx.state.domain.as_jid() {
-        feature::capabilities_answered(cx, session, iq);
-        return;
-    }
-    let target = cx
-        .state
-        .sessions
-        .find(to)
-        .map(|session| (session.id, session.account, session.jid.to_bare()));
-    let Some((target, account, account_jid)) = target else {
-        return;
-    };
-    let blocked = cx
-        .block_list(&account_jid, account)
-        .is_ok_and(|list| list.matches(from));
-    if !blocked || account_jid.as_str() == from.bare_str() {
-        relay(cx, target, iq);
+    match Address::resolve(cx, to) {
+        Ok(Address::Server) if to.is_bare() => feature::capabilities_answered(cx, session, iq),
+        Ok(Address::Session(local, Some(target))) => {
+            let blocked = cx
+                .block_list(&local.jid, local.account)
+                .is_ok_and(|list| list.matches(from));
+            if !blocked || local.jid.as_str() == from.bare_str() {
+                relay(cx, target, iq);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -206,7 +195,7 @@ pub fn ping(cx: &mut Cx<'_>, session: SessionId) {
     else {
         return;
     };
-    let from = cx.state.domain.clone();
+    let from = cx.state.domains.served().clone();
     cx.send(session, |w| {
         w.open("iq")
             .attr("type", "get")

@@ -2,7 +2,7 @@
 use std::ops::Range;
 
 use crate::feature::{self, Storable};
-use crate::state::{Cx, Fault, Form, Keep, SessionId};
+use crate::state::{Address, Cx, Fault, Form, Keep, Local, SessionId};
 use crate::store::{AccountId, ArchiveId, Direction, Owner, Record};
 use crate::xml::Element;
 use crate::xmpp::{BareJid, Condition, Envelope, Jid, Message, MessageKind, write_open};
@@ -29,12 +29,6 @@ pub struct Archived {
     pub sent: Option<ArchiveId>,
     /// The stanza as the archive keeps it, if it is kept.
     pub xml: Option<String>,
-}
-
-/// A local account that is addressed.
-struct Addressee {
-    jid: BareJid,
-    account: AccountId,
 }
 
 /// A message of one of our sessions, `from` stamped.
@@ -65,24 +59,26 @@ fn route(cx: &mut Cx<'_>, session: SessionId, message: &Message) -> Result<(), F
         .clone()
         .unwrap_or_else(|| own.clone().into());
     require_not_blocked_by_sender(cx, &own, &to)?;
-    if to.domain() != cx.state.domain.domain() {
-        return Err(Condition::RemoteServerNotFound.into());
-    }
-    if to.local().is_none() {
-        // XEP-0506: nobody reads what is written to the server.
-        return Err(Condition::ServiceUnavailable.into());
-    }
-    let jid = to.to_bare();
     let storable = feature::storable(message);
-    // §8.5.1: an unknown user; a blocking one looks the same (XEP-0191 §3.2).
-    let Some(account) = cx.account(&jid)? else {
-        return to_nobody(&to, message, storable);
+    let (addressee, exactly) = match Address::resolve(cx, &to)? {
+        Address::Account(local) => (local, None),
+        Address::Session(local, session) => (local, Some(session)),
+        // §8.5.1: an unknown user; a blocking one looks the same (XEP-0191 §3.2).
+        Address::Nobody => return to_nobody(&to, message, storable),
+        // XEP-0506: nobody reads what is written to the server.
+        Address::Server | Address::Service(_) => {
+            return Err(Condition::ServiceUnavailable.into());
+        }
+        Address::Remote => return Err(Condition::RemoteServerNotFound.into()),
     };
-    if jid != own && cx.block_list(&jid, account)?.matches(&from) {
+    if addressee.jid != own
+        && cx
+            .block_list(&addressee.jid, addressee.account)?
+            .matches(&from)
+    {
         return to_nobody(&to, message, storable);
     }
-    let addressee = Addressee { jid, account };
-    let fate = fate(cx, &addressee, &to, message, storable)?;
+    let fate = fate(cx, &addressee, exactly, message, storable)?;
     let direct = match fate {
         Fate::Deliver(sessions) => Some(sessions),
         Fate::Wait => None,
@@ -157,7 +153,7 @@ fn unseen(cx: &Cx<'_>, direct: Option<&[SessionId]>, copied: &[SessionId]) -> Un
 fn deliver(
     cx: &mut Cx<'_>,
     message: &Message,
-    addressee: &Addressee,
+    addressee: &Local,
     archived: &Archived,
     (sessions, shared): (&[SessionId], bool),
 ) {
@@ -176,18 +172,18 @@ fn deliver(
     }
 }
 
-/// §8.5.2, §8.5.3: by addressee and type.
+/// §8.5.2, §8.5.3: by addressee and type. `exactly`: a resource is addressed, and the session that has it.
 fn fate(
     cx: &Cx<'_>,
-    addressee: &Addressee,
-    to: &Jid,
+    addressee: &Local,
+    exactly: Option<Option<SessionId>>,
     message: &Message,
     storable: Storable,
 ) -> Result<Fate, Fault> {
-    if let Some(_resource) = to.resource() {
+    if let Some(session) = exactly {
         // §8.5.3.1: whoever is addressed exactly gets it, available or not.
-        if let Some(session) = cx.state.sessions.find(to) {
-            return Ok(Fate::Deliver(vec![session.id]));
+        if let Some(session) = session {
+            return Ok(Fate::Deliver(vec![session]));
         }
         // §8.5.3.2.1: a chat goes on as if to the bare JID, nothing else does.
         match message.kind {
@@ -241,7 +237,7 @@ fn wait(cx: &Cx<'_>, message: &Message, storable: Storable) -> Result<Fate, Faul
 fn archive(
     cx: &mut Cx<'_>,
     (from, to): (&Jid, &Jid),
-    addressee: &Addressee,
+    addressee: &Local,
     message: &Message,
     storable: Storable,
     unseen: Unseen,
@@ -316,7 +312,7 @@ pub fn stored_xml(message: &Message) -> String {
 fn write(
     cx: &mut Cx<'_>,
     message: &Message,
-    addressee: &Addressee,
+    addressee: &Local,
     archived: &Archived,
 ) -> Range<usize> {
     let start = cx.out.bytes.len();

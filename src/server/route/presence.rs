@@ -3,7 +3,9 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use crate::feature;
-use crate::state::{AvailablePresence, Cx, Fault, Keep, PresenceDetails, Session, SessionId};
+use crate::state::{
+    Address, AvailablePresence, Cx, Fault, Keep, PresenceDetails, Session, SessionId,
+};
 use crate::store::{AccountId, Contact, LastActivity, StoreError};
 use crate::xmpp::{
     BareJid, Condition, Envelope, Jid, Presence, PresenceKind, StanzaError, ns, quoted, write_open,
@@ -376,7 +378,7 @@ fn directed(cx: &mut Cx<'_>, id: SessionId, presence: &Presence, to: &Jid) -> Re
         .clone()
         .expect("presence of sessions is stamped");
     require_not_blocked_by_sender(cx, &from.to_bare(), to)?;
-    if to.domain() != cx.state.domain.domain() {
+    if Address::resolve(cx, to)? == Address::Remote {
         return Err(Condition::RemoteServerNotFound.into());
     }
     if let Some(session) = cx.state.sessions.get_mut(id) {

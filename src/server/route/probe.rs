@@ -1,6 +1,6 @@
 //! Who is there, told to one address: probes (RFC 6121 §4.3), what answers them, and what saves a local session from
 //! sending any.
-use crate::state::{Cx, SessionId};
+use crate::state::{Address, Cx, SessionId};
 use crate::store::{AccountId, Contact, StoreError};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Envelope, Jid, write_open};
@@ -96,10 +96,11 @@ pub fn from_session(cx: &mut Cx<'_>, id: SessionId, to: &Jid) -> Result<(), Stor
     };
     let (prober, prober_full) = (session.jid.to_bare(), Jid::from(session.jid.clone()));
     let contact = to.to_bare();
-    if contact.domain() != cx.state.domain.domain() || contact.local().is_none() {
-        return Ok(());
-    }
-    let account = cx.account(&contact)?;
+    let account = match Address::resolve(cx, &contact)? {
+        Address::Account(local) => Some(local.account),
+        Address::Nobody => None,
+        _ => return Ok(()),
+    };
     if let Some(account) = account
         && contact != prober
         && cx.block_list(&contact, account)?.matches(&prober_full)

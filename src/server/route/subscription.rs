@@ -1,6 +1,6 @@
 //! Subscriptions (RFC 6121 §3): the state machine of appendix A, on both sides.
 use crate::feature;
-use crate::state::{Cx, Fault, QueuedPresence, SessionId};
+use crate::state::{Address, Cx, Fault, QueuedPresence, SessionId};
 use crate::store::{AccountId, Contact, StoreError};
 use crate::xmpp::{BareJid, Condition, Envelope, Presence, PresenceKind, write_open};
 
@@ -34,7 +34,7 @@ pub fn outbound(
     }
     require_not_blocked_by_sender(cx, &own, contact_jid)?;
     cx.require_disk_space()?;
-    let is_local = contact_jid.domain() == cx.state.domain.domain();
+    let is_remote = Address::resolve(cx, contact_jid)? == Address::Remote;
     let before = cx.tx.contact(account, contact_jid)?;
     if before.is_none() && cx.tx.contacts(account)?.len() >= cx.state.settings.roster_contacts_max {
         return Err(Condition::ResourceConstraint.into());
@@ -43,7 +43,7 @@ pub fn outbound(
         .as_ref()
         .is_some_and(|row| row.subscription.is_from());
     let (after, routed) = leave(before.clone().unwrap_or_default(), presence.kind);
-    if !is_local && routed {
+    if is_remote && routed {
         return Err(Condition::RemoteServerNotFound.into());
     }
     feature::require_roster_room(cx, account, contact_jid, before.as_ref(), &after)?;

@@ -177,8 +177,7 @@ impl Server {
         (id, row): (SuspendedId, Suspended),
     ) -> Result<(), StoreError> {
         let jid = Jid::parse(&row.jid).ok().and_then(|jid| jid.to_full());
-        let Some(jid) = jid.filter(|jid| jid.as_jid().domain() == self.state.domain.domain())
-        else {
+        let Some(jid) = jid.filter(|jid| self.state.domains.is_served(jid)) else {
             return Ok(());
         };
         let away_ms = away_ms(&row, start);
