@@ -1,10 +1,11 @@
-//! The one loop: take what has arrived, step it in one transaction, commit on the storage thread, then perform what the
-//! steps wanted. Nothing leaves before what it promises is durable; a batch that wrote nothing leaves at once.
+//! The one loop: take what has arrived, step it, hand what was written to the storage thread, perform what the steps wanted.
+//! Nothing leaves before what it tells is durable (`horizon`); what tells of nothing new leaves at once.
 
 pub mod answers;
 pub mod batch;
 pub mod budget;
 pub mod ebb;
+pub mod horizon;
 pub mod turns;
 
 use std::collections::HashMap;
@@ -21,15 +22,16 @@ use super::intake::inbox::Arrival;
 use super::shell::{BUFFER_BYTES_KEPT, Shell};
 use super::tls::TlsSession;
 use crate::server::{Command, Input, Server};
-use crate::state::{ConnectionId, JobId, Output};
+use crate::state::{ConnectionId, JobId, Outbox, Output};
 use crate::store::{RESERVE_BYTES, StorageThread, Store, StoreError, Tx};
 use crate::xmpp::quoted_error;
 use answers::Waiting;
 use batch::{Action, Batch};
 use budget::Looks;
 use ebb::Ebb;
+use horizon::Horizon;
 
-/// Places for outputs kept from one batch to the next.
+/// Places for actions kept from one batch to the next.
 const PLACES_KEPT: usize = 256;
 /// Time for the last bytes to leave at the end of the process.
 const EXIT_SECONDS_MAX: u64 = 3;
@@ -48,6 +50,10 @@ pub struct Driver {
     last_command: u64,
     pub(super) commits: u64,
     pub(super) batch: Batch,
+    pub(super) horizon: Horizon,
+    /// Used again from one batch to the next.
+    actions: Vec<(ConnectionId, Action)>,
+    joined: Vec<u8>,
     pub(super) ebb: Ebb,
     pub(super) looks: Looks,
     /// When the last input was stepped (`Clock::monotonic_ns`).
@@ -67,6 +73,9 @@ impl Driver {
             last_command: 0,
             commits: 0,
             batch: Batch::default(),
+            horizon: Horizon::default(),
+            actions: Vec::new(),
+            joined: Vec::new(),
             ebb: Ebb::default(),
             looks: Looks::default(),
             now_ns: 0,
@@ -75,24 +84,21 @@ impl Driver {
 
     /// Runs until `Output::Exit` is performed, or storage fails: then nothing of the batch was promised to anybody.
     pub async fn run(mut self: Box<Driver>) -> Result<(), StoreError> {
+        let mut tx = self.store.begin();
         while !self.batch.exit {
-            self.wait().await;
-            let mut tx = self.store.begin();
-            self.step_batch(&mut tx)?;
-            self.keep_budget(&mut tx)?;
-            tx.checkpoint_if_due()?;
-            self.read_on();
-            if let Some(commit) = tx.finish() {
-                let done = self.committed.0.clone();
-                self.storage.run(commit, move |result| {
-                    // There is room: one commit runs at a time.
-                    let _gone = done.try_send(result);
-                });
-                self.until_done().await?;
-                self.commits += 1;
+            self.wait(&tx).await?;
+            if !self.is_far_ahead(&tx) {
+                self.step_batch(&mut tx)?;
+                self.keep_budget(&mut tx)?;
+                tx.checkpoint_if_due()?;
+                self.read_on();
+                self.set_aside();
             }
-            self.perform();
-            self.watch_ebb().await?;
+            tx = self.commit(tx)?;
+            self.perform_batch();
+            if !self.horizon.is_under_way() {
+                self.watch_ebb().await?;
+            }
         }
         self.exit().await;
         Ok(())
@@ -104,7 +110,32 @@ impl Driver {
         told.expect("the loop holds a sender of this channel")
     }
 
-    async fn wait(&self) {
+    /// Waits for something to do: what is stepped next, or the disk.
+    async fn wait(&mut self, tx: &Tx) -> Result<(), StoreError> {
+        if self.is_far_ahead(tx) {
+            self.until_done().await?;
+            self.landed();
+            return Ok(());
+        }
+        let is_under_way = self.horizon.is_under_way();
+        let landed = async {
+            match is_under_way {
+                true => Some(self.committed.1.recv().await),
+                false => std::future::pending().await,
+            }
+        };
+        let arrived = async {
+            self.something_to_do().await;
+            None
+        };
+        if let Some(told) = landed.or(arrived).await {
+            told.expect("the loop holds a sender of this channel")?;
+            self.landed();
+        }
+        Ok(())
+    }
+
+    async fn something_to_do(&self) {
         let arrived = self.shell.inbox.arrived();
         let next = [
             self.server.next_wake_ms(),
@@ -238,10 +269,32 @@ impl Driver {
         Ok(())
     }
 
-    /// Performs what the batch wanted, in order for each connection, with one write for each where possible.
-    fn perform(&mut self) {
+    /// Performs what is left of the batch.
+    fn perform_batch(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
-        for output in batch.out.outputs.drain(..) {
+        self.perform(&mut batch.out);
+        self.send_flights(&mut batch.flights);
+        for id in batch.gone.drain(..) {
+            self.close(id);
+        }
+        for id in batch.displaced.drain(..) {
+            let displaced = self.shell.sockets.get(id);
+            if let Some(displaced) = displaced.filter(|displaced| !displaced.is_member()) {
+                log::debug!("connection.displaced connection={}", id.0);
+                displaced.abandon(&self.shell);
+            }
+        }
+        self.read_on_plain(&mut batch.held);
+        batch.out.settle();
+        self.shell.shrink_buffers();
+        batch.exit |= self.batch.exit;
+        self.batch = batch;
+    }
+
+    /// Performs outputs, in order for each connection, with one write for each where possible.
+    pub(super) fn perform(&mut self, out: &mut Outbox) {
+        let mut actions = std::mem::take(&mut self.actions);
+        for output in out.outputs.drain(..) {
             let (connection, action) = match output {
                 Output::Send { connection, bytes } => (connection, Action::Send(bytes)),
                 Output::StartTls { connection } => (connection, Action::StartTls),
@@ -270,45 +323,24 @@ impl Driver {
                     continue;
                 }
                 Output::Exit => {
-                    batch.exit = true;
+                    self.batch.exit = true;
                     continue;
                 }
             };
-            batch.actions.push((connection, action));
+            actions.push((connection, action));
         }
         // A stable sort: the order within each connection stays.
-        batch.actions.sort_by_key(|(connection, _)| *connection);
-        for actions in batch.actions.chunk_by(|a, b| a.0 == b.0) {
+        actions.sort_by_key(|(connection, _)| *connection);
+        let mut joined = std::mem::take(&mut self.joined);
+        for actions in actions.chunk_by(|a, b| a.0 == b.0) {
             if let Some((id, _)) = actions.first() {
-                self.perform_for(*id, actions, &batch.out.bytes, &mut batch.joined);
+                self.perform_for(*id, actions, &out.bytes, &mut joined);
             }
         }
-        for id in batch.flights.drain(..) {
-            if let Some(open) = self.open(id) {
-                open.send_flight(&self.shell);
-            }
-        }
-        for id in batch.gone.drain(..) {
-            self.close(id);
-        }
-        for id in batch.displaced.drain(..) {
-            let displaced = self.shell.sockets.get(id);
-            if let Some(displaced) = displaced.filter(|displaced| !displaced.is_member()) {
-                log::debug!("connection.displaced connection={}", id.0);
-                displaced.abandon(&self.shell);
-            }
-        }
-        for connection in batch.held.drain(..) {
-            connection.chunk_done();
-            connection.read_on(&self.shell);
-        }
-        batch.actions.clear();
-        batch.out.clear();
-        batch.actions.shrink_to(PLACES_KEPT);
-        batch.out.shrink(BUFFER_BYTES_KEPT, PLACES_KEPT);
-        batch.joined.shrink_to(BUFFER_BYTES_KEPT);
-        self.shell.shrink_buffers();
-        self.batch = batch;
+        actions.clear();
+        actions.shrink_to(PLACES_KEPT);
+        joined.shrink_to(BUFFER_BYTES_KEPT);
+        (self.actions, self.joined) = (actions, joined);
     }
 
     fn perform_for(

@@ -2,6 +2,7 @@
 //! file that reads from top to bottom.
 
 mod connection;
+mod honesty;
 mod input;
 mod login;
 mod operator;
@@ -130,6 +131,21 @@ impl Server {
     /// Takes one input. An error is of the store: nothing of the batch may be promised to anybody. What is damaged harms only
     /// whose it is: the others go on.
     pub fn step(
+        &mut self,
+        now: Moment,
+        input: Input<'_>,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        let connection = input.concerns().0;
+        out.begin_step();
+        tx.fresh().take_met();
+        self.try_step(now, input, tx, out)?;
+        self.hold(connection, tx, out);
+        Ok(())
+    }
+
+    fn try_step(
         &mut self,
         now: Moment,
         input: Input<'_>,

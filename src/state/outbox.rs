@@ -1,9 +1,14 @@
-//! What one step wants done: bytes to connections and other effects, in order. Performed only after the step's batch
-//! is committed.
+//! What one step wants done: bytes to connections and other effects, in order. What tells of something is performed only when
+//! that is durable.
 use std::net::IpAddr;
 use std::ops::Range;
 
+use crate::store::Epoch;
 use crate::stream::{Credentials, ScramHash};
+
+/// Room kept from one batch to the next.
+const BYTES_KEPT: usize = 32 << 10;
+const PLACES_KEPT: usize = 256;
 
 /// A connection, for the life of the process; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,11 +73,32 @@ pub enum Output {
     Exit,
 }
 
+impl Output {
+    /// Whom it concerns.
+    pub fn connection(&self) -> Option<ConnectionId> {
+        match self {
+            Output::Send { connection, .. }
+            | Output::StartTls { connection }
+            | Output::ReportDrained { connection }
+            | Output::LoggedIn { connection }
+            | Output::Close { connection } => Some(*connection),
+            Output::Hash { .. }
+            | Output::Cancel { .. }
+            | Output::CommandDone { .. }
+            | Output::Exit => None,
+        }
+    }
+}
+
 /// Collects outputs; bytes of a whole batch lie in one buffer so that a fan-out shares its payload.
 #[derive(Debug, Default)]
 pub struct Outbox {
     pub bytes: Vec<u8>,
     pub outputs: Vec<Output>,
+    /// The commit that has to be durable before an output is performed; those beyond the end wait for none.
+    pub until: Vec<Epoch>,
+    /// Where the outputs of this step begin.
+    step: usize,
     /// Bytes to be sent, counted once for each who gets them.
     pub queued_bytes: usize,
     /// Stanzas that were taken from peers.
@@ -99,10 +125,11 @@ impl Outbox {
             return;
         }
         self.queued_bytes += range.len();
-        if let Some(Output::Send {
-            connection: last,
-            bytes,
-        }) = self.outputs.last_mut()
+        if self.outputs.len() > self.step
+            && let Some(Output::Send {
+                connection: last,
+                bytes,
+            }) = self.outputs.last_mut()
             && *last == connection
             && bytes.end == range.start
         {
@@ -115,6 +142,43 @@ impl Outbox {
         });
     }
 
+    /// A step begins: what it sends is told apart from what was sent before.
+    pub fn begin_step(&mut self) {
+        self.step = self.outputs.len();
+    }
+
+    /// A step has ended of which nobody waits for anything; its first bytes may go with the last of the step before.
+    pub fn join_step(&mut self) {
+        let at = self.step;
+        if at == 0 || self.outputs.len() != at + 1 || self.until.len() >= at {
+            return;
+        }
+        if let [
+            ..,
+            Output::Send {
+                connection: before,
+                bytes,
+            },
+            Output::Send {
+                connection,
+                bytes: more,
+            },
+        ] = self.outputs.as_mut_slice()
+            && before == connection
+            && bytes.end == more.start
+        {
+            bytes.end = more.end;
+            self.outputs.pop();
+        }
+    }
+
+    /// Outputs of this step wait, each for the commit that `until` tells.
+    pub fn hold_step(&mut self, mut until: impl FnMut(&Output) -> Epoch) {
+        self.until.resize(self.step, Epoch::default());
+        let of_step = self.outputs.get(self.step..).unwrap_or_default();
+        self.until.extend(of_step.iter().map(&mut until));
+    }
+
     pub fn push(&mut self, output: Output) {
         self.outputs.push(output);
     }
@@ -122,14 +186,18 @@ impl Outbox {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.outputs.clear();
+        self.until.clear();
+        self.step = 0;
         (self.queued_bytes, self.stanzas, self.pressure) = (0, 0, 0);
         self.unfinished.clear();
     }
 
-    /// Gives back what a large batch made grow.
-    pub fn shrink(&mut self, bytes: usize, outputs: usize) {
-        self.bytes.shrink_to(bytes);
-        self.outputs.shrink_to(outputs);
+    /// Empties it, and gives back what a large batch made grow.
+    pub fn settle(&mut self) {
+        self.clear();
+        self.bytes.shrink_to(BYTES_KEPT);
+        self.outputs.shrink_to(PLACES_KEPT);
+        self.until.shrink_to(PLACES_KEPT);
     }
 }
 

@@ -118,6 +118,9 @@ impl Tx {
         txn.open_table(STANZAS)?
             .append(sequence, bytes.as_slice())?;
         memory.remember(sequence, &stanza, bytes.len());
+        for owner in &stanza.owners {
+            txn.wrote_for(owner.account);
+        }
         for owner in stanza.owners.iter().filter(|owner| owner.unseen) {
             memory.unseen.came(txn, owner.account, sequence)?;
         }

@@ -9,7 +9,7 @@ mod whole;
 use std::cell::{Ref, RefCell, RefMut};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use redb::{Builder, Database};
 
@@ -29,6 +29,7 @@ pub use archive::{
 pub use engine::damage::is_caught as is_panic_caught;
 pub use engine::error::StoreError;
 pub use engine::file::is_in_use;
+pub use engine::fresh::Epoch;
 pub use engine::reserve::RESERVE_BYTES;
 pub use engine::thread::StorageThread;
 pub use whole::backup::{BackupError, File as BackupFile, write as write_backup};
@@ -39,7 +40,9 @@ pub use whole::{Offline, Take, Whole};
 
 use crate::xmpp::Timestamp;
 use archive::index::Memory;
+use engine::behind::{Behind, Shown};
 use engine::file::{Patient, StoreFile};
+use engine::fresh::Fresh;
 use engine::reader::Reader;
 use engine::table::{TableDefinition, View, WriteTransaction};
 
@@ -55,14 +58,14 @@ pub struct Store {
 struct Shared {
     /// `None`: it is being opened anew.
     database: RefCell<Option<Arc<Database>>>,
+    behind: RefCell<Arc<Behind>>,
+    fresh: Rc<Fresh>,
     /// `None`: over a backend that is no file.
     file: Option<OpenFile>,
     /// What is kept of the archive beside the tables; `None` until the first use, and after a batch that was given up.
     memory: RefCell<Option<Memory>>,
     /// `None` until the first read, and after whatever was written.
     reader: RefCell<Option<Reader>>,
-    /// The last commit, until it is done.
-    under_way: RefCell<Weak<()>>,
 }
 
 struct OpenFile {
@@ -77,12 +80,18 @@ pub struct Tx {
     write: Option<WriteTransaction>,
 }
 
-/// A write transaction on its way to the storage thread. What the store keeps in memory already counts on it: if it fails
-/// or is dropped, the store must be opened anew.
+/// A batch that is whole. What the store keeps in memory already counts on it: if it fails or is dropped, the store must be
+/// opened anew.
 pub struct Commit {
     txn: WriteTransaction,
-    /// Lives until it is done.
-    _under_way: Arc<()>,
+    shared: Rc<Shared>,
+}
+
+/// A commit on its way to the disk, for the storage thread. What is read from now on counts on it; if it fails or is dropped,
+/// the store must be opened anew.
+pub struct Flush {
+    behind: Arc<Behind>,
+    epoch: Epoch,
 }
 
 impl Store {
@@ -94,7 +103,7 @@ impl Store {
 
     /// Opens or creates, readable by this user only. `cache_bytes`: redb's page cache.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Store, StoreError> {
-        let (file, database) = match path.try_exists()? {
+        let (file, opened) = match path.try_exists()? {
             true => {
                 let file = StoreFile::open(path)?.with_reserve(&reserve_of(path));
                 open_file(file, cache_bytes)?
@@ -102,7 +111,7 @@ impl Store {
             false => create(path, cache_bytes)?,
         };
         let file = OpenFile { file, cache_bytes };
-        Store::new(database, Some(file))
+        Store::new(opened, Some(file))
     }
 
     /// The same over a given backend (tests: failing writes, memory).
@@ -113,14 +122,17 @@ impl Store {
         Store::new(made_sense(backend, cache_bytes)?, None)
     }
 
-    fn new(database: Database, file: Option<OpenFile>) -> Result<Store, StoreError> {
+    fn new(opened: Opened, file: Option<OpenFile>) -> Result<Store, StoreError> {
+        let Opened { database, behind } = opened;
+        behind.put_off(true);
         let store = Store {
             shared: Rc::new(Shared {
                 database: RefCell::new(Some(Arc::new(database))),
+                behind: RefCell::new(behind),
+                fresh: Rc::default(),
                 file,
                 memory: RefCell::new(None),
                 reader: RefCell::new(None),
-                under_way: RefCell::default(),
             }),
         };
         store.begin().memory()?;
@@ -149,6 +161,7 @@ impl Store {
         self.shared.reader.take();
         Some(Renewal {
             database,
+            behind: Arc::clone(&self.shared.behind.borrow()),
             closed: Closed {
                 file: file.file.clone(),
                 cache_bytes: file.cache_bytes,
@@ -157,8 +170,31 @@ impl Store {
     }
 
     /// Puts it back.
-    pub fn renewed(&self, database: Renewed) {
-        *self.shared.database.borrow_mut() = Some(Arc::new(database.0));
+    pub fn renewed(&self, renewed: Renewed) {
+        let Opened { database, behind } = renewed.0;
+        behind.put_off(true);
+        *self.shared.behind.borrow_mut() = behind;
+        *self.shared.database.borrow_mut() = Some(Arc::new(database));
+    }
+
+    /// What was committed up to this is on the disk now.
+    pub fn is_durable(&self, epoch: Epoch) {
+        self.shared.fresh.is_durable(epoch);
+    }
+
+    /// The latest commit that is on the disk.
+    pub fn durable(&self) -> Epoch {
+        self.shared.fresh.durable()
+    }
+
+    /// What a connection is sent must wait for this commit.
+    pub fn of_connection(&self, connection: u64) -> Epoch {
+        self.shared.fresh.of_connection(connection)
+    }
+
+    /// Bytes on their way to the disk.
+    pub fn waiting_bytes(&self) -> usize {
+        self.shared.behind.borrow().waiting_bytes()
     }
 
     /// Bytes that the database file has on the disk; more than `Tx::stored_bytes`, for room that pruning freed stays in the
@@ -178,6 +214,7 @@ impl Store {
 impl Drop for Shared {
     /// Closing writes down what is free in the file, and may come upon damage.
     fn drop(&mut self) {
+        self.behind.borrow().put_off(false);
         let database = self.database.take();
         if engine::damage::unwound(|| drop(database)).is_none() {
             log::error!("store.not_closed remedy=\"`stonechat check` tells what is damaged\"");
@@ -197,7 +234,7 @@ fn reserve_of(path: &Path) -> PathBuf {
 }
 
 /// A file that got its name is a whole database: a first start that was cut short leaves one beside it that nobody needs.
-fn create(path: &Path, cache_bytes: usize) -> Result<(StoreFile, Database), StoreError> {
+fn create(path: &Path, cache_bytes: usize) -> Result<(StoreFile, Opened), StoreError> {
     let unnamed = path.with_extension("redb.new");
     let make = || {
         let file = StoreFile::create(&unnamed)?.with_reserve(&reserve_of(path));
@@ -218,23 +255,36 @@ fn create(path: &Path, cache_bytes: usize) -> Result<(StoreFile, Database), Stor
     Ok(made)
 }
 
-fn open_file(file: StoreFile, cache_bytes: usize) -> Result<(StoreFile, Database), StoreError> {
-    let database = made_sense(file.clone(), cache_bytes)?;
-    Ok((file, database))
+fn open_file(file: StoreFile, cache_bytes: usize) -> Result<(StoreFile, Opened), StoreError> {
+    let opened = made_sense(file.clone(), cache_bytes)?;
+    Ok((file, opened))
+}
+
+/// A database and the way its changes take to the disk.
+struct Opened {
+    database: Database,
+    behind: Arc<Behind>,
 }
 
 /// redb does not look for all that can be wrong before it relies on it.
 fn made_sense(
     backend: impl redb::StorageBackend,
     cache_bytes: usize,
-) -> Result<Database, StoreError> {
+) -> Result<Opened, StoreError> {
     let opened = engine::damage::unwound(|| {
-        let database = builder(cache_bytes).create_with_backend(Patient(backend))?;
-        schema::upgrade(&database)?;
-        Ok(database)
+        let opened = opened(backend, cache_bytes)?;
+        schema::upgrade(&opened.database)?;
+        Ok(opened)
     });
     let senseless = || StoreError::Unreadable("its beginning makes no sense".to_string());
     opened.unwrap_or_else(|| Err(senseless()))
+}
+
+fn opened(backend: impl redb::StorageBackend, cache_bytes: usize) -> Result<Opened, StoreError> {
+    let behind = Arc::new(Behind::new(backend));
+    let shown = Patient(Shown(Arc::clone(&behind)));
+    let database = builder(cache_bytes).create_with_backend(shown)?;
+    Ok(Opened { database, behind })
 }
 
 fn builder(cache_bytes: usize) -> Builder {
@@ -249,6 +299,7 @@ fn builder(cache_bytes: usize) -> Builder {
 /// A database on its way to be opened anew.
 pub struct Renewal {
     database: Database,
+    behind: Arc<Behind>,
     closed: Closed,
 }
 
@@ -258,11 +309,12 @@ pub struct Closed {
     cache_bytes: usize,
 }
 
-pub struct Renewed(Database);
+pub struct Renewed(Opened);
 
 impl Renewal {
     /// Blocks until it is closed.
     pub fn close(self) -> Result<Closed, StoreError> {
+        self.behind.put_off(false);
         self.database.close()?;
         Ok(self.closed)
     }
@@ -271,8 +323,7 @@ impl Renewal {
 impl Closed {
     /// Blocks until it is open again.
     pub fn open(self) -> Result<Renewed, StoreError> {
-        let database = builder(self.cache_bytes).create_with_backend(Patient(self.file))?;
-        Ok(Renewed(database))
+        Ok(Renewed(opened(self.file, self.cache_bytes)?))
     }
 }
 
@@ -299,15 +350,23 @@ impl Tx {
         self.write.is_some()
     }
 
-    /// Ends the batch. `None`: nothing was written. The commit is not durable until `Commit::run` returned.
+    /// Bytes written so far.
+    pub fn written_bytes(&self) -> usize {
+        self.write
+            .as_ref()
+            .map_or(0, WriteTransaction::written_bytes)
+    }
+
+    /// Ends the batch. `None`: nothing was written.
     pub fn finish(mut self) -> Option<Commit> {
         let txn = self.write.take()?;
-        let under_way = Arc::new(());
-        *self.shared.under_way.borrow_mut() = Arc::downgrade(&under_way);
-        Some(Commit {
-            txn,
-            _under_way: under_way,
-        })
+        let shared = Rc::clone(&self.shared);
+        Some(Commit { txn, shared })
+    }
+
+    /// What is written and not durable yet.
+    pub fn fresh(&self) -> &Fresh {
+        &self.shared.fresh
     }
 
     /// A time that had come for sure when it was written down.
@@ -356,7 +415,8 @@ impl Tx {
             self.shared.reader.take();
             let database = self.shared.database.borrow();
             let database = database.as_ref().ok_or_else(being_renewed)?;
-            self.write = Some(WriteTransaction::begin(database)?);
+            let fresh = Rc::clone(&self.shared.fresh);
+            self.write = Some(WriteTransaction::begin(database, fresh)?);
         }
         self.load_memory()?;
         let memory = RefMut::map(self.shared.memory.borrow_mut(), |memory| {
@@ -391,13 +451,9 @@ impl Tx {
             return reader.view(table);
         }
         let database = self.shared.database.borrow();
-        let opened = Reader::new(database.as_ref().ok_or_else(being_renewed)?)?;
-        let view = opened.view(table);
-        // What is read while a commit runs, is good until it is done.
-        if self.shared.under_way.borrow().strong_count() == 0 {
-            *reader = Some(opened);
-        }
-        view
+        let database = database.as_ref().ok_or_else(being_renewed)?;
+        let reader = reader.insert(Reader::new(database, Rc::clone(&self.shared.fresh))?);
+        reader.view(table)
     }
 }
 
@@ -411,9 +467,36 @@ impl Drop for Tx {
 }
 
 impl Commit {
+    /// From now on it is read; durable once `Flush::run` returned.
+    pub fn begin(self) -> Result<Flush, StoreError> {
+        self.shared.reader.take();
+        let broken = || StoreError::Io("a page that a commit needs makes no sense".to_string());
+        engine::damage::unwound(|| self.txn.commit()).ok_or_else(broken)??;
+        Ok(Flush {
+            behind: Arc::clone(&self.shared.behind.borrow()),
+            epoch: self.shared.fresh.commit(),
+        })
+    }
+
     /// Blocks until durable.
     pub fn run(self) -> Result<(), StoreError> {
-        self.txn.commit()
+        let shared = Rc::clone(&self.shared);
+        let flush = self.begin()?;
+        let epoch = flush.epoch();
+        flush.run()?;
+        shared.fresh.is_durable(epoch);
+        Ok(())
+    }
+}
+
+impl Flush {
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Blocks until durable.
+    pub fn run(self) -> Result<(), StoreError> {
+        Ok(self.behind.carry_out()?)
     }
 }
 

@@ -226,7 +226,7 @@ mod tests {
     fn a_newer_file_is_refused() {
         let database = database();
         upgrade(&database).unwrap();
-        let txn = WriteTransaction::begin(&database).unwrap();
+        let txn = WriteTransaction::begin(&database, Default::default()).unwrap();
         txn.open_table(META)
             .unwrap()
             .insert(META_SCHEMA, 7)
@@ -299,7 +299,7 @@ mod tests {
         txn.commit().unwrap();
         upgrade(&database).unwrap();
         assert_eq!(version(&database).unwrap(), 3);
-        let txn = WriteTransaction::begin(&database).unwrap();
+        let txn = WriteTransaction::begin(&database, Default::default()).unwrap();
         let tokens = txn.view(FAST_TOKENS).unwrap();
         let left: Vec<_> = tokens.range(..).unwrap().map(Result::unwrap).collect();
         let [(place, row)] = left.as_slice() else {

@@ -9,7 +9,6 @@ use crate::state::{ConnectionId, Outbox};
 #[derive(Default)]
 pub struct Batch {
     pub out: Outbox,
-    pub actions: Vec<(ConnectionId, Action)>,
     /// Plain connections read on only after the outputs: `StartTls` decides how the next bytes are read.
     pub held: Vec<Rc<Connection>>,
     /// Other connections whose chunks were stepped.
@@ -19,7 +18,6 @@ pub struct Batch {
     pub gone: Vec<ConnectionId>,
     /// They go without a delay.
     pub displaced: Vec<ConnectionId>,
-    pub joined: Vec<u8>,
     pub exit: bool,
 }
 

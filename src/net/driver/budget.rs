@@ -97,6 +97,8 @@ impl Driver {
         self.store.cache_bytes()
             + self.shell.identities.current().session_bytes()
             + self.batch.out.bytes.capacity()
+            + self.horizon.held_bytes()
+            + self.store.waiting_bytes()
             + self.held_bytes()
     }
 

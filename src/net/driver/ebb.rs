@@ -99,6 +99,7 @@ impl Driver {
             None => None,
         };
         self.batch = Default::default();
+        self.horizon = Default::default();
         self.shell.drop_buffers();
         self.gather();
         self.server.resettle();

@@ -5,17 +5,20 @@ use std::rc::Rc;
 use redb::{Database, ReadTransaction, ReadableDatabase};
 
 use super::damage::caught;
+use super::fresh::Fresh;
 use super::table::{Snapshot, Sums, TableDefinition, View};
 use crate::store::StoreError;
 
 pub struct Reader {
     snapshot: ReadTransaction,
+    fresh: Rc<Fresh>,
     tables: RefCell<Vec<(&'static str, Rc<Snapshot>)>>,
 }
 
 impl Reader {
-    pub fn new(database: &Database) -> Result<Reader, StoreError> {
+    pub fn new(database: &Database, fresh: Rc<Fresh>) -> Result<Reader, StoreError> {
         Ok(Reader {
+            fresh,
             snapshot: database.begin_read()?,
             tables: RefCell::default(),
         })
@@ -28,12 +31,13 @@ impl Reader {
         let mut tables = self.tables.borrow_mut();
         let known = tables.iter().find(|(name, _)| *name == table.name());
         if let Some((_, known)) = known {
-            return Ok(View::of(Rc::clone(known), table, Sums::There));
+            let view = View::of(Rc::clone(known), table, Sums::There);
+            return Ok(view.beside(&self.fresh));
         }
         let opened = caught(table.name(), &[], || table.open(&self.snapshot))?;
         let opened = Rc::new(opened);
         tables.push((table.name(), Rc::clone(&opened)));
-        Ok(View::of(opened, table, Sums::There))
+        Ok(View::of(opened, table, Sums::There).beside(&self.fresh))
     }
 }
 
@@ -53,8 +57,10 @@ mod tests {
         let credentials = Default::default();
         tx.add_account("romeo", &credentials, Timestamp(1)).unwrap();
         let commit = tx.finish().unwrap();
-        assert!(!is_there(), "the commit has not run");
-        commit.run().unwrap();
+        assert!(!is_there(), "the commit has not begun");
+        let flush = commit.begin().unwrap();
+        assert!(is_there(), "what is not durable yet is read");
+        flush.run().unwrap();
         assert!(is_there());
     }
 }

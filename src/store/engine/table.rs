@@ -15,7 +15,8 @@ use redb::{
 };
 
 use super::damage::{self, caught};
-use crate::store::StoreError;
+use super::fresh::Fresh;
+use crate::store::{AccountId, StoreError};
 use bounds::Bounds;
 pub use range::Range;
 use range::Walk;
@@ -37,6 +38,8 @@ pub struct WriteTransaction {
     raw: redb::WriteTransaction,
     sums: Sums,
     has_appended: Cell<bool>,
+    written_bytes: Cell<usize>,
+    fresh: Rc<Fresh>,
 }
 
 /// Whether there are sums behind the values. A file of before has none until it is upgraded.
@@ -69,6 +72,8 @@ struct Source<'t> {
     raw: Raw<'t>,
     name: &'static str,
     sums: Sums,
+    /// `None`: whoever reads tells nobody.
+    fresh: Option<Rc<Fresh>>,
 }
 
 enum Raw<'t> {
@@ -85,9 +90,8 @@ pub struct Table<'t, K, V> {
 /// Its bytes.
 struct Target<'t> {
     raw: redb::Table<'t, Bytes, Bytes>,
-    has_appended: &'t Cell<bool>,
+    txn: &'t WriteTransaction,
     name: &'static str,
-    sums: Sums,
 }
 
 /// A key or value in a page.
@@ -134,16 +138,24 @@ impl<K, V> View<'static, K, V> {
             raw: Raw::Snapshot(snapshot),
             name: table.name,
             sums,
+            fresh: None,
         };
         let types = PhantomData;
         View { source, types }
+    }
+
+    /// What is read of what is not durable yet is noted there.
+    pub fn beside(mut self, fresh: &Rc<Fresh>) -> View<'static, K, V> {
+        self.source.fresh = Some(Rc::clone(fresh));
+        self
     }
 }
 
 impl WriteTransaction {
     /// Durable once it is committed, and quick to open after a crash.
-    pub fn begin(database: &Database) -> Result<WriteTransaction, StoreError> {
-        WriteTransaction::begin_with(database, Sums::There)
+    pub fn begin(database: &Database, fresh: Rc<Fresh>) -> Result<WriteTransaction, StoreError> {
+        let txn = WriteTransaction::begin_with(database, Sums::There)?;
+        Ok(WriteTransaction { fresh, ..txn })
     }
 
     pub fn begin_with(database: &Database, sums: Sums) -> Result<WriteTransaction, StoreError> {
@@ -151,12 +163,23 @@ impl WriteTransaction {
         raw.set_durability(Durability::Immediate)
             .expect("without savepoints the durability is free");
         raw.set_quick_repair(true);
-        let has_appended = Cell::new(false);
         Ok(WriteTransaction {
             raw,
             sums,
-            has_appended,
+            has_appended: Cell::default(),
+            written_bytes: Cell::default(),
+            fresh: Rc::default(),
         })
+    }
+
+    /// What was written is an account's, though its key does not say so.
+    pub fn wrote_for(&self, account: AccountId) {
+        self.fresh.wrote(&account.0.to_be_bytes());
+    }
+
+    /// Bytes of rows written so far.
+    pub fn written_bytes(&self) -> usize {
+        self.written_bytes.get()
     }
 
     pub fn open_table<K, V>(
@@ -165,9 +188,8 @@ impl WriteTransaction {
     ) -> Result<Table<'_, K, V>, StoreError> {
         let target = Target {
             raw: caught(table.name, &[], || self.raw.open_table(table.raw()))?,
-            has_appended: &self.has_appended,
+            txn: self,
             name: table.name,
-            sums: self.sums,
         };
         let types = PhantomData;
         Ok(Table { target, types })
@@ -180,6 +202,7 @@ impl WriteTransaction {
             raw: Raw::Batch(raw),
             name: table.name,
             sums: self.sums,
+            fresh: Some(Rc::clone(&self.fresh)),
         };
         let types = PhantomData;
         Ok(View { source, types })
@@ -251,6 +274,7 @@ impl<K: Row, V: Row> View<'_, K, V> {
 
 impl Source<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<AccessGuard<'_, Bytes>>, StoreError> {
+        self.reads(key);
         let row = caught(self.name, key, || {
             let row = match &self.raw {
                 Raw::Snapshot(table) => ReadableTable::get(&**table, key),
@@ -259,6 +283,12 @@ impl Source<'_> {
             row.inspect(|row| _ = row.as_ref().map(AccessGuard::value))
         });
         found((self.name, key, self.sums), row?)
+    }
+
+    fn reads(&self, key: &[u8]) {
+        if let Some(fresh) = &self.fresh {
+            fresh.read(key);
+        }
     }
 
     fn range(&self, bounds: &Bounds) -> Result<redb::Range<'_, Bytes, Bytes>, redb::StorageError> {
@@ -282,7 +312,7 @@ impl Source<'_> {
 impl<K: Row, V: Row> Table<'_, K, V> {
     pub fn get(&self, key: K::View<'_>) -> Result<Option<Guard<'_, V>>, StoreError> {
         let row = K::encode(&key, |key| self.target.get(key))?;
-        Ok(row.map(|row| Guard::value_of(row, self.target.sums)))
+        Ok(row.map(|row| Guard::value_of(row, self.target.txn.sums)))
     }
 
     pub fn insert(&mut self, key: K::View<'_>, value: V::View<'_>) -> Result<(), StoreError> {
@@ -332,7 +362,7 @@ impl<K: Row, V: Row> Table<'_, K, V> {
     /// The first row; of a damaged one only the key can be had.
     pub fn first(&self) -> Result<Option<First<'_, K, V>>, StoreError> {
         Ok(self.target.first()?.map(|(key, row)| {
-            let row = row.map(|row| Guard::value_of(row, self.target.sums));
+            let row = row.map(|row| Guard::value_of(row, self.target.txn.sums));
             (Guard::key_of(key), row)
         }))
     }
@@ -344,7 +374,8 @@ impl Target<'_> {
             let row = self.raw.get(key);
             row.inspect(|row| _ = row.as_ref().map(AccessGuard::value))
         });
-        found((self.name, key, self.sums), row?)
+        self.txn.fresh.read(key);
+        found((self.name, key, self.txn.sums), row?)
     }
 
     fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
@@ -353,15 +384,16 @@ impl Target<'_> {
     }
 
     fn append(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        if !self.has_appended.get() {
+        if !self.txn.has_appended.get() {
             self.require_way(key)?;
-            self.has_appended.set(true);
+            self.txn.has_appended.set(true);
         }
         self.put(key, value)
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        if self.sums == Sums::Absent {
+        self.wrote(key, value.len());
+        if self.txn.sums == Sums::Absent {
             self.raw.insert(key, value)?;
             return Ok(());
         }
@@ -374,8 +406,15 @@ impl Target<'_> {
 
     fn remove(&mut self, key: &[u8]) -> Result<(), StoreError> {
         self.require_way(key)?;
+        self.wrote(key, 0);
         self.raw.remove(key).map(drop)?;
         Ok(())
+    }
+
+    fn wrote(&self, key: &[u8], value_bytes: usize) {
+        let written = &self.txn.written_bytes;
+        written.set(written.get() + key.len() + value_bytes);
+        self.txn.fresh.wrote(key);
     }
 
     /// A write that comes upon damage cannot be taken back: it is looked for before.
@@ -388,7 +427,8 @@ impl Target<'_> {
         bounds: &Bounds,
         keeps: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError> {
-        let sums = self.sums;
+        let sums = self.txn.sums;
+        self.wrote(bounds.first(), 0);
         caught(self.name, bounds.first(), || {
             self.raw
                 .range::<&[u8]>(bounds.raw())?
@@ -410,7 +450,7 @@ impl Target<'_> {
             first.inspect(|row| _ = row.as_ref().map(|(key, row)| (key.value(), row.value())))
         })?;
         Ok(first.map(|(key, row)| {
-            let row = found((self.name, key.value(), self.sums), Some(row));
+            let row = found((self.name, key.value(), self.txn.sums), Some(row));
             (key, row.ok().flatten())
         }))
     }

@@ -1,8 +1,8 @@
-//! The storage thread: commits wait for the disk here, so that the reactor never does.
+//! The storage thread: commits are carried out and wait for the disk here, so that the reactor never does.
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use crate::store::{Commit, StoreError};
+use crate::store::{Flush, StoreError};
 use crate::xmpp::quoted_error;
 
 type Work = Box<dyn FnOnce() -> Result<(), StoreError> + Send>;
@@ -44,9 +44,9 @@ impl StorageThread {
         }
     }
 
-    /// Commits; `done` is called on the thread with the result, in any case, also if the thread is gone.
-    pub fn run(&self, commit: Commit, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
-        self.work(|| commit.run(), done);
+    /// Makes a commit durable; `done` is called on the thread with the result, in any case, also if the thread is gone.
+    pub fn run(&self, flush: Flush, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
+        self.work(|| flush.run(), done);
     }
 
     /// The same for anything that waits for the disk.
@@ -102,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    fn commit(store: &Store) -> Commit {
+    fn commit(store: &Store) -> Flush {
         let mut tx = store.begin();
         tx.set_last_activity(
             crate::store::AccountId(1),
@@ -112,7 +112,7 @@ mod tests {
             },
         )
         .unwrap();
-        tx.finish().unwrap()
+        tx.finish().unwrap().begin().unwrap()
     }
 
     #[test]

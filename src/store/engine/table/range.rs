@@ -60,6 +60,7 @@ impl<'r> Walk<'r> {
                 continue;
             }
             self.bounds.pass(way, key.value());
+            self.source.reads(key.value());
             if let Ok(Some(row)) = found((name, key.value(), sums), Some(row)) {
                 return Some(Ok((key, row)));
             }
