@@ -80,7 +80,7 @@ fn a_large_answer_comes_whole_however_late_it_is_read() {
     romeo
         .send(&(0..GETS).map(get).collect::<String>())
         .expect("send");
-    until_unsent(&dir, 200 << 10);
+    until_unsent(&dir, 65_536);
     // More than may wait for it beside that, but not at once.
     (0..10).for_each(|n| juliet.send(&message(n, 1000)).expect("send"));
     let mut messages = 0;
