@@ -25,6 +25,7 @@ mod rename;
 mod restart;
 mod rights;
 mod sessions;
+mod slow_disk;
 mod storage;
 #[path = "survival/main.rs"]
 mod survival;

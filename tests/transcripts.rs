@@ -1,7 +1,7 @@
 //! Every file under `tests/transcripts` on the pure core: whole, byte by byte, and at seeded random cuts.
 use std::path::{Path, PathBuf};
 
-use crate::transcript::core::Cutting;
+use crate::transcript::core::{Cutting, Disk};
 use crate::transcript::prng::Prng;
 use crate::transcript::run::{run, run_core};
 use crate::transcript::script::{Line, parse};
@@ -43,14 +43,14 @@ pub fn all() -> Vec<(String, String)> {
 }
 
 /// Runs all and reports every one that fails.
-fn run_all(cutting: impl Fn(usize) -> Cutting) {
+fn run_all(disk: Disk, cutting: impl Fn(usize) -> Cutting) {
     let mut failed = Vec::new();
     let transcripts = all();
     assert!(!transcripts.is_empty());
     for (index, (name, text)) in transcripts.iter().enumerate() {
         let cutting = cutting(index);
         let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            run_core(name, text, cutting)
+            run_core(name, text, disk, cutting)
         }));
         if run.is_err() {
             failed.push(name.clone());
@@ -66,19 +66,28 @@ fn run_all(cutting: impl Fn(usize) -> Cutting) {
 
 #[test]
 fn whole() {
-    run_all(|_| Cutting::Whole);
+    run_all(Disk::Quick, |_| Cutting::Whole);
 }
 
 #[test]
 fn byte_by_byte() {
-    run_all(|_| Cutting::ByteByByte);
+    run_all(Disk::Quick, |_| Cutting::ByteByByte);
 }
 
 #[test]
 fn at_random_cuts() {
     for run in 0..RANDOM_RUNS {
-        run_all(|index| Cutting::Random(Prng(run * 1000 + index as u64)));
+        run_all(Disk::Quick, |index| {
+            Cutting::Random(Prng(run * 1000 + index as u64))
+        });
     }
+}
+
+/// What tells of nothing new comes at once, what does comes in order when it is durable, and nothing waits for ever.
+#[test]
+fn at_a_slow_disk() {
+    run_all(Disk::Slow, |_| Cutting::Whole);
+    run_all(Disk::Slow, |index| Cutting::Random(Prng(index as u64)));
 }
 
 /// Over loopback TLS against the real binary; what moves the clock or fills the disk needs the pure core.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use stonechat::server::{Command, Input, Moment, Server};
 use stonechat::state::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output, Settings};
-use stonechat::store::{Store, Tx};
+use stonechat::store::{Epoch, Flush, Store, Tx};
 use stonechat::stream::{TlsFacts, sasl};
 use stonechat::xmpp::Timestamp;
 
@@ -50,7 +50,25 @@ pub enum Cutting {
     Random(Prng),
 }
 
+/// When what was written is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disk {
+    Quick,
+    /// When somebody waits for it and for nothing else, or `Core::land` says so.
+    Slow,
+}
+
+/// What a slow disk keeps waiting.
+#[derive(Default)]
+struct Behind {
+    tx: Option<Tx>,
+    under_way: Option<Flush>,
+    held: Vec<(Epoch, Output, Vec<u8>)>,
+}
+
 pub struct Core {
+    pub speed: Disk,
+    behind: Behind,
     memory: Memory,
     store: Option<Store>,
     server: Option<Server>,
@@ -84,7 +102,13 @@ pub const START: Timestamp = Timestamp(1_790_000_000_000);
 
 impl Core {
     pub fn new(settings: Settings, cutting: Cutting) -> Core {
+        Core::on(Disk::Quick, settings, cutting)
+    }
+
+    pub fn on(disk: Disk, settings: Settings, cutting: Cutting) -> Core {
         let mut core = Core {
+            speed: disk,
+            behind: Behind::default(),
             memory: Memory::default(),
             store: None,
             server: None,
@@ -133,6 +157,7 @@ impl Core {
     /// The process stops in order and starts again; its last words arrive.
     pub fn stop(&mut self) {
         self.step(Input::Shutdown);
+        self.land_all();
         self.restart();
     }
 
@@ -150,6 +175,7 @@ impl Core {
 
     /// The process dies and starts again; all connections are gone.
     pub fn restart(&mut self) {
+        self.behind = Behind::default();
         self.server = None;
         self.store = None;
         for (_, client) in self.clients.values_mut() {
@@ -242,10 +268,12 @@ impl Core {
     }
 
     pub fn wait(&mut self, ms: u64) {
+        self.land_all();
         let end = self.now_ms + ms;
         while let Some(at) = self.server().next_wake_ms().filter(|at| *at <= end) {
             self.now_ms = self.now_ms.max(at);
             self.step(Input::Tick);
+            self.land_all();
         }
         self.now_ms = end;
     }
@@ -255,6 +283,7 @@ impl Core {
     }
 
     pub fn disk(&mut self, low: bool) {
+        self.land_all();
         self.step(Input::Disk {
             free_bytes: if low { 1 } else { 90 },
             total_bytes: 100,
@@ -266,6 +295,7 @@ impl Core {
             job: stonechat::state::JobId(u64::MAX),
             command,
         });
+        self.land_all();
         self.answers.pop().expect("commands are answered")
     }
 
@@ -285,22 +315,92 @@ impl Core {
     pub fn piece(&mut self, input: Input<'_>) -> Vec<(ConnectionId, usize)> {
         let now = self.now();
         let mut out = Outbox::default();
-        let mut tx = self.store.as_ref().expect("open").begin();
+        let store = self.store.as_ref().expect("open");
+        let mut tx = self.behind.tx.take().unwrap_or_else(|| store.begin());
         self.server
             .as_mut()
             .expect("running")
             .step(now, input, &mut tx, &mut out)
             .expect("step");
         tx.checkpoint_if_due().expect("checkpoint");
-        if let Some(commit) = tx.finish() {
-            self.commits += 1;
-            commit.run().expect("commit");
-        }
         let unfinished = std::mem::take(&mut out.unfinished);
         self.queued_bytes = out.queued_bytes;
         self.pressure = self.pressure.max(out.pressure);
+        if self.speed == Disk::Slow {
+            self.behind.tx = Some(tx);
+            self.hold(&mut out);
+        } else if let Some(commit) = tx.finish() {
+            self.commits += 1;
+            commit.run().expect("commit");
+        }
         self.perform(out);
         unfinished
+    }
+
+    /// Keeps back what has to wait for the disk, and hands it the next commit if it has nothing to do.
+    fn hold(&mut self, out: &mut Outbox) {
+        let durable = self.store.as_ref().expect("open").durable();
+        for (at, output) in std::mem::take(&mut out.outputs).into_iter().enumerate() {
+            let until = out.until.get(at).copied().unwrap_or_default();
+            if until <= durable {
+                out.outputs.push(output);
+                continue;
+            }
+            let bytes = match &output {
+                Output::Send { bytes, .. } => out.bytes[bytes.clone()].to_vec(),
+                _ => Vec::new(),
+            };
+            self.behind.held.push((until, output, bytes));
+        }
+        self.commit();
+    }
+
+    fn commit(&mut self) {
+        if self.behind.under_way.is_none()
+            && let Some(commit) = self.behind.tx.take().and_then(Tx::finish)
+        {
+            self.commits += 1;
+            self.behind.under_way = Some(commit.begin().expect("commit"));
+        }
+    }
+
+    /// The slow disk is done with what it was given. False: it had nothing to do.
+    pub fn land(&mut self) -> bool {
+        let Some(flush) = self.behind.under_way.take() else {
+            return false;
+        };
+        let epoch = flush.epoch();
+        flush.run().expect("a flush");
+        self.store.as_ref().expect("open").is_durable(epoch);
+        let is_due = |held: &mut (Epoch, Output, Vec<u8>)| held.0 <= epoch;
+        for (_, output, bytes) in self.behind.held.extract_if(.., is_due).collect::<Vec<_>>() {
+            let mut out = Outbox::default();
+            out.outputs.push(match output {
+                Output::Send { connection, .. } => Output::Send {
+                    connection,
+                    bytes: 0..bytes.len(),
+                },
+                other => other,
+            });
+            out.bytes = bytes;
+            self.perform(out);
+        }
+        self.commit();
+        true
+    }
+
+    /// Does something on a quick disk.
+    pub fn quickly<T>(&mut self, work: impl FnOnce(&mut Core) -> T) -> T {
+        self.land_all();
+        self.behind = Behind::default();
+        let speed = std::mem::replace(&mut self.speed, Disk::Quick);
+        let done = work(self);
+        self.speed = speed;
+        done
+    }
+
+    pub fn land_all(&mut self) {
+        while self.land() {}
     }
 
     /// What was kept back is hashed now.

@@ -7,7 +7,7 @@ use stonechat::state::Settings;
 
 use super::client::{Client, Received};
 use super::computed;
-use super::core::{Core, Cutting};
+use super::core::{Core, Cutting, Disk};
 use super::matcher::{Bindings, matches};
 use super::script::{Expected, Line, parse};
 
@@ -73,13 +73,17 @@ impl Stage for Core {
         Core::send(self, name, bytes);
     }
     fn receive(&mut self, name: &str) -> Option<Received> {
+        while self.client(name).received.is_empty() && self.land() {}
         self.client(name).received.pop_front()
     }
     fn restart_stream(&mut self, name: &str) {
         self.client(name).restart();
     }
-    fn settle(&mut self, _name: &str) {}
+    fn settle(&mut self, _name: &str) {
+        self.land_all();
+    }
     fn is_closed(&mut self, name: &str) -> bool {
+        while !self.client(name).closed && self.land() {}
         self.client(name).closed
     }
     fn is_negotiating(&mut self, _name: &str) -> bool {
@@ -89,6 +93,7 @@ impl Stage for Core {
         Core::cut(self, name);
     }
     fn restart(&mut self) {
+        self.land_all();
         Core::restart(self);
     }
     fn stop(&mut self) {
@@ -219,8 +224,8 @@ fn apply(settings: &mut Settings, key: &str, value: &str) {
 }
 
 /// Runs a transcript on the pure core.
-pub fn run_core(name: &str, text: &str, cutting: Cutting) {
-    run(name, text, &mut Core::new(settings(text), cutting));
+pub fn run_core(name: &str, text: &str, disk: Disk, cutting: Cutting) {
+    run(name, text, &mut Core::on(disk, settings(text), cutting));
 }
 
 pub fn run(name: &str, text: &str, stage: &mut dyn Stage) {
