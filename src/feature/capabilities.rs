@@ -6,9 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest;
 
-use crate::state::{CLIENT_FEATURES_MAX, CapsId, Cx, SessionId, Settings, State};
+use crate::state::{
+    CLIENT_FEATURES_MAX, CapsId, Cx, Question, Questions, SessionId, Settings, Then,
+};
 use crate::xml::{ElementRef, Escaped};
-use crate::xmpp::{DataForm, Iq, IqKind, ns, quoted};
+use crate::xmpp::{DataForm, Iq, IqKind, Jid, ns, quoted};
 
 use super::disco::{Identity, Info, server_info};
 use super::{Feature, Spec, To};
@@ -21,6 +23,12 @@ const HASH: &str = "sha-1";
 const VER_BYTES: usize = 28;
 /// Bytes of all features kept of one client.
 const CLIENT_FEATURES_BYTES_MAX: usize = 16 << 10;
+/// Sessions asked about the same hash at a time, so that one that never answers keeps nobody from learning it.
+const ASKED_OF_MAX: usize = 3;
+/// Questions to one session at a time; what it announces beyond that is asked at its next presence.
+const ASKED_BY_MAX: usize = 4;
+/// How long an answer is waited for: a client may be away meanwhile.
+const ANSWER_MS_MAX: u64 = 3_600_000;
 
 pub const FEATURE: Feature = Feature {
     specs: &[Spec::complete("XEP-0115", "Entity Capabilities", "1.6.0")],
@@ -104,17 +112,28 @@ pub fn announced(presence: ElementRef<'_>) -> Option<(CapsId, String)> {
 
 /// §6.2: asks the client what its hash stands for, unless that is known or asked already.
 pub fn ask(cx: &mut Cx<'_>, session: SessionId, caps: &CapsId, node: &str) {
-    let known = &mut cx.state.capabilities;
-    if known.features(caps).is_some() || !known.may_ask(session, caps) {
+    if cx.state.capabilities.features(caps).is_some() {
+        return;
+    }
+    let Some(jid) = cx.state.sessions.get(session).map(|s| s.jid.clone()) else {
+        return;
+    };
+    let now_ms = cx.now.monotonic_ms;
+    if !may_ask(&cx.state.questions, jid.as_jid(), caps)
+        || !cx.state.questions.has_room(jid.as_jid(), now_ms)
+    {
         return;
     }
     // Each has an id of its own, or the answer to an older one would be taken for that to a newer.
     let id = cx.new_id();
-    cx.state.capabilities.ask(&id, session, caps);
-    let Some(jid) = cx.state.sessions.get(session).map(|s| s.jid.clone()) else {
-        return;
-    };
     let domain = cx.state.domains.served().clone();
+    let question = Question {
+        asker: domain.clone().into(),
+        asked: jid.clone().into(),
+        deadline_ms: now_ms + ANSWER_MS_MAX,
+        then: Then::Capabilities(caps.clone()),
+    };
+    cx.state.questions.ask(&id, question);
     cx.send(session, |w| {
         w.open("iq")
             .attr("type", "get")
@@ -128,12 +147,16 @@ pub fn ask(cx: &mut Cx<'_>, session: SessionId, caps: &CapsId, node: &str) {
     });
 }
 
+/// Not when it is being asked already, or too much is.
+fn may_ask(questions: &Questions, client: &Jid, caps: &CapsId) -> bool {
+    let is_same = |question: &&Question| question.then == Then::Capabilities(caps.clone());
+    questions.of(client).count() < ASKED_BY_MAX
+        && !questions.of(client).any(|question| is_same(&question))
+        && questions.all().filter(is_same).count() < ASKED_OF_MAX
+}
+
 /// §5.4: a client's answer. Kept only if it hashes to what the client announced.
-pub fn answered(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) {
-    let id = iq.envelope.id.as_deref().unwrap_or_default();
-    let Some(asked) = cx.state.capabilities.answered(id, session) else {
-        return;
-    };
+pub fn answered(cx: &mut Cx<'_>, asked: CapsId, iq: &Iq) {
     let root = iq.element.root();
     let Some(query) = root
         .child("query", ns::DISCO_INFO)
@@ -143,17 +166,15 @@ pub fn answered(cx: &mut Cx<'_>, session: SessionId, iq: &Iq) {
     };
     match read(query).filter(|info| verification_string(info) == *asked.0) {
         Some(info) => cx.state.capabilities.learn(asked, kept(info.features)),
-        None => log::debug!(
-            "capabilities.refused session={} ver={}",
-            session.0,
-            quoted(&asked.0)
-        ),
+        None => {
+            let from = iq.envelope.from.as_ref().map_or("", Jid::as_str);
+            log::debug!(
+                "capabilities.refused jid={} ver={}",
+                quoted(from),
+                quoted(&asked.0)
+            );
+        }
     }
-}
-
-/// A session that ended answers no more.
-pub fn session_ended(state: &mut State, session: SessionId) {
-    state.capabilities.forget(session);
 }
 
 fn kept(features: Vec<String>) -> Vec<Box<str>> {

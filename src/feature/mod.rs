@@ -28,10 +28,7 @@ pub use archive::{
     write_metadata as write_archive_metadata,
 };
 pub use blocking::blocked_error;
-pub use capabilities::{
-    announced as announced_caps, answered as capabilities_answered, ask as ask_caps, own_caps,
-    session_ended as capabilities_session_ended,
-};
+pub use capabilities::{announced as announced_caps, ask as ask_caps, own_caps};
 pub use carbons::{NS as CARBONS_NS, eligible as carbons_eligible};
 pub use client_state::{message_urgency, presence_urgency};
 pub use clients::{Access, Revoked, all as all_access, take_away as take_access_away};
@@ -42,7 +39,7 @@ pub use roster::{push as push_roster, require_room as require_roster_room};
 pub use spec::{Spec, Support, specification_table};
 pub use token_auth::{OAUTH_ACCESS_MS, OAUTH_GRANT};
 
-use crate::state::{Cx, Fault, SessionId};
+use crate::state::{Cx, Fault, Question, SessionId, Then};
 use crate::store::{AccountId, StoreError};
 use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{BareJid, Condition, Iq, IqKind, Jid};
@@ -222,6 +219,13 @@ impl Feature {
             disco: &[],
             iq: &[],
         }
+    }
+}
+
+/// Goes on with what the server asked, now that it is answered.
+pub fn answered(cx: &mut Cx<'_>, question: Question, iq: &Iq) {
+    match question.then {
+        Then::Capabilities(caps) => capabilities::answered(cx, caps, iq),
     }
 }
 

@@ -19,6 +19,7 @@ use super::Server;
 use super::login::attempts::Trying;
 use super::login::fast::FastUse;
 use super::login::jobs::{Job, digest_of};
+use super::route::entrance;
 use super::session::resumption;
 use super::timers::Timer;
 
@@ -325,7 +326,7 @@ impl Server {
         let lang = connection.stream.lang();
         self.state.handling = Some(session);
         let mut cx = self.cx(now, tx, out);
-        if let Err(error) = super::session::stanza(&mut cx, session, element, lang) {
+        if let Err(error) = entrance::from_session(&mut cx, session, element, lang) {
             self.state.ending.push((id, error));
         }
         self.state.handling = None;

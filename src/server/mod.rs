@@ -6,6 +6,7 @@ mod honesty;
 mod input;
 mod login;
 mod operator;
+mod outlet;
 mod route;
 mod session;
 mod timers;
@@ -18,8 +19,8 @@ pub use input::{Command, Input};
 
 use crate::feature;
 use crate::state::{
-    ArchiveIds, Belief, Capabilities, Cx, Domains, Outbox, Output, Rights, SERVICES, Sessions,
-    Settings, State, Throttle, Tokens,
+    ArchiveIds, Belief, Capabilities, Cx, Domains, Outbox, Output, Questions, Rights, SERVICES,
+    Sessions, Settings, State, Throttle, Tokens,
 };
 use crate::store::{StoreError, Tx};
 use crate::stream::{Entropy, StreamSettings};
@@ -91,6 +92,7 @@ impl Server {
                 started: start,
                 sessions: Sessions::default(),
                 capabilities: Capabilities::default(),
+                questions: Questions::default(),
                 archive_ids: ArchiveIds::new(&archive_ids),
                 tokens: Tokens::new(token_key, &clients),
                 own_caps,

@@ -1,22 +1,18 @@
 //! Operator's commands.
 
 pub mod access;
+pub mod answer;
 
-use crate::state::{JobId, Moment, Outbox, Output, QueuedPresence, Sessions};
+use crate::state::{JobId, Moment, Outbox, QueuedPresence, Sessions};
 use crate::store::{AccountId, StoreError, Tx};
 use crate::stream::{Credentials, sasl};
 use crate::xmpp::{BareJid, PresenceKind, StreamCondition, StreamError, localpart, quoted};
 
+use answer::{Answer, done};
+
 use super::login::jobs::Job;
 use super::route::presence;
 use super::{Command, Server};
-
-/// Exit codes of commands.
-const OK: u8 = 0;
-const FAILED: u8 = 1;
-
-/// What a command answers.
-pub(super) type Answer = Result<String, String>;
 
 impl Server {
     pub(super) fn command(
@@ -334,14 +330,6 @@ impl Kept {
         }
         kept
     }
-}
-
-pub(super) fn done(out: &mut Outbox, job: JobId, answer: Answer) {
-    let (code, text) = match answer {
-        Ok(text) => (OK, text),
-        Err(text) => (FAILED, text),
-    };
-    out.push(Output::CommandDone { job, code, text });
 }
 
 fn taken(name: &str) -> String {

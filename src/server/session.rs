@@ -1,4 +1,4 @@
-//! Session life: binding a resource (RFC 6120 §7), the way of each stanza into the server, the session's end.
+//! Session life: binding a resource (RFC 6120 §7), and the session's end.
 
 pub mod bind2;
 pub mod giving_up;
@@ -8,23 +8,17 @@ pub mod resumption;
 
 use std::rc::Rc;
 
-use crate::feature;
 use crate::state::{
-    BlockList, ConnectionId, Cx, Fault, Moment, Online, Outbox, Output, SessionClient, SessionId,
-    Sessions,
+    BlockList, ConnectionId, Cx, Moment, Online, Outbox, Output, SessionClient, SessionId,
 };
 use crate::store::{AccountId, StoreError, Tx};
 use crate::stream::UserAgent;
-use crate::xml::Element;
-use crate::xmpp::{
-    BareJid, Condition, Envelope, FullJid, Jid, Stanza, StanzaError, StanzaParseError,
-    StreamCondition, StreamError, quoted, write_error,
-};
+use crate::xmpp::{BareJid, Condition, FullJid, StanzaError, StreamCondition, StreamError, quoted};
 
 use super::Server;
 use super::login::client::{Seen, note_client};
 use super::login::fast;
-use super::route::{forged, iq, message, presence, unseen};
+use super::route::{presence, unseen};
 
 impl Server {
     /// RFC 6120 §7: the resource asked for, or one of ours.
@@ -153,22 +147,6 @@ impl Server {
     }
 }
 
-/// An account and whether it is disabled. One with sessions is not: they end with the step that disables it.
-pub(super) fn known_account(
-    sessions: &Sessions,
-    jid: &BareJid,
-    tx: &Tx,
-) -> Result<Option<(AccountId, bool)>, StoreError> {
-    if let Some(online) = sessions.online(jid) {
-        return Ok(Some((online.account, false)));
-    }
-    let account = match jid.local() {
-        Some(local) => tx.account(local)?,
-        None => None,
-    };
-    Ok(account.map(|account| (account.id, account.disabled)))
-}
-
 fn add_session(
     cx: &mut Cx<'_>,
     jid: &FullJid,
@@ -191,132 +169,6 @@ fn add_session(
         .state
         .sessions
         .add(jid.clone(), account, connection, client, online))
-}
-
-/// The way of one stanza from a session into the server: addresses checked and stamped, then by kind. `lang` is the
-/// language of its stream. An error ends the stream.
-pub fn stanza(
-    cx: &mut Cx<'_>,
-    session: SessionId,
-    element: Element,
-    lang: Option<Rc<str>>,
-) -> Result<(), StreamError> {
-    let Some(from) = cx
-        .state
-        .sessions
-        .get(session)
-        .map(|session| session.jid.clone())
-    else {
-        return Ok(());
-    };
-    let element = forged::removed(element, &cx.state.domains, &from)?;
-    let parsed = match Stanza::from_element(element.clone()) {
-        None => return Err(StreamCondition::UnsupportedStanzaType.into()),
-        Some(Err(error)) => {
-            refuse_malformed(cx, session, &from, &element, error);
-            return Ok(());
-        }
-        Some(Ok(stanza)) => stanza,
-    };
-    // RFC 6120 §8.1.2.1: a client's `from` is its own JID, bare or full, or absent; what leaves is the full one.
-    if let Some(claimed) = &parsed.envelope().from
-        && claimed != from.as_jid()
-        && claimed.as_str() != from.bare_str()
-    {
-        return Err(StreamCondition::InvalidFrom.into());
-    }
-    match parsed {
-        Stanza::Message(mut message) => {
-            stamp(&mut message.envelope, from, lang);
-            let answered =
-                (message.kind != crate::xmpp::MessageKind::Error).then(|| message.envelope.clone());
-            let done = message::from_session(cx, session, message);
-            answer_fault(cx, session, "message", answered, done);
-        }
-        Stanza::Presence(mut presence) => {
-            stamp(&mut presence.envelope, from, lang);
-            let answered = (presence.kind != crate::xmpp::PresenceKind::Error)
-                .then(|| presence.envelope.clone());
-            let done = presence::from_session(cx, session, presence);
-            answer_fault(cx, session, "presence", answered, done);
-        }
-        Stanza::Iq(mut iq) => {
-            stamp(&mut iq.envelope, from, lang);
-            iq::from_session(cx, session, &iq);
-        }
-    }
-    presence::send_queued(cx);
-    Ok(())
-}
-
-/// What every stanza says when it leaves its client's server.
-fn stamp(envelope: &mut Envelope, from: FullJid, lang: Option<Rc<str>>) {
-    envelope.from = Some(from.into());
-    // RFC 6120 §4.7.4: the language of the stream, for a stanza that names none.
-    if envelope.lang.is_none() {
-        envelope.lang = lang;
-    }
-}
-
-/// Tells the sender what went wrong; never an error to an error (RFC 6120 §8.3.1).
-fn answer_fault(
-    cx: &mut Cx<'_>,
-    session: SessionId,
-    name: &'static str,
-    answered: Option<Envelope>,
-    done: Result<(), Fault>,
-) {
-    let Err(fault) = done else { return };
-    let error = fault.into_stanza_error();
-    if let Some(envelope) = answered {
-        send_error(cx, session, name, &envelope, &error);
-    }
-}
-
-/// Sends the error answer to a stanza that came from this session.
-pub fn send_error(
-    cx: &mut Cx<'_>,
-    session: SessionId,
-    name: &'static str,
-    answered: &Envelope,
-    error: &StanzaError,
-) {
-    let start = cx.out.bytes.len();
-    write_error(&mut cx.out.bytes, name, answered, error);
-    let range = start..cx.out.bytes.len();
-    cx.deliver(session, range);
-}
-
-/// A stanza whose addresses or type cannot be read.
-fn refuse_malformed(
-    cx: &mut Cx<'_>,
-    session: SessionId,
-    from: &FullJid,
-    element: &Element,
-    error: StanzaParseError,
-) {
-    let root = element.root();
-    let name = match root.name() {
-        "message" => "message",
-        "presence" => "presence",
-        _ => "iq",
-    };
-    let kind = root.attribute("type");
-    // An iq of type result is an answer as well, and answers are not answered.
-    if kind.as_deref() == Some("error") || (name == "iq" && kind.as_deref() == Some("result")) {
-        return;
-    }
-    let condition = match error {
-        StanzaParseError::ToMalformed | StanzaParseError::FromMalformed => Condition::JidMalformed,
-        StanzaParseError::BadRequest => Condition::BadRequest,
-    };
-    let answered = Envelope {
-        from: Some(from.clone().into()),
-        to: root.attribute("to").and_then(|to| Jid::parse(&to).ok()),
-        id: root.attribute("id").map(|id| id.into()),
-        lang: None,
-    };
-    send_error(cx, session, name, &answered, &condition.into());
 }
 
 /// Damage was reported where it was found.
@@ -345,7 +197,7 @@ pub fn end(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
         holds_token: false,
     };
     passed_over(note_client(cx, id, &seen))?;
-    feature::capabilities_session_ended(cx.state, id);
+    cx.state.questions.forget(jid.as_jid());
     cx.state.sessions.remove(id);
     passed_over(unseen::hand_over(cx, &jid.to_bare()))?;
     log::info!("session.ended jid={}", quoted(jid.as_str()));

@@ -10,7 +10,9 @@ mod cx;
 mod domains;
 mod moment;
 mod network;
+mod origin;
 mod outbox;
+mod questions;
 mod service;
 mod sessions;
 mod settings;
@@ -18,7 +20,7 @@ mod uncopied;
 
 pub use access::grants::{NewAppToken, OauthKind, OauthToken, is_app_token, parse_app_token};
 pub use access::rights::Rights;
-pub use access::throttle::{Attempt, FIRST_DELAY_MS, Origin, THROTTLED_MAX, Throttle};
+pub use access::throttle::{Attempt, Attempter, FIRST_DELAY_MS, THROTTLED_MAX, Throttle};
 pub use access::tokens::{Tokens, is_from_unset_clock, tag_of};
 pub use address::{Address, Local};
 pub use archive_ids::ArchiveIds;
@@ -29,7 +31,9 @@ pub use cx::{ASK, Cx, Fault, name_of};
 pub use domains::{Domain, Domains};
 pub use moment::{Belief, Moment};
 pub use network::Network;
+pub use origin::Origin;
 pub use outbox::{Applicant, ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
+pub use questions::{Question, Questions, Then};
 pub use service::{SERVICES, Service};
 pub use sessions::client_state::{
     HELD_BYTES_MAX as CLIENT_STATE_BYTES_MAX, HELD_STANZAS_MAX as CLIENT_STATE_STANZAS_MAX, Held,
@@ -59,6 +63,7 @@ pub struct State {
     pub started: Moment,
     pub sessions: Sessions,
     pub capabilities: Capabilities,
+    pub questions: Questions,
     pub archive_ids: ArchiveIds,
     pub tokens: Tokens,
     pub rights: Rights,

@@ -2,7 +2,7 @@
 //! without an account does not tell them from those with one (RFC 6120 §13.11).
 use ring::hmac;
 
-use crate::state::{Attempt, ConnectionId, FIRST_DELAY_MS, Moment, Origin};
+use crate::state::{Attempt, Attempter, ConnectionId, FIRST_DELAY_MS, Moment};
 use crate::store::{StoreError, Tx};
 use crate::stream::{Credentials, Login, Proof};
 use crate::xmpp::{BareJid, SaslCondition};
@@ -38,7 +38,7 @@ impl Server {
             Some(agent) if self.knows_client(account, agent, tx)? => Some(agent),
             _ => None,
         };
-        let origin = Origin {
+        let origin = Attempter {
             address,
             account,
             client,

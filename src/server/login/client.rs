@@ -6,11 +6,8 @@ use crate::store::{AccountId, Client, ClientKey, StoreError, Tx};
 use crate::stream::UserAgent;
 use crate::xmpp::Timestamp;
 
-use super::token;
+use super::token::{self, NOTE_SEEN_MS};
 use crate::server::Server;
-
-/// A client that is seen again is written down no more often than this.
-pub const NOTE_SEEN_MS: i64 = 3_600_000;
 
 /// What there is to be written down of a client.
 pub struct Seen<'a> {

@@ -4,8 +4,8 @@ use crate::store::{AccountId, ClientKey, FastToken, FastTokens, StoreError, Tx};
 use crate::stream::{FastCandidate, FastStanding, Login, Proof, Request, Slot, fast_mechanism};
 use crate::xmpp::{BareJid, SaslCondition, Timestamp};
 
+use super::rights::known_account;
 use crate::server::Server;
-use crate::server::session::known_account;
 
 /// Counts ahead of the one used that are written down as used: a client comes back so often before that has to be done
 /// again, which would make each wait for the disk.

@@ -3,15 +3,15 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::state::{
-    Applicant, ConnectionId, HashJob, Hashed, JobId, Moment, Outbox, Output, PasswordChange,
-    give_back_room,
+    Applicant, ConnectionId, HashJob, Hashed, JobId, Moment, Origin, Outbox, Output,
+    PasswordChange, give_back_room,
 };
 use crate::store::{AccountId, StoreError, Tx};
 use crate::xmpp::{BareJid, Condition, StanzaError};
 
 use crate::server::Server;
-use crate::server::operator::done;
-use crate::server::session::send_error;
+use crate::server::operator::answer::done;
+use crate::server::outlet::send_error;
 
 /// What a hash is for.
 pub enum Job {
@@ -117,7 +117,8 @@ impl Server {
                 let error = StanzaError::new(Condition::ResourceConstraint)
                     .text("Too many passwords are being changed.");
                 let mut cx = self.cx(now, tx, out);
-                send_error(&mut cx, change.session, "iq", &change.envelope, &error);
+                let origin = Origin::Session(change.session);
+                send_error(&mut cx, origin, "iq", &change.envelope, &error);
             }
         }
         Ok(())

@@ -1,13 +1,12 @@
 //! A right that was proved is looked at again by whatever uses it after a wait: a login when it succeeds, each of its tasks
 //! (XEP-0480), a resource that is bound, a session that is resumed. Sessions themselves end in the step that ends the right.
 use crate::feature::OAUTH_GRANT;
-use crate::state::{ConnectionId, Moment, tag_of};
+use crate::state::{ConnectionId, Moment, Sessions, tag_of};
 use crate::store::{AccountId, StoreError, Tx};
 use crate::stream::{Grant, Login, Proof, Right};
 use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError};
 
 use crate::server::Server;
-use crate::server::session::known_account;
 
 /// Time between looks at what has expired.
 const LOOK_EVERY_MS: u64 = 60_000;
@@ -154,4 +153,20 @@ impl Server {
             }
         }
     }
+}
+
+/// An account and whether it is disabled. One with sessions is not: they end with the step that disables it.
+pub fn known_account(
+    sessions: &Sessions,
+    jid: &BareJid,
+    tx: &Tx,
+) -> Result<Option<(AccountId, bool)>, StoreError> {
+    if let Some(online) = sessions.online(jid) {
+        return Ok(Some((online.account, false)));
+    }
+    let account = match jid.local() {
+        Some(local) => tx.account(local)?,
+        None => None,
+    };
+    Ok(account.map(|account| (account.id, account.disabled)))
 }

@@ -8,8 +8,10 @@ use crate::store::{StoreError, Tx};
 use crate::stream::{Grant, TokenAnswer, TokenScheme};
 use crate::xmpp::{BareJid, Timestamp};
 
-use super::client::NOTE_SEEN_MS;
 use crate::server::Server;
+
+/// A client that is seen again is written down no more often than this.
+pub const NOTE_SEEN_MS: i64 = 3_600_000;
 
 impl Server {
     pub(in crate::server) fn answer_token(

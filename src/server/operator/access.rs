@@ -1,16 +1,17 @@
 //! Who may use an account: what its owner changes in band (XEP-0077), and the operator's commands about clients and
 //! tokens.
 use crate::feature::{self, Access, Reply, Revoked};
-use crate::state::{Cx, Moment, NewAppToken, Outbox, PasswordChange, SessionId};
+use crate::state::{Cx, Moment, NewAppToken, Origin, Outbox, PasswordChange, SessionId};
 use crate::store::{APP_TOKENS_MAX, AccountId, AppToken, StoreError, Tx};
 use crate::stream::{Credentials, UserAgent};
 use crate::xmpp::{StreamCondition, StreamError, Timestamp, quoted};
 
-use super::{Answer, unknown};
+use super::answer::Answer;
+use super::unknown;
 use crate::server::Server;
 use crate::server::login::client::{Seen, note_client};
 use crate::server::login::jobs::Job;
-use crate::server::route::iq;
+use crate::server::outlet;
 
 /// Bytes of the name of a token.
 const NAME_BYTES_MAX: usize = 128;
@@ -69,9 +70,8 @@ impl Server {
         }
         let mut cx = self.cx(now, tx, out);
         knows_password(&mut cx, change.session)?;
-        cx.send(change.session, |w| {
-            iq::write_result(w, &change.envelope, &Reply::Empty);
-        });
+        let origin = Origin::Session(change.session);
+        outlet::send_result(&mut cx, origin, &change.envelope, &Reply::Empty);
         Ok(())
     }
 

@@ -1,13 +1,12 @@
 //! Carbon copies on the way of a message (XEP-0280 §7, §8): one forwarded copy for each session that asked for copies and
 //! did not get the message itself.
 use crate::feature;
-use crate::state::{Cx, Form, Keep, SessionId};
+use crate::state::{Cx, Form, Keep, Origin, SessionId};
 use crate::store::ArchiveId;
 use crate::xmpp::{BareJid, Envelope, Jid, Message, MessageKind, StanzaError, write_error};
 
 use super::again::{self, Added, Direction};
-use super::message::{Archived, stored_xml};
-use crate::server::session;
+use crate::server::outlet::{Archived, send_error, stored_xml};
 
 /// §7: the addressee's sessions that get a copy. `direct`: those that get the message itself; `None`: it waits, and those
 /// that would be given it later get no copy now.
@@ -15,7 +14,7 @@ pub fn takers_of_received(
     cx: &Cx<'_>,
     message: &Message,
     account: &BareJid,
-    sender: SessionId,
+    sender: Origin,
     direct: Option<&[SessionId]>,
 ) -> Vec<SessionId> {
     if !is_copied(cx, message) {
@@ -26,7 +25,7 @@ pub fn takers_of_received(
             Some(direct) => direct.contains(&session.id),
             None => session.presence.is_none() || session.takes_messages(),
         };
-        session.carbons && session.id != sender && !has_it
+        session.carbons && Some(session.id) != sender.session() && !has_it
     })
 }
 
@@ -137,8 +136,8 @@ fn copy(
 
 /// The server refuses a message: the sender hears why. §6.1, §8: if it is one that is copied, the sender's other sessions
 /// see it and the refusal.
-pub fn refused(cx: &mut Cx<'_>, session: SessionId, message: &Message, error: &StanzaError) {
-    session::send_error(cx, session, "message", &message.envelope, error);
+pub fn refused(cx: &mut Cx<'_>, origin: Origin, message: &Message, error: &StanzaError) {
+    send_error(cx, origin, "message", &message.envelope, error);
     let Some(from) = message.envelope.from.as_ref() else {
         return;
     };
@@ -147,11 +146,12 @@ pub fn refused(cx: &mut Cx<'_>, session: SessionId, message: &Message, error: &S
         return;
     }
     let none = Archived::default();
-    sent(cx, message, &account, &none, &[session]);
+    let session = origin.session();
+    sent(cx, message, &account, &none, session.as_slice());
     let takers = cx
         .state
         .sessions
-        .ids_where(&account, |s| s.carbons && s.id != session);
+        .ids_where(&account, |s| s.carbons && Some(s.id) != session);
     if takers.is_empty() {
         return;
     }

@@ -2,14 +2,14 @@
 use std::ops::Range;
 
 use crate::feature::{self, Storable};
-use crate::state::{Address, Cx, Fault, Form, Keep, Local, SessionId};
-use crate::store::{AccountId, ArchiveId, Direction, Owner, Record};
-use crate::xml::Element;
-use crate::xmpp::{BareJid, Condition, Envelope, Jid, Message, MessageKind, write_open};
+use crate::state::{Address, Cx, Fault, Form, Keep, Local, Origin, SessionId};
+use crate::store::{AccountId, Direction, Owner, Record};
+use crate::xmpp::{BareJid, Condition, Jid, Message, MessageKind};
 
 use super::again::{self, Added};
+use super::blocked::{is_blocked_by, require_not_blocked_by_sender};
 use super::copies;
-use super::iq::require_not_blocked_by_sender;
+use crate::server::outlet::{Archived, stored_xml, write_message};
 
 /// What becomes of a message at its addressee.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,35 +22,29 @@ enum Fate {
     Ignore,
 }
 
-/// Where a message was archived, if it was: the same id in both archives.
-#[derive(Clone, Debug, Default)]
-pub struct Archived {
-    pub received: Option<ArchiveId>,
-    pub sent: Option<ArchiveId>,
-    /// The stanza as the archive keeps it, if it is kept.
-    pub xml: Option<String>,
-}
-
-/// A message of one of our sessions, `from` stamped.
-pub fn from_session(cx: &mut Cx<'_>, session: SessionId, message: Message) -> Result<(), Fault> {
-    if message.kind != MessageKind::Error && !feature::carbons_eligible(&message, false) {
+/// A message with a `from` that its sender may use.
+pub fn from(cx: &mut Cx<'_>, origin: Origin, message: Message) -> Result<(), Fault> {
+    if let Some(session) = origin.session()
+        && message.kind != MessageKind::Error
+        && !feature::carbons_eligible(&message, false)
+    {
         copies::remember_uncopied(cx, session, &message);
     }
-    match route(cx, session, &message) {
+    match route(cx, origin, &message) {
         Err(Fault::Stanza(error)) if message.kind != MessageKind::Error => {
-            copies::refused(cx, session, &message, &error);
+            copies::refused(cx, origin, &message, &error);
             Ok(())
         }
         done => done,
     }
 }
 
-fn route(cx: &mut Cx<'_>, session: SessionId, message: &Message) -> Result<(), Fault> {
+fn route(cx: &mut Cx<'_>, origin: Origin, message: &Message) -> Result<(), Fault> {
     let from = message
         .envelope
         .from
         .clone()
-        .expect("stanzas of sessions are stamped");
+        .expect("who sent it was checked");
     let own = from.to_bare();
     // RFC 6121 §8.1.1.1: without `to` it is meant for the sender's own account.
     let to = message
@@ -71,11 +65,7 @@ fn route(cx: &mut Cx<'_>, session: SessionId, message: &Message) -> Result<(), F
         }
         Address::Remote => return Err(Condition::RemoteServerNotFound.into()),
     };
-    if addressee.jid != own
-        && cx
-            .block_list(&addressee.jid, addressee.account)?
-            .matches(&from)
-    {
+    if is_blocked_by(cx, &addressee, &from)? {
         return to_nobody(&to, message, storable);
     }
     let fate = fate(cx, &addressee, exactly, message, storable)?;
@@ -84,8 +74,7 @@ fn route(cx: &mut Cx<'_>, session: SessionId, message: &Message) -> Result<(), F
         Fate::Wait => None,
         Fate::Ignore => return Ok(()),
     };
-    let copied =
-        copies::takers_of_received(cx, message, &addressee.jid, session, direct.as_deref());
+    let copied = copies::takers_of_received(cx, message, &addressee.jid, origin, direct.as_deref());
     let archived = archive(
         cx,
         (&from, &to),
@@ -101,7 +90,7 @@ fn route(cx: &mut Cx<'_>, session: SessionId, message: &Message) -> Result<(), F
     copies::received(cx, message, &addressee.jid, &archived, &copied, waits);
     if addressee.jid != own {
         let mut reached = direct;
-        reached.push(session);
+        reached.extend(origin.session());
         copies::sent(cx, message, &own, &archived, &reached);
     }
     Ok(())
@@ -301,13 +290,6 @@ fn wants(cx: &Cx<'_>, jid: &BareJid, account: AccountId, other: &Jid) -> Result<
     })
 }
 
-/// The stanza as the archive keeps it: no id of ours, and none that pretends to be.
-pub fn stored_xml(message: &Message) -> String {
-    let mut bytes = Vec::with_capacity(message.element.source().len() + 64);
-    write_message(&mut bytes, message, true);
-    String::from_utf8(bytes).expect("stanzas are UTF-8")
-}
-
 /// The stanza as its addressee gets it.
 fn write(
     cx: &mut Cx<'_>,
@@ -329,52 +311,4 @@ fn write(
     }
     cx.out.bytes = bytes;
     start..cx.out.bytes.len()
-}
-
-/// A message with its stamped envelope. `declared`: with its namespace, to
-/// stand inside another element.
-fn write_message(bytes: &mut Vec<u8>, message: &Message, declared: bool) {
-    let name = if declared {
-        "message xmlns='jabber:client'"
-    } else {
-        "message"
-    };
-    write_open(bytes, name, kind_text(message), &message.envelope);
-    write_payload(bytes, "message", &message.element, &[]);
-}
-
-/// `normal` is what a missing type means; it is not written.
-fn kind_text(message: &Message) -> &'static str {
-    match message.kind {
-        MessageKind::Normal => "",
-        kind => kind.as_str(),
-    }
-}
-
-/// Writes a whole stanza: its envelope, its children as they came, and `appended` after them.
-pub fn write_stanza(
-    bytes: &mut Vec<u8>,
-    name: &'static str,
-    kind: &str,
-    envelope: &Envelope,
-    element: &Element,
-    appended: &[u8],
-) {
-    write_open(bytes, name, kind, envelope);
-    write_payload(bytes, name, element, appended);
-}
-
-/// Writes `>`, the children, `appended`, and the closing tag.
-fn write_payload(bytes: &mut Vec<u8>, name: &'static str, element: &Element, appended: &[u8]) {
-    let inner = element.root().inner_source();
-    if inner.is_empty() && appended.is_empty() {
-        bytes.extend_from_slice(b"/>");
-        return;
-    }
-    bytes.push(b'>');
-    bytes.extend_from_slice(inner.as_bytes());
-    bytes.extend_from_slice(appended);
-    bytes.extend_from_slice(b"</");
-    bytes.extend_from_slice(name.as_bytes());
-    bytes.push(b'>');
 }

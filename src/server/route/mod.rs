@@ -1,7 +1,10 @@
 //! The ways of stanzas: each is a function of its own file that reads from top to bottom.
 
 pub mod again;
+pub mod blocked;
+pub mod broadcast;
 pub mod copies;
+pub mod entrance;
 pub mod forged;
 pub mod iq;
 pub mod message;

@@ -1,20 +1,16 @@
 //! The way of presence (RFC 6121 §4): initial, broadcast, directed, probes, unavailable.
-use std::ops::Range;
 use std::rc::Rc;
 
 use crate::feature;
-use crate::state::{
-    Address, AvailablePresence, Cx, Fault, Keep, PresenceDetails, Session, SessionId,
-};
+use crate::state::{Address, AvailablePresence, Cx, Fault, PresenceDetails, Session, SessionId};
 use crate::store::{AccountId, Contact, LastActivity, StoreError};
 use crate::xmpp::{
-    BareJid, Condition, Envelope, Jid, Presence, PresenceKind, StanzaError, ns, quoted, write_open,
+    BareJid, Condition, Envelope, Jid, Presence, PresenceKind, StanzaError, ns, quoted,
 };
 
-use super::iq::require_not_blocked_by_sender;
-use super::message::write_stanza;
-use super::probe;
-use super::{subscription, unseen};
+use super::blocked::require_not_blocked_by_sender;
+use super::broadcast::{audience, broadcast, send_to, send_unavailable};
+use super::{probe, subscription, unseen};
 
 /// Entities one session can have sent directed presence to at a time.
 pub const DIRECTED_MAX: usize = 512;
@@ -189,165 +185,9 @@ fn remember_activity(
     )
 }
 
-fn send_unavailable(
-    cx: &mut Cx<'_>,
-    to: &Jid,
-    envelope: &Envelope,
-    element: Option<&crate::xml::Element>,
-) -> Result<(), StoreError> {
-    if is_nobody_there(cx, to) {
-        return Ok(());
-    }
-    let envelope = Envelope {
-        to: Some(to.clone()),
-        ..envelope.clone()
-    };
-    let start = cx.out.bytes.len();
-    match element {
-        Some(element) => write_stanza(
-            &mut cx.out.bytes,
-            "presence",
-            "unavailable",
-            &envelope,
-            element,
-            &[],
-        ),
-        None => {
-            write_open(&mut cx.out.bytes, "presence", "unavailable", &envelope);
-            cx.out.bytes.extend_from_slice(b"/>");
-        }
-    }
-    let stanza = start..cx.out.bytes.len();
-    let from = envelope.from.expect("presence of sessions is stamped");
-    deliver(cx, &from, to, stanza)
-}
-
 /// The session's end says unavailable in its name.
 pub fn end_of_session(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
     unavailable(cx, id, None)
-}
-
-/// Contacts that hear of the account's presence (§4.4.2): subscribed, and not blocked (XEP-0191 §3.2).
-fn audience<'c>(
-    cx: &Cx<'_>,
-    own: &BareJid,
-    contacts: &'c [(BareJid, Contact)],
-) -> impl Iterator<Item = &'c BareJid> + use<'c> {
-    let blocked = cx
-        .state
-        .sessions
-        .online(own)
-        .map(|online| online.blocked.clone())
-        .unwrap_or_default();
-    let subscribed = contacts
-        .iter()
-        .filter(|(_, contact)| contact.subscription.is_from());
-    subscribed
-        .map(|(jid, _)| jid)
-        .filter(move |jid| !blocked.matches(jid))
-}
-
-fn broadcast(
-    cx: &mut Cx<'_>,
-    own: &BareJid,
-    contacts: &[(BareJid, Contact)],
-    presence: &Presence,
-) -> Result<(), StoreError> {
-    let audience: Vec<&BareJid> = audience(cx, own, contacts).collect();
-    for contact in audience.into_iter().chain([own]) {
-        send_to(cx, presence, contact.as_jid())?;
-    }
-    Ok(())
-}
-
-/// Nothing need be written for an account that has no session.
-fn is_nobody_there(cx: &Cx<'_>, to: &Jid) -> bool {
-    cx.state.sessions.online(&to.to_bare()).is_none()
-}
-
-/// Sends a presence stanza with another `to`.
-fn send_to(cx: &mut Cx<'_>, presence: &Presence, to: &Jid) -> Result<(), StoreError> {
-    if is_nobody_there(cx, to) {
-        return Ok(());
-    }
-    let envelope = Envelope {
-        to: Some(to.clone()),
-        ..presence.envelope.clone()
-    };
-    let start = cx.out.bytes.len();
-    write_stanza(
-        &mut cx.out.bytes,
-        "presence",
-        presence.kind.as_str(),
-        &envelope,
-        &presence.element,
-        &[],
-    );
-    let stanza = start..cx.out.bytes.len();
-    let from = envelope.from.expect("presence of sessions is stamped");
-    deliver(cx, &from, to, stanza)
-}
-
-/// §8.5.2.1.2, §8.5.3.1: to all available sessions of an account or to exactly one; silently to nobody else.
-pub fn deliver(
-    cx: &mut Cx<'_>,
-    from: &Jid,
-    to: &Jid,
-    stanza: Range<usize>,
-) -> Result<(), StoreError> {
-    let account_jid = to.to_bare();
-    let Some(online) = cx.state.sessions.online(&account_jid) else {
-        return Ok(());
-    };
-    // XEP-0191 §3.2: presence of a blocked contact is dropped without a word.
-    if online.blocked.matches(from) && from.bare_str() != account_jid.as_str() {
-        return Ok(());
-    }
-    let takes = |session: &Session| match to.resource() {
-        Some(resource) => session.jid.resource() == resource,
-        None => session.presence.is_some(),
-    };
-    let hidden = |session: &Session| {
-        // XEP-0191: an item may name one resource of somebody else.
-        let list = cx
-            .state
-            .sessions
-            .online(&from.to_bare())
-            .map(|online| online.blocked.clone());
-        list.is_some_and(|list| list.matches(session.jid.as_jid()))
-            && from.bare_str() != session.jid.bare_str()
-    };
-    let takers = cx
-        .state
-        .sessions
-        .ids_where(&account_jid, |session| takes(session) && !hidden(session));
-    let urgency = feature::presence_urgency(
-        from.as_str(),
-        cx.out.bytes.get(stanza.clone()).unwrap_or_default(),
-    );
-    for session in takers {
-        cx.deliver_as(session, stanza.clone(), urgency, Keep::WHOLE);
-    }
-    Ok(())
-}
-
-/// Unavailable from all available sessions of an account, to one address (§3.2.1, §3.3.3).
-pub fn send_unavailable_of(cx: &mut Cx<'_>, account: &BareJid, to: &Jid) -> Result<(), StoreError> {
-    for id in cx
-        .state
-        .sessions
-        .ids_where(account, |session| session.presence.is_some())
-    {
-        let Some(session) = cx.state.sessions.get(id) else {
-            continue;
-        };
-        let envelope = Envelope {
-            from: Some(session.jid.clone().into()),
-            ..Envelope::default()
-        };
-        send_unavailable(cx, to, &envelope, None)?;
-    }
-    Ok(())
 }
 
 /// §3.1.3: requests that nobody answered yet come with every initial presence, but for those of who is blocked meanwhile.

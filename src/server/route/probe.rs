@@ -5,7 +5,7 @@ use crate::store::{AccountId, Contact, StoreError};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Envelope, Jid, write_open};
 
-use super::presence::deliver;
+use super::broadcast::deliver;
 
 /// The current presence of all available sessions of an account, to one address. True if there was any.
 pub fn send_presence_of(cx: &mut Cx<'_>, account: &BareJid, to: &Jid) -> Result<bool, StoreError> {

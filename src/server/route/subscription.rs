@@ -4,10 +4,10 @@ use crate::state::{Address, Cx, Fault, QueuedPresence, SessionId};
 use crate::store::{AccountId, Contact, StoreError};
 use crate::xmpp::{BareJid, Condition, Envelope, Presence, PresenceKind, write_open};
 
-use super::iq::require_not_blocked_by_sender;
-use super::message::write_stanza;
-use super::presence::send_unavailable_of;
+use super::blocked::require_not_blocked_by_sender;
+use super::broadcast::send_unavailable_of;
 use super::probe::send_presence_of;
+use crate::server::outlet::write_stanza;
 
 /// Bytes of a stored subscription request, and of all that one account has: they come with every initial presence.
 const REQUEST_BYTES_MAX: usize = 8 << 10;

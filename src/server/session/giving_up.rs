@@ -3,14 +3,14 @@
 use std::rc::Rc;
 
 use crate::feature::{self, Storable};
-use crate::state::{Cx, Ended, Keep, SessionId, Urgency};
+use crate::state::{Cx, Ended, Keep, Origin, SessionId, Urgency};
 use crate::store::{AccountId, Direction, Owner, QueueRow, Record, StoreError};
 use crate::xmpp::{
     BareJid, Condition, Envelope, Iq, IqKind, Jid, Message, MessageKind, Stanza, StanzaError, ns,
 };
 
-use crate::server::route::{again, message};
-use crate::server::session;
+use crate::server::outlet;
+use crate::server::route::again;
 
 /// What of a session's queue needs something done.
 struct Left {
@@ -88,7 +88,13 @@ fn refuse(cx: &mut Cx<'_>, name: &'static str, envelope: &Envelope, condition: C
         .and_then(|from| cx.state.sessions.find(from))
         .map(|sender| sender.id);
     if let Some(sender) = sender {
-        session::send_error(cx, sender, name, envelope, &StanzaError::new(condition));
+        outlet::send_error(
+            cx,
+            Origin::Session(sender),
+            name,
+            envelope,
+            &StanzaError::new(condition),
+        );
     }
 }
 
@@ -154,7 +160,7 @@ fn keep(
     };
     let to = message.envelope.to.clone();
     let to = to.unwrap_or_else(|| Jid::from(jid.clone()));
-    let xml = message::stored_xml(message);
+    let xml = outlet::stored_xml(message);
     let owners = [Owner {
         account,
         direction: Direction::Received,

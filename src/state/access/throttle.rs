@@ -50,7 +50,7 @@ fn name_of(account: &BareJid) -> Digest {
 
 /// Who makes an attempt, as far as that can be told.
 #[derive(Clone, Copy, Debug)]
-pub struct Origin<'a> {
+pub struct Attempter<'a> {
     pub address: IpAddr,
     pub account: &'a BareJid,
     /// The secret by which it names itself (XEP-0388 §2.3), if the account knows that client: it has turns of its own.
@@ -137,7 +137,7 @@ impl Throttle {
     }
 
     /// An attempt is made: when it may go on.
-    pub fn attempt(&mut self, now_ms: u64, id: ConnectionId, origin: Origin<'_>) -> Attempt {
+    pub fn attempt(&mut self, now_ms: u64, id: ConnectionId, origin: Attempter<'_>) -> Attempt {
         let (network, name) = (Network::from(origin.address), name_of(origin.account));
         let home = digest((network, name));
         let pair = origin
@@ -329,8 +329,8 @@ mod tests {
         IpAddr::from(n.to_be_bytes())
     }
 
-    fn at(address: IpAddr, account: &BareJid) -> Origin<'_> {
-        Origin {
+    fn at(address: IpAddr, account: &BareJid) -> Attempter<'_> {
+        Attempter {
             address,
             account,
             client: None,
@@ -411,7 +411,7 @@ mod tests {
         let stranger = throttle.attempt(0, one, at(v4(2), &romeo));
         assert_eq!(stranger.start_ms, 20 * LANE_MS);
         // A client that the account knows has turns of its own, wherever it comes from; it guesses no faster.
-        let known = Origin {
+        let known = Attempter {
             client: Some("a secret"),
             ..at(v4(2), &romeo)
         };
@@ -473,7 +473,7 @@ mod tests {
             throttle.failed(now_ms, &wrong);
             let client = format!("c{n}");
             let romeo = account("romeo");
-            let known = Origin {
+            let known = Attempter {
                 client: Some(&client),
                 ..at(v4(n), &romeo)
             };

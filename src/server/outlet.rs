@@ -1,0 +1,111 @@
+//! The way out: how stanzas are written, what of them the archive keeps, and answers to whom they came from.
+use crate::feature::Reply;
+use crate::state::{Cx, Origin};
+use crate::store::ArchiveId;
+use crate::xml::{Element, Writer};
+use crate::xmpp::{Envelope, Jid, Message, MessageKind, StanzaError, write_error, write_open};
+
+/// Where a message was archived, if it was: the same id in both archives.
+#[derive(Clone, Debug, Default)]
+pub struct Archived {
+    pub received: Option<ArchiveId>,
+    pub sent: Option<ArchiveId>,
+    /// The stanza as the archive keeps it, if it is kept.
+    pub xml: Option<String>,
+}
+
+/// Answers a stanza, the way it came.
+pub fn answer(cx: &mut Cx<'_>, origin: Origin, write: impl FnOnce(&mut Writer<'_>)) {
+    match origin {
+        Origin::Session(session) => cx.send(session, write),
+        Origin::Own => {}
+    }
+}
+
+/// Answers a request with what came of it.
+pub fn send_result(cx: &mut Cx<'_>, origin: Origin, request: &Envelope, reply: &Reply) {
+    answer(cx, origin, |w| write_result(w, request, reply));
+}
+
+/// Answers a stanza with an error.
+pub fn send_error(
+    cx: &mut Cx<'_>,
+    origin: Origin,
+    name: &'static str,
+    answered: &Envelope,
+    error: &StanzaError,
+) {
+    let start = cx.out.bytes.len();
+    write_error(&mut cx.out.bytes, name, answered, error);
+    let stanza = start..cx.out.bytes.len();
+    match origin {
+        Origin::Session(session) => cx.deliver(session, stanza),
+        Origin::Own => {}
+    }
+}
+
+fn write_result(w: &mut Writer<'_>, request: &Envelope, reply: &Reply) {
+    w.open("iq").attr("type", "result");
+    w.attr_opt("id", request.id.as_deref());
+    w.attr_opt("from", request.to.as_ref().map(Jid::as_str));
+    w.attr_opt("to", request.from.as_ref().map(Jid::as_str));
+    if let Reply::Payload(xml) = reply {
+        w.raw(std::str::from_utf8(xml).expect("the writer writes UTF-8"));
+    }
+    w.close();
+}
+
+/// The stanza as the archive keeps it: no id of ours, and none that pretends to be.
+pub fn stored_xml(message: &Message) -> String {
+    let mut bytes = Vec::with_capacity(message.element.source().len() + 64);
+    write_message(&mut bytes, message, true);
+    String::from_utf8(bytes).expect("stanzas are UTF-8")
+}
+
+/// A message with its stamped envelope. `declared`: with its namespace, to
+/// stand inside another element.
+pub fn write_message(bytes: &mut Vec<u8>, message: &Message, declared: bool) {
+    let name = if declared {
+        "message xmlns='jabber:client'"
+    } else {
+        "message"
+    };
+    write_open(bytes, name, kind_text(message), &message.envelope);
+    write_payload(bytes, "message", &message.element, &[]);
+}
+
+/// `normal` is what a missing type means; it is not written.
+fn kind_text(message: &Message) -> &'static str {
+    match message.kind {
+        MessageKind::Normal => "",
+        kind => kind.as_str(),
+    }
+}
+
+/// Writes a whole stanza: its envelope, its children as they came, and `appended` after them.
+pub fn write_stanza(
+    bytes: &mut Vec<u8>,
+    name: &'static str,
+    kind: &str,
+    envelope: &Envelope,
+    element: &Element,
+    appended: &[u8],
+) {
+    write_open(bytes, name, kind, envelope);
+    write_payload(bytes, name, element, appended);
+}
+
+/// Writes `>`, the children, `appended`, and the closing tag.
+fn write_payload(bytes: &mut Vec<u8>, name: &'static str, element: &Element, appended: &[u8]) {
+    let inner = element.root().inner_source();
+    if inner.is_empty() && appended.is_empty() {
+        bytes.extend_from_slice(b"/>");
+        return;
+    }
+    bytes.push(b'>');
+    bytes.extend_from_slice(inner.as_bytes());
+    bytes.extend_from_slice(appended);
+    bytes.extend_from_slice(b"</");
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.push(b'>');
+}

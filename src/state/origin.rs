@@ -1,0 +1,20 @@
+//! Where a stanza came from, and so where what answers it goes.
+use super::SessionId;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// One of our clients.
+    Session(SessionId),
+    /// An account or the server itself, in whose name the server speaks: nobody waits for an answer.
+    Own,
+}
+
+impl Origin {
+    /// The session, if it was one.
+    pub fn session(self) -> Option<SessionId> {
+        match self {
+            Origin::Session(session) => Some(session),
+            Origin::Own => None,
+        }
+    }
+}

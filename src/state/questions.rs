@@ -1,0 +1,146 @@
+//! What the server asked others and waits to be answered: rows with a deadline and what is to be done then. An answer that
+//! nobody waits for is dropped.
+use std::collections::HashMap;
+
+use crate::xmpp::{Iq, Jid};
+
+use super::CapsId;
+
+/// Questions at a time, of all and of one who is asked.
+pub const QUESTIONS_MAX: usize = 512;
+const QUESTIONS_OF_ONE_MAX: usize = 8;
+
+/// How an answer is gone on with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// XEP-0115: what a client can do.
+    Capabilities(CapsId),
+}
+
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// In whose name it was asked.
+    pub asker: Jid,
+    /// Only they may answer.
+    pub asked: Jid,
+    pub deadline_ms: u64,
+    pub then: Then,
+}
+
+/// By stanza id, which no two have.
+#[derive(Debug, Default)]
+pub struct Questions(HashMap<Box<str>, Question>);
+
+impl Questions {
+    /// Whether there is room for one more. Those whose time is over make room.
+    pub fn has_room(&mut self, asked: &Jid, now_ms: u64) -> bool {
+        if self.0.len() >= QUESTIONS_MAX || self.of(asked).count() >= QUESTIONS_OF_ONE_MAX {
+            self.0.retain(|_, question| question.deadline_ms > now_ms);
+        }
+        self.0.len() < QUESTIONS_MAX && self.of(asked).count() < QUESTIONS_OF_ONE_MAX
+    }
+
+    /// All that this one is asked.
+    pub fn of(&self, asked: &Jid) -> impl Iterator<Item = &Question> {
+        self.0
+            .values()
+            .filter(move |question| question.asked == *asked)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Question> {
+        self.0.values()
+    }
+
+    /// Notes a question under an id that no other has. `has_room` was asked.
+    pub fn ask(&mut self, id: &str, question: Question) {
+        self.0.insert(id.into(), question);
+    }
+
+    /// The question that this result or error answers, which is over.
+    pub fn answered(&mut self, iq: &Iq, now_ms: u64) -> Option<Question> {
+        let id = iq.envelope.id.as_deref()?;
+        let question = self.0.get(id)?;
+        let is_answer = iq.envelope.from.as_ref() == Some(&question.asked)
+            && iq.envelope.to.as_ref() == Some(&question.asker);
+        if !is_answer {
+            return None;
+        }
+        let question = self.0.remove(id)?;
+        (question.deadline_ms > now_ms).then_some(question)
+    }
+
+    /// Whoever was asked answers no more.
+    pub fn forget(&mut self, asked: &Jid) {
+        self.0.retain(|_, question| question.asked != *asked);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::parse_stored;
+    use crate::xmpp::{Stanza, ns};
+
+    fn jid(text: &str) -> Jid {
+        Jid::parse(text).unwrap()
+    }
+
+    fn question(asked: &Jid, deadline_ms: u64) -> Question {
+        Question {
+            asker: jid("house"),
+            asked: asked.clone(),
+            deadline_ms,
+            then: Then::Capabilities(CapsId("v".into())),
+        }
+    }
+
+    fn answer(id: &str, from: &str, to: &str) -> Iq {
+        let text = format!("<iq type='result' id='{id}' from='{from}' to='{to}'/>");
+        match Stanza::from_element(parse_stored(&text, ns::CLIENT).unwrap()) {
+            Some(Ok(Stanza::Iq(iq))) => iq,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_who_was_asked_answers_once_and_in_time() {
+        let mut questions = Questions::default();
+        let asked = jid("a@house/b");
+        questions.ask("1", question(&asked, 10));
+        questions.ask("2", question(&asked, 10));
+        for (id, from, to) in [
+            ("3", "a@house/b", "house"),
+            ("1", "a@house/c", "house"),
+            ("1", "a@house/b", "a@house"),
+        ] {
+            assert!(questions.answered(&answer(id, from, to), 0).is_none());
+        }
+        let right = |id| answer(id, "a@house/b", "house");
+        assert!(questions.answered(&right("1"), 9).is_some());
+        assert!(questions.answered(&right("1"), 9).is_none(), "answered");
+        assert!(questions.answered(&right("2"), 10).is_none(), "too late");
+        assert_eq!(questions.all().count(), 0);
+    }
+
+    #[test]
+    fn they_are_bounded_and_old_ones_make_room() {
+        let mut questions = Questions::default();
+        let asked = jid("a@house/b");
+        for n in 0..QUESTIONS_OF_ONE_MAX {
+            assert!(questions.has_room(&asked, 0));
+            questions.ask(&n.to_string(), question(&asked, 10));
+        }
+        assert!(!questions.has_room(&asked, 9));
+        assert!(questions.has_room(&asked, 10), "their time is over");
+        for n in 0..2 * QUESTIONS_MAX {
+            let other = jid(&format!("x{n}@house/b"));
+            if questions.has_room(&other, 0) {
+                questions.ask(&format!("x{n}"), question(&other, 10));
+            }
+        }
+        assert_eq!(questions.all().count(), QUESTIONS_MAX);
+        let gone = jid("x0@house/b");
+        questions.forget(&gone);
+        assert_eq!(questions.of(&gone).count(), 0);
+    }
+}
