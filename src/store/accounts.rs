@@ -12,12 +12,8 @@ use crate::stream::{Credentials, HashedPassword, ScramHash, ScramKeys};
 use crate::xmpp::Timestamp;
 
 use super::engine::codec::{Decoder, Encoder};
-use super::schema::{
-    ACCOUNTS, ARCHIVE_PREFERENCES, BLOCKED, CREDENTIALS, ENDED, LAST_ACTIVITY, META,
-    META_NEXT_ACCOUNT, PRIVATE_XML, PURGE, ROSTER, ROSTER_LOG, ROSTER_VERSIONS, SUSPENDED,
-    SUSPENDED_QUEUE, UNSEEN_FROM, VCARDS,
-};
-use super::{StoreError, Tx, Writing, texts_of};
+use super::schema::{self, ACCOUNTS, CREDENTIALS, META, META_NEXT_ACCOUNT, PURGE};
+use super::{StoreError, Tx, Writing};
 
 /// Number of an account; never reused, also not after deletion. First part of every key of its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -125,32 +121,10 @@ impl Tx {
         };
         let Writing { txn, mut memory } = self.writing()?;
         txn.open_table(ACCOUNTS)?.remove(name)?;
-        txn.open_table(CREDENTIALS)?.remove(id.0)?;
-        clients::remove_all(txn, id)?;
-        grants::remove_all(txn, id)?;
-        txn.open_table(VCARDS)?.remove(id.0)?;
-        txn.open_table(LAST_ACTIVITY)?.remove(id.0)?;
-        txn.open_table(ARCHIVE_PREFERENCES)?.remove(id.0)?;
-        txn.open_table(UNSEEN_FROM)?.remove(id.0)?;
-        txn.open_table(ROSTER_VERSIONS)?.remove(id.0)?;
-        let end = id.0.saturating_add(1);
-        txn.open_table(ROSTER)?
-            .retain_in(texts_of(id), |_, _| false)?;
-        txn.open_table(BLOCKED)?
-            .retain_in(texts_of(id), |_, _| false)?;
-        txn.open_table(ROSTER_LOG)?
-            .retain_in((id.0, 0)..(end, 0), |_, _| false)?;
-        txn.open_table(ENDED)?
-            .retain_in(texts_of(id), |_, _| false)?;
-        txn.open_table(SUSPENDED)?
-            .retain_in((id.0, 0)..(end, 0), |_, _| false)?;
-        txn.open_table(SUSPENDED_QUEUE)?
-            .retain_in((id.0, 0, 0)..(end, 0, 0), |_, _| false)?;
-        txn.open_table(PRIVATE_XML)?
-            .retain_in((id.0, "", "")..(end, "", ""), |_, _| false)?;
         // From here on the account has no rows in memory, so the purge need look at the tables only.
         memory.checkpoint(txn)?;
         memory.unseen.forget(id);
+        schema::remove_account(txn, id.0)?;
         txn.open_table(PURGE)?.insert(id.0, ())?;
         Ok(true)
     }

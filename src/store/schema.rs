@@ -148,58 +148,86 @@ pub(super) fn version(database: &Database) -> Result<u32, StoreError> {
     u32::try_from(version.value()).map_err(|_| foreign())
 }
 
-/// Every table there is: for what is done to each.
+/// Whose rows a table holds, and how they go. A key that is an account's begins with its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// An account's; they go with it.
+    Account,
+    /// An account's; there may be many, and they go in small steps (`purge_step`).
+    Archive,
+    /// Everybody's.
+    Global,
+}
+
+/// Every table there is, with its scope: for what is done to each.
 macro_rules! each_table {
     ($then:ident) => {
         $then!(
-            META,
-            SECRETS,
-            ACCOUNTS,
-            CREDENTIALS,
-            PRIVATE_XML,
-            VCARDS,
-            LAST_ACTIVITY,
-            ROSTER,
-            ROSTER_VERSIONS,
-            ROSTER_LOG,
-            BLOCKED,
-            STANZAS,
-            SET_BACK,
-            ARCHIVE,
-            ARCHIVE_WITH,
-            UNSEEN_FROM,
-            ARCHIVE_PREFERENCES,
-            PURGE,
-            CLIENTS,
-            FAST_TOKENS,
-            APP_TOKENS,
-            OAUTH_GRANTS,
-            SUSPENDED,
-            SUSPENDED_QUEUE,
-            ENDED
+            Global META,
+            Global SECRETS,
+            Global ACCOUNTS,
+            Account CREDENTIALS,
+            Account PRIVATE_XML,
+            Account VCARDS,
+            Account LAST_ACTIVITY,
+            Account ROSTER,
+            Account ROSTER_VERSIONS,
+            Account ROSTER_LOG,
+            Account BLOCKED,
+            Global STANZAS,
+            Global SET_BACK,
+            Archive ARCHIVE,
+            Archive ARCHIVE_WITH,
+            Account UNSEEN_FROM,
+            Account ARCHIVE_PREFERENCES,
+            Global PURGE,
+            Account CLIENTS,
+            Account FAST_TOKENS,
+            Account APP_TOKENS,
+            Account OAUTH_GRANTS,
+            Account SUSPENDED,
+            Account SUSPENDED_QUEUE,
+            Account ENDED
         )
     };
 }
 
+macro_rules! names_and_scopes {
+    ($($scope:ident $table:ident),*) => { [$(($table.name(), Scope::$scope)),*] };
+}
+
 pub(super) fn table_names() -> Vec<&'static str> {
-    macro_rules! names {
-        ($($table:ident),*) => { vec![$($table.name()),*] };
-    }
-    each_table!(names)
+    let tables = each_table!(names_and_scopes);
+    tables.iter().map(|(name, _)| *name).collect()
 }
 
 pub(super) fn create_tables(txn: &mut WriteTransaction) -> Result<(), StoreError> {
     macro_rules! open {
-        ($($table:ident),*) => {{ $(txn.open_table($table)?;)* }};
+        ($($scope:ident $table:ident),*) => {{ $(txn.open_table($table)?;)* }};
     }
     each_table!(open);
+    Ok(())
+}
+
+/// Removes what an account has in its tables, but its archive.
+pub(super) fn remove_account(txn: &WriteTransaction, account: u32) -> Result<(), StoreError> {
+    let tables = each_table!(names_and_scopes);
+    let (first, end) = (
+        account.to_be_bytes(),
+        account.saturating_add(1).to_be_bytes(),
+    );
+    for (name, _) in tables.iter().filter(|(_, scope)| *scope == Scope::Account) {
+        let rows: TableDefinition<&[u8], &[u8]> = TableDefinition::new(name);
+        txn.open_table(rows)?
+            .retain_in(first.as_slice()..end.as_slice(), |_, _| false)?;
+    }
     Ok(())
 }
 
 /// A sum behind each value.
 fn add_sums(txn: &mut WriteTransaction) -> Result<(), StoreError> {
     macro_rules! add {
-        ($($table:ident),*) => {{
+        ($($scope:ident $table:ident),*) => {{
             $(txn.add_sums($table)?;)*
         }};
     }
@@ -220,6 +248,60 @@ mod tests {
         Database::builder()
             .create_with_backend(InMemoryBackend::new())
             .unwrap()
+    }
+
+    /// A key whose first part is an account's id.
+    trait OfAccount {}
+    impl OfAccount for u32 {}
+    impl<A> OfAccount for (u32, A) {}
+    impl<A, B> OfAccount for (u32, A, B) {}
+
+    #[test]
+    fn keys_of_an_accounts_rows_begin_with_it() {
+        fn begins_with_account<K: OfAccount, V>(_: TableDefinition<K, V>) {}
+        macro_rules! check {
+            ($($scope:ident $table:ident),*) => {{ $(check!(@ $scope $table);)* }};
+            (@ Global $table:ident) => { $table.name() };
+            (@ $scope:ident $table:ident) => { begins_with_account($table) };
+        }
+        each_table!(check);
+    }
+
+    #[test]
+    fn nothing_of_a_removed_account_stays_and_all_of_others_does() {
+        let database = database();
+        upgrade(&database).unwrap();
+        let txn = WriteTransaction::begin(&database, Default::default()).unwrap();
+        let tables = each_table!(names_and_scopes);
+        let of_accounts = || tables.iter().filter(|(_, scope)| *scope == Scope::Account);
+        let rows = |name| TableDefinition::<&[u8], &[u8]>::new(name);
+        let ids = [6u32, 7, 8, 0x0700, 0x0007_0000];
+        for (name, _) in of_accounts() {
+            let mut table = txn.open_table(rows(name)).unwrap();
+            for id in ids {
+                let key = id.to_be_bytes();
+                table.insert(key.as_slice(), b"1".as_slice()).unwrap();
+                let longer = [key.as_slice(), &[0xFF; 9]].concat();
+                table.insert(longer.as_slice(), b"2".as_slice()).unwrap();
+            }
+        }
+        remove_account(&txn, 7).unwrap();
+        for (name, _) in of_accounts() {
+            let view = txn.view(rows(name)).unwrap();
+            let left: Vec<u32> = view
+                .range(..)
+                .unwrap()
+                .map(|row| {
+                    let key = row.unwrap().0.value().to_vec();
+                    u32::from_be_bytes(*key.first_chunk().unwrap())
+                })
+                .collect();
+            assert_eq!(
+                left,
+                [6, 6, 8, 8, 0x0700, 0x0700, 0x0007_0000, 0x0007_0000],
+                "{name}"
+            );
+        }
     }
 
     #[test]

@@ -1,11 +1,8 @@
 //! Clients of an account as XEP-0494 lists them.
 use std::ops::Bound;
 
-use crate::store::engine::table::WriteTransaction;
-
 use crate::xmpp::Timestamp;
 
-use super::tokens;
 use crate::store::engine::codec::{Decoder, Encoder};
 use crate::store::schema::CLIENTS;
 use crate::store::{AccountId, FastTokens, StoreError, Tx, Writing, texts_of};
@@ -132,13 +129,6 @@ impl Tx {
         self.set_oauth_grant(account, None)?;
         self.end_tokens(account, None, now)
     }
-}
-
-/// Part of removing an account.
-pub(super) fn remove_all(txn: &WriteTransaction, account: AccountId) -> Result<(), StoreError> {
-    txn.open_table(CLIENTS)?
-        .retain_in(texts_of(account), |_, _| false)?;
-    tokens::remove_all(txn, account)
 }
 
 fn encode_client(client: &Client) -> Vec<u8> {

@@ -1,6 +1,5 @@
 //! Tokens that are shown as they are: those made for apps, of which a hash is kept, and what those of X-OAUTH are signed
 //! with.
-use crate::store::engine::table::WriteTransaction;
 
 use crate::xmpp::Timestamp;
 
@@ -107,14 +106,6 @@ impl Tx {
         };
         Ok(())
     }
-}
-
-/// Part of removing an account.
-pub(super) fn remove_all(txn: &WriteTransaction, account: AccountId) -> Result<(), StoreError> {
-    txn.open_table(APP_TOKENS)?
-        .retain_in(texts_of(account), |_, _| false)?;
-    txn.open_table(OAUTH_GRANTS)?.remove(account.0)?;
-    Ok(())
 }
 
 fn encode_token(token: &AppToken) -> Vec<u8> {

@@ -168,14 +168,6 @@ impl Tx {
     }
 }
 
-/// Part of removing an account.
-pub(super) fn remove_all(txn: &WriteTransaction, account: AccountId) -> Result<(), StoreError> {
-    let end = account.0.saturating_add(1);
-    txn.open_table(FAST_TOKENS)?
-        .retain_in((account.0, "", "")..(end, "", ""), |_, _| false)?;
-    Ok(())
-}
-
 fn encode_tokens(tokens: &FastTokens) -> Vec<u8> {
     let encode = |out: Encoder, token: &Option<FastToken>| match token {
         None => out.flag(false),
