@@ -33,6 +33,7 @@ const ANSWER_MS_MAX: u64 = 3_600_000;
 pub const FEATURE: Feature = Feature {
     specs: &[Spec::complete("XEP-0115", "Entity Capabilities", "1.6.0")],
     disco: &[(To::Server, ns::CAPS)],
+    nodes: &[(To::Server, own_info)],
     ..Feature::new("capabilities")
 };
 
@@ -47,8 +48,14 @@ pub fn own_caps(settings: &Settings) -> Rc<str> {
     .into()
 }
 
+/// §6.2: the node of the server's own capabilities shows what the server itself does.
+fn own_info(settings: &Settings, node: &str) -> Option<Info> {
+    let info = server_info(settings);
+    (node == own_node(&info)).then_some(info)
+}
+
 /// The disco node under which the server shows what its capabilities stand for.
-pub fn own_node(info: &Info) -> String {
+fn own_node(info: &Info) -> String {
     format!("{NODE}#{}", verification_string(info))
 }
 

@@ -16,6 +16,7 @@ pub const FEATURE: Feature = Feature {
         "Client State Indication",
         "1.0.0",
     )],
+    is_on: |settings| settings.client_state,
     ..Feature::new("client_state")
 };
 

@@ -4,8 +4,8 @@ use crate::xml::Writer;
 use crate::xmpp::{Condition, DataForm, ns};
 
 use super::{
-    Feature, IqRoute, Reply, Request, Spec, To, capabilities, contact_addresses, disco_features,
-    sees_presence, token_auth,
+    Feature, IqRoute, Item, Reply, Request, Spec, To, contact_addresses, disco_features,
+    features_on, sees_presence,
 };
 
 pub const FEATURE: Feature = Feature {
@@ -25,6 +25,7 @@ pub const FEATURE: Feature = Feature {
         (To::Account, ns::DISCO_INFO),
         (To::Account, ns::DISCO_ITEMS),
     ],
+    items: &[(To::Server, services), (To::Account, resources)],
     iq: &[
         IqRoute::get(To::Server, ns::DISCO_INFO, "query", info_of_server),
         IqRoute::get(To::Account, ns::DISCO_INFO, "query", info_of_account),
@@ -51,16 +52,22 @@ pub struct Info {
     pub forms: Vec<DataForm>,
 }
 
-/// §3.1; the node of the server's own capabilities (XEP-0115 §6.2) shows the same.
+/// §3.1
 fn info_of_server(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
-    let info = server_info(&cx.state.settings);
+    let settings = &cx.state.settings;
     let node = request.payload.attribute("node");
-    if let Some(node) = node.as_deref()
-        && node != capabilities::own_node(&info)
-    {
-        return Err(Condition::ItemNotFound.into());
-    }
+    let info = match node.as_deref() {
+        Some(node) => info_at(settings, To::Server, node).ok_or(Condition::ItemNotFound)?,
+        None => server_info(settings),
+    };
     Ok(info.reply(node.as_deref()))
+}
+
+/// §3.2: what some feature shows at a node.
+fn info_at(settings: &Settings, to: To, node: &str) -> Option<Info> {
+    let rows = features_on(settings).flat_map(|feature| feature.nodes);
+    let mut rows = rows.filter(|(row, _)| *row == to);
+    rows.find_map(|(_, info)| info(settings, node))
 }
 
 /// What the server says of itself; its capabilities are the hash of this.
@@ -71,12 +78,9 @@ pub fn server_info(settings: &Settings) -> Info {
         name: "Stonechat".into(),
         ..Identity::default()
     };
-    let mut features = features(To::Server);
-    features.extend(token_auth::server_feature(settings).map(str::to_string));
-    features.sort_unstable();
     Info {
         identities: vec![identity],
-        features,
+        features: features(settings, To::Server),
         forms: contact_addresses::form(settings).into_iter().collect(),
     }
 }
@@ -99,36 +103,90 @@ fn info_of_account(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Faul
     };
     let info = Info {
         identities: vec![identity],
-        features: features(whom),
+        features: features(&cx.state.settings, whom),
         forms: Vec::new(),
     };
     Ok(info.reply(None))
 }
 
 /// §4.1
-fn items_of_server(_cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
-    require_no_node(request)?;
-    Ok(Reply::payload(|w| {
-        w.open_ns("query", ns::DISCO_ITEMS).close();
-    }))
+fn items_of_server(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
+    let node = request.payload.attribute("node");
+    let items = items_at(cx, request, To::Server, node.as_deref())?;
+    Ok(write_items(&items, node.as_deref()))
 }
 
 /// §4.1, §8: the available resources; none to those who may not see the account's presence.
 fn items_of_account(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
-    let is_shown = sees_presence(cx, request)?;
-    if is_shown {
-        require_no_node(request)?;
+    let node = request.payload.attribute("node");
+    let items = match sees_presence(cx, request)? {
+        true => items_at(cx, request, To::Account, node.as_deref())?,
+        false => Vec::new(),
+    };
+    Ok(write_items(&items, node.as_deref()))
+}
+
+/// What all features have there; somebody must know the node.
+fn items_at(
+    cx: &Cx<'_>,
+    request: &Request<'_>,
+    to: To,
+    node: Option<&str>,
+) -> Result<Vec<Item>, Fault> {
+    let mut all: Option<Vec<Item>> = None;
+    let rows = features_on(&cx.state.settings).flat_map(|feature| feature.items);
+    for (_, items) in rows.filter(|(row, _)| *row == to) {
+        if let Some(items) = items(cx, request, node)? {
+            all.get_or_insert_default().extend(items);
+        }
     }
-    let sessions = cx.state.sessions.of(request.account_jid());
-    let available = sessions.filter(|session| is_shown && session.presence.is_some());
-    Ok(Reply::payload(|w| {
-        w.open_ns("query", ns::DISCO_ITEMS)
-            .attr_opt("node", request.payload.attribute("node").as_deref());
-        for session in available {
-            w.open("item").attr("jid", session.jid.as_str()).close();
+    Ok(all.ok_or(Condition::ItemNotFound)?)
+}
+
+fn write_items(items: &[Item], node: Option<&str>) -> Reply {
+    Reply::payload(|w| {
+        w.open_ns("query", ns::DISCO_ITEMS).attr_opt("node", node);
+        for item in items {
+            w.open("item")
+                .attr("jid", &item.jid)
+                .attr_opt("node", item.node.as_deref())
+                .attr_opt("name", item.name.as_deref())
+                .close();
         }
         w.close();
-    }))
+    })
+}
+
+/// The server's services.
+fn services(
+    cx: &Cx<'_>,
+    _request: &Request<'_>,
+    node: Option<&str>,
+) -> Result<Option<Vec<Item>>, Fault> {
+    let item = |(domain, name): (&str, &str)| Item {
+        jid: domain.into(),
+        name: Some(name.into()),
+        ..Item::default()
+    };
+    let items = || cx.state.domains.services().map(item).collect();
+    Ok(node.is_none().then(items))
+}
+
+/// An account's available sessions.
+fn resources(
+    cx: &Cx<'_>,
+    request: &Request<'_>,
+    node: Option<&str>,
+) -> Result<Option<Vec<Item>>, Fault> {
+    let sessions = cx.state.sessions.of(request.account_jid());
+    let available = sessions.filter(|session| session.presence.is_some());
+    let items = || {
+        available.map(|session| Item {
+            jid: session.jid.to_string(),
+            ..Item::default()
+        })
+    };
+    Ok(node.is_none().then(|| items().collect()))
 }
 
 fn require_no_node(request: &Request<'_>) -> Result<(), Condition> {
@@ -138,8 +196,8 @@ fn require_no_node(request: &Request<'_>) -> Result<(), Condition> {
     }
 }
 
-fn features(of: To) -> Vec<String> {
-    let features = disco_features(of);
+fn features(settings: &Settings, of: To) -> Vec<String> {
+    let features = disco_features(settings, of);
     features.into_iter().map(str::to_string).collect()
 }
 

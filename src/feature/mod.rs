@@ -39,7 +39,7 @@ pub use roster::{push as push_roster, require_room as require_roster_room};
 pub use spec::{Spec, Support, specification_table};
 pub use token_auth::{OAUTH_ACCESS_MS, OAUTH_GRANT};
 
-use crate::state::{Cx, Fault, Question, SessionId, Then};
+use crate::state::{Cx, Fault, Question, SessionId, Settings, Then};
 use crate::store::{AccountId, StoreError};
 use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{BareJid, Condition, Iq, IqKind, Jid};
@@ -139,6 +139,20 @@ impl Reply {
 
 pub type Handler = fn(&mut Cx<'_>, &Request<'_>) -> Result<Reply, Fault>;
 
+/// Items at a node, or without one; `None`: it has nothing to do with that node.
+pub type Items = fn(&Cx<'_>, &Request<'_>, Option<&str>) -> Result<Option<Vec<Item>>, Fault>;
+
+/// What is shown at a node; `None`: it has nothing to do with it.
+pub type NodeInfo = fn(&Settings, &str) -> Option<disco::Info>;
+
+/// An item of service discovery.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Item {
+    pub jid: String,
+    pub node: Option<String>,
+    pub name: Option<String>,
+}
+
 /// One kind of request: whom it addresses, its child, who answers it.
 pub struct IqRoute {
     pub to: To,
@@ -206,8 +220,14 @@ pub struct Feature {
     /// Name for logs and messages to operators.
     pub name: &'static str,
     pub specs: &'static [Spec],
+    /// By the operator's settings: off, nothing of it is shown or answered.
+    pub is_on: fn(&Settings) -> bool,
     /// Features of XEP-0030.
     pub disco: &'static [(To, &'static str)],
+    /// What it adds to the items of an address (XEP-0030 §4).
+    pub items: &'static [(To, Items)],
+    /// What it shows at nodes of an address (XEP-0030 §3.2).
+    pub nodes: &'static [(To, NodeInfo)],
     pub iq: &'static [IqRoute],
 }
 
@@ -216,7 +236,10 @@ impl Feature {
         Feature {
             name,
             specs: &[],
+            is_on: |_| true,
             disco: &[],
+            items: &[],
+            nodes: &[],
             iq: &[],
         }
     }
@@ -229,10 +252,24 @@ pub fn answered(cx: &mut Cx<'_>, question: Question, iq: &Iq) {
     }
 }
 
+/// Those that are on.
+fn features_on(settings: &Settings) -> impl Iterator<Item = &'static Feature> {
+    FEATURES
+        .iter()
+        .copied()
+        .filter(|feature| (feature.is_on)(settings))
+}
+
 /// The row that answers a request.
-pub fn route(to: To, kind: IqKind, payload: ElementRef<'_>) -> Option<&'static IqRoute> {
+pub fn route(
+    settings: &Settings,
+    to: To,
+    kind: IqKind,
+    payload: ElementRef<'_>,
+) -> Option<&'static IqRoute> {
     let find = |to| {
-        FEATURES.iter().flat_map(|feature| feature.iq).find(|row| {
+        let rows = features_on(settings).flat_map(|feature| feature.iq);
+        rows.into_iter().find(|row| {
             row.to == to
                 && row.kind == kind
                 && row.name == payload.name()
@@ -246,8 +283,8 @@ pub fn route(to: To, kind: IqKind, payload: ElementRef<'_>) -> Option<&'static I
 }
 
 /// Features that disco shows for an address, sorted, each once.
-pub fn disco_features(to: To) -> Vec<&'static str> {
-    let rows = FEATURES.iter().flat_map(|feature| feature.disco);
+pub fn disco_features(settings: &Settings, to: To) -> Vec<&'static str> {
+    let rows = features_on(settings).flat_map(|feature| feature.disco);
     let shown = |row: &To| *row == to || (to == To::OwnAccount && *row == To::Account);
     let mut features: Vec<_> = rows
         .filter(|(row, _)| shown(row))

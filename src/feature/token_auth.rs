@@ -2,9 +2,9 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::state::{Cx, Fault, OauthKind, OauthToken, Settings};
+use crate::state::{Cx, Fault, OauthKind, OauthToken};
 use crate::store::OauthGrant;
-use crate::xmpp::{Condition, Timestamp};
+use crate::xmpp::Timestamp;
 
 use super::{Feature, IqRoute, Reply, Request, To};
 
@@ -17,20 +17,15 @@ pub const OAUTH_ACCESS_MS: i64 = 3_600_000;
 const REFRESH_MS: i64 = 25 * 86_400_000;
 
 pub const FEATURE: Feature = Feature {
+    is_on: |settings| settings.x_oauth,
+    // MongooseIM shows it among the server's features.
+    disco: &[(To::Server, NS)],
     iq: &[IqRoute::get(To::OwnAccount, NS, "query", query).unrestricted()],
     ..Feature::new("token_auth")
 };
 
-/// MongooseIM shows it among the server's features; here only where it is on.
-pub fn server_feature(settings: &Settings) -> Option<&'static str> {
-    settings.x_oauth.then_some(NS)
-}
-
 /// One token of each kind.
 fn query(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
-    if !cx.state.settings.x_oauth {
-        return Err(Condition::ServiceUnavailable.into());
-    }
     let account = request.account_id();
     let now = cx.now.wall;
     let grant = match cx.tx.oauth_grant(account)? {

@@ -49,6 +49,12 @@ impl Domains {
         }
     }
 
+    /// Domain and name of those that are on.
+    pub fn services(&self) -> impl Iterator<Item = (&str, &str)> {
+        let services = self.services.iter();
+        services.map(|(domain, service)| (&**domain, service.name))
+    }
+
     pub fn is_served(&self, jid: &Jid) -> bool {
         self.of(jid) == Domain::Served
     }

@@ -48,7 +48,7 @@ fn request(cx: &mut Cx<'_>, origin: Origin, iq: &Iq) -> Result<(), Fault> {
     let is_own = local.jid == own;
     if is_blocked_by(cx, &local, from)? {
         // XEP-0191 §3.2: an error, such as there is for nobody.
-        return Err(refusal(iq, to).into());
+        return Err(refusal(cx, iq, to).into());
     }
     let Some(exactly) = exactly else {
         let whom = if is_own { To::OwnAccount } else { To::Account };
@@ -66,7 +66,7 @@ fn request(cx: &mut Cx<'_>, origin: Origin, iq: &Iq) -> Result<(), Fault> {
 fn unknown_account(cx: &mut Cx<'_>, origin: Origin, iq: &Iq, to: &Jid) -> Result<(), Fault> {
     let payload = iq.payload();
     if iq.kind != IqKind::Get || !payload.is("query", ns::DISCO_ITEMS) || !to.is_bare() {
-        return Err(refusal(iq, to).into());
+        return Err(refusal(cx, iq, to).into());
     }
     let reply = Reply::payload(|w| {
         w.open_ns("query", ns::DISCO_ITEMS)
@@ -78,8 +78,8 @@ fn unknown_account(cx: &mut Cx<'_>, origin: Origin, iq: &Iq, to: &Jid) -> Result
 }
 
 /// What an account answers to strangers, and so do one that blocks and one that is not there: nobody hears which.
-fn refusal(iq: &Iq, to: &Jid) -> Condition {
-    let route = feature::route(To::Account, iq.kind, iq.payload());
+fn refusal(cx: &Cx<'_>, iq: &Iq, to: &Jid) -> Condition {
+    let route = feature::route(&cx.state.settings, To::Account, iq.kind, iq.payload());
     let is_of_account = to.is_bare() || feature::asks_last_activity(iq);
     route
         .filter(|_| is_of_account)
@@ -94,7 +94,8 @@ fn handle(
     account: Option<(&BareJid, crate::store::AccountId)>,
 ) -> Result<(), Fault> {
     let payload = iq.payload();
-    let route = feature::route(to, iq.kind, payload).ok_or(Condition::ServiceUnavailable)?;
+    let route = feature::route(&cx.state.settings, to, iq.kind, payload)
+        .ok_or(Condition::ServiceUnavailable)?;
     let session = origin.session();
     let asker = session.and_then(|session| cx.state.sessions.get(session));
     if route.unrestricted && asker.is_some_and(|asker| asker.client.is_restricted()) {
