@@ -44,7 +44,7 @@ use engine::behind::{Behind, Shown};
 use engine::file::{Patient, StoreFile};
 use engine::fresh::Fresh;
 use engine::reader::Reader;
-use engine::table::{TableDefinition, View, WriteTransaction};
+use engine::table::{Row, TableDefinition, View, WriteTransaction};
 
 /// How far the time written down may be behind.
 const NOTE_TIME_AFTER_MS: u64 = 6 * 3_600_000;
@@ -442,7 +442,7 @@ impl Tx {
     }
 
     /// A table to read from. A table must not be viewed twice at the same time.
-    fn view<K, V>(&self, table: TableDefinition<K, V>) -> Result<View<'_, K, V>, StoreError> {
+    fn view<K, V: Row>(&self, table: TableDefinition<K, V>) -> Result<View<'_, K, V>, StoreError> {
         if let Some(txn) = &self.write {
             return txn.view(table);
         }

@@ -6,7 +6,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase};
 
 use super::damage::caught;
 use super::fresh::Fresh;
-use super::table::{Snapshot, Sums, TableDefinition, View};
+use super::table::{Row, Snapshot, Sums, TableDefinition, View};
 use crate::store::StoreError;
 
 pub struct Reader {
@@ -24,7 +24,7 @@ impl Reader {
         })
     }
 
-    pub fn view<K, V>(
+    pub fn view<K, V: Row>(
         &self,
         table: TableDefinition<K, V>,
     ) -> Result<View<'static, K, V>, StoreError> {

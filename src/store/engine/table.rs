@@ -74,6 +74,7 @@ struct Source<'t> {
     sums: Sums,
     /// `None`: whoever reads tells nobody.
     fresh: Option<Rc<Fresh>>,
+    octets: Option<usize>,
 }
 
 enum Raw<'t> {
@@ -92,6 +93,7 @@ struct Target<'t> {
     raw: redb::Table<'t, Bytes, Bytes>,
     txn: &'t WriteTransaction,
     name: &'static str,
+    octets: Option<usize>,
 }
 
 /// A key or value in a page.
@@ -127,7 +129,7 @@ impl<K, V> TableDefinition<K, V> {
     }
 }
 
-impl<K, V> View<'static, K, V> {
+impl<K, V: Row> View<'static, K, V> {
     /// `snapshot`: what `open` of the same table gave.
     pub fn of(
         snapshot: Rc<Snapshot>,
@@ -139,6 +141,7 @@ impl<K, V> View<'static, K, V> {
             name: table.name,
             sums,
             fresh: None,
+            octets: V::OCTETS,
         };
         let types = PhantomData;
         View { source, types }
@@ -182,7 +185,7 @@ impl WriteTransaction {
         self.written_bytes.get()
     }
 
-    pub fn open_table<K, V>(
+    pub fn open_table<K, V: Row>(
         &self,
         table: TableDefinition<K, V>,
     ) -> Result<Table<'_, K, V>, StoreError> {
@@ -190,19 +193,24 @@ impl WriteTransaction {
             raw: caught(table.name, &[], || self.raw.open_table(table.raw()))?,
             txn: self,
             name: table.name,
+            octets: V::OCTETS,
         };
         let types = PhantomData;
         Ok(Table { target, types })
     }
 
     /// The table as the batch has it so far.
-    pub fn view<K, V>(&self, table: TableDefinition<K, V>) -> Result<View<'_, K, V>, StoreError> {
+    pub fn view<K, V: Row>(
+        &self,
+        table: TableDefinition<K, V>,
+    ) -> Result<View<'_, K, V>, StoreError> {
         let raw = caught(table.name, &[], || self.raw.open_table(table.raw()))?;
         let source = Source {
             raw: Raw::Batch(raw),
             name: table.name,
             sums: self.sums,
             fresh: Some(Rc::clone(&self.fresh)),
+            octets: V::OCTETS,
         };
         let types = PhantomData;
         Ok(View { source, types })
@@ -245,13 +253,15 @@ impl WriteTransaction {
     }
 }
 
-/// The row found under a key, if it is what was written.
+/// The row found under a key, if it is what was written. One of another length than all values of the table have is of
+/// another table: the way to this one was damaged.
 fn found<'g>(
-    (table, key, sums): (&'static str, &[u8], Sums),
+    (table, key, sums, octets): (&'static str, &[u8], Sums, Option<usize>),
     row: Option<AccessGuard<'g, Bytes>>,
 ) -> Result<Option<AccessGuard<'g, Bytes>>, StoreError> {
     let Some(row) = row else { return Ok(None) };
-    match sums == Sums::Absent || damage::checked(key, row.value()).is_some() {
+    let is_of_table = |value: &[u8]| octets.is_none_or(|octets| octets == value.len());
+    match sums == Sums::Absent || damage::checked(key, row.value()).is_some_and(is_of_table) {
         true => Ok(Some(row)),
         false => Err(damage::report(table, key)),
     }
@@ -282,7 +292,7 @@ impl Source<'_> {
             };
             row.inspect(|row| _ = row.as_ref().map(AccessGuard::value))
         });
-        found((self.name, key, self.sums), row?)
+        found((self.name, key, self.sums, self.octets), row?)
     }
 
     fn reads(&self, key: &[u8]) {
@@ -305,6 +315,7 @@ impl Source<'_> {
             source: self,
             bounds,
             is_counted,
+            strays: 0,
         })
     }
 }
@@ -375,7 +386,7 @@ impl Target<'_> {
             row.inspect(|row| _ = row.as_ref().map(AccessGuard::value))
         });
         self.txn.fresh.read(key);
-        found((self.name, key, self.txn.sums), row?)
+        found((self.name, key, self.txn.sums, self.octets), row?)
     }
 
     fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
@@ -450,7 +461,7 @@ impl Target<'_> {
             first.inspect(|row| _ = row.as_ref().map(|(key, row)| (key.value(), row.value())))
         })?;
         Ok(first.map(|(key, row)| {
-            let row = found((self.name, key.value(), self.txn.sums), Some(row));
+            let row = found((self.name, key.value(), self.txn.sums, self.octets), Some(row));
             (key, row.ok().flatten())
         }))
     }

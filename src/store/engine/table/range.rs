@@ -5,6 +5,9 @@ use std::ops::RangeBounds;
 use super::bounds::{Bounds, RawPair, Way};
 use super::{Bytes, Guard, Source, StoreError, Types, caught, damage, found};
 
+/// A page has fewer rows: whoever comes by more that are not on his way walks in a circle.
+const STRAYS_MAX: u32 = 4096;
+
 type Pair<'g, K, V> = (Guard<'g, K>, Guard<'g, V>);
 
 /// Rows in order of their keys.
@@ -20,6 +23,8 @@ pub struct Walk<'r> {
     pub(super) source: &'r Source<'r>,
     pub(super) bounds: Bounds,
     pub(super) is_counted: bool,
+    /// Rows that it came by and that are not on its way.
+    pub(super) strays: u32,
 }
 
 impl<'r, K, V> Range<'r, K, V> {
@@ -39,7 +44,9 @@ impl<'r, K, V> Range<'r, K, V> {
 impl<'r> Walk<'r> {
     /// Passes over what is damaged.
     fn step(&mut self, way: Way) -> Option<Result<RawPair<'r>, StoreError>> {
-        let (name, sums) = (self.source.name, self.source.sums);
+        let Source {
+            name, sums, octets, ..
+        } = *self.source;
         loop {
             let row = caught(name, self.bounds.first(), || {
                 let row = way.step(&mut self.raw).transpose();
@@ -54,14 +61,18 @@ impl<'r> Walk<'r> {
                 }
                 Err(error) => return Some(Err(error)),
             };
-            // A way that was damaged may lead to somebody else's rows.
+            // A way that was damaged may lead to somebody else's rows, or in a circle.
             if !RangeBounds::<[u8]>::contains(&self.bounds.raw(), key.value()) {
-                damage::report(name, self.bounds.first());
+                let damaged = damage::report(name, self.bounds.first());
+                self.strays += 1;
+                if self.strays > STRAYS_MAX {
+                    return Some(Err(damaged));
+                }
                 continue;
             }
             self.bounds.pass(way, key.value());
             self.source.reads(key.value());
-            if let Ok(Some(row)) = found((name, key.value(), sums), Some(row)) {
+            if let Ok(Some(row)) = found((name, key.value(), sums, octets), Some(row)) {
                 return Some(Ok((key, row)));
             }
         }
@@ -74,9 +85,11 @@ impl<'r> Walk<'r> {
             let source = self.source;
             damage::unwound(|| {
                 let mut range = source.range(bounds).ok()?;
-                let first = way.step(&mut range);
                 // An empty rest is one that can be read.
-                first.is_none_or(|row| row.is_ok()).then_some(())?;
+                if let Some(first) = way.step(&mut range) {
+                    let (key, row) = first.ok()?;
+                    let _there = (key.value(), row.value());
+                }
                 source.range(bounds).ok()
             })
             .flatten()

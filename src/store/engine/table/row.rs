@@ -4,6 +4,8 @@ pub trait Row {
     type View<'a>;
     /// As a key it ends with a number: what lies behind a damaged page can be found by counting on.
     const IS_COUNTED: bool = false;
+    /// How long it is, if all are alike.
+    const OCTETS: Option<usize> = None;
     /// Hands the encoded row to `then`.
     fn encode<T>(row: &Self::View<'_>, then: impl FnOnce(&[u8]) -> T) -> T;
     fn decode(bytes: &[u8]) -> Self::View<'_>;
@@ -31,6 +33,7 @@ impl Row for &[u8] {
 
 impl<const N: usize> Row for [u8; N] {
     type View<'a> = [u8; N];
+    const OCTETS: Option<usize> = Some(N);
     fn encode<T>(row: &[u8; N], then: impl FnOnce(&[u8]) -> T) -> T {
         then(row)
     }
@@ -41,6 +44,7 @@ impl<const N: usize> Row for [u8; N] {
 
 impl Row for () {
     type View<'a> = ();
+    const OCTETS: Option<usize> = Some(0);
     fn encode<T>((): &(), then: impl FnOnce(&[u8]) -> T) -> T {
         then(&[])
     }
@@ -52,6 +56,7 @@ macro_rules! number {
         impl Row for $type {
             type View<'a> = $type;
             const IS_COUNTED: bool = size_of::<$type>() == size_of::<u64>();
+            const OCTETS: Option<usize> = Some(size_of::<$type>());
             fn encode<T>(row: &$type, then: impl FnOnce(&[u8]) -> T) -> T {
                 then(&row.to_be_bytes())
             }
