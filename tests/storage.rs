@@ -3,13 +3,15 @@ mod damage;
 mod disk;
 mod model;
 mod random;
+mod retention;
 
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use stonechat::store::{
-    AccountId, ArchiveId, ArchiveQuery, AtIndex, Direction, Owner, Place, Record, Store, StoreError,
+    AccountId, ArchiveId, ArchiveQuery, AtIndex, Direction, Need, Owner, Place, Record, Store,
+    StoreError,
 };
 use stonechat::xmpp::{Jid, Timestamp};
 
@@ -19,6 +21,8 @@ use model::Model;
 use random::Random;
 
 const CACHE_BYTES: usize = 1 << 20;
+/// Whatever is stored is older.
+const LATE: Timestamp = Timestamp(i64::MAX);
 
 fn open(disk: &Disk) -> Store {
     Store::open_backend(disk.clone(), CACHE_BYTES).expect("the store opens")
@@ -102,7 +106,11 @@ fn does_what_the_model_does() {
             model.check(&store, &mut || random.query(&model));
         }
         let mut tx = store.begin();
-        tx.prune_oldest(None, usize::MAX).expect("prune");
+        let need = Need {
+            bytes: u64::MAX,
+            spares_unseen: false,
+        };
+        while tx.prune_greediest(need, 1000).expect("prune").is_some() {}
         assert_eq!(tx.stored_bytes().unwrap(), 0, "nothing is left to count");
     }
 }
@@ -194,7 +202,7 @@ fn ids_are_never_reused_after_pruning() {
     let disk = Disk::default();
     let store = open(&disk);
     let last = *append(&store, &OWNERS, 5).last().unwrap();
-    assert_eq!(write(&store, |tx| tx.prune_oldest(None, 10)), 5);
+    assert_eq!(write(&store, |tx| tx.prune_aged(LATE, 10)).stanzas, 5);
     let image = disk.killed();
     drop(store);
     for disk in [disk, image] {

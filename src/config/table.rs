@@ -349,19 +349,19 @@ pub const SETTINGS: &[Setting] = &[
         "archive_days_max",
         1..=36_500,
         settings.archive_days_max,
-        "Days messages are kept."
+        "Days messages are kept. What nobody has received yet is kept until somebody has."
     ),
     limit!(
         "archive_bytes_max",
         1 << 20..=1 << 50,
         settings.archive_bytes_max,
-        "Bytes of messages at which the oldest are removed."
+        "Bytes of messages at which old ones are removed: of the account that has most, what was received before what nobody has received yet."
     ),
     number!(
         "disk_free_percent_min",
         0..=90,
         settings.disk_free_percent_min,
-        "Percent of the disk kept free: below it the oldest messages are removed and no new ones stored."
+        "Percent of the disk kept free: below it old messages of the accounts that have most are removed and no new ones stored. What nobody has received yet stays."
     ),
     contact!(
         "admin_addresses",

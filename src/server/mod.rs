@@ -28,6 +28,7 @@ use crate::xmpp::{StreamCondition, StreamError, quoted};
 use connection::connections::Connections;
 use login::jobs::Jobs;
 use timers::{Timer, Timers};
+use upkeep::Upkeep;
 use upkeep::forgetting::Forgetting;
 
 /// The whole server but its sockets, clock, threads and files.
@@ -48,8 +49,7 @@ pub struct Server {
     seen_set: bool,
     /// When tokens are looked at that may have expired.
     expiry_due_ms: u64,
-    /// When upkeep is due.
-    upkeep_ms: u64,
+    upkeep: Upkeep,
     forgetting: Forgetting,
     belief: Belief,
 }
@@ -121,7 +121,7 @@ impl Server {
             shutting_down: false,
             seen_set: false,
             expiry_due_ms: start.monotonic_ms,
-            upkeep_ms: start.monotonic_ms,
+            upkeep: Upkeep::due(start.monotonic_ms),
             forgetting: Forgetting::default(),
             belief,
         };

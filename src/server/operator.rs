@@ -57,7 +57,7 @@ impl Server {
             Command::TokenRevoke { user, id } => {
                 Some(self.user_clients(now, &user, Some(&id), tx, out)?).transpose()
             }
-            Command::Status => Ok(Some(self.status(now))),
+            Command::Status => Ok(Some(self.status(now, tx)?)),
         };
         match answer {
             Ok(Some(text)) => done(out, id, Ok(text)),
@@ -262,16 +262,17 @@ impl Server {
                 (false, many) => format!("{many} sessions"),
             };
             text.push_str(&format!(
-                "{}\t{state}\tsince {}\n",
+                "{}\t{state}\tsince {}\t{} bytes of messages\n",
                 quoted(jid.as_str()),
-                account.created
+                account.created,
+                tx.archive_bytes(account.id)?
             ));
         }
         Ok(text.trim_end().to_string())
     }
 
     /// The core's part of `stonechat status`; the shell adds what only it knows.
-    fn status(&self, now: Moment) -> String {
+    fn status(&self, now: Moment, tx: &Tx) -> Result<String, StoreError> {
         let uptime = now
             .monotonic_ms
             .saturating_sub(self.state.started.monotonic_ms)
@@ -287,8 +288,10 @@ impl Server {
         } else {
             "ok"
         };
-        format!(
-            "domain       {}\nuptime       {uptime} s\nconnections  {}\nsessions     {}\naway         {}, {} of them asleep\nunread bytes {held}\nqueue memory {} bytes unacknowledged, {} more stored\nheld bytes   {} for {} inactive clients\ndisk         {disk}",
+        let archived = tx.stored_bytes()?;
+        let removed = self.upkeep.pruned;
+        Ok(format!(
+            "domain       {}\nuptime       {uptime} s\nconnections  {}\nsessions     {}\naway         {}, {} of them asleep\nunread bytes {held}\nqueue memory {} bytes unacknowledged, {} more stored\nheld bytes   {} for {} inactive clients\narchive      {archived} bytes, {removed} messages removed for want of room\ndisk         {disk}",
             self.state.domains.served(),
             self.connections.len(),
             self.state.sessions.len(),
@@ -298,7 +301,7 @@ impl Server {
             kept.stored_bytes,
             kept.held_bytes,
             kept.inactive,
-        )
+        ))
     }
 }
 

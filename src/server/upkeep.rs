@@ -3,24 +3,65 @@
 pub mod forgetting;
 pub mod thrift;
 
+use std::collections::BTreeMap;
+
 use crate::state::Moment;
-use crate::store::{StoreError, Tx};
+use crate::store::{AccountId, Need, Pruned, StoreError, Tx};
+use crate::xmpp::quoted;
 
 use super::Server;
 use super::timers::Timer;
 
 /// Time between looks when there is nothing to do.
 const REST_MS: u64 = 60_000;
-/// Time between steps while there is.
+/// Time between steps while there is, and at most: a step that came late did so because others, or the disk, had much to do.
 const STEP_MS: u64 = 50;
+const STEP_MS_MAX: u64 = 1600;
+/// A step that comes so much too late is late.
+const LATE_MS: u64 = 25;
 /// Rows removed in one step: small enough that nobody notices.
-const STEP_ROWS_MAX: usize = 200;
+const STEP_ROWS_MAX: usize = 50;
+/// What a run took from whom is told when it is over, and not later than so long after it began.
+const RUN_MS_MAX: u64 = 600_000;
 /// Room inside the file that pruning makes on a full disk, at most half the file.
 const REUSABLE_BYTES_WANTED: u64 = 64 << 20;
+
+/// When it is due, and what came of it so far.
+pub struct Upkeep {
+    due_ms: u64,
+    pause_ms: u64,
+    run: Run,
+    /// Messages removed for want of room since the start.
+    pub pruned: u64,
+}
+
+/// Steps with little time between.
+#[derive(Default)]
+struct Run {
+    begun_ms: Option<u64>,
+    aged: usize,
+    pruned: BTreeMap<AccountId, Pruned>,
+}
+
+impl Upkeep {
+    pub fn due(at_ms: u64) -> Upkeep {
+        Upkeep {
+            due_ms: at_ms,
+            pause_ms: STEP_MS,
+            run: Run::default(),
+            pruned: 0,
+        }
+    }
+}
 
 impl Server {
     /// One small step; comes back soon while there is more to do.
     pub(super) fn upkeep(&mut self, now: Moment, tx: &mut Tx) -> Result<(), StoreError> {
+        let is_late = now.monotonic_ms >= self.upkeep.due_ms + LATE_MS;
+        self.upkeep.pause_ms = match is_late {
+            true => (self.upkeep.pause_ms * 2).min(STEP_MS_MAX),
+            false => (self.upkeep.pause_ms / 2).max(STEP_MS),
+        };
         // Whatever fails, there is a next time.
         self.set_upkeep(now.monotonic_ms + REST_MS);
         tx.note_time(now.sure)?;
@@ -29,14 +70,72 @@ impl Server {
         let mut more = tx.purge_step(STEP_ROWS_MAX)?;
         more |= self.forget_clients(now, tx)?;
         if let Some(days) = self.state.settings.archive_days_max {
-            let before = now.sure.days_before(days);
-            more |= tx.prune_oldest(Some(before), STEP_ROWS_MAX)? == STEP_ROWS_MAX;
+            let aged = tx.prune_aged(now.sure.days_before(days), STEP_ROWS_MAX)?;
+            self.upkeep.run.aged += aged.stanzas;
+            more |= aged.more;
         }
-        if self.pressure(tx)?.prune {
-            more |= tx.prune_oldest(None, STEP_ROWS_MAX)? == STEP_ROWS_MAX;
-        }
-        let pause_ms = if more { STEP_MS } else { REST_MS };
+        // What goes in any case makes room first.
+        more = more || self.make_room_for_messages(tx)?;
+        self.tell_of_run(now, more, tx)?;
+        let pause_ms = if more { self.upkeep.pause_ms } else { REST_MS };
         self.set_upkeep(now.monotonic_ms + pause_ms);
+        Ok(())
+    }
+
+    /// True: there is more to do.
+    fn make_room_for_messages(&mut self, tx: &mut Tx) -> Result<bool, StoreError> {
+        let need = self.pressure(tx)?.need;
+        let pruned = match need {
+            Some(need) => tx.prune_greediest(need, STEP_ROWS_MAX)?,
+            None => None,
+        };
+        let Some(pruned) = pruned else {
+            tx.forget_search()?;
+            return Ok(false);
+        };
+        self.upkeep.pruned += pruned.stanzas;
+        let of_run = self.upkeep.run.pruned.entry(pruned.account);
+        let all = of_run.or_insert(Pruned {
+            stanzas: 0,
+            bytes: 0,
+            unseen: 0,
+            ..pruned
+        });
+        all.stanzas += pruned.stanzas;
+        all.bytes += pruned.bytes;
+        all.unseen += pruned.unseen;
+        Ok(true)
+    }
+
+    /// One line for each account that something was taken from.
+    fn tell_of_run(&mut self, now: Moment, more: bool, tx: &Tx) -> Result<(), StoreError> {
+        let run = &mut self.upkeep.run;
+        let begun_ms = *run.begun_ms.get_or_insert(now.monotonic_ms);
+        if more && now.monotonic_ms < begun_ms + RUN_MS_MAX {
+            return Ok(());
+        }
+        let run = std::mem::take(run);
+        if run.aged > 0 {
+            log::info!("archive.aged messages={}", run.aged);
+        }
+        if run.pruned.is_empty() {
+            return Ok(());
+        }
+        let names = tx.accounts()?;
+        for (id, pruned) in run.pruned.iter().filter(|(_, pruned)| pruned.stanzas > 0) {
+            let name = names.iter().find(|(_, account)| account.id == *id);
+            let jid = name.map_or_else(
+                || format!("{} that is deleted", id.0),
+                |(name, _)| self.user_jid(name).to_string(),
+            );
+            log::warn!(
+                "archive.no_room jid={} messages={} bytes={} unreceived={} remedy=\"raise archive_bytes_max or make room on the disk\"",
+                quoted(&jid),
+                pruned.stanzas,
+                pruned.bytes,
+                pruned.unseen
+            );
+        }
         Ok(())
     }
 
@@ -46,8 +145,8 @@ impl Server {
     }
 
     fn set_upkeep(&mut self, at_ms: u64) {
-        self.timers.cancel(self.upkeep_ms, Timer::Upkeep);
-        self.upkeep_ms = at_ms;
+        self.timers.cancel(self.upkeep.due_ms, Timer::Upkeep);
+        self.upkeep.due_ms = at_ms;
         self.timers.set(at_ms, Timer::Upkeep);
     }
 
@@ -72,22 +171,28 @@ impl Server {
         Ok(())
     }
 
-    /// On a full disk the archive stops growing: the oldest messages make room inside the file, and while there is too
-    /// little of it, nothing more is stored. What else fills the disk does not empty the archive.
+    /// On a full disk the archive stops growing: old messages make room inside the file, and while there is too little of
+    /// it, nothing more is stored, so that what nobody has received yet can stay. What else fills the disk does not empty the
+    /// archive.
     fn pressure(&self, tx: &Tx) -> Result<Pressure, StoreError> {
         let (stored, file) = (tx.stored_bytes()?, tx.file_bytes());
         let (reusable, wanted) = (
             file.saturating_sub(stored),
             (file / 2).min(REUSABLE_BYTES_WANTED),
         );
-        let over = self
-            .state
-            .settings
-            .archive_bytes_max
-            .is_some_and(|max| stored > max);
+        let bytes_max = self.state.settings.archive_bytes_max.unwrap_or(u64::MAX);
+        let need = |bytes, spares_unseen| Need {
+            bytes,
+            spares_unseen,
+        };
+        let is_short = self.disk_full && reusable < wanted;
+        let need = match stored.saturating_sub(bytes_max) {
+            0 => is_short.then(|| need(wanted - reusable, true)),
+            over => Some(need(over, false)),
+        };
         Ok(Pressure {
             refuse: tx.is_starved() || self.disk_full && reusable <= wanted / 2,
-            prune: over || (self.disk_full && reusable < wanted),
+            need,
         })
     }
 }
@@ -95,5 +200,5 @@ impl Server {
 /// What the room that is left asks for.
 struct Pressure {
     refuse: bool,
-    prune: bool,
+    need: Option<Need>,
 }

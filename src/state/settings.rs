@@ -56,7 +56,7 @@ pub struct Settings {
     pub archive_page_max: usize,
     /// Days kept; `None`: for ever.
     pub archive_days_max: Option<u32>,
-    /// Bytes of database file at which the oldest are pruned; `None`: only the free space of the disk counts.
+    /// Bytes of messages at which old ones of whoever has most are pruned; `None`: only the free space of the disk counts.
     pub archive_bytes_max: Option<u64>,
     /// Percent of the disk that must stay free before new archive work is refused and pruning starts.
     pub disk_free_percent_min: u8,

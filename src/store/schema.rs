@@ -4,6 +4,7 @@ use redb::{Database, ReadableDatabase, TableError, TableHandle};
 
 use super::StoreError;
 use super::accounts::tokens;
+use super::archive::retention;
 use super::engine::table::{Sums, TableDefinition, View, WriteTransaction};
 
 /// Account id and a JID.
@@ -37,6 +38,8 @@ pub(super) const ARCHIVE: TableDefinition<(u32, u64), u8> = TableDefinition::new
 /// (Account, hash of the peer's bare JID, sequence) -> `Held`.
 pub(super) const ARCHIVE_WITH: TableDefinition<(u32, u64, u64), u8> =
     TableDefinition::new("archive_with");
+/// Account -> bytes of the stanzas in its archive that lie before the checkpoint.
+pub(super) const ARCHIVE_BYTES: TableDefinition<u32, u64> = TableDefinition::new("archive_bytes");
 /// Account -> no stanza before this sequence is unseen. No row: none is.
 pub(super) const UNSEEN_FROM: TableDefinition<u32, u64> = TableDefinition::new("unseen_from");
 pub(super) const ARCHIVE_PREFERENCES: TableDefinition<u32, &[u8]> =
@@ -83,7 +86,12 @@ pub(super) const META_STOPPED: &str = "stopped";
 type Step = fn(&mut WriteTransaction) -> Result<(), StoreError>;
 
 /// Step n brings a file of version n to version n + 1; the first makes the tables of a new file.
-const STEPS: &[Step] = &[create_tables, tokens::list_only, add_sums];
+const STEPS: &[Step] = &[
+    create_tables,
+    tokens::list_only,
+    add_sums,
+    retention::count_bytes,
+];
 /// Files of this version and later have sums behind their values.
 const SUMS_SINCE: u32 = 3;
 
@@ -178,6 +186,7 @@ macro_rules! each_table {
             Global SET_BACK,
             Archive ARCHIVE,
             Archive ARCHIVE_WITH,
+            Archive ARCHIVE_BYTES,
             Account UNSEEN_FROM,
             Account ARCHIVE_PREFERENCES,
             Global PURGE,
@@ -316,7 +325,7 @@ mod tests {
         txn.commit().unwrap();
         let refused = upgrade(&database);
         assert!(
-            matches!(refused, Err(StoreError::Newer { found: 7, known: 3 })),
+            matches!(refused, Err(StoreError::Newer { found: 7, known: 4 })),
             "{refused:?}"
         );
     }
@@ -380,7 +389,7 @@ mod tests {
             .unwrap();
         txn.commit().unwrap();
         upgrade(&database).unwrap();
-        assert_eq!(version(&database).unwrap(), 3);
+        assert_eq!(version(&database).unwrap(), 4);
         let txn = WriteTransaction::begin(&database, Default::default()).unwrap();
         let tokens = txn.view(FAST_TOKENS).unwrap();
         let left: Vec<_> = tokens.range(..).unwrap().map(Result::unwrap).collect();
@@ -392,5 +401,47 @@ mod tests {
         let current = tokens.current.unwrap();
         assert_eq!((current.count, current.reserved), (300, 427));
         assert!(tokens.new.is_none() && tokens.ended.is_empty());
+    }
+
+    /// As version 3 left it: nobody counted whose archive holds how much.
+    #[test]
+    fn archives_of_version_3_are_counted() {
+        use crate::store::archive::stanza::StanzaRow;
+        use crate::store::{AccountId, Direction, Owner};
+        let database = database();
+        let mut txn = WriteTransaction::begin(&database, Default::default()).unwrap();
+        create_tables(&mut txn).unwrap();
+        let owner = |account| Owner {
+            account: AccountId(account),
+            direction: Direction::Sent,
+            unseen: false,
+        };
+        let row = |owners: &[u32], xml| StanzaRow {
+            at: Timestamp(1),
+            owners: owners.iter().map(|account| owner(*account)).collect(),
+            from: "a@b",
+            to: "c@d",
+            xml,
+        };
+        // The last one is not in the index yet, and counted when the file is opened.
+        for (n, row) in [
+            (1, row(&[7], "<x/>")),
+            (2, row(&[7, 8], "")),
+            (3, row(&[7], "")),
+        ] {
+            let mut stanzas = txn.open_table(STANZAS).unwrap();
+            stanzas.insert(n, &row.encode()).unwrap();
+        }
+        let mut meta = txn.open_table(META).unwrap();
+        meta.insert(META_SCHEMA, 3).unwrap();
+        meta.insert(META_CHECKPOINT, 3).unwrap();
+        drop(meta);
+        txn.commit().unwrap();
+        upgrade(&database).unwrap();
+        let txn = WriteTransaction::begin(&database, Default::default()).unwrap();
+        let bytes = txn.view(ARCHIVE_BYTES).unwrap();
+        let bytes = bytes.range(..).unwrap().map(Result::unwrap);
+        let bytes: Vec<_> = bytes.map(|(key, row)| (key.value(), row.value())).collect();
+        assert_eq!(bytes, [(7, 10 + 2 * (6 + 128) - 6), (8, 6 + 128)]);
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use stonechat::store::{AccountId, ArchiveQuery, Contact, Store, StoreError, Tx};
+use stonechat::store::{AccountId, ArchiveQuery, Contact, Need, Store, StoreError, Tx};
 use stonechat::xmpp::{BareJid, Jid, Timestamp};
 
 use super::disk::Disk;
-use super::{CACHE_BYTES, Direction, Owner, Record, write};
+use super::{CACHE_BYTES, Direction, LATE, Owner, Record, write};
 use crate::transcript::prng::Prng;
 
 const PAGE_BYTES: usize = 4096;
@@ -89,7 +89,12 @@ fn change(tx: &mut Tx, account: AccountId, n: usize) -> Result<(), StoreError> {
         at: Timestamp(5),
         xml: &xml,
     })?;
-    tx.prune_oldest(Some(Timestamp(3)), 5)?;
+    tx.prune_aged(Timestamp(3), 5)?;
+    let need = Need {
+        bytes: 2000,
+        spares_unseen: n == 1,
+    };
+    tx.prune_greediest(need, 5)?;
     tx.checkpoint_if_due()
 }
 
@@ -143,7 +148,7 @@ fn filled() -> (Disk, Vec<AccountId>) {
             })?;
             match n % 50 {
                 // What is pruned before its rows are in the index brings all of them there.
-                49 => tx.prune_oldest(None, 1).map(drop),
+                49 => tx.prune_aged(LATE, 1).map(drop),
                 _ => tx.checkpoint_if_due(),
             }
         });

@@ -2,9 +2,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stonechat::store::{
-    Account, AccountId, ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, AtIndex, Contact,
-    Direction, LastActivity, Owner, Place, QueueRow, Record, RosterChange, Store, Stored,
-    Suspended, SuspendedId, Tx,
+    Account, AccountId, Aged, ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, AtIndex,
+    Contact, Direction, LastActivity, Need, Owner, Place, Pruned, QueueRow, Record, RosterChange,
+    Store, Stored, Suspended, SuspendedId, Tx,
 };
 use stonechat::stream::Credentials;
 use stonechat::xmpp::{BareJid, Jid, Timestamp};
@@ -161,20 +161,86 @@ impl Model {
         (ArchiveId(self.next_stanza), at)
     }
 
-    pub fn prune_oldest(&mut self, before: Option<Timestamp>, rows_max: usize) -> usize {
+    pub fn prune_aged(&mut self, before: Timestamp, rows_max: usize) -> Aged {
         // What came before another is not younger.
         let age = |id: u64| self.stanzas.range(id..).map(|(_, row)| row.at).min();
-        let is_due = |id: u64| before.is_none_or(|before| age(id) < Some(before));
-        let due = self
-            .stanzas
-            .iter()
-            .take_while(|(id, _)| is_due(**id))
-            .take(rows_max);
+        let is_due = |id: u64| age(id) < Some(before);
+        let due = self.stanzas.iter().take_while(|(id, _)| is_due(**id));
+        let due = due.filter(|(id, row)| !self.is_waited_for(**id, row));
         let due: Vec<u64> = due.map(|(id, _)| *id).collect();
-        due.iter().for_each(|id| {
+        due.iter().take(rows_max).for_each(|id| {
             self.stanzas.remove(id);
         });
-        due.len()
+        Aged {
+            stanzas: due.len().min(rows_max),
+            more: due.len() > rows_max,
+        }
+    }
+
+    /// Somebody is to receive it, and has not.
+    fn is_waited_for(&self, id: u64, row: &Row) -> bool {
+        row.owners.iter().any(|owner| {
+            let personal = self.personal.get(&owner.account);
+            owner.unseen && personal.is_some_and(|personal| !personal.seen.contains(&id))
+        })
+    }
+
+    pub fn archive_bytes(&self, account: AccountId) -> u64 {
+        let weight = |row: &Row| row.from.as_str().len() + row.to.as_str().len() + row.xml.len();
+        let weights = self
+            .archive(account)
+            .map(|(_, row)| weight(row) as u64 + 128);
+        weights.sum()
+    }
+
+    /// Was that the right account, and enough, of what all have? Then it is gone here, too.
+    pub fn prune_greediest(&mut self, need: Need, all: u64, pruned: Option<Pruned>) {
+        let owners = self.stanzas.values().flat_map(|row| &row.owners);
+        let owners: BTreeSet<AccountId> = owners.map(|owner| owner.account).collect();
+        let mut archives: Vec<(AccountId, u64)> = owners
+            .into_iter()
+            .map(|account| (account, self.archive_bytes(account)))
+            .collect();
+        archives.sort_by_key(|(account, bytes)| (std::cmp::Reverse(*bytes), *account));
+        let rows = |account, takes_unseen: bool| -> Vec<u64> {
+            let rows = self.archive(account);
+            rows.filter(|(id, row)| takes_unseen || !self.is_waited_for(*id, row))
+                .map(|(id, _)| id)
+                .collect()
+        };
+        let mut expected = None;
+        for (account, bytes) in &archives {
+            let received = rows(*account, false);
+            if !received.is_empty() {
+                expected = Some((*account, received));
+                break;
+            } else if bytes * 8 > all * 7 && !need.spares_unseen {
+                break;
+            }
+        }
+        if let (None, Some((account, _)), false) = (&expected, archives.first(), need.spares_unseen)
+        {
+            expected = Some((*account, rows(*account, true)));
+        }
+        let taken = pruned.map(|pruned| (pruned.account, pruned.stanzas as usize));
+        assert_eq!(
+            taken.map(|(account, _)| account),
+            expected.as_ref().map(|(account, _)| *account)
+        );
+        if let Some(((account, count), (_, ids))) = taken.zip(expected) {
+            assert!((1..=ids.len()).contains(&count));
+            ids.iter()
+                .take(count)
+                .for_each(|id| self.disown(account, *id));
+        }
+    }
+
+    fn disown(&mut self, account: AccountId, id: u64) {
+        let row = self.stanzas.get_mut(&id).unwrap();
+        row.owners.retain(|owner| owner.account != account);
+        if row.owners.is_empty() {
+            self.stanzas.remove(&id);
+        }
     }
 
     pub fn purge_step(&mut self, rows_max: usize) -> bool {
@@ -186,13 +252,7 @@ impl Model {
             .map(|(id, _)| id)
             .take(rows_max)
             .collect();
-        for id in ids {
-            let row = self.stanzas.get_mut(&id).unwrap();
-            row.owners.retain(|owner| owner.account != account);
-            if row.owners.is_empty() {
-                self.stanzas.remove(&id);
-            }
-        }
+        ids.iter().for_each(|id| self.disown(account, *id));
         if self.archive(account).next().is_none() {
             self.purge.remove(&account);
         }
@@ -415,6 +475,7 @@ impl Model {
         let ends = all.first().zip(all.last());
         let ends = ends.map(|(first, last)| [(first.id, first.at), (last.id, last.at)]);
         assert_eq!(tx.archive_ends(id).unwrap(), ends);
+        assert_eq!(tx.archive_bytes(id).unwrap(), self.archive_bytes(id));
         let unseen = self.unseen(id, 0);
         assert_eq!(tx.unseen_count(id).unwrap(), unseen.len());
         let none = |_: ArchiveId| false;

@@ -1,7 +1,7 @@
 //! Random batches, done to a store and to its model alike.
 use stonechat::store::{
     AccountId, ArchiveId, ArchivePreferences, ArchiveQuery, Contact, DefaultPolicy, Direction,
-    LastActivity, Owner, QueueRow, Record, StoreError, Subscription, Suspended, Tx,
+    LastActivity, Need, Owner, QueueRow, Record, StoreError, Subscription, Suspended, Tx,
 };
 use stonechat::stream::{Credentials, HashedPassword, ScramKeys};
 use stonechat::xmpp::{Jid, Timestamp};
@@ -199,15 +199,42 @@ impl Random {
         let rows_max = 1 + self.0.below(6);
         if self.one_in(2) {
             assert_eq!(tx.purge_step(rows_max)?, model.purge_step(rows_max));
-        } else if self.one_in(8) {
-            assert_eq!(tx.prune_oldest(None, 1000)?, model.prune_oldest(None, 1000));
+        } else if self.one_in(2) {
+            self.make_room(tx, model, rows_max)?;
         } else {
-            let before = self.time(model);
-            assert_eq!(
-                tx.prune_oldest(before, rows_max)?,
-                model.prune_oldest(before, rows_max)
-            );
+            let before = self.time(model).unwrap_or(Timestamp(50));
+            let expected = model.prune_aged(before, rows_max);
+            let mut aged = tx.prune_aged(before, rows_max)?;
+            while aged.more && aged.stanzas < expected.stanzas {
+                // There was much to look at.
+                let rest = tx.prune_aged(before, rows_max - aged.stanzas)?;
+                aged.stanzas += rest.stanzas;
+                aged.more = rest.more;
+            }
+            assert_eq!(aged.stanzas, expected.stanzas);
+            assert!(aged.more || !expected.more);
         }
+        Ok(())
+    }
+
+    fn make_room(
+        &mut self,
+        tx: &mut Tx,
+        model: &mut Model,
+        rows_max: usize,
+    ) -> Result<(), StoreError> {
+        let need = Need {
+            bytes: 1 + self.0.below(3000) as u64,
+            spares_unseen: self.one_in(2),
+        };
+        let all = tx.stored_bytes()?;
+        let pruned = loop {
+            let pruned = tx.prune_greediest(need, rows_max)?;
+            if pruned.is_none_or(|pruned| pruned.stanzas > 0) {
+                break pruned;
+            }
+        };
+        model.prune_greediest(need, all, pruned);
         Ok(())
     }
 

@@ -1,11 +1,12 @@
 //! The archive's index: rows newer than the checkpoint in memory, older ones in `archive` and `archive_with`. All rows in
 //! memory are newer than all rows in the tables, so a walk is one after the other. What is in memory follows from what
 //! is stored, so that it can be rebuilt at any time.
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::xmpp::Timestamp;
 
-use super::stanza::{StanzaRow, held, peer_hash};
+use super::retention;
+use super::stanza::{StanzaRow, footprint, held, peer_hash};
 use super::unseen::UnseenOfAll;
 use crate::store::engine::table::{Range, Row, WriteTransaction};
 use crate::store::schema::{
@@ -18,8 +19,6 @@ use crate::store::{AccountId, ArchiveId, StoreError, Tx};
 const TAIL_ROWS_MAX: usize = 4096;
 /// And no more than this is read at start to rebuild them.
 const TAIL_BYTES_MAX: u64 = 4 << 20;
-/// What a stanza takes in the file beside its bytes: keys, index rows, page slack.
-const STANZA_OVERHEAD_BYTES: u64 = 128;
 
 /// A clock that is this little behind was not set back; it drifts, or was slowed down.
 const DRIFT_MS_MAX: i64 = 60_000;
@@ -35,9 +34,17 @@ pub(in crate::store) struct Memory {
     /// Bytes of the stanzas before the checkpoint, and of those after it.
     settled_bytes: u64,
     tail_bytes: u64,
-    tail: HashMap<AccountId, Vec<TailRow>>,
+    tail: HashMap<AccountId, Tail>,
     tail_rows: usize,
     pub unseen: UnseenOfAll,
+}
+
+/// What of an archive is not in the tables yet.
+#[derive(Default)]
+struct Tail {
+    rows: Vec<TailRow>,
+    /// Of its stanzas.
+    bytes: u64,
 }
 
 /// A row that is not in the tables yet; per account in order of sequence.
@@ -153,7 +160,9 @@ impl Memory {
         self.tail_bytes += footprint(bytes);
         self.tail_rows += stanza.owners.len();
         for owner in &stanza.owners {
-            self.tail.entry(owner.account).or_default().push(TailRow {
+            let tail = self.tail.entry(owner.account).or_default();
+            tail.bytes += stanza.weight();
+            tail.rows.push(TailRow {
                 sequence,
                 peer: peer_hash(stanza.peer(owner.account)),
                 held: held(owner),
@@ -166,20 +175,21 @@ impl Memory {
     }
 
     pub fn holds(&self, account: AccountId, sequence: u64) -> bool {
-        self.tail.get(&account).is_some_and(|rows| {
-            rows.binary_search_by_key(&sequence, |row| row.sequence)
+        self.tail.get(&account).is_some_and(|tail| {
+            tail.rows
+                .binary_search_by_key(&sequence, |row| row.sequence)
                 .is_ok()
         })
     }
 
     /// Changes the flags of a row in memory; false: it is in the tables.
     pub fn set_held(&mut self, account: AccountId, sequence: u64, held: u8) -> bool {
-        let rows = self
-            .tail
-            .get_mut(&account)
-            .map(Vec::as_mut_slice)
-            .unwrap_or_default();
-        let row = rows.iter_mut().find(|row| row.sequence == sequence);
+        let tail = self.tail.get_mut(&account);
+        let rows = tail.map(|tail| tail.rows.as_mut_slice());
+        let row = rows
+            .unwrap_or_default()
+            .iter_mut()
+            .find(|row| row.sequence == sequence);
         row.map(|row| row.held = held).is_some()
     }
 
@@ -193,9 +203,12 @@ impl Memory {
             return Ok(());
         }
         let mut rows: Vec<(AccountId, TailRow)> = Vec::with_capacity(self.tail_rows);
+        let mut bytes = BTreeMap::new();
         for (account, tail) in self.tail.drain() {
-            rows.extend(tail.into_iter().map(|row| (account, row)));
+            bytes.insert(account.0, tail.bytes.cast_signed());
+            rows.extend(tail.rows.into_iter().map(|row| (account, row)));
         }
+        retention::change_bytes(txn, &bytes)?;
         // In order of their keys, so that each page is touched once.
         rows.sort_unstable_by_key(|(account, row)| (*account, row.sequence));
         let mut archive = txn.open_table(ARCHIVE)?;
@@ -219,6 +232,20 @@ impl Memory {
         self.save(txn)
     }
 
+    /// Bytes of what of each archive is not in the tables.
+    pub fn bytes_of_tails(&self) -> impl Iterator<Item = (AccountId, u64)> {
+        let tails = self.tail.iter();
+        tails.map(|(account, tail)| (*account, tail.bytes))
+    }
+
+    /// From here on all up to a stanza are in the tables.
+    pub fn settle(&mut self, txn: &WriteTransaction, sequence: u64) -> Result<(), StoreError> {
+        match self.is_settled(sequence) {
+            true => Ok(()),
+            false => self.checkpoint(txn),
+        }
+    }
+
     /// A settled stanza of so many bytes became one of so many; `None`: it is gone.
     pub fn changed(&mut self, before: usize, after: Option<usize>) {
         let bytes = self.settled_bytes + after.map_or(0, footprint);
@@ -236,7 +263,8 @@ impl Memory {
     }
 
     fn tail(&self, account: AccountId, span: Span) -> &[TailRow] {
-        let rows = self.tail.get(&account).map_or(&[][..], Vec::as_slice);
+        let tail = self.tail.get(&account);
+        let rows = tail.map_or(&[][..], |tail| tail.rows.as_slice());
         let from = rows.partition_point(|row| row.sequence < span.from);
         let to = rows.partition_point(|row| row.sequence < span.to);
         rows.get(from..to).unwrap_or_default()
@@ -345,8 +373,4 @@ fn walk<K: Row>(
         }
     }
     Ok(true)
-}
-
-fn footprint(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX / 2) + STANZA_OVERHEAD_BYTES
 }

@@ -1,10 +1,32 @@
-//! What leaves the archive: the oldest stanzas of all, and what deleted accounts left behind. Always in small steps, and
-//! no id is ever given twice.
+//! What leaves the archive: what is too old, what deleted accounts left behind, and what there is no room for. Always in
+//! small steps, and no id is ever given twice.
+//!
+//! The archive is where messages wait for who is absent: age takes none that nobody has received yet, and want of room only
+//! those of whoever has most, when nobody has anything else (`greed`).
+mod bytes;
+mod greed;
+mod removal;
+
 use crate::xmpp::Timestamp;
 
-use super::stanza::{StanzaRow, peer_hash};
-use crate::store::schema::{ARCHIVE, ARCHIVE_WITH, PURGE, STANZAS};
+use super::stanza::StanzaRow;
+use crate::store::schema::{ARCHIVE, ARCHIVE_BYTES, PURGE, STANZAS};
 use crate::store::{StoreError, Tx, Writing};
+
+pub use bytes::{change as change_bytes, count as count_bytes, count_anew};
+pub use greed::{Need, Pruned};
+use removal::Removal;
+
+/// Stanzas looked at in one step for each that may be removed.
+const LOOKED_AT_PER_ROW: usize = 8;
+
+/// What one step did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Aged {
+    pub stanzas: usize,
+    /// There is more to look at.
+    pub more: bool,
+}
 
 /// How old stanzas are at least, whatever clock stamped them: what came before another is not younger.
 struct Ages {
@@ -23,65 +45,43 @@ impl Ages {
 }
 
 impl Tx {
-    /// Removes up to `rows_max` of the oldest stanzas of the whole store that are older than `before` (or, with `None`,
-    /// whatever is oldest), with all their index rows. Returns how many. Ids are never reused.
-    pub fn prune_oldest(
-        &mut self,
-        before: Option<Timestamp>,
-        rows_max: usize,
-    ) -> Result<usize, StoreError> {
+    /// Removes up to `rows_max` of the oldest stanzas of the whole store that are older than `before`, with all their index
+    /// rows, but those that somebody still waits for.
+    pub fn prune_aged(&mut self, before: Timestamp, rows_max: usize) -> Result<Aged, StoreError> {
         let ages = self.ages()?;
-        let is_due = |sequence, at| before.is_none_or(|before| ages.of(sequence, at) < before);
-        let oldest = self.oldest()?;
-        if rows_max == 0 || !oldest.is_some_and(|(sequence, at)| is_due(sequence, at)) {
-            return Ok(0);
-        }
-        let Writing { txn, mut memory } = self.writing()?;
-        let mut stanzas = txn.open_table(STANZAS)?;
-        let mut archive = txn.open_table(ARCHIVE)?;
-        let mut archive_with = txn.open_table(ARCHIVE_WITH)?;
-        let mut removed = 0;
-        while removed < rows_max {
-            let first = stanzas.first()?;
-            let first = first.map(|(key, row)| (key.value(), row.map(|row| row.value().to_vec())));
-            let Some((sequence, row)) = first else {
-                break;
-            };
-            let Some(row) = row else {
-                // Whose it was, nobody can tell any more; what points at it finds nothing.
-                stanzas.remove(sequence)?;
-                removed += 1;
-                continue;
-            };
-            let stanza = StanzaRow::decode(&row)?;
-            if !is_due(sequence, stanza.at) {
-                break;
-            }
-            if !memory.is_settled(sequence) {
-                drop((archive, archive_with));
-                memory.checkpoint(txn)?;
-                archive = txn.open_table(ARCHIVE)?;
-                archive_with = txn.open_table(ARCHIVE_WITH)?;
-            }
-            for owner in &stanza.owners {
-                let (account, peer) = (owner.account.0, peer_hash(stanza.peer(owner.account)));
-                archive.remove((account, sequence))?;
-                archive_with.remove((account, peer, sequence))?;
-            }
-            memory.changed(row.len(), None);
-            stanzas.remove(sequence)?;
-            removed += 1;
-        }
-        memory.save(txn)?;
-        Ok(removed)
-    }
-
-    fn oldest(&self) -> Result<Option<(u64, Timestamp)>, StoreError> {
+        let mut due = Vec::new();
+        let mut aged = Aged::default();
+        let mut passed = self.memory()?.unseen.passed.by_age;
         let stanzas = self.view(STANZAS)?;
-        let first = stanzas.range(0..)?.next().transpose()?;
-        first
-            .map(|(key, row)| Ok((key.value(), StanzaRow::time_of(row.value())?)))
-            .transpose()
+        for (looked_at, row) in stanzas.range(passed..)?.enumerate() {
+            let (key, row) = row?;
+            let sequence = key.value();
+            let stanza = StanzaRow::decode(row.value())?;
+            if ages.of(sequence, stanza.at) >= before {
+                break;
+            }
+            if due.len() == rows_max || looked_at == rows_max.saturating_mul(LOOKED_AT_PER_ROW) {
+                aged.more = true;
+                break;
+            }
+            passed = sequence + 1;
+            if !self.memory()?.unseen.is_waited_for(&stanza, sequence) {
+                due.push(sequence);
+            }
+        }
+        drop(stanzas);
+        self.with_unseen(|unseen| unseen.passed.by_age = passed)?;
+        aged.stanzas = due.len();
+        if let Some(last) = due.last() {
+            let Writing { txn, mut memory } = self.writing()?;
+            memory.settle(txn, *last)?;
+            let mut removal = Removal::begin(txn)?;
+            for sequence in due {
+                removal.remove(&mut memory, sequence)?;
+            }
+            removal.finish(txn, &memory)?;
+        }
+        Ok(aged)
     }
 
     fn ages(&self) -> Result<Ages, StoreError> {
@@ -101,25 +101,24 @@ impl Tx {
         let Some(account) = self.first_to_purge()? else {
             return Ok(false);
         };
-        let (mut ids, mut more) = (Vec::new(), false);
+        let mut ids = Vec::new();
         for row in self
             .view(ARCHIVE)?
             .range((account, 0)..=(account, u64::MAX))?
+            .take(rows_max.saturating_add(1))
         {
-            if ids.len() == rows_max {
-                more = true;
-                break;
-            }
             ids.push(row?.0.value().1);
         }
-        for id in ids {
-            self.disown(account, id)?;
+        let Writing { txn, mut memory } = self.writing()?;
+        let mut removal = Removal::begin(txn)?;
+        for id in ids.iter().take(rows_max) {
+            removal.disown(&mut memory, account, *id)?;
         }
-        let Writing { txn, memory } = self.writing()?;
-        memory.save(txn)?;
+        removal.finish(txn, &memory)?;
         let mut purge = txn.open_table(PURGE)?;
-        if !more {
+        if ids.len() <= rows_max {
             purge.remove(account)?;
+            txn.open_table(ARCHIVE_BYTES)?.remove(account)?;
         }
         Ok(purge.first()?.is_some())
     }
@@ -128,35 +127,5 @@ impl Tx {
         let purge = self.view(PURGE)?;
         let first = purge.range(..)?.next().transpose()?;
         Ok(first.map(|(account, _)| account.value()))
-    }
-
-    /// Takes a stanza out of one archive; it stays while another one holds it.
-    fn disown(&mut self, account: u32, id: u64) -> Result<(), StoreError> {
-        let Writing { txn, mut memory } = self.writing()?;
-        txn.open_table(ARCHIVE)?.remove((account, id))?;
-        let mut stanzas = txn.open_table(STANZAS)?;
-        let row = stanzas
-            .get(id)
-            .map(|row| row.map(|row| row.value().to_vec()));
-        let bytes = match row {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => return Ok(()),
-            // Of no use to those either whose it was beside.
-            Err(StoreError::Damaged { .. }) => return stanzas.remove(id),
-            Err(error) => return Err(error),
-        };
-        let mut stanza = StanzaRow::decode(&bytes)?;
-        let peer = peer_hash(stanza.peer(super::AccountId(account)));
-        txn.open_table(ARCHIVE_WITH)?.remove((account, peer, id))?;
-        stanza.owners.retain(|owner| owner.account.0 != account);
-        if stanza.owners.is_empty() {
-            stanzas.remove(id)?;
-            memory.changed(bytes.len(), None);
-        } else {
-            let left = stanza.encode();
-            stanzas.insert(id, left.as_slice())?;
-            memory.changed(bytes.len(), Some(left.len()));
-        }
-        Ok(())
     }
 }

@@ -6,6 +6,8 @@ use crate::store::{AccountId, Direction, Owner, Record, StoreError};
 
 const RECEIVED: u8 = 1;
 const UNSEEN: u8 = 2;
+/// What a stanza takes in the file beside its bytes: keys, index rows, page slack.
+const STANZA_OVERHEAD_BYTES: u64 = 128;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::store) struct StanzaRow<'a> {
@@ -72,6 +74,11 @@ impl<'a> StanzaRow<'a> {
         })
     }
 
+    /// What it counts in each archive that holds it, however many do.
+    pub fn weight(&self) -> u64 {
+        footprint(self.from.len() + self.to.len() + self.xml.len())
+    }
+
     pub fn time_of(bytes: &[u8]) -> Result<Timestamp, StoreError> {
         Decoder::new(bytes).time()
     }
@@ -86,6 +93,11 @@ impl<'a> StanzaRow<'a> {
             self.from
         }
     }
+}
+
+/// What a stanza of so many bytes takes in the file.
+pub(super) fn footprint(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX / 2) + STANZA_OVERHEAD_BYTES
 }
 
 /// Direction and unseen flag as one byte, the value of the index tables.

@@ -32,6 +32,38 @@ pub(in crate::store) struct UnseenOfAll {
     accounts: HashMap<AccountId, Unseen>,
     /// Those of whom the table says less than memory.
     due: BTreeSet<AccountId>,
+    pub passed: Passed,
+}
+
+/// How far what may be removed was looked for: before this there is nothing but what somebody waits for.
+#[derive(Default)]
+pub struct Passed {
+    pub by_age: u64,
+    /// In an archive, while there is no room.
+    archives: HashMap<AccountId, u64>,
+}
+
+impl Passed {
+    pub fn of(&self, account: AccountId) -> u64 {
+        self.archives.get(&account).copied().unwrap_or(0)
+    }
+
+    pub fn come_to(&mut self, account: AccountId, sequence: u64) {
+        self.archives.insert(account, sequence);
+    }
+
+    /// From here on something may be waited for no more.
+    pub fn back_to(&mut self, sequence: u64) {
+        self.by_age = self.by_age.min(sequence);
+        for passed in self.archives.values_mut() {
+            *passed = (*passed).min(sequence);
+        }
+    }
+
+    /// There is room again.
+    pub fn forget_archives(&mut self) {
+        self.archives = HashMap::new();
+    }
 }
 
 impl UnseenOfAll {
@@ -48,6 +80,19 @@ impl UnseenOfAll {
     pub fn forget(&mut self, account: AccountId) {
         self.accounts.remove(&account);
         self.due.remove(&account);
+        self.passed = Passed::default();
+    }
+
+    /// Whether somebody is to receive a stanza, and is not known to have.
+    pub fn is_waited_for(&self, stanza: &StanzaRow<'_>, sequence: u64) -> bool {
+        stanza.owners.iter().any(|owner| {
+            let unseen = self.accounts.get(&owner.account);
+            owner.unseen
+                && unseen.is_some_and(|unseen| {
+                    unseen.first.is_some_and(|first| first <= sequence)
+                        && !unseen.seen.contains(&sequence)
+                })
+        })
     }
 
     /// An unseen stanza was appended.
@@ -173,13 +218,19 @@ impl Tx {
             let Some(first) = unseen.first else {
                 return false;
             };
+            if let Some(earliest) = ids.iter().min() {
+                all.passed.back_to(earliest.0);
+            }
             let later = ids.iter().map(|id| id.0).filter(|id| *id >= first);
             unseen.seen.extend(later);
             !unseen.seen.is_empty()
         })
     }
 
-    fn with_unseen<T>(&self, work: impl FnOnce(&mut UnseenOfAll) -> T) -> Result<T, StoreError> {
+    pub(super) fn with_unseen<T>(
+        &self,
+        work: impl FnOnce(&mut UnseenOfAll) -> T,
+    ) -> Result<T, StoreError> {
         self.load_memory()?;
         let mut memory = self.shared.memory.borrow_mut();
         Ok(work(&mut memory.as_mut().expect("loaded above").unseen))

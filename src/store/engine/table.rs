@@ -461,7 +461,10 @@ impl Target<'_> {
             first.inspect(|row| _ = row.as_ref().map(|(key, row)| (key.value(), row.value())))
         })?;
         Ok(first.map(|(key, row)| {
-            let row = found((self.name, key.value(), self.txn.sums, self.octets), Some(row));
+            let row = found(
+                (self.name, key.value(), self.txn.sums, self.octets),
+                Some(row),
+            );
             (key, row.ok().flatten())
         }))
     }

@@ -7,6 +7,7 @@ use std::ops::Bound;
 
 use crate::store::accounts::roster::{decode_contact, encode_contact};
 use crate::store::archive::index::Memory;
+use crate::store::archive::retention;
 use crate::store::archive::stanza::{StanzaRow, peer_hash};
 use crate::store::engine::codec::{Decoder, Encoder};
 use crate::store::engine::table::{Row, TableDefinition, WriteTransaction};
@@ -96,6 +97,7 @@ impl Tx {
             .retain_in(.., |_, _| false)?;
         txn.open_table(ENDED)?.retain_in(.., |_, _| false)?;
         moved.stanzas = move_stanzas(txn, &mut memory, domains)?;
+        retention::count_anew(txn)?;
         memory.save(txn)?;
         Ok(moved)
     }
