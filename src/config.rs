@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use log::LevelFilter;
 use toml::de::{DeTable, DeValue};
 
-use crate::state::Settings;
+use crate::state::{SERVICES, Settings};
 
 pub use data::{
     FILE as DOMAIN_FILE, data_directory, default_domain, make_data_directory, remember_domain,
@@ -35,6 +35,7 @@ pub struct Config {
     pub domain: Option<String>,
     pub c2s: Vec<SocketAddr>,
     pub c2s_tls: Vec<SocketAddr>,
+    pub component_addresses: Vec<SocketAddr>,
     pub cert: Option<PathBuf>,
     pub key: Option<PathBuf>,
     pub log: LevelFilter,
@@ -60,6 +61,7 @@ impl Config {
             domain: None,
             c2s: vec![SocketAddr::from(([0u16; 8], 5222))],
             c2s_tls: vec![SocketAddr::from(([0u16; 8], 5223))],
+            component_addresses: vec![SocketAddr::from(([127, 0, 0, 1], 5347))],
             cert: None,
             key: None,
             log: LevelFilter::Info,
@@ -110,6 +112,27 @@ impl Config {
             domain: domain.to_string(),
             memory_bytes_max: self.memory_bytes_max,
             ..self.settings.clone()
+        }
+    }
+
+    /// No component may be the server or one of its services.
+    pub fn check_components(&self, domain: &str) -> Result<(), StartError> {
+        let is_taken = |name: &str| {
+            let mut on = SERVICES.iter().filter(|row| (row.is_on)(&self.settings));
+            name == domain || on.any(|service| service.domain(domain) == name)
+        };
+        let components = self.settings.components.iter();
+        let taken = components
+            .map(|known| &known.name)
+            .find(|name| is_taken(name));
+        match taken {
+            Some(name) => Err(StartError::Setting {
+                place: self.data.join(FILE).display().to_string(),
+                key: Some("component".into()),
+                reason: format!("{name} is an address of the server itself"),
+                remedy: format!("give the component another, such as bridge.{domain}"),
+            }),
+            None => Ok(()),
         }
     }
 

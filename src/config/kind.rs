@@ -35,6 +35,11 @@ pub enum Kind {
         limits: &'static str,
         set: fn(&mut Config, &str) -> Result<(), String>,
     },
+    /// Texts, each of which is checked.
+    List {
+        limits: &'static str,
+        set: fn(&mut Config, Vec<String>) -> Result<(), String>,
+    },
     Addresses {
         get: fn(&Config) -> &Vec<SocketAddr>,
         get_mut: fn(&mut Config) -> &mut Vec<SocketAddr>,
@@ -71,6 +76,7 @@ impl Kind {
                 Raw::Text(text) if !text.is_empty() => set(config, &text),
                 _ => Err("one text is wanted".into()),
             },
+            Kind::List { set, .. } => set(config, list(value)?),
             Kind::Addresses { get_mut, .. } => {
                 *get_mut(config) = addresses(list(value)?)?;
                 Ok(())
@@ -95,7 +101,7 @@ impl Kind {
                 format!("{} to {}, or \"{UNLIMITED}\"", range.start(), range.end())
             }
             Kind::Switch { .. } => "on or off".to_string(),
-            Kind::Text { limits, .. } => (*limits).to_string(),
+            Kind::Text { limits, .. } | Kind::List { limits, .. } => (*limits).to_string(),
             Kind::Addresses { .. } => {
                 "a list of ADDRESS:PORT, :PORT or localhost:PORT (port 0: any free one), or \"none\"".to_string()
             }
@@ -118,7 +124,7 @@ impl Kind {
                     .collect();
                 all.join(", ")
             }
-            Kind::Contact(_) => "none".to_string(),
+            Kind::Contact(_) | Kind::List { .. } => "none".to_string(),
         }
     }
 
@@ -126,7 +132,7 @@ impl Kind {
     #[cfg(test)]
     pub fn default_raw(&self, config: &Config) -> Option<Raw> {
         match self {
-            Kind::Text { .. } | Kind::Contact(_) => None,
+            Kind::Text { .. } | Kind::List { .. } | Kind::Contact(_) => None,
             Kind::Addresses { get, .. } => Some(Raw::List(
                 get(config).iter().map(SocketAddr::to_string).collect(),
             )),

@@ -3,6 +3,7 @@ use log::LevelFilter;
 
 use super::Config;
 use super::kind::Kind;
+use crate::state::ComponentSettings;
 use crate::xmpp::domainpart;
 
 pub struct Setting {
@@ -363,6 +364,25 @@ pub const SETTINGS: &[Setting] = &[
         settings.disk_free_percent_min,
         "Percent of the disk kept free: below it old messages of the accounts that have most are removed and no new ones stored. What nobody has received yet stays."
     ),
+    Setting {
+        key: "component",
+        kind: Kind::List {
+            limits: "a list of \"NAME SECRET\"",
+            set: |config, texts| {
+                config.settings.components = components(&texts)?;
+                Ok(())
+            },
+        },
+        doc: "External components that may connect (XEP-0114): for each its address and the secret that it proves itself by.",
+    },
+    Setting {
+        key: "component_addresses",
+        kind: Kind::Addresses {
+            get: |config| &config.component_addresses,
+            get_mut: |config| &mut config.component_addresses,
+        },
+        doc: "Where components connect, if there are any. Nothing is encrypted there.",
+    },
     contact!(
         "admin_addresses",
         "admin-addresses",
@@ -395,6 +415,35 @@ pub const SETTINGS: &[Setting] = &[
         "Where to get help."
     ),
 ];
+
+/// Secrets shorter than this can be guessed.
+const SECRET_BYTES_MIN: usize = 8;
+
+/// `NAME SECRET` each.
+fn components(texts: &[String]) -> Result<Vec<ComponentSettings>, String> {
+    let mut components: Vec<ComponentSettings> = Vec::new();
+    for text in texts {
+        let (name, secret) = text
+            .trim()
+            .split_once(char::is_whitespace)
+            .ok_or_else(|| format!("there is no secret behind \"{text}\""))?;
+        let (name, secret) = (domainpart(name), secret.trim());
+        let name = name.map_err(|_| "what stands before a secret is no domain".to_string())?;
+        if secret.len() < SECRET_BYTES_MIN || secret.contains(char::is_whitespace) {
+            return Err(format!(
+                "the secret of {name} has white space in it or fewer than {SECRET_BYTES_MIN} characters"
+            ));
+        }
+        if components.iter().any(|known| *known.name == *name) {
+            return Err(format!("{name} is there twice"));
+        }
+        components.push(ComponentSettings {
+            name: name.into_owned(),
+            secret: secret.into(),
+        });
+    }
+    Ok(components)
+}
 
 /// The README's table.
 pub fn settings_table() -> String {

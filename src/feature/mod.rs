@@ -7,6 +7,7 @@ mod capabilities;
 mod carbons;
 mod client_state;
 mod clients;
+mod components;
 mod contact_addresses;
 mod core;
 mod disco;
@@ -55,6 +56,7 @@ pub const FEATURES: &[&Feature] = &[
     &vcard::FEATURE,
     &registration::FEATURE,
     &software_version::FEATURE,
+    &components::FEATURE,
     &capabilities::FEATURE,
     &contact_addresses::FEATURE,
     &blocking::FEATURE,

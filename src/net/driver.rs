@@ -21,7 +21,7 @@ use super::intake::census::Admission;
 use super::intake::inbox::Arrival;
 use super::shell::{BUFFER_BYTES_KEPT, Shell};
 use super::tls::TlsSession;
-use crate::server::{Command, Input, Server};
+use crate::server::{Command, Input, Port, Server};
 use crate::state::{ConnectionId, JobId, Outbox, Output};
 use crate::store::{RESERVE_BYTES, StorageThread, Store, StoreError, Tx};
 use crate::xmpp::quoted_error;
@@ -170,8 +170,8 @@ impl Driver {
             Arrival::Accepted {
                 socket,
                 admission,
-                direct_tls,
-            } => self.accept(socket, admission, direct_tls, tx),
+                port,
+            } => self.accept(socket, admission, port, tx),
             Arrival::Bytes { connection, bytes } => self.take_bytes(connection, bytes, tx),
             Arrival::Alive { connection } => self.step(Input::Alive { connection }, tx),
             Arrival::Closed { connection } => {
@@ -223,16 +223,16 @@ impl Driver {
         &mut self,
         socket: std::net::TcpStream,
         admission: Admission,
-        direct_tls: bool,
+        port: Port,
         tx: &mut Tx,
     ) -> Result<(), StoreError> {
         let id = admission.id();
         let address = admission.address();
         log::debug!(
-            "connection.opened connection={} address={address} direct_tls={direct_tls}",
+            "connection.opened connection={} address={address} port={port:?}",
             id.0
         );
-        let tls = match direct_tls {
+        let tls = match port == Port::ClientsTls {
             true => match TlsSession::new(self.shell.identities.current(), true) {
                 Ok(session) => Some(Box::new(session)),
                 Err(error) => {
@@ -259,10 +259,10 @@ impl Driver {
         let opened = Input::Opened {
             connection: id,
             address,
-            direct_tls,
+            port,
         };
         self.step(opened, tx)?;
-        if direct_tls {
+        if port == Port::ClientsTls {
             // The ClientHello was waited for.
             connection.begin(&self.shell);
         }

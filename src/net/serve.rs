@@ -25,7 +25,7 @@ use super::shell::Shell;
 use super::watch::{self, Identities};
 use super::{certificate, control, token_key};
 use crate::config::{self, Config, StartError};
-use crate::server::Server;
+use crate::server::{Port, Server};
 use crate::state::{Hashed, JobId};
 use crate::store::{Domain, Store, StoreError, Tx, is_panic_caught};
 use crate::xmpp::quoted;
@@ -59,6 +59,7 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     let recorded = recorded_domain(data, &tx).map_err(failed)?;
     let recorded = recorded.filter(|_| has_accounts);
     let domain = config::remember_domain(data, config.domain.as_deref(), &host, recorded.as_ref())?;
+    config.check_components(&domain)?;
     tx.set_domain(&domain).map_err(failed)?;
     let token_key = token_key::load(data)?;
     let server = start(config, &domain, &mut tx, clock, &token_key).map_err(failed)?;
@@ -67,8 +68,13 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     }
     let system = |what| move |error| StartError::System { what, error };
     let reactor = Reactor::new().map_err(system("wait for events"))?;
-    let mut listeners = listen::listen(&reactor, &config.c2s, "c2s", false)?;
-    listeners.extend(listen::listen(&reactor, &config.c2s_tls, "c2s_tls", true)?);
+    let mut listeners = listen::listen(&reactor, &config.c2s, "c2s", Port::Clients)?;
+    let (tls, of_tls) = (&config.c2s_tls, Port::ClientsTls);
+    listeners.extend(listen::listen(&reactor, tls, "c2s_tls", of_tls)?);
+    if !config.settings.components.is_empty() {
+        let (addresses, key) = (&config.component_addresses, "component_addresses");
+        listeners.extend(listen::listen(&reactor, addresses, key, Port::Components)?);
+    }
     let (cert, key) = certificate::locate(config, &domain, &host)?;
     let identities = Identities::load(cert, key, config.settings.early_data)?;
     let signals = watch::signals(&reactor).map_err(system("listen to signals"))?;
@@ -189,10 +195,10 @@ fn banner(
     };
     line("data", &data.display());
     for listener in listeners {
-        let name = if listener.direct_tls {
-            "c2s-tls"
-        } else {
-            "c2s"
+        let name = match listener.port {
+            Port::Clients => "c2s",
+            Port::ClientsTls => "c2s-tls",
+            Port::Components => "components",
         };
         line(name, &listener.address);
     }

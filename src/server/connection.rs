@@ -8,20 +8,21 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use crate::state::{
-    Applicant, ConnectionId, HashJob, JobId, Moment, Outbox, Output, SessionClient, SessionId,
+    Applicant, ComponentId, ConnectionId, HashJob, JobId, Moment, Origin, Outbox, Output,
+    SessionClient, SessionId,
 };
 use crate::store::{StoreError, Tx};
 use crate::stream::{Event, Right, Stream, TlsFacts};
 use crate::xml::Element;
 use crate::xmpp::{BareJid, SaslCondition, quoted};
 
-use super::Server;
 use super::login::attempts::Trying;
 use super::login::fast::FastUse;
 use super::login::jobs::{Job, digest_of};
 use super::route::entrance;
 use super::session::resumption;
 use super::timers::Timer;
+use super::{Port, Server};
 
 /// How much of one input is taken at a time, in elements that cost about as much as a message; what is left comes again.
 /// Others get their turn in between, and what was answered so far counts.
@@ -36,6 +37,7 @@ pub struct Connection {
     pub stream: Stream,
     pub address: IpAddr,
     pub session: Option<SessionId>,
+    pub component: Option<ComponentId>,
     /// A digest of the account that it wants to log in to.
     account: u64,
     /// Work that its login waits for.
@@ -54,23 +56,38 @@ pub struct Connection {
     pub watched_ms: u64,
 }
 
+impl Connection {
+    /// Who is there, once that is proved and stanzas pass.
+    pub fn peer(&self) -> Option<Origin> {
+        let component = self.component.map(Origin::Component);
+        self.session.map(Origin::Session).or(component)
+    }
+}
+
 impl Server {
     pub(super) fn opened(
         &mut self,
         now: Moment,
         id: ConnectionId,
         address: IpAddr,
-        direct_tls: bool,
+        port: Port,
         out: &mut Outbox,
     ) {
         if self.shutting_down {
             out.push(Output::Close { connection: id });
             return;
         }
+        let settings = Rc::clone(&self.stream_settings);
+        let stream = match port {
+            Port::Clients => Stream::new(settings, false),
+            Port::ClientsTls => Stream::new(settings, true),
+            Port::Components => Stream::of_component(settings),
+        };
         let connection = Connection {
-            stream: Stream::new(Rc::clone(&self.stream_settings), direct_tls),
+            stream,
             address,
             session: None,
+            component: None,
             account: 0,
             job: None,
             client: SessionClient::default(),
@@ -121,6 +138,9 @@ impl Server {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.last_input_ms = now.monotonic_ms;
             connection.probed = false;
+            if let Some(component) = connection.component {
+                self.older_lives(component);
+            }
         }
     }
 
@@ -244,6 +264,11 @@ impl Server {
                 h,
             } => self.resume_requested(now, id, &account, (&name, h), tx, out)?,
             Event::Nonza(element) => self.nonza(now, id, &element, tx, out)?,
+            Event::Handshake {
+                component,
+                stream_id,
+                proof,
+            } => self.component_proves(now, id, &component, (&stream_id, &proof), tx, out)?,
             Event::Whitespace => {}
             Event::Closed(error) => self.stream_closed(now, id, error, tx, out)?,
         }
@@ -320,10 +345,17 @@ impl Server {
         let Some(connection) = self.connections.get(&id) else {
             return Ok(());
         };
+        let lang = connection.stream.lang();
+        if let Some(component) = connection.component {
+            let mut cx = self.cx(now, tx, out);
+            if let Err(error) = entrance::from_component(&mut cx, component, element, lang) {
+                self.state.ending.push((id, error));
+            }
+            return Ok(());
+        }
         let Some(session) = connection.session else {
             return Ok(());
         };
-        let lang = connection.stream.lang();
         self.state.handling = Some(session);
         let mut cx = self.cx(now, tx, out);
         if let Err(error) = entrance::from_session(&mut cx, session, element, lang) {

@@ -5,11 +5,11 @@ use crate::state::{ConnectionId, Hashed, JobId};
 use crate::stream::TlsFacts;
 
 pub enum Input<'a> {
-    /// A connection was accepted. `direct_tls`: the TLS handshake runs already, `Secured` follows.
+    /// A connection was accepted.
     Opened {
         connection: ConnectionId,
         address: IpAddr,
-        direct_tls: bool,
+        port: Port,
     },
     /// The TLS handshake is complete, or (`facts.early`) as far as it has to be for early data (RFC 8446 §2.3).
     Secured {
@@ -79,6 +79,17 @@ impl Input<'_> {
             _ => (None, None),
         }
     }
+}
+
+/// What is spoken where a connection came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// By clients, who start TLS.
+    Clients,
+    /// By clients, with TLS first (XEP-0368): the handshake runs already, `Secured` follows.
+    ClientsTls,
+    /// By components (XEP-0114).
+    Components,
 }
 
 /// An operator's command, from the control socket or, when no server runs, from the command line itself.

@@ -1,6 +1,7 @@
 //! The order of things: one step per input, no waiting. `step` dispatches; each way of a stanza is a function of its own
 //! file that reads from top to bottom.
 
+mod component;
 mod connection;
 mod honesty;
 mod input;
@@ -15,7 +16,7 @@ mod upkeep;
 use std::rc::Rc;
 
 pub use crate::state::Moment;
-pub use input::{Command, Input};
+pub use input::{Command, Input, Port};
 
 use crate::feature;
 use crate::state::{
@@ -73,6 +74,11 @@ impl Server {
         let domains = Domains::new(&settings, SERVICES);
         let stream_settings = Rc::new(StreamSettings {
             domain: domains.served().as_str().into(),
+            components: domains
+                .components
+                .all()
+                .map(|known| known.jid.as_str().into())
+                .collect(),
             lang: "en",
             limits_before_authentication: settings.limits_before_authentication,
             limits: settings.limits,
@@ -193,9 +199,9 @@ impl Server {
             Input::Opened {
                 connection,
                 address,
-                direct_tls,
+                port,
             } => {
-                self.opened(now, connection, address, direct_tls, out);
+                self.opened(now, connection, address, port, out);
             }
             Input::Secured { connection, facts } => self.secured(connection, facts),
             Input::HandshakeDone { connection } => self.handshake_done(now, connection, tx, out)?,

@@ -290,7 +290,7 @@ impl Server {
         };
         let archived = tx.stored_bytes()?;
         let removed = self.upkeep.pruned;
-        Ok(format!(
+        let mut text = format!(
             "domain       {}\nuptime       {uptime} s\nconnections  {}\nsessions     {}\naway         {}, {} of them asleep\nunread bytes {held}\nqueue memory {} bytes unacknowledged, {} more stored\nheld bytes   {} for {} inactive clients\narchive      {archived} bytes, {removed} messages removed for want of room\ndisk         {disk}",
             self.state.domains.served(),
             self.connections.len(),
@@ -301,7 +301,15 @@ impl Server {
             kept.stored_bytes,
             kept.held_bytes,
             kept.inactive,
-        ))
+        );
+        for component in self.state.domains.components.all() {
+            let state = match component.connection {
+                Some(_) => "connected",
+                None => "away",
+            };
+            text.push_str(&format!("\ncomponent    {} {state}", component.jid));
+        }
+        Ok(text)
     }
 }
 

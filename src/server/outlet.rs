@@ -1,9 +1,13 @@
 //! The way out: how stanzas are written, what of them the archive keeps, and answers to whom they came from.
+use std::ops::Range;
+
 use crate::feature::Reply;
 use crate::state::{Cx, Origin};
 use crate::store::ArchiveId;
 use crate::xml::{Element, Writer};
-use crate::xmpp::{Envelope, Jid, Message, MessageKind, StanzaError, write_error, write_open};
+use crate::xmpp::{
+    Condition, Envelope, Jid, Message, MessageKind, StanzaError, write_error, write_open,
+};
 
 /// Where a message was archived, if it was: the same id in both archives.
 #[derive(Clone, Debug, Default)]
@@ -14,12 +18,34 @@ pub struct Archived {
     pub xml: Option<String>,
 }
 
+/// RFC 6120 §8.3.3.17: the operator named this component, and it is not connected.
+pub const COMPONENT_AWAY: StanzaError =
+    StanzaError::new(Condition::RemoteServerTimeout).text("The component is not connected.");
+
+/// Sends a stanza that was written to the buffer; false: nobody is there.
+pub fn send(cx: &mut Cx<'_>, target: Origin, stanza: Range<usize>) -> bool {
+    match target {
+        Origin::Session(session) => {
+            cx.deliver(session, stanza);
+            true
+        }
+        Origin::Component(component) => cx.pass(component, stanza),
+        Origin::Own => false,
+    }
+}
+
 /// Answers a stanza, the way it came.
 pub fn answer(cx: &mut Cx<'_>, origin: Origin, write: impl FnOnce(&mut Writer<'_>)) {
-    match origin {
-        Origin::Session(session) => cx.send(session, write),
-        Origin::Own => {}
-    }
+    let stanza = cx.write(write);
+    send(cx, origin, stanza);
+}
+
+/// Whoever sends from this address is connected now.
+pub fn origin_of(cx: &Cx<'_>, from: &Jid) -> Option<Origin> {
+    let session = cx.state.sessions.find(from);
+    session
+        .map(|session| Origin::Session(session.id))
+        .or_else(|| cx.state.domains.component(from).map(Origin::Component))
 }
 
 /// Answers a request with what came of it.
@@ -37,11 +63,7 @@ pub fn send_error(
 ) {
     let start = cx.out.bytes.len();
     write_error(&mut cx.out.bytes, name, answered, error);
-    let stanza = start..cx.out.bytes.len();
-    match origin {
-        Origin::Session(session) => cx.deliver(session, stanza),
-        Origin::Own => {}
-    }
+    send(cx, origin, start..cx.out.bytes.len());
 }
 
 fn write_result(w: &mut Writer<'_>, request: &Envelope, reply: &Reply) {

@@ -2,7 +2,7 @@
 use crate::store::{AccountId, StoreError};
 use crate::xmpp::{BareJid, Jid};
 
-use super::{Cx, Domain, Service, SessionId};
+use super::{ComponentId, Cx, Domain, Service, SessionId};
 
 /// What a JID stands for; nobody else compares domains.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,8 @@ pub enum Address {
     Session(Local, Option<SessionId>),
     /// A service's domain, or any address below it.
     Service(&'static Service),
+    /// Of an external component.
+    Component(ComponentId),
     /// A local address that no account has.
     Nobody,
     /// Of another server.
@@ -33,6 +35,7 @@ impl Address {
         match cx.state.domains.of(jid) {
             Domain::Served => {}
             Domain::Service(service) => return Ok(Address::Service(service)),
+            Domain::Component(component) => return Ok(Address::Component(component)),
             Domain::Remote => return Ok(Address::Remote),
         }
         if jid.local().is_none() {

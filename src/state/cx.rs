@@ -8,8 +8,8 @@ use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, StanzaError, quoted};
 
 use super::{
-    BlockList, CONNECTED_BYTES_MAX, DETACHED_BYTES_MAX, Keep, Moment, Outbox, PresenceDetails,
-    SessionId, State, UNACKNOWLEDGED_MAX, Urgency,
+    BlockList, CONNECTED_BYTES_MAX, ComponentId, DETACHED_BYTES_MAX, Keep, Moment, Outbox,
+    PresenceDetails, SessionId, State, UNACKNOWLEDGED_MAX, Urgency,
 };
 
 /// XEP-0198 §4: the request for an acknowledgement.
@@ -188,6 +188,15 @@ impl Cx<'_> {
         };
         let presence = row.and_then(|row| row.presence).unwrap_or_default();
         Ok(Some(Rc::new(presence.into())))
+    }
+
+    /// Passes a stanza that was written to the buffer on to a component; false: it is not connected.
+    pub fn pass(&mut self, component: ComponentId, stanza: Range<usize>) -> bool {
+        let connection = self.state.domains.components.connection(component);
+        if let Some(connection) = connection {
+            self.out.send_range(connection, stanza);
+        }
+        connection.is_some()
     }
 
     /// Writes one stanza and delivers it to one session.

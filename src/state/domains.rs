@@ -1,12 +1,13 @@
-//! The domains that lead here: the one served, and those of its services.
+//! The domains that lead here: the one served, those of its services, and those of external components.
 use crate::xmpp::{BareJid, Jid};
 
-use super::{Service, Settings};
+use super::{ComponentId, Components, Service, Settings};
 
 pub struct Domains {
     served: BareJid,
     /// Those that are on.
     services: Vec<(Box<str>, &'static Service)>,
+    pub components: Components,
 }
 
 /// Where a domain leads.
@@ -14,6 +15,8 @@ pub struct Domains {
 pub enum Domain {
     Served,
     Service(&'static Service),
+    /// XEP-0114: to a program that connects to us.
+    Component(ComponentId),
     /// To another server.
     Remote,
 }
@@ -29,6 +32,7 @@ impl Domains {
                 .map(|service| (service.domain(served.as_str()).into(), service))
                 .collect(),
             served,
+            components: Components::new(settings),
         }
     }
 
@@ -43,10 +47,11 @@ impl Domains {
             return Domain::Served;
         }
         let service = self.services.iter().find(|(name, _)| **name == *domain);
-        match service {
-            Some((_, service)) => Domain::Service(service),
-            None => Domain::Remote,
+        if let Some((_, service)) = service {
+            return Domain::Service(service);
         }
+        let component = self.components.find(domain);
+        component.map_or(Domain::Remote, Domain::Component)
     }
 
     /// Domain and name of those that are on.
@@ -61,7 +66,15 @@ impl Domains {
 
     /// Whether only the server speaks in the name of this domain.
     pub fn is_ours(&self, jid: &Jid) -> bool {
-        !matches!(self.of(jid), Domain::Remote)
+        matches!(self.of(jid), Domain::Served | Domain::Service(_))
+    }
+
+    /// The component to which this address belongs, connected or not.
+    pub fn component(&self, jid: &Jid) -> Option<ComponentId> {
+        match self.of(jid) {
+            Domain::Component(component) => Some(component),
+            _ => None,
+        }
     }
 }
 

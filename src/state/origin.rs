@@ -1,10 +1,12 @@
 //! Where a stanza came from, and so where what answers it goes.
-use super::SessionId;
+use super::{ComponentId, SessionId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// One of our clients.
     Session(SessionId),
+    /// An external component.
+    Component(ComponentId),
     /// An account or the server itself, in whose name the server speaks: nobody waits for an answer.
     Own,
 }
@@ -14,7 +16,7 @@ impl Origin {
     pub fn session(self) -> Option<SessionId> {
         match self {
             Origin::Session(session) => Some(session),
-            Origin::Own => None,
+            Origin::Component(_) | Origin::Own => None,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The settings the core reads; `config.rs` fills them from defaults, file and command line.
 use crate::xml::Limits;
 
+use super::ComponentSettings;
+
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The one domain served, prepared (RFC 7622 §3.2).
@@ -50,6 +52,8 @@ pub struct Settings {
     pub read_stanzas_per_second_max: u32,
     /// Bytes of undelivered output one connection may have waiting.
     pub send_queue_bytes_max: usize,
+    /// External components that may connect (XEP-0114).
+    pub components: Vec<ComponentSettings>,
     /// XEP-0157 addresses: field (`admin-addresses` …) and URIs.
     pub contact_addresses: Vec<(String, Vec<String>)>,
     /// XEP-0313: messages on one page at most.
@@ -105,6 +109,7 @@ impl Settings {
             read_bytes_per_second_max: 8 << 20,
             read_stanzas_per_second_max: 20_000,
             send_queue_bytes_max: 4 << 20,
+            components: Vec::new(),
             contact_addresses: Vec::new(),
             archive_page_max: 250,
             archive_days_max: None,

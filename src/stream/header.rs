@@ -8,10 +8,10 @@ use crate::xml::{Context, Element, ElementRef, Writer};
 use crate::xmpp::{BareJid, Jid, StreamCondition, StreamError, domainpart, ns};
 
 use super::bind::Bind;
-use super::features;
 use super::negotiation::{Answer, Io, Negotiation, StartTls};
 use super::sasl::Auth;
 use super::{Entropy, Event, Offer, StreamSettings, TlsFacts};
+use super::{component, features};
 
 /// Our closing tag.
 pub(super) const END: &[u8] = b"</stream:stream>";
@@ -20,11 +20,13 @@ pub(super) const END: &[u8] = b"</stream:stream>";
 const LANG_BYTES_MAX: usize = 35;
 
 /// Random bytes of a stream id (§4.7.3: unpredictable).
-const ID_BYTES: usize = 16;
+pub(super) const ID_BYTES: usize = 16;
 
 /// A header is expected; what is known by then decides what follows it.
 pub(super) enum Header {
     Plain,
+    /// XEP-0114.
+    Component,
     Secured(Box<TlsFacts>),
     Authenticated(BareJid),
 }
@@ -36,6 +38,9 @@ impl Header {
         io: &mut Io<'_>,
     ) -> Result<Negotiation, StreamError> {
         let root = element.root();
+        if matches!(self, Header::Component) {
+            return component::header(root, io);
+        }
         *io.lang = root
             .lang()
             .filter(|lang| lang.len() <= LANG_BYTES_MAX && !lang.is_empty())
@@ -56,7 +61,7 @@ impl Header {
     /// What follows our header.
     fn answer(self, from: Option<BareJid>, io: &mut Io<'_>) -> Result<Negotiation, StreamError> {
         match self {
-            Header::Plain => {
+            Header::Plain | Header::Component => {
                 features::write_plain(io.out);
                 Ok(Negotiation::StartTls(StartTls))
             }

@@ -3,6 +3,7 @@
 //! RFC 6120 §4-§7 for the side that accepts clients; each state of the negotiation is a type in a file of its own.
 
 mod bind;
+mod component;
 mod features;
 mod header;
 mod negotiation;
@@ -42,6 +43,8 @@ pub trait Entropy {
 pub struct StreamSettings {
     /// The one domain served, prepared.
     pub domain: Rc<str>,
+    /// External components that may connect (XEP-0114), prepared.
+    pub components: Box<[Rc<str>]>,
     /// `xml:lang` of our streams.
     pub lang: &'static str,
     pub limits_before_authentication: Limits,
@@ -164,6 +167,12 @@ pub enum Event {
     Nonza(Element),
     /// One message, presence or iq after binding, not yet checked beyond its name and namespace.
     Stanza(Element),
+    /// XEP-0114 §3: this should be the hash over the id of our header and the component's secret. `Stream::admit` if it is.
+    Handshake {
+        component: Box<str>,
+        stream_id: Box<str>,
+        proof: Box<str>,
+    },
     /// Only white space came (a keep-alive).
     Whitespace,
     /// Our part is finished: error and/or closing tag are written. Close the connection once all is sent.
@@ -191,6 +200,8 @@ pub struct Stream {
     early: bool,
     /// Came so early that it has to wait for that end.
     deferred: Option<Box<Element>>,
+    /// XEP-0114.
+    is_component: bool,
     state: Negotiation,
 }
 
@@ -211,7 +222,17 @@ impl Stream {
             answer: None,
             early: false,
             deferred: None,
+            is_component: false,
             state,
+        }
+    }
+
+    /// The stream of an external component.
+    pub fn of_component(settings: Rc<StreamSettings>) -> Stream {
+        Stream {
+            is_component: true,
+            state: Negotiation::Header(header::Header::Component),
+            ..Stream::new(settings, false)
         }
     }
 
@@ -387,6 +408,15 @@ impl Stream {
         }
     }
 
+    /// XEP-0114 §3: the component proved who it is.
+    pub fn admit(&mut self, out: &mut Vec<u8>) {
+        if matches!(self.state, Negotiation::Proving) {
+            out.extend_from_slice(b"<handshake/>");
+            self.framer.set_limits(self.settings.limits);
+            self.state = Negotiation::BoundComponent(component::Bound);
+        }
+    }
+
     pub fn is_bound(&self) -> bool {
         matches!(self.state, Negotiation::Bound(_))
     }
@@ -428,7 +458,10 @@ impl Stream {
                 Frame::Whitespace => return Some(Event::Whitespace),
                 Frame::Element(bytes) => xml::parse(bytes, &self.context),
                 Frame::Header(bytes) => xml::parse_header(bytes).map(|(element, context)| {
-                    self.context = header::share(context);
+                    self.context = header::share(match self.is_component {
+                        true => component::exchanged(context),
+                        false => context,
+                    });
                     element
                 }),
             };
@@ -515,7 +548,10 @@ impl Stream {
 
     fn write_error(&mut self, error: &StreamError, entropy: &mut dyn Entropy, out: &mut Vec<u8>) {
         if !self.header_sent {
-            header::write(&self.settings, None, entropy, out);
+            match self.is_component {
+                true => drop(component::write_header(&self.settings.domain, entropy, out)),
+                false => header::write(&self.settings, None, entropy, out),
+            }
         }
         error.write(&mut xml::Writer::new(out));
         out.extend_from_slice(header::END);

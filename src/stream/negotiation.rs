@@ -6,6 +6,7 @@ use crate::xml::{Context, Element, ElementRef, Framer, Writer};
 use crate::xmpp::{FullJid, SaslCondition, StanzaError, StreamCondition, StreamError, ns};
 
 use super::bind::Bind;
+use super::component;
 use super::header::{Header, Offering};
 use super::sasl::{Auth, Profile, SaslFailure};
 use super::{
@@ -24,6 +25,11 @@ pub(super) enum Negotiation {
     Auth(Box<Auth>),
     Bind(Bind),
     Bound(Bound),
+    /// XEP-0114: the proof is expected.
+    Component(component::Handshake),
+    /// The proof is being looked at; `Stream::admit`.
+    Proving,
+    BoundComponent(component::Bound),
     /// Our closing tag is written, the peer's is awaited.
     Closing,
     /// Closed from our side before there was a stream; to be reported.
@@ -87,7 +93,7 @@ impl Negotiation {
     /// An event was reported whose answer must come first.
     pub(super) fn is_waiting(&self) -> bool {
         match self {
-            Negotiation::Offering(_) => true,
+            Negotiation::Offering(_) | Negotiation::Proving => true,
             Negotiation::Auth(auth) => auth.is_waiting(),
             Negotiation::Bind(bind) => bind.is_waiting(),
             _ => false,
@@ -121,8 +127,11 @@ impl Negotiation {
             Negotiation::Auth(state) => state.handle(&element, io),
             Negotiation::Bind(state) => state.handle(&element, io),
             Negotiation::Bound(state) => state.handle(element, io),
+            Negotiation::Component(state) => state.handle(&element, io),
+            Negotiation::BoundComponent(state) => state.handle(element, io),
             Negotiation::Handshake
             | Negotiation::Offering(_)
+            | Negotiation::Proving
             | Negotiation::Closing
             | Negotiation::Abandoned
             | Negotiation::Ended => Ok(self),

@@ -2,6 +2,8 @@
 
 pub const CLIENT: &str = "jabber:client";
 pub const SERVER: &str = "jabber:server";
+/// XEP-0114
+pub const COMPONENT: &str = "jabber:component:accept";
 pub const STREAM: &str = "http://etherx.jabber.org/streams";
 pub const STREAMS_ERROR: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 pub const STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";

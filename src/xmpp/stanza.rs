@@ -109,6 +109,22 @@ impl Stanza {
         }
     }
 
+    pub fn envelope_mut(&mut self) -> &mut Envelope {
+        match self {
+            Stanza::Message(message) => &mut message.envelope,
+            Stanza::Presence(presence) => &mut presence.envelope,
+            Stanza::Iq(iq) => &mut iq.envelope,
+        }
+    }
+
+    pub fn name(&self) -> &'static str {
+        match self {
+            Stanza::Message(_) => "message",
+            Stanza::Presence(_) => "presence",
+            Stanza::Iq(_) => "iq",
+        }
+    }
+
     pub fn element(&self) -> &Element {
         match self {
             Stanza::Message(message) => &message.element,

@@ -30,6 +30,12 @@ pub fn fill(text: &str) -> String {
 
 fn compute(inside: &str) -> Option<String> {
     let words: Vec<&str> = inside.split(' ').collect();
+    if let ["handshake", id, secret] = words.as_slice() {
+        let text = [*id, *secret].concat();
+        let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
+        let digits = hash.as_ref().iter();
+        return Some(digits.map(|octet| format!("{octet:02x}")).collect());
+    }
     let bytes = match words.as_slice() {
         ["plain", user] => format!("\0{user}\0{}", password(user)).into_bytes(),
         ["plain", user, password] => format!("\0{user}\0{password}").into_bytes(),

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
-use stonechat::server::{Command, Input, Moment, Server};
+use stonechat::server::{Command, Input, Moment, Port, Server};
 use stonechat::state::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output, Settings};
 use stonechat::store::{Epoch, Flush, Store, Tx};
 use stonechat::stream::{TlsFacts, sasl};
@@ -199,7 +199,7 @@ impl Core {
 
     /// What this client sends now comes as TLS early data.
     pub fn connect_early(&mut self, name: &str) {
-        let id = self.open(name, true);
+        let id = self.open(name, Port::ClientsTls);
         self.secure(id, true);
     }
 
@@ -209,13 +209,20 @@ impl Core {
     }
 
     pub fn connect(&mut self, name: &str, tls: bool) {
-        let id = self.open(name, tls);
-        if tls {
-            self.secure(id, false);
+        match tls {
+            true => {
+                let id = self.open(name, Port::ClientsTls);
+                self.secure(id, false);
+            }
+            false => _ = self.open(name, Port::Clients),
         }
     }
 
-    fn open(&mut self, name: &str, tls: bool) -> ConnectionId {
+    pub fn connect_component(&mut self, name: &str) {
+        self.open(name, Port::Components);
+    }
+
+    fn open(&mut self, name: &str, port: Port) -> ConnectionId {
         self.last_connection += 1;
         let id = ConnectionId(self.last_connection);
         self.clients.insert(name.to_string(), (id, Client::new()));
@@ -224,7 +231,7 @@ impl Core {
         self.step(Input::Opened {
             connection: id,
             address,
-            direct_tls: tls,
+            port,
         });
         id
     }

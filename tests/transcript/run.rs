@@ -3,7 +3,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use stonechat::server::Command;
-use stonechat::state::Settings;
+use stonechat::state::{ComponentSettings, Settings};
 
 use super::client::{Client, Received};
 use super::computed;
@@ -14,6 +14,8 @@ use super::script::{Expected, Line, parse};
 /// What a transcript needs of a server.
 pub trait Stage {
     fn connect(&mut self, name: &str, tls: bool);
+    /// Where components connect; `domain`: which of them it will be.
+    fn connect_component(&mut self, name: &str, domain: Option<&str>);
     /// TLS early data: only the pure core can be told so.
     fn connect_early(&mut self, name: &str) {
         panic!("{name} is for the core");
@@ -59,6 +61,11 @@ pub fn password(account: &str) -> String {
     format!("password-of-{account}")
 }
 
+/// Every component has a secret of the same kind.
+pub fn secret(component: &str) -> String {
+    format!("secret-of-{component}")
+}
+
 impl Stage for Core {
     fn connect_early(&mut self, name: &str) {
         Core::connect_early(self, name);
@@ -68,6 +75,9 @@ impl Stage for Core {
     }
     fn connect(&mut self, name: &str, tls: bool) {
         Core::connect(self, name, tls);
+    }
+    fn connect_component(&mut self, name: &str, _domain: Option<&str>) {
+        Core::connect_component(self, name);
     }
     fn send(&mut self, name: &str, bytes: &[u8]) {
         Core::send(self, name, bytes);
@@ -201,6 +211,13 @@ fn apply(settings: &mut Settings, key: &str, value: &str) {
         }
         return;
     }
+    if let ("component", Some((name, secret))) = (key, value.split_once(' ')) {
+        settings.components.push(ComponentSettings {
+            name: name.into(),
+            secret: secret.into(),
+        });
+        return;
+    }
     let number = value
         .parse::<usize>()
         .expect("settings of transcripts are numbers or switches");
@@ -280,6 +297,8 @@ fn play(
         Line::Login(name, account) => authenticate(at, name, account, stage, accounts),
         Line::Stream(name) => stage.connect(name, true),
         Line::Plain(name) => stage.connect(name, false),
+        Line::Door(name) => stage.connect_component(name, None),
+        Line::Component(name, domain) => log_in_component(at, name, domain, stage),
         Line::Early(name) => stage.connect_early(name),
         Line::Handshake(name) => stage.handshake_done(name),
         Line::Send(name, what) => {
@@ -394,6 +413,25 @@ fn authenticate(
     stage.send(name, header.as_bytes());
     take(at, name, "stream", stage);
     take(at, name, "features", stage);
+}
+
+/// XEP-0114 §3. In transcripts secrets are as easy to guess as passwords.
+fn log_in_component(at: &str, name: &str, domain: &str, stage: &mut dyn Stage) {
+    stage.connect_component(name, Some(domain));
+    let header = format!(
+        "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' to='{domain}'>"
+    );
+    stage.send(name, header.as_bytes());
+    let Some(Received::Element(header)) = stage.receive(name) else {
+        panic!("{at}: {name} got no header");
+    };
+    let id = header.root().attribute("id").unwrap_or_default();
+    let handshake = computed::fill(&format!(
+        "<handshake>{{handshake {id} {}}}</handshake>",
+        secret(domain)
+    ));
+    stage.send(name, handshake.as_bytes());
+    take(at, name, "handshake", stage);
 }
 
 fn take(at: &str, name: &str, element: &str, stage: &mut dyn Stage) {

@@ -18,6 +18,10 @@ pub enum Line {
     Handshake(String),
     /// `login a romeo`: a fresh connection, logged in, nothing bound yet.
     Login(String, String),
+    /// `door a`: a fresh connection where components connect, nothing sent yet.
+    Door(String),
+    /// `component a bridge.localhost`: the same, its secret proved; what came so far stays.
+    Component(String, String),
     /// `plain a`: a fresh connection without TLS.
     Plain(String),
     /// `C who: …`
@@ -93,6 +97,13 @@ fn parse_line(number: usize, line: &str) -> Line {
         "early" => Line::Early(rest.into()),
         "handshake" => Line::Handshake(rest.into()),
         "plain" => Line::Plain(rest.into()),
+        "door" => Line::Door(rest.into()),
+        "component" => {
+            let (who, domain) = rest
+                .split_once(' ')
+                .unwrap_or_else(|| panic!("line {number}: component WHO DOMAIN"));
+            Line::Component(who.into(), domain.into())
+        }
         "login" => {
             let (who, account) = rest
                 .split_once(' ')

@@ -51,6 +51,8 @@ pub struct Process {
 pub struct Access {
     pub c2s: SocketAddr,
     pub c2s_tls: SocketAddr,
+    /// Where components connect, if there are any.
+    pub components: Option<SocketAddr>,
     pub certificate: CertificateDer<'static>,
 }
 
@@ -82,18 +84,21 @@ impl Process {
             );
             seen.push_str(&line);
             seen.push('\n');
-            if addresses.len() == 2 {
+            // The certificate is named behind all addresses.
+            if line.trim_start().starts_with("certificate") {
                 break;
             }
         }
-        let [c2s, c2s_tls] = addresses[..] else {
+        let [c2s, c2s_tls, ref rest @ ..] = addresses[..] else {
             panic!("no addresses in: {seen}")
         };
+        let components = rest.first().copied();
         let certificate =
             CertificateDer::from_pem_file(data.join("cert.pem")).expect("the certificate");
         let access = Access {
             c2s,
             c2s_tls,
+            components,
             certificate,
         };
         Process { child, access }
@@ -240,6 +245,8 @@ struct Connected {
     link: Link,
     client: Client,
     bound: bool,
+    /// The domain of a component.
+    component: Option<String>,
 }
 
 /// The stage of the real server.
@@ -254,7 +261,13 @@ impl Real {
     pub fn new(name: &str, settings: &[(String, String)]) -> Real {
         let dir = TestDir::new(&name.replace(['/', '.'], "-"));
         let mut file = String::new();
-        for (key, value) in settings {
+        let components = settings.iter().filter(|(key, _)| key == "component");
+        let components: Vec<_> = components.map(|(_, value)| format!("{value:?}")).collect();
+        if !components.is_empty() {
+            file.push_str(&format!("component = [{}]\n", components.join(", ")));
+            file.push_str("component_addresses = \"127.0.0.1:0\"\n");
+        }
+        for (key, value) in settings.iter().filter(|(key, _)| key != "component") {
             match value.parse::<u64>() {
                 Ok(number) => file.push_str(&format!("{key} = {number}\n")),
                 Err(_) => file.push_str(&format!("{key} = \"{value}\"\n")),
@@ -290,7 +303,12 @@ impl Real {
         if !connected.bound || connected.client.closed {
             return;
         }
-        let ping = format!("<iq type='get' id='{id}'><ping xmlns='urn:xmpp:ping'/></iq>");
+        // Components say to whom.
+        let to = connected
+            .component
+            .as_ref()
+            .map_or("", |_| " to='localhost'");
+        let ping = format!("<iq type='get' id='{id}'{to}><ping xmlns='urn:xmpp:ping'/></iq>");
         if connected.link.write(ping.as_bytes()).is_err() {
             connected.read_to_end();
             return;
@@ -356,14 +374,14 @@ impl Stage for Real {
             tcp.set_read_timeout(Some(PATIENCE)).expect("set a timeout");
             Link::Plain(Some(tcp))
         };
-        self.clients.insert(
-            name.to_string(),
-            Connected {
-                link,
-                client: Client::new(),
-                bound: false,
-            },
-        );
+        self.insert(name, link, None);
+    }
+
+    fn connect_component(&mut self, name: &str, domain: Option<&str>) {
+        let address = self.process().access.components;
+        let tcp = TcpStream::connect(address.expect("components are set")).expect("connect");
+        tcp.set_read_timeout(Some(PATIENCE)).expect("set a timeout");
+        self.insert(name, Link::Plain(Some(tcp)), domain.map(str::to_string));
     }
 
     fn send(&mut self, name: &str, bytes: &[u8]) {
@@ -400,6 +418,9 @@ impl Stage for Real {
                     .iter()
                     .any(|(name, ns)| root.child(name, ns).is_some())
             {
+                connected.bound = true;
+            }
+            if root.name() == "handshake" {
                 connected.bound = true;
             }
             if root.name() == "proceed" {
@@ -466,6 +487,9 @@ impl Stage for Real {
             let _ = tcp.shutdown(std::net::Shutdown::Both);
         }
         connected.client.closed = true;
+        if let Some(domain) = connected.component.clone() {
+            return self.wait_for_end_of_component(&domain);
+        }
         // The server learns of it through its own socket: wait until it has.
         let account = name.split('/').next().unwrap_or(name).to_string();
         self.wait_for_end_of(&account);
@@ -524,6 +548,26 @@ impl Stage for Real {
 }
 
 impl Real {
+    fn insert(&mut self, name: &str, link: Link, component: Option<String>) {
+        let connected = Connected {
+            link,
+            client: Client::new(),
+            bound: false,
+            component,
+        };
+        self.clients.insert(name.to_string(), connected);
+    }
+
+    fn wait_for_end_of_component(&self, domain: &str) {
+        for _ in 0..200 {
+            let (_, status) = operate(&self.dir.0, &["status"], "");
+            if status.contains(&format!("{domain} away")) {
+                return;
+            }
+        }
+        panic!("the server still has {domain}");
+    }
+
     /// Until the server has as many sessions of the account as we hold connections.
     fn wait_for_end_of(&mut self, account: &str) {
         let open = self

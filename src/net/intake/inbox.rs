@@ -13,7 +13,7 @@ use smol::channel::Sender;
 use super::census::Admission;
 use crate::net::connection::Connection;
 use crate::net::machine::memory::DiskBytes;
-use crate::server::Command;
+use crate::server::{Command, Port};
 use crate::state::{ConnectionId, Hashed, JobId};
 use crate::stream::TlsFacts;
 
@@ -26,7 +26,7 @@ pub enum Arrival {
     Accepted {
         socket: TcpStream,
         admission: Admission,
-        direct_tls: bool,
+        port: Port,
     },
     Secured {
         connection: ConnectionId,

@@ -12,6 +12,7 @@ use crate::config::StartError;
 use crate::net::machine::system;
 use crate::net::reactor::{Reactor, Source};
 use crate::net::shell::Shell;
+use crate::server::Port;
 use crate::xmpp::quoted_error;
 
 /// Connections the kernel holds until we take them: a whole house that comes back after a power cut. It holds fewer where
@@ -33,7 +34,7 @@ const REFUSAL_LOG_MS: u64 = 10_000;
 pub struct Listener {
     pub socket: Source<TcpListener>,
     pub address: SocketAddr,
-    pub direct_tls: bool,
+    pub port: Port,
 }
 
 /// Listens on all addresses of one setting. `[::]` takes IPv4 too, unless the list names `0.0.0.0` on that port; where
@@ -42,7 +43,7 @@ pub fn listen(
     reactor: &Rc<Reactor>,
     addresses: &[SocketAddr],
     key: &'static str,
-    direct_tls: bool,
+    port: Port,
 ) -> Result<Vec<Listener>, StartError> {
     let mut listeners = Vec::new();
     for address in addresses {
@@ -56,7 +57,7 @@ pub fn listen(
                 false => Err(error),
             });
         let listener = socket.and_then(|socket| {
-            if let Err(error) = hurry(&socket, direct_tls) {
+            if let Err(error) = hurry(&socket, port) {
                 log::debug!(
                     "listen.slower address={address} error={}",
                     quoted_error(&error)
@@ -65,7 +66,7 @@ pub fn listen(
             Ok(Listener {
                 address: socket.local_addr()?,
                 socket: Source::new(reactor, socket)?,
-                direct_tls,
+                port,
             })
         });
         listeners.push(listener.map_err(|error| match error.kind() {
@@ -113,9 +114,9 @@ fn bind(address: SocketAddr, with_ipv4: bool) -> io::Result<TcpListener> {
 }
 
 /// Without these it takes longer to come back, and that is all.
-fn hurry(socket: &TcpListener, direct_tls: bool) -> io::Result<()> {
+fn hurry(socket: &TcpListener, port: Port) -> io::Result<()> {
     system::set_fast_open(socket, FAST_OPEN_MAX)?;
-    if direct_tls {
+    if port == Port::ClientsTls {
         system::set_defer_accept(socket, FIRST_BYTES_WITHIN)?;
     }
     Ok(())
@@ -159,7 +160,7 @@ fn admit(
             admission,
             displaced,
         }) => {
-            let direct_tls = listener.direct_tls;
+            let port = listener.port;
             if let Some(connection) = displaced {
                 let displaced = Arrival::Displaced { connection };
                 shell.inbox.push_of_stranger(displaced);
@@ -167,7 +168,7 @@ fn admit(
             return shell.inbox.push_of_stranger(Arrival::Accepted {
                 socket,
                 admission,
-                direct_tls,
+                port,
             });
         }
         Err(refusal) => refusal,
@@ -211,19 +212,38 @@ mod tests {
     #[test]
     fn a_taken_port_is_told_apart() {
         let reactor = Reactor::new().unwrap();
-        let first = listen(&reactor, &["127.0.0.1:0".parse().unwrap()], "c2s", false).unwrap();
+        let first = listen(
+            &reactor,
+            &["127.0.0.1:0".parse().unwrap()],
+            "c2s",
+            Port::Clients,
+        )
+        .unwrap();
         let taken = first[0].address;
         assert!(taken.port() != 0);
-        let refused = listen(&reactor, &[taken], "c2s", false).err().unwrap();
+        let refused = listen(&reactor, &[taken], "c2s", Port::Clients)
+            .err()
+            .unwrap();
         assert!(matches!(refused, StartError::PortTaken { address, .. } if address == taken));
-        let foreign = listen(&reactor, &["192.0.2.1:0".parse().unwrap()], "c2s", false);
+        let foreign = listen(
+            &reactor,
+            &["192.0.2.1:0".parse().unwrap()],
+            "c2s",
+            Port::Clients,
+        );
         assert!(matches!(foreign.err().unwrap(), StartError::Listen { .. }));
     }
 
     #[test]
     fn who_is_let_in_does_not_wait_to_send() {
         let reactor = Reactor::new().unwrap();
-        let listening = listen(&reactor, &["127.0.0.1:0".parse().unwrap()], "c2s", false).unwrap();
+        let listening = listen(
+            &reactor,
+            &["127.0.0.1:0".parse().unwrap()],
+            "c2s",
+            Port::Clients,
+        )
+        .unwrap();
         let mut peer = TcpStream::connect(listening[0].address).unwrap();
         std::io::Write::write_all(&mut peer, b"<").unwrap();
         let accepted = reactor.block_on(async {
@@ -236,7 +256,8 @@ mod tests {
     #[test]
     fn any_address_takes_both_families() {
         let reactor = Reactor::new().unwrap();
-        let listener = listen(&reactor, &["[::]:0".parse().unwrap()], "c2s", false).unwrap();
+        let listener =
+            listen(&reactor, &["[::]:0".parse().unwrap()], "c2s", Port::Clients).unwrap();
         let port = listener[0].address.port();
         std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("IPv4 reaches it");
     }

@@ -62,7 +62,7 @@ impl Server {
         let Some(connection) = self.connections.get(&id) else {
             return;
         };
-        if connection.session.is_some() {
+        if connection.peer().is_some() {
             return self.check_idle(now, id, tx, out);
         }
         let deadline = self.negotiation_deadline(connection.opened_ms, connection.last_input_ms);
@@ -94,10 +94,28 @@ impl Server {
             self.state.ending.push((id, error));
         } else if quiet_since + idle_ms > now.monotonic_ms {
             self.watch(id, quiet_since + idle_ms);
-        } else if let Some(session) = connection.session {
-            connection.probed = true;
-            self.watch(id, now.monotonic_ms + PROBE_MS_MAX);
-            iq::ping(&mut self.cx(now, tx, out), session);
+        } else {
+            self.probe(now, id, PROBE_MS_MAX, tx, out);
         }
+    }
+
+    /// Asks whoever is connected there for a sign of life, and ends the connection if none comes in time.
+    pub(in crate::server) fn probe(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        within_ms: u64,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let Some(peer) = connection.peer() else {
+            return;
+        };
+        connection.probed = true;
+        self.watch(id, now.monotonic_ms + within_ms);
+        iq::ping(&mut self.cx(now, tx, out), peer);
     }
 }

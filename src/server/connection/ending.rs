@@ -46,6 +46,7 @@ impl Server {
             self.jobs.remove(job);
             out.push(Output::Cancel { job });
         }
+        self.component_closed(now, id, connection.component, tx, out)?;
         match connection.session {
             Some(session) if lost && self.detach(now, session, tx, out)? => Ok(()),
             Some(session) => session::end(&mut self.cx(now, tx, out), session),
@@ -138,7 +139,7 @@ impl Server {
     /// RFC 6120 §4.9.3.17: there is no room for it.
     pub(in crate::server) fn displaced(&mut self, id: ConnectionId) {
         let known = self.connections.get(&id);
-        if known.is_none_or(|known| known.session.is_some()) {
+        if known.is_none_or(|known| known.peer().is_some()) {
             return;
         }
         let error = StreamError::new(StreamCondition::ResourceConstraint)

@@ -117,18 +117,26 @@ pub fn send_unavailable_of(cx: &mut Cx<'_>, account: &BareJid, to: &Jid) -> Resu
     Ok(())
 }
 
-/// Nothing need be written for an account that has no session.
+/// Nothing need be written for an account that has no session, or a component that is not connected.
 fn is_nobody_there(cx: &Cx<'_>, to: &Jid) -> bool {
-    cx.state.sessions.online(&to.to_bare()).is_none()
+    match cx.state.domains.component(to) {
+        Some(component) => cx.state.domains.components.connection(component).is_none(),
+        None => cx.state.sessions.online(&to.to_bare()).is_none(),
+    }
 }
 
-/// §8.5.2.1.2, §8.5.3.1: to all available sessions of an account or to exactly one; silently to nobody else.
+/// §8.5.2.1.2, §8.5.3.1: to all available sessions of an account or to exactly one, or to a component; silently to nobody
+/// else.
 pub fn deliver(
     cx: &mut Cx<'_>,
     from: &Jid,
     to: &Jid,
     stanza: Range<usize>,
 ) -> Result<(), StoreError> {
+    if let Some(component) = cx.state.domains.component(to) {
+        cx.pass(component, stanza);
+        return Ok(());
+    }
     let account_jid = to.to_bare();
     let Some(online) = cx.state.sessions.online(&account_jid) else {
         return Ok(());

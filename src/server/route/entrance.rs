@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use crate::server::outlet::send_error;
-use crate::state::{Cx, Fault, Origin, SessionId};
+use crate::state::{ComponentId, Cx, Fault, Origin, SessionId};
 use crate::xml::Element;
 use crate::xmpp::{
-    Condition, Envelope, FullJid, Jid, MessageKind, PresenceKind, Stanza, StanzaParseError,
-    StreamCondition, StreamError,
+    Condition, Envelope, FullJid, IqKind, Jid, MessageKind, PresenceKind, Stanza, StanzaError,
+    StanzaParseError, StreamCondition, StreamError,
 };
 
 use super::{forged, iq, message, presence};
@@ -67,6 +67,63 @@ pub fn from_session(
     Ok(())
 }
 
+/// A stanza of an external component (XEP-0114 §3); `lang` as above. An error ends the stream.
+pub fn from_component(
+    cx: &mut Cx<'_>,
+    component: ComponentId,
+    element: Element,
+    lang: Option<Rc<str>>,
+) -> Result<(), StreamError> {
+    let Some(jid) = cx
+        .state
+        .domains
+        .components
+        .get(component)
+        .map(|known| known.jid.clone())
+    else {
+        return Ok(());
+    };
+    let origin = Origin::Component(component);
+    let element = forged::removed(element, &cx.state.domains, &jid)?;
+    let mut parsed = match Stanza::from_element(element.clone()) {
+        None => return Err(StreamCondition::UnsupportedStanzaType.into()),
+        Some(Err(error)) => {
+            refuse_malformed(cx, origin, &jid, &element, error);
+            return Ok(());
+        }
+        Some(Ok(stanza)) => stanza,
+    };
+    let envelope = parsed.envelope_mut();
+    // Any address of its domain, and no other; one that names none speaks for itself.
+    let from = envelope.from.get_or_insert_with(|| jid.into());
+    if cx.state.domains.component(from) != Some(component) {
+        return Err(StreamCondition::InvalidFrom.into());
+    }
+    envelope.lang = envelope.lang.take().or(lang);
+    let has_addressee = envelope.to.is_some();
+    let answered = (!parsed.is_error()).then(|| parsed.envelope().clone());
+    if !has_addressee {
+        let error = StanzaError::new(Condition::BadRequest).text("A component says to whom.");
+        let is_answer = matches!(&parsed, Stanza::Iq(iq) if iq.kind == IqKind::Result);
+        if let Some(answered) = answered.filter(|_| !is_answer) {
+            send_error(cx, origin, parsed.name(), &answered, &error);
+        }
+        return Ok(());
+    }
+    let name = parsed.name();
+    let done = match parsed {
+        Stanza::Message(message) => message::from(cx, origin, message),
+        Stanza::Presence(presence) => presence::from_component(cx, origin, presence),
+        Stanza::Iq(iq) => {
+            iq::from(cx, origin, &iq);
+            Ok(())
+        }
+    };
+    answer_fault(cx, origin, name, answered, done);
+    presence::send_queued(cx);
+    Ok(())
+}
+
 /// What every stanza says when it leaves its client's server.
 fn stamp(envelope: &mut Envelope, from: FullJid, lang: Option<Rc<str>>) {
     envelope.from = Some(from.into());
@@ -95,7 +152,7 @@ fn answer_fault(
 fn refuse_malformed(
     cx: &mut Cx<'_>,
     origin: Origin,
-    from: &FullJid,
+    from: &Jid,
     element: &Element,
     error: StanzaParseError,
 ) {
@@ -115,7 +172,7 @@ fn refuse_malformed(
         StanzaParseError::BadRequest => Condition::BadRequest,
     };
     let answered = Envelope {
-        from: Some(from.clone().into()),
+        from: Some(from.clone()),
         to: root.attribute("to").and_then(|to| Jid::parse(&to).ok()),
         id: root.attribute("id").map(|id| id.into()),
         lang: None,

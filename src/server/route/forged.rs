@@ -2,7 +2,7 @@
 //! sees them: ids of archives (XEP-0359 §3.2) and when something was delayed (XEP-0203 §4, XEP-0091).
 use crate::state::Domains;
 use crate::xml::{Element, ElementRef, parse_stored};
-use crate::xmpp::{FullJid, Jid, StreamCondition, ns};
+use crate::xmpp::{Jid, StreamCondition, ns};
 
 /// XEP-0091 §2.
 const OLD_DELAY_NS: &str = "jabber:x:delay";
@@ -11,7 +11,7 @@ const OLD_DELAY_NS: &str = "jabber:x:delay";
 pub fn removed(
     element: Element,
     domains: &Domains,
-    sender: &FullJid,
+    sender: &Jid,
 ) -> Result<Element, StreamCondition> {
     let root = element.root();
     let is_kept = |child: &ElementRef<'_>| !is_forged(*child, domains, sender);
@@ -30,7 +30,7 @@ pub fn removed(
     parse_stored(&text, ns::CLIENT).map_err(|_| StreamCondition::PolicyViolation)
 }
 
-fn is_forged(child: ElementRef<'_>, domains: &Domains, sender: &FullJid) -> bool {
+fn is_forged(child: ElementRef<'_>, domains: &Domains, sender: &Jid) -> bool {
     match (child.name(), child.namespace()) {
         ("stanza-id", ns::STANZA_ID) => {
             let by = child.attribute("by").and_then(|by| Jid::parse(&by).ok());
@@ -41,7 +41,7 @@ fn is_forged(child: ElementRef<'_>, domains: &Domains, sender: &FullJid) -> bool
             None => false,
             Some(from) => {
                 let from = Jid::parse(&from).ok();
-                from.is_none_or(|from| domains.is_ours(&from) && from != *sender.as_jid())
+                from.is_none_or(|from| domains.is_ours(&from) && from != *sender)
             }
         },
         _ => false,

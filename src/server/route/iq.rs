@@ -1,8 +1,8 @@
 //! The way of an iq (RFC 6120 §8.2.3, RFC 6121 §8.5): to the server, to an account, to a session; every request gets
 //! exactly one answer.
 use crate::feature::{self, Reply, Request, To};
-use crate::server::outlet::{send_error, send_result, write_stanza};
-use crate::state::{Address, Cx, Fault, Origin, SessionId};
+use crate::server::outlet::{self, send_error, send_result, write_stanza};
+use crate::state::{Address, Cx, Fault, Origin};
 use crate::xmpp::{BareJid, Condition, Iq, IqKind, Jid, StanzaError, ns};
 
 use super::blocked::{is_blocked_by, require_not_blocked_by_sender};
@@ -37,12 +37,18 @@ fn request(cx: &mut Cx<'_>, origin: Origin, iq: &Iq) -> Result<(), Fault> {
         }
         Address::Server | Address::Service(_) => return Err(Condition::ServiceUnavailable.into()),
         Address::Remote => return Err(Condition::RemoteServerNotFound.into()),
-        Address::Account(_) | Address::Session(..) | Address::Nobody => {}
+        Address::Account(_) | Address::Session(..) | Address::Component(_) | Address::Nobody => {}
     }
     require_not_blocked_by_sender(cx, &own, to)?;
     let (local, exactly) = match address {
         Address::Account(local) => (local, None),
         Address::Session(local, session) => (local, Some(session)),
+        Address::Component(component) => {
+            return match relay(cx, Origin::Component(component), iq) {
+                true => Ok(()),
+                false => Err(outlet::COMPONENT_AWAY.into()),
+            };
+        }
         _ => return unknown_account(cx, origin, iq, to),
     };
     let is_own = local.jid == own;
@@ -58,7 +64,7 @@ fn request(cx: &mut Cx<'_>, origin: Origin, iq: &Iq) -> Result<(), Fault> {
     feature::require_may_ask_last_activity(cx, iq, from, (&local.jid, local.account))?;
     // §8.5.3.2.3: no such resource.
     let target = exactly.ok_or(Condition::ServiceUnavailable)?;
-    relay(cx, target, iq);
+    relay(cx, Origin::Session(target), iq);
     Ok(())
 }
 
@@ -118,7 +124,7 @@ fn handle(
     Ok(())
 }
 
-/// A result or error: to us, if we asked, or to the session that did; nobody else waits for one.
+/// A result or error: to us, if we asked, or to the session or component that did; nobody else waits for one.
 fn answer(cx: &mut Cx<'_>, iq: &Iq) {
     let from = iq.envelope.from.as_ref().expect("who sent it was checked");
     let Some(to) = &iq.envelope.to else { return };
@@ -126,15 +132,21 @@ fn answer(cx: &mut Cx<'_>, iq: &Iq) {
         feature::answered(cx, then, iq);
         return;
     }
-    if let Ok(Address::Session(local, Some(target))) = Address::resolve(cx, to)
-        && !is_blocked_by(cx, &local, from).unwrap_or_default()
-    {
-        relay(cx, target, iq);
+    match Address::resolve(cx, to) {
+        Ok(Address::Session(local, Some(target)))
+            if !is_blocked_by(cx, &local, from).unwrap_or_default() =>
+        {
+            relay(cx, Origin::Session(target), iq);
+        }
+        Ok(Address::Component(component)) => {
+            relay(cx, Origin::Component(component), iq);
+        }
+        _ => {}
     }
 }
 
-/// Passes an iq on as it is, with its stamped envelope.
-fn relay(cx: &mut Cx<'_>, target: SessionId, iq: &Iq) {
+/// Passes an iq on as it is, with its stamped envelope; false: nobody is there.
+fn relay(cx: &mut Cx<'_>, target: Origin, iq: &Iq) -> bool {
     let start = cx.out.bytes.len();
     let kind = iq.kind.as_str();
     write_stanza(
@@ -145,27 +157,27 @@ fn relay(cx: &mut Cx<'_>, target: SessionId, iq: &Iq) {
         &iq.element,
         &[],
     );
-    let range = start..cx.out.bytes.len();
-    cx.deliver(target, range);
+    outlet::send(cx, target, start..cx.out.bytes.len())
 }
 
-/// Asks a silent client for a sign of life (XEP-0199 §4.1).
-pub fn ping(cx: &mut Cx<'_>, session: SessionId) {
-    let Some(to) = cx
-        .state
-        .sessions
-        .get(session)
-        .map(|session| session.jid.clone())
-    else {
-        return;
+/// Asks whoever is silent for a sign of life (XEP-0199 §4.1).
+pub fn ping(cx: &mut Cx<'_>, peer: Origin) {
+    let to = match peer {
+        Origin::Session(session) => cx.state.sessions.get(session).map(|s| s.jid.to_string()),
+        Origin::Component(id) => {
+            let component = cx.state.domains.components.get(id);
+            component.map(|component| component.jid.to_string())
+        }
+        Origin::Own => None,
     };
+    let Some(to) = to else { return };
     let from = cx.state.domains.served().clone();
-    cx.send(session, |w| {
+    outlet::answer(cx, peer, |w| {
         w.open("iq")
             .attr("type", "get")
             .attr("id", "alive")
-            .attr("from", from.as_str());
-        w.attr("to", to.as_str());
+            .attr("from", from.as_str())
+            .attr("to", &to);
         w.open_ns("ping", "urn:xmpp:ping").close().close();
     });
 }

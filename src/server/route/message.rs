@@ -2,14 +2,14 @@
 use std::ops::Range;
 
 use crate::feature::{self, Storable};
-use crate::state::{Address, Cx, Fault, Form, Keep, Local, Origin, SessionId};
+use crate::state::{Address, ComponentId, Cx, Fault, Form, Keep, Local, Origin, SessionId};
 use crate::store::{AccountId, Direction, Owner, Record};
 use crate::xmpp::{BareJid, Condition, Jid, Message, MessageKind};
 
 use super::again::{self, Added};
 use super::blocked::{is_blocked_by, require_not_blocked_by_sender};
 use super::copies;
-use crate::server::outlet::{Archived, stored_xml, write_message};
+use crate::server::outlet::{self, Archived, stored_xml, write_message};
 
 /// What becomes of a message at its addressee.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,6 +59,9 @@ fn route(cx: &mut Cx<'_>, origin: Origin, message: &Message) -> Result<(), Fault
         Address::Session(local, session) => (local, Some(session)),
         // §8.5.1: an unknown user; a blocking one looks the same (XEP-0191 §3.2).
         Address::Nobody => return to_nobody(&to, message, storable),
+        Address::Component(component) => {
+            return to_component(cx, (origin, component), (&from, &to), message, storable);
+        }
         // XEP-0506: nobody reads what is written to the server.
         Address::Server | Address::Service(_) => {
             return Err(Condition::ServiceUnavailable.into());
@@ -75,13 +78,13 @@ fn route(cx: &mut Cx<'_>, origin: Origin, message: &Message) -> Result<(), Fault
         Fate::Ignore => return Ok(()),
     };
     let copied = copies::takers_of_received(cx, message, &addressee.jid, origin, direct.as_deref());
+    let unseen = unseen(cx, direct.as_deref(), &copied);
     let archived = archive(
         cx,
         (&from, &to),
-        &addressee,
+        Some((&addressee, unseen)),
         message,
         storable,
-        unseen(cx, direct.as_deref(), &copied),
     )?;
     let waits = direct.is_none();
     let direct = direct.unwrap_or_default();
@@ -93,6 +96,29 @@ fn route(cx: &mut Cx<'_>, origin: Origin, message: &Message) -> Result<(), Fault
         reached.extend(origin.session());
         copies::sent(cx, message, &own, &archived, &reached);
     }
+    Ok(())
+}
+
+/// XEP-0114: a component is given a message as a contact is; it has no archive here.
+fn to_component(
+    cx: &mut Cx<'_>,
+    (origin, component): (Origin, ComponentId),
+    (from, to): (&Jid, &Jid),
+    message: &Message,
+    storable: Storable,
+) -> Result<(), Fault> {
+    if cx.state.domains.components.connection(component).is_none() {
+        return match message.kind {
+            MessageKind::Error => Ok(()),
+            _ => Err(outlet::COMPONENT_AWAY.into()),
+        };
+    }
+    let archived = archive(cx, (from, to), None, message, storable)?;
+    let start = cx.out.bytes.len();
+    write_message(&mut cx.out.bytes, message, false);
+    cx.pass(component, start..cx.out.bytes.len());
+    let session = origin.session();
+    copies::sent(cx, message, &from.to_bare(), &archived, session.as_slice());
     Ok(())
 }
 
@@ -222,14 +248,13 @@ fn wait(cx: &Cx<'_>, message: &Message, storable: Storable) -> Result<Fate, Faul
     Ok(Fate::Ignore)
 }
 
-/// XEP-0313 §5.1.1: one stored stanza for both sides' archives. `unseen`: nobody is sure to get it.
+/// XEP-0313 §5.1.1: one stored stanza for both sides' archives; who is no account has none.
 fn archive(
     cx: &mut Cx<'_>,
     (from, to): (&Jid, &Jid),
-    addressee: &Local,
+    addressee: Option<(&Local, Unseen)>,
     message: &Message,
     storable: Storable,
-    unseen: Unseen,
 ) -> Result<Archived, Fault> {
     if storable == Storable::No || cx.state.disk_low {
         return Ok(Archived::default());
@@ -237,18 +262,20 @@ fn archive(
     let sender = from.to_bare();
     let mut owners = Vec::with_capacity(2);
     let is_kept = storable == Storable::Archive;
-    let received =
-        unseen == Unseen::Waits || (is_kept && wants(cx, &addressee.jid, addressee.account, from)?);
-    if received {
+    let mut received = false;
+    if let Some((local, unseen)) = addressee
+        && (unseen == Unseen::Waits || (is_kept && wants(cx, &local.jid, local.account, from)?))
+    {
         owners.push(Owner {
-            account: addressee.account,
+            account: local.account,
             direction: Direction::Received,
             unseen: unseen != Unseen::No,
         });
+        received = true;
     }
     let mut sent = false;
     if is_kept
-        && sender != addressee.jid
+        && addressee.is_none_or(|(local, _)| local.jid != sender)
         && let Some(account) = cx.account(&sender)?
         && wants(cx, &sender, account, to)?
     {

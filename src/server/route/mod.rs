@@ -3,6 +3,7 @@
 pub mod again;
 pub mod blocked;
 pub mod broadcast;
+pub mod component_presence;
 pub mod copies;
 pub mod entrance;
 pub mod forged;

@@ -2,7 +2,9 @@
 use std::rc::Rc;
 
 use crate::feature;
-use crate::state::{Address, AvailablePresence, Cx, Fault, PresenceDetails, Session, SessionId};
+use crate::state::{
+    Address, AvailablePresence, Cx, Fault, Origin, PresenceDetails, Session, SessionId,
+};
 use crate::store::{AccountId, Contact, LastActivity, StoreError};
 use crate::xmpp::{
     BareJid, Condition, Envelope, Jid, Presence, PresenceKind, StanzaError, ns, quoted,
@@ -11,6 +13,7 @@ use crate::xmpp::{
 use super::blocked::require_not_blocked_by_sender;
 use super::broadcast::{audience, broadcast, send_to, send_unavailable};
 use super::{probe, subscription, unseen};
+use crate::server::outlet;
 
 /// Entities one session can have sent directed presence to at a time.
 pub const DIRECTED_MAX: usize = 512;
@@ -24,11 +27,7 @@ const STATUS_CHARS_MAX: usize = 1024;
 
 /// A presence of one of our sessions, `from` stamped.
 pub fn from_session(cx: &mut Cx<'_>, session: SessionId, presence: Presence) -> Result<(), Fault> {
-    if presence.element.source().len() > PRESENCE_BYTES_MAX {
-        return Err(StanzaError::new(Condition::PolicyViolation)
-            .text("The presence is too large.")
-            .into());
-    }
+    require_size(&presence)?;
     match (&presence.envelope.to, presence.kind) {
         (None, PresenceKind::Available) => available(cx, session, &presence),
         (None, PresenceKind::Unavailable) => Ok(unavailable(cx, session, Some(&presence))?),
@@ -46,12 +45,56 @@ pub fn from_session(cx: &mut Cx<'_>, session: SessionId, presence: Presence) -> 
                 | PresenceKind::Unsubscribed => {
                     subscription::outbound(cx, session, &presence, &to.to_bare())
                 }
-                PresenceKind::Probe => Ok(probe::from_session(cx, session, &to)?),
+                PresenceKind::Probe => Ok(probe::from(cx, Origin::Session(session), &presence)?),
                 PresenceKind::Available | PresenceKind::Unavailable | PresenceKind::Error => {
                     directed(cx, session, &presence, &to)
                 }
             }
         }
+    }
+}
+
+/// A presence of an external component, with a `from` and a `to` that were checked.
+pub fn from_component(cx: &mut Cx<'_>, origin: Origin, presence: Presence) -> Result<(), Fault> {
+    require_size(&presence)?;
+    let (Some(from), Some(to)) = (&presence.envelope.from, &presence.envelope.to) else {
+        return Ok(());
+    };
+    if Address::resolve(cx, to)? == Address::Remote {
+        return Err(Condition::RemoteServerNotFound.into());
+    }
+    match presence.kind {
+        PresenceKind::Subscribe
+        | PresenceKind::Subscribed
+        | PresenceKind::Unsubscribe
+        | PresenceKind::Unsubscribed => {
+            cx.require_disk_space()?;
+            // §3.1.2: subscription stanzas carry bare JIDs.
+            let (from, to) = (from.to_bare(), to.to_bare());
+            let envelope = Envelope {
+                from: Some(from.clone().into()),
+                to: Some(to.clone().into()),
+                ..presence.envelope.clone()
+            };
+            let bare = Presence {
+                envelope,
+                ..presence
+            };
+            Ok(subscription::inbound(cx, &bare, &from, &to)?)
+        }
+        PresenceKind::Probe => Ok(probe::from(cx, origin, &presence)?),
+        PresenceKind::Available | PresenceKind::Unavailable | PresenceKind::Error => {
+            Ok(send_to(cx, &presence, to)?)
+        }
+    }
+}
+
+fn require_size(presence: &Presence) -> Result<(), StanzaError> {
+    match presence.element.source().len() > PRESENCE_BYTES_MAX {
+        true => {
+            Err(StanzaError::new(Condition::PolicyViolation).text("The presence is too large."))
+        }
+        false => Ok(()),
     }
 }
 
@@ -218,8 +261,15 @@ fn directed(cx: &mut Cx<'_>, id: SessionId, presence: &Presence, to: &Jid) -> Re
         .clone()
         .expect("presence of sessions is stamped");
     require_not_blocked_by_sender(cx, &from.to_bare(), to)?;
-    if Address::resolve(cx, to)? == Address::Remote {
-        return Err(Condition::RemoteServerNotFound.into());
+    match Address::resolve(cx, to)? {
+        Address::Remote => return Err(Condition::RemoteServerNotFound.into()),
+        Address::Component(component)
+            if presence.kind == PresenceKind::Available
+                && cx.state.domains.components.connection(component).is_none() =>
+        {
+            return Err(outlet::COMPONENT_AWAY.into());
+        }
+        _ => {}
     }
     if let Some(session) = cx.state.sessions.get_mut(id) {
         match presence.kind {

@@ -1,11 +1,12 @@
 //! Who is there, told to one address: probes (RFC 6121 §4.3), what answers them, and what saves a local session from
 //! sending any.
-use crate::state::{Address, Cx, SessionId};
+use crate::state::{Address, Cx, Origin, SessionId};
 use crate::store::{AccountId, Contact, StoreError};
 use crate::xml::Writer;
-use crate::xmpp::{BareJid, Envelope, Jid, write_open};
+use crate::xmpp::{BareJid, Envelope, Jid, Presence, write_open};
 
-use super::broadcast::deliver;
+use super::broadcast::{deliver, send_to};
+use crate::server::outlet;
 
 /// The current presence of all available sessions of an account, to one address. True if there was any.
 pub fn send_presence_of(cx: &mut Cx<'_>, account: &BareJid, to: &Jid) -> Result<bool, StoreError> {
@@ -69,7 +70,9 @@ pub fn receive_presence_of_contacts(
         .filter(|(_, contact)| contact.subscription.is_to())
         .map(|(jid, _)| jid);
     for contact in subscribed {
-        if let Some(online) = cx.state.sessions.online(contact) {
+        if cx.state.domains.component(contact).is_some() {
+            ask(cx, &to, contact)?;
+        } else if let Some(online) = cx.state.sessions.online(contact) {
             let entitled = cx
                 .tx
                 .contact(online.account, &own)?
@@ -89,50 +92,56 @@ pub fn receive_presence_of_contacts(
     Ok(())
 }
 
-/// §4.3: a client's own probe is answered for its own session.
-pub fn from_session(cx: &mut Cx<'_>, id: SessionId, to: &Jid) -> Result<(), StoreError> {
-    let Some(session) = cx.state.sessions.get(id) else {
+/// §4.3: a client's own probe is answered for its own session; one from a component, to whom it is from.
+pub fn from(cx: &mut Cx<'_>, origin: Origin, probe: &Presence) -> Result<(), StoreError> {
+    let (Some(from), Some(to)) = (&probe.envelope.from, &probe.envelope.to) else {
         return Ok(());
     };
-    let (prober, prober_full) = (session.jid.to_bare(), Jid::from(session.jid.clone()));
-    let contact = to.to_bare();
+    let (prober, contact) = (from.to_bare(), to.to_bare());
     let account = match Address::resolve(cx, &contact)? {
         Address::Account(local) => Some(local.account),
         Address::Nobody => None,
+        Address::Component(_) => return send_to(cx, probe, to),
         _ => return Ok(()),
     };
     if let Some(account) = account
         && contact != prober
-        && cx.block_list(&contact, account)?.matches(&prober_full)
+        && cx.block_list(&contact, account)?.matches(from)
     {
         // XEP-0191 §3.2: not a word to whom the contact blocks.
         return Ok(());
     }
     if !may_see(cx, account, &contact, &prober)? {
         // §4.3.2: no subscription, or no such user, which looks the same.
-        answer_probe(cx, id, &contact, &prober, "unsubscribed");
+        answer_probe(cx, origin, &contact, &prober, "unsubscribed");
         return Ok(());
     }
-    if !send_presence_of(cx, &contact, &prober_full)? {
-        answer_probe(cx, id, &contact, &prober, "unavailable");
+    if !send_presence_of(cx, &contact, from)? {
+        answer_probe(cx, origin, &contact, &prober, "unavailable");
     }
     Ok(())
 }
 
-fn answer_probe(
-    cx: &mut Cx<'_>,
-    session: SessionId,
-    contact: &BareJid,
-    prober: &BareJid,
-    kind: &str,
-) {
-    cx.send(session, |w: &mut Writer<'_>| {
+fn answer_probe(cx: &mut Cx<'_>, origin: Origin, contact: &BareJid, prober: &BareJid, kind: &str) {
+    outlet::answer(cx, origin, |w: &mut Writer<'_>| {
         w.open("presence")
             .attr("from", contact.as_str())
             .attr("to", prober.as_str())
             .attr("type", kind)
             .close();
     });
+}
+
+/// §4.2.2, §4.3.1: asks on behalf of a session whether a contact is there that others know of.
+pub fn ask(cx: &mut Cx<'_>, session: &Jid, contact: &BareJid) -> Result<(), StoreError> {
+    let stanza = cx.write(|w| {
+        w.open("presence")
+            .attr("from", session.as_str())
+            .attr("to", contact.as_str())
+            .attr("type", "probe")
+            .close();
+    });
+    deliver(cx, session, contact, stanza)
 }
 
 /// True if `viewer` is subscribed to the presence of the account, or is the account itself.

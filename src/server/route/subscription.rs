@@ -1,13 +1,15 @@
 //! Subscriptions (RFC 6121 §3): the state machine of appendix A, on both sides.
+use std::ops::Range;
+
 use crate::feature;
 use crate::state::{Address, Cx, Fault, QueuedPresence, SessionId};
 use crate::store::{AccountId, Contact, StoreError};
 use crate::xmpp::{BareJid, Condition, Envelope, Presence, PresenceKind, write_open};
 
 use super::blocked::require_not_blocked_by_sender;
-use super::broadcast::send_unavailable_of;
+use super::broadcast::{deliver, send_unavailable_of};
 use super::probe::send_presence_of;
-use crate::server::outlet::write_stanza;
+use crate::server::outlet::{self, write_stanza};
 
 /// Bytes of a stored subscription request, and of all that one account has: they come with every initial presence.
 const REQUEST_BYTES_MAX: usize = 8 << 10;
@@ -34,7 +36,7 @@ pub fn outbound(
     }
     require_not_blocked_by_sender(cx, &own, contact_jid)?;
     cx.require_disk_space()?;
-    let is_remote = Address::resolve(cx, contact_jid)? == Address::Remote;
+    let address = Address::resolve(cx, contact_jid)?;
     let before = cx.tx.contact(account, contact_jid)?;
     if before.is_none() && cx.tx.contacts(account)?.len() >= cx.state.settings.roster_contacts_max {
         return Err(Condition::ResourceConstraint.into());
@@ -43,8 +45,16 @@ pub fn outbound(
         .as_ref()
         .is_some_and(|row| row.subscription.is_from());
     let (after, routed) = leave(before.clone().unwrap_or_default(), presence.kind);
-    if is_remote && routed {
-        return Err(Condition::RemoteServerNotFound.into());
+    match address {
+        Address::Remote if routed => return Err(Condition::RemoteServerNotFound.into()),
+        // What takes something away holds here, whether the other side hears of it or not.
+        Address::Component(component)
+            if presence.kind == PresenceKind::Subscribe
+                && cx.state.domains.components.connection(component).is_none() =>
+        {
+            return Err(outlet::COMPONENT_AWAY.into());
+        }
+        _ => {}
     }
     feature::require_roster_room(cx, account, contact_jid, before.as_ref(), &after)?;
     keep(cx, &own, account, contact_jid, before, &after)?;
@@ -115,12 +125,16 @@ fn leave(mut row: Contact, kind: PresenceKind) -> (Contact, bool) {
 }
 
 /// A subscription stanza at its addressee (§3.1.3, §3.1.6, §3.2.3, §3.3.3), both bare JIDs.
-fn inbound(
+pub fn inbound(
     cx: &mut Cx<'_>,
     presence: &Presence,
     from: &BareJid,
     to: &BareJid,
 ) -> Result<(), StoreError> {
+    if cx.state.domains.component(to).is_some() {
+        let stanza = write(cx, presence);
+        return deliver(cx, from, to, stanza);
+    }
     // §8.5.1: to an unknown user it is ignored, so that nobody learns from an answer who there is.
     let Some(account) = cx.account(to)? else {
         return Ok(());
@@ -225,17 +239,7 @@ fn tell_unless(is_blocked: bool, cx: &mut Cx<'_>, presence: &Presence, to: &Bare
 /// Delivers a subscription stanza to the account's sessions: the ones with a roster (state changes), or all available
 /// ones (requests). Returns its text.
 fn tell(cx: &mut Cx<'_>, presence: &Presence, to: &BareJid, interested: bool) -> String {
-    let start = cx.out.bytes.len();
-    let kind = presence.kind.as_str();
-    write_stanza(
-        &mut cx.out.bytes,
-        "presence",
-        kind,
-        &presence.envelope,
-        &presence.element,
-        &[],
-    );
-    let stanza = start..cx.out.bytes.len();
+    let stanza = write(cx, presence);
     let takes = |session: &crate::state::Session| {
         if interested {
             session.wants_roster
@@ -248,6 +252,20 @@ fn tell(cx: &mut Cx<'_>, presence: &Presence, to: &BareJid, interested: bool) ->
     }
     let text = cx.out.bytes.get(stanza).unwrap_or_default();
     String::from_utf8_lossy(text).into_owned()
+}
+
+fn write(cx: &mut Cx<'_>, presence: &Presence) -> Range<usize> {
+    let start = cx.out.bytes.len();
+    let kind = presence.kind.as_str();
+    write_stanza(
+        &mut cx.out.bytes,
+        "presence",
+        kind,
+        &presence.envelope,
+        &presence.element,
+        &[],
+    );
+    start..cx.out.bytes.len()
 }
 
 /// The server answers a request in its user's name.

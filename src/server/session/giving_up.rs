@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::feature::{self, Storable};
-use crate::state::{Cx, Ended, Keep, Origin, SessionId, Urgency};
+use crate::state::{Cx, Ended, Keep, SessionId, Urgency};
 use crate::store::{AccountId, Direction, Owner, QueueRow, Record, StoreError};
 use crate::xmpp::{
     BareJid, Condition, Envelope, Iq, IqKind, Jid, Message, MessageKind, Stanza, StanzaError, ns,
@@ -82,19 +82,9 @@ fn refuse_request(cx: &mut Cx<'_>, iq: &Iq) {
 }
 
 fn refuse(cx: &mut Cx<'_>, name: &'static str, envelope: &Envelope, condition: Condition) {
-    let sender = envelope
-        .from
-        .as_ref()
-        .and_then(|from| cx.state.sessions.find(from))
-        .map(|sender| sender.id);
-    if let Some(sender) = sender {
-        outlet::send_error(
-            cx,
-            Origin::Session(sender),
-            name,
-            envelope,
-            &StanzaError::new(condition),
-        );
+    let sender = envelope.from.as_ref();
+    if let Some(sender) = sender.and_then(|from| outlet::origin_of(cx, from)) {
+        outlet::send_error(cx, sender, name, envelope, &StanzaError::new(condition));
     }
 }
 
@@ -110,7 +100,7 @@ fn redirect(
         .envelope
         .from
         .as_ref()
-        .is_some_and(|from| !from.is_bare());
+        .is_some_and(|from| !from.is_bare() || !cx.state.domains.is_ours(from));
     let is_chat = matches!(message.kind, MessageKind::Chat | MessageKind::Normal);
     if !is_of_somebody || !is_chat {
         return Ok(());

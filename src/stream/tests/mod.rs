@@ -73,6 +73,7 @@ fn settings() -> Rc<StreamSettings> {
     };
     Rc::new(StreamSettings {
         domain: "localhost".into(),
+        components: Box::default(),
         lang: "en",
         limits_before_authentication: limits(1000),
         limits: limits(5000),
@@ -198,6 +199,7 @@ impl Peer {
             Event::Bind { account, resource } => format!("bind {account} {resource:?}"),
             Event::Resume { account, id, h } => format!("resume {account} {id} {h}"),
             Event::Stanza(element) | Event::Nonza(element) => element.source().into(),
+            Event::Handshake { component, .. } => format!("handshake {component}"),
             Event::Whitespace => "whitespace".into(),
             Event::Closed(error) => {
                 let condition = error.as_ref().map_or("regularly", |e| e.condition.as_str());

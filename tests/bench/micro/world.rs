@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use redb::backends::InMemoryBackend;
-use stonechat::server::{Command, Input, Moment, Server};
+use stonechat::server::{Command, Input, Moment, Port, Server};
 use stonechat::state::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output, Settings};
 use stonechat::store::Store;
 use stonechat::stream::{Entropy, TlsFacts, sasl};
@@ -70,7 +70,7 @@ impl World {
         self.one(Input::Opened {
             connection,
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            direct_tls: true,
+            port: Port::ClientsTls,
         });
         let facts = TlsFacts {
             exporter: Some([7; 32]),

@@ -1,0 +1,164 @@
+//! XEP-0114: external components come and go. Of one name there is one: another that proves the same name waits until it is
+//! known whether the one before it lives. Whoever restarted would otherwise be refused for as long as the connection it
+//! lost looks alive; and if both were let in, each would get half.
+use ring::hmac;
+
+use crate::state::{ComponentId, ConnectionId, Moment, Outbox, Output};
+use crate::store::{StoreError, Tx};
+use crate::xmpp::{StreamCondition, StreamError, quoted};
+
+use super::Server;
+use super::route::component_presence::{component_came, component_went};
+
+/// How long the older has to give a sign of life.
+const OLDER_MS_MAX: u64 = 10_000;
+
+impl Server {
+    /// §3: `proof` should be what the secret and the id of our header hash to.
+    pub(super) fn component_proves(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        name: &str,
+        (stream_id, proof): (&str, &str),
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        let components = &self.state.domains.components;
+        let found = components.find(name);
+        let Some((component, known)) = found.and_then(|id| Some((id, components.get(id)?))) else {
+            self.state
+                .ending
+                .push((id, StreamCondition::HostUnknown.into()));
+            return Ok(());
+        };
+        let expected = handshake(stream_id, &known.secret);
+        if !is_same(&self.fake_salt_key, &expected, proof) {
+            let address = self
+                .connections
+                .get(&id)
+                .map(|known| known.address.to_string());
+            log::warn!(
+                "component.refused name={} address={}",
+                quoted(name),
+                address.unwrap_or_default()
+            );
+            let error = StreamCondition::NotAuthorized.into();
+            self.state.ending.push((id, error));
+            return Ok(());
+        }
+        match (known.connection, known.waiting) {
+            (None, _) => self.admit(now, id, component, tx, out),
+            (Some(_), Some(_)) => {
+                self.state.ending.push((id, is_connected()));
+                Ok(())
+            }
+            (Some(older), None) => {
+                if let Some(known) = self.state.domains.components.get_mut(component) {
+                    known.waiting = Some(id);
+                }
+                self.probe(now, older, OLDER_MS_MAX, tx, out);
+                Ok(())
+            }
+        }
+    }
+
+    fn admit(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        component: ComponentId,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return Ok(());
+        };
+        connection.component = Some(component);
+        out.send(id, |bytes| connection.stream.admit(bytes));
+        out.push(Output::LoggedIn { connection: id });
+        if let Some(known) = self.state.domains.components.get_mut(component) {
+            known.connection = Some(id);
+            log::info!("component.connected name={}", quoted(known.jid.as_str()));
+        }
+        self.watch_idle(now, id);
+        component_came(&mut self.cx(now, tx, out), component)
+    }
+
+    /// What it sent shows that the older one lives: the newer is refused.
+    pub(super) fn older_lives(&mut self, component: ComponentId) {
+        let known = self.state.domains.components.get_mut(component);
+        if let Some(newer) = known.and_then(|known| known.waiting.take()) {
+            self.state.ending.push((newer, is_connected()));
+        }
+    }
+
+    /// A connection is gone that may have been a component's, or have waited to be.
+    pub(super) fn component_closed(
+        &mut self,
+        now: Moment,
+        id: ConnectionId,
+        component: Option<ComponentId>,
+        tx: &mut Tx,
+        out: &mut Outbox,
+    ) -> Result<(), StoreError> {
+        self.state.domains.components.waits_no_more(id);
+        let Some(component) = component else {
+            return Ok(());
+        };
+        let Some(known) = self.state.domains.components.get_mut(component) else {
+            return Ok(());
+        };
+        known.connection = None;
+        let newer = known.waiting.take();
+        log::info!("component.ended name={}", quoted(known.jid.as_str()));
+        match newer {
+            Some(newer) => {
+                self.admit(now, newer, component, tx, out)?;
+                // What it sent ahead.
+                self.poll(now, newer, &[], tx, out)
+            }
+            None => component_went(&mut self.cx(now, tx, out), component),
+        }
+    }
+}
+
+fn is_connected() -> StreamError {
+    StreamError::new(StreamCondition::Conflict).text("The component is connected already.")
+}
+
+/// SHA-1 of id and secret, in lower-case hexadecimal digits.
+fn handshake(stream_id: &str, secret: &str) -> String {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY);
+    context.update(stream_id.as_bytes());
+    context.update(secret.as_bytes());
+    let hash = context.finish();
+    let digits = hash.as_ref().iter();
+    digits.map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// Compares in a time that tells nothing of how much is right.
+fn is_same(key: &[u8; 32], expected: &str, proof: &str) -> bool {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    let tag = hmac::sign(&key, expected.as_bytes());
+    hmac::verify(&key, proof.as_bytes(), tag.as_ref()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handshake_is_the_hash_of_both() {
+        let expected = handshake("3BF96D32", "test");
+        assert_eq!(expected.len(), 40);
+        assert_eq!(
+            handshake("", "abc"),
+            "a9993e364706816aba3e25717850c26c9cd0d89d"
+        );
+        assert_eq!(handshake("ab", "c"), handshake("a", "bc"));
+        assert!(is_same(&[1; 32], &expected, &expected));
+        assert!(!is_same(&[1; 32], &expected, &expected.to_uppercase()));
+        assert!(!is_same(&[1; 32], &expected, ""));
+    }
+}
