@@ -2,59 +2,16 @@
 starts with not a byte left. On a file system in memory, in a mount namespace of its own.
 
 usage: fulldisk.py BINARY"""
-import base64
 import os
-import re
-import select
-import socket
-import ssl
 import subprocess
 import sys
 import tempfile
 import time
 
+from bare import Client
 from server import Server
 
 DISK = "48m"
-HEADER = ("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0' "
-          "to='localhost'>")
-
-
-class Client:
-    def __init__(self, server, token, resource):
-        raw = socket.create_connection(("127.0.0.1", server.tls_port))
-        self.socket = server.tls_context().wrap_socket(raw, server_hostname="localhost")
-        self.seen, self.count = "", 0
-        proof = base64.b64encode(f"n,,\1auth=Bearer {token}\1\1".encode()).decode()
-        self.send(f"{HEADER}<authenticate xmlns='urn:xmpp:sasl:2' mechanism='OAUTHBEARER'><initial-response>{proof}"
-                  f"</initial-response><bind xmlns='urn:xmpp:bind:0'><tag>{resource}</tag></bind></authenticate>")
-        self.hear("<success.*?</stream:features>")
-        self.send("<presence/>")
-        self.ping()
-
-    def send(self, text):
-        self.socket.sendall(text.encode())
-
-    def hear(self, pattern, seconds=10):
-        until = time.monotonic() + seconds
-        while not (found := re.search(pattern, self.seen, re.DOTALL)):
-            ready = self.socket.pending() or select.select([self.socket], [], [], max(0, until - time.monotonic()))[0]
-            data = self.socket.recv(65536) if ready else b""
-            assert data, f"no {pattern}: {self.seen[-500:]}"
-            self.seen += data.decode()
-        heard, self.seen = self.seen[:found.end()], self.seen[found.end():]
-        return heard
-
-    def ping(self):
-        self.count += 1
-        self.send(f"<iq type='get' id='p{self.count}'><ping xmlns='urn:xmpp:ping'/></iq>")
-        return self.hear(f"id='p{self.count}'")
-
-    def archived(self):
-        """Bodies of the last page."""
-        self.send("<iq type='set' id='mam'><query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'>"
-                  "<max>250</max><before/></set></query></iq>")
-        return re.findall("<body>(.*?)</body>", self.hear("^.*<iq[^>]*id='mam'.*?</iq>"))
 
 
 def fill(folder):

@@ -20,6 +20,7 @@ class Server:
         self.domain = domain
         self.data = tempfile.mkdtemp(prefix="stonechat-interop-")
         self.process = None
+        self.environment = None
         self.port = self.tls_port = None
 
     def start(self, c2s="127.0.0.1:0", c2s_tls="127.0.0.1:0"):
@@ -27,7 +28,7 @@ class Server:
             c2s, c2s_tls = f"127.0.0.1:{self.port}", f"127.0.0.1:{self.tls_port}"
         self.process = subprocess.Popen(
             [self.binary, "--data", self.data, "--domain", self.domain, "--c2s", c2s, "--c2s-tls", c2s_tls],
-            stdout=subprocess.PIPE, stderr=open(self.log, "ab"), text=True)
+            stdout=subprocess.PIPE, stderr=open(self.log, "ab"), text=True, env=self.environment)
         ports, seen = [], ""
         for line in self.process.stdout:
             seen += line
