@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use log::LevelFilter;
 use toml::de::{DeTable, DeValue};
 
-use crate::state::{SERVICES, Settings};
+use crate::state::{AddressRange, SERVICES, Settings};
 
 pub use data::{
     FILE as DOMAIN_FILE, data_directory, default_domain, make_data_directory, remember_domain,
@@ -36,6 +36,8 @@ pub struct Config {
     pub c2s: Vec<SocketAddr>,
     pub c2s_tls: Vec<SocketAddr>,
     pub component_addresses: Vec<SocketAddr>,
+    /// Who may say whose connections they pass on.
+    pub proxy_addresses: Vec<AddressRange>,
     pub cert: Option<PathBuf>,
     pub key: Option<PathBuf>,
     pub log: LevelFilter,
@@ -62,6 +64,7 @@ impl Config {
             c2s: vec![SocketAddr::from(([0u16; 8], 5222))],
             c2s_tls: vec![SocketAddr::from(([0u16; 8], 5223))],
             component_addresses: vec![SocketAddr::from(([127, 0, 0, 1], 5347))],
+            proxy_addresses: Vec::new(),
             cert: None,
             key: None,
             log: LevelFilter::Info,

@@ -19,6 +19,7 @@ mod fuzz;
 mod guessing;
 mod layers;
 mod operator;
+mod proxied;
 mod readme;
 mod reconnect;
 mod rename;

@@ -3,7 +3,7 @@ use log::LevelFilter;
 
 use super::Config;
 use super::kind::Kind;
-use crate::state::ComponentSettings;
+use crate::state::{AddressRange, ComponentSettings};
 use crate::xmpp::domainpart;
 
 pub struct Setting {
@@ -103,6 +103,21 @@ pub const SETTINGS: &[Setting] = &[
             get_mut: |config| &mut config.c2s_tls,
         },
         doc: "Where clients connect with TLS from the first byte (XEP-0368).",
+    },
+    Setting {
+        key: "proxy_addresses",
+        kind: Kind::List {
+            limits: "a list of addresses or ranges such as \"127.0.0.1\" or \"10.0.0.0/8\"",
+            set: |config, texts| {
+                let parse = |text: String| {
+                    let wrong = || format!("\"{text}\" is no address or range");
+                    AddressRange::parse(&text).ok_or_else(wrong)
+                };
+                config.proxy_addresses = texts.into_iter().map(parse).collect::<Result<_, _>>()?;
+                Ok(())
+            },
+        },
+        doc: "Proxies in front of the clients' ports: whoever connects from there has to say whose connection it is (PROXY protocol, 1 or 2), and is believed.",
     },
     Setting {
         key: "cert",

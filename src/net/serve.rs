@@ -15,6 +15,7 @@ use super::intake::census::Census;
 use super::intake::inbox::Arrival;
 use super::intake::line;
 use super::intake::listen::{self, Listener};
+use super::intake::proxied::Proxies;
 use super::machine::clock::{Clock, clock_warning};
 use super::machine::entropy::SystemEntropy;
 use super::machine::memory;
@@ -89,8 +90,13 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
         settings.connections_per_address_max,
     );
     let shell = Shell::new(reactor, clock, census, identities, settings);
+    let proxies = Rc::new(Proxies::new(&config.proxy_addresses));
     for listener in listeners {
-        spawn(&shell, listen::accept(listener, Rc::clone(&shell)));
+        let proxies = match listener.port {
+            Port::Clients | Port::ClientsTls => Rc::clone(&proxies),
+            Port::Components => Rc::default(),
+        };
+        spawn(&shell, listen::accept(listener, Rc::clone(&shell), proxies));
     }
     let backups = Backups::new(store.clone(), data.clone(), settings.disk_free_percent_min);
     let answering = control::answer(operators, Rc::clone(&shell), Rc::new(backups));

@@ -32,7 +32,7 @@ pub use components::{Component, ComponentId, ComponentSettings, Components};
 pub use cx::{ASK, Cx, Fault, name_of};
 pub use domains::{Domain, Domains};
 pub use moment::{Belief, Moment};
-pub use network::Network;
+pub use network::{AddressRange, Network};
 pub use origin::Origin;
 pub use outbox::{Applicant, ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
 pub use questions::{Question, Questions, Then};

@@ -1,6 +1,7 @@
 //! Listening sockets, and letting connections in.
+use std::cell::Cell;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use super::census::{Admitted, Refusal};
 use super::inbox::Arrival;
+use super::proxied::Proxies;
 use crate::config::StartError;
 use crate::net::machine::system;
 use crate::net::reactor::{Reactor, Source};
@@ -122,9 +124,19 @@ fn hurry(socket: &TcpListener, port: Port) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets connections in for ever.
-pub async fn accept(listener: Listener, shell: Rc<Shell>) {
-    let mut logged_ms = None;
+/// Where somebody comes in.
+struct Door {
+    port: Port,
+    /// When a refusal was last logged.
+    logged_ms: Cell<Option<u64>>,
+}
+
+/// Lets connections in for ever; what `proxies` pass on, once they have said whose it is.
+pub async fn accept(listener: Listener, shell: Rc<Shell>, proxies: Rc<Proxies>) {
+    let door = Rc::new(Door {
+        port: listener.port,
+        logged_ms: Cell::default(),
+    });
     let mut accepted = 0;
     loop {
         listener.socket.readable().await;
@@ -134,7 +146,17 @@ pub async fn accept(listener: Listener, shell: Rc<Shell>) {
             shell.reactor.next_turn().await;
         }
         match listener.socket.reading(take_one) {
-            Ok((socket, peer)) => admit(&shell, &listener, socket, peer, &mut logged_ms),
+            Ok((socket, peer)) if proxies.include(peer) => {
+                let (guide, door) = (Rc::clone(&shell), Rc::clone(&door));
+                let proxies = Rc::clone(&proxies);
+                let introduction = async move {
+                    if let Some((socket, peer)) = proxies.introduced(&guide, socket, peer).await {
+                        admit(&guide, &door, socket, peer);
+                    }
+                };
+                shell.executor.spawn(introduction).detach();
+            }
+            Ok((socket, peer)) => admit(&shell, &door, socket, peer),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
                 log::warn!(
@@ -148,19 +170,13 @@ pub async fn accept(listener: Listener, shell: Rc<Shell>) {
     }
 }
 
-fn admit(
-    shell: &Shell,
-    listener: &Listener,
-    socket: TcpStream,
-    peer: SocketAddr,
-    logged_ms: &mut Option<u64>,
-) {
-    let refusal = match shell.census.admit(canonical(peer)) {
+fn admit(shell: &Shell, door: &Door, socket: TcpStream, peer: IpAddr) {
+    let refusal = match shell.census.admit(peer) {
         Ok(Admitted {
             admission,
             displaced,
         }) => {
-            let port = listener.port;
+            let port = door.port;
             if let Some(connection) = displaced {
                 let displaced = Arrival::Displaced { connection };
                 shell.inbox.push_of_stranger(displaced);
@@ -174,31 +190,29 @@ fn admit(
         Err(refusal) => refusal,
     };
     let now_ms = shell.clock.monotonic_ms();
+    let logged_ms = door.logged_ms.get();
     if logged_ms.is_none_or(|logged| now_ms >= logged + REFUSAL_LOG_MS) {
-        *logged_ms = Some(now_ms);
+        door.logged_ms.set(Some(now_ms));
         let reached = match refusal {
             Refusal::Total => "connections_max",
             Refusal::Address => "connections_per_address_max",
             Refusal::Memory => "memory_bytes_max",
         };
-        log::warn!(
-            "connection.refused address={} limit={reached}",
-            canonical(peer)
-        );
+        log::warn!("connection.refused address={peer} limit={reached}");
     }
 }
 
 /// A connection that waits, if one does; it does not block.
-fn take_one(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+fn take_one(listener: &TcpListener) -> io::Result<(TcpStream, IpAddr)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (socket, peer) = rustix::net::acceptfrom_with(listener, flags)?;
     let peer = peer.ok_or(io::ErrorKind::NotConnected)?;
     let peer = SocketAddr::try_from(peer).map_err(io::Error::other)?;
-    Ok((TcpStream::from(socket), peer))
+    Ok((TcpStream::from(socket), canonical(peer)))
 }
 
 /// An IPv4 peer of an IPv6 socket is an IPv4 peer.
-fn canonical(peer: SocketAddr) -> std::net::IpAddr {
+fn canonical(peer: SocketAddr) -> IpAddr {
     match peer {
         SocketAddr::V4(peer) => (*peer.ip()).into(),
         SocketAddr::V6(peer) => SocketAddrV6::ip(&peer).to_canonical(),

@@ -5,4 +5,5 @@ pub mod inbox;
 pub mod line;
 pub mod listen;
 pub mod pace;
+pub mod proxied;
 pub mod rounds;
