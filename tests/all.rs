@@ -19,6 +19,7 @@ mod fuzz;
 mod guessing;
 mod layers;
 mod operator;
+mod order;
 mod proxied;
 mod readme;
 mod reconnect;

@@ -2,6 +2,7 @@
 
 pub mod bind2;
 pub mod giving_up;
+pub mod handing_over;
 pub mod hibernation;
 pub mod management;
 pub mod resumption;
@@ -18,7 +19,7 @@ use crate::xmpp::{BareJid, Condition, FullJid, StanzaError, StreamCondition, Str
 use super::Server;
 use super::login::client::{Seen, note_client};
 use super::login::fast;
-use super::route::{presence, unseen};
+use super::route::{presence, turn, unseen};
 
 impl Server {
     /// RFC 6120 §7: the resource asked for, or one of ours.
@@ -187,6 +188,7 @@ pub fn end(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
     // Its stream is over: nothing more can be said on it.
     session.connection = None;
     let jid = session.jid.clone();
+    turn::let_go(cx, &jid.to_bare(), id);
     // What is damaged keeps nobody from ending.
     passed_over(giving_up::give_up(cx, id))?;
     passed_over(presence::end_of_session(cx, id))?;

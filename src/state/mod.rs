@@ -37,6 +37,7 @@ pub use origin::Origin;
 pub use outbox::{Applicant, ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
 pub use questions::{Question, Questions, Then};
 pub use service::{SERVICES, Service};
+pub use sessions::catching_up::{Behind, CatchingUp};
 pub use sessions::client_state::{
     HELD_BYTES_MAX as CLIENT_STATE_BYTES_MAX, HELD_STANZAS_MAX as CLIENT_STATE_STANZAS_MAX, Held,
     HeldStanza, Kind, Replaces, Urgency,

@@ -1,5 +1,6 @@
 //! Sessions: bound resources and what is known of each; accounts that have any.
 
+pub mod catching_up;
 pub mod client_state;
 pub mod management;
 pub mod sleep;
@@ -14,7 +15,8 @@ use crate::stream::{Grant, Offer};
 use crate::xmpp::{BareJid, FullJid, Jid, Timestamp};
 
 use super::{
-    BlockList, CapsId, ConnectionId, Held, Management, Uncopied, give_back_room, resettle,
+    BlockList, CapsId, CatchingUp, ConnectionId, Held, Management, Uncopied, give_back_room,
+    resettle,
 };
 
 /// A session, for the life of the process; never reused.
@@ -117,6 +119,8 @@ pub struct Session {
     pub management: Option<Box<Management>>,
     /// Part of it is in the store.
     pub stored: Option<Stored>,
+    /// Its client reads up to here in the archive itself (XEP-0386).
+    pub archive_read: ArchiveId,
     /// Who its client is, as far as it said.
     pub client: SessionClient,
     /// When a session without a connection ends (`Moment::monotonic_ms`).
@@ -154,8 +158,8 @@ pub struct Online {
     pub archive_preferences: Rc<ArchivePreferences>,
     /// What its logins may use (XEP-0388 §2.1), once somebody asked, until `credentials_changed`.
     pub offer: Option<Offer>,
-    /// What waited for the account is being delivered in pages, up to here so far; what arrives meanwhile waits behind it.
-    pub catching_up: Option<ArchiveId>,
+    /// What waited for the account is being delivered in pages; what arrives meanwhile waits behind it.
+    pub catching_up: Option<Box<CatchingUp>>,
 }
 
 /// All sessions, by id and by account.
@@ -328,6 +332,7 @@ impl Sessions {
             held: None,
             management: None,
             stored: None,
+            archive_read: ArchiveId(0),
             client,
             expires_ms: 0,
             away_timer_ms: None,

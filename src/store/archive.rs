@@ -22,7 +22,7 @@ use stanza::{StanzaRow, bare, peer_hash};
 use walk::Walk;
 
 /// Id of an archived stanza: its place in arrival order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ArchiveId(pub u64);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use crate::feature;
 use crate::state::{Cx, Form};
 use crate::store::{ArchiveId, QueueRow, StoreError, Stored};
 use crate::xml::Escaped;
-use crate::xmpp::{BareJid, FullJid, Timestamp, ns};
+use crate::xmpp::{BareJid, FullJid, Message, Stanza, Timestamp, ns};
 
 /// How the archive's text begins; only inside other elements does a message say its namespace.
 const DECLARED: &str = "<message xmlns='jabber:client'";
@@ -110,6 +110,20 @@ fn kind(xml: &str) -> &str {
     tag.rfind(" type='")
         .and_then(|at| tag.get(at..))
         .map_or("", |kind| kind.trim_end_matches('/'))
+}
+
+/// A message to a full JID, as the archive keeps it. What stands in quotes has none of them in it.
+pub fn to_resource(xml: &str) -> Option<Message> {
+    let tag = xml.split('>').next().unwrap_or_default();
+    let (_, to) = tag.split_once(" to='")?;
+    let (to, _) = to.split_once('\'')?;
+    if !to.contains('/') {
+        return None;
+    }
+    match Stanza::from_element(crate::xml::parse_stored(xml, ns::CLIENT).ok()?) {
+        Some(Ok(Stanza::Message(message))) => Some(message),
+        _ => None,
+    }
 }
 
 /// A stanza of a session's queue, late.

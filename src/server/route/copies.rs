@@ -2,10 +2,11 @@
 //! did not get the message itself.
 use crate::feature;
 use crate::state::{Cx, Form, Keep, Origin, SessionId};
-use crate::store::ArchiveId;
+use crate::store::{ArchiveId, Stored};
 use crate::xmpp::{BareJid, Envelope, Jid, Message, MessageKind, StanzaError, write_error};
 
 use super::again::{self, Added, Direction};
+use super::turn;
 use crate::server::outlet::{Archived, send_error, stored_xml};
 
 /// §7: the addressee's sessions that get a copy. `direct`: those that get the message itself; `None`: it waits, and those
@@ -67,6 +68,36 @@ pub fn received(
     );
 }
 
+/// §7: what the others get of a message that waited, and is now given to the session it is addressed to by its full JID.
+/// Returns who gets it.
+pub fn received_late(
+    cx: &mut Cx<'_>,
+    message: &Message,
+    account: &BareJid,
+    stored: &Stored,
+    others: &[SessionId],
+) -> Vec<SessionId> {
+    if !is_copied(cx, message) {
+        return Vec::new();
+    }
+    let mut takers = others.to_vec();
+    takers.retain(|id| cx.state.sessions.get(*id).is_some_and(|s| s.carbons));
+    let added = Added {
+        stanza_id: Some((account, stored.id)),
+        delay: Some(stored.at),
+    };
+    let keep = Keep::Archived(stored.id, Form::Received);
+    let copy = Copy {
+        xml: &stored.xml,
+        direction: Direction::Received,
+        added,
+        keep,
+        in_turn: false,
+    };
+    write_copies(cx, message, account, &copy, &takers);
+    takers
+}
+
 /// §8: what the sender's other sessions get, whether or not the sending one asked for copies.
 pub fn sent(
     cx: &mut Cx<'_>,
@@ -119,6 +150,33 @@ fn copy(
         stanza_id: id.map(|id| (account, id)),
         delay: None,
     };
+    let copy = Copy {
+        xml,
+        direction,
+        added,
+        keep,
+        in_turn: direction == Direction::Received,
+    };
+    write_copies(cx, message, account, &copy, takers);
+}
+
+/// What one is made of.
+struct Copy<'c> {
+    xml: &'c str,
+    direction: Direction,
+    added: Added<'c>,
+    keep: Keep,
+    /// It is its turn only when what waits has come; not so of what waited itself, or what one's own other device sent.
+    in_turn: bool,
+}
+
+fn write_copies(
+    cx: &mut Cx<'_>,
+    message: &Message,
+    account: &BareJid,
+    copy: &Copy<'_>,
+    takers: &[SessionId],
+) {
     let sender = message.envelope.from.as_ref().map_or("", Jid::as_str);
     let urgency = feature::message_urgency(message, sender);
     for taker in takers {
@@ -128,9 +186,23 @@ fn copy(
         let to = session.jid.clone();
         let mut bytes = std::mem::take(&mut cx.out.bytes);
         let start = bytes.len();
-        again::write_copy(&mut bytes, cx, xml, (account, &to), direction, added);
+        again::write_copy(
+            &mut bytes,
+            cx,
+            copy.xml,
+            (account, &to),
+            copy.direction,
+            copy.added,
+        );
         cx.out.bytes = bytes;
-        cx.deliver_as(*taker, start..cx.out.bytes.len(), urgency, keep);
+        let stanza = start..cx.out.bytes.len();
+        match copy.in_turn {
+            true => {
+                let how = (urgency, copy.keep);
+                turn::deliver_in_turn(cx, account, *taker, stanza, how);
+            }
+            false => cx.deliver_as(*taker, stanza, urgency, copy.keep),
+        }
     }
 }
 

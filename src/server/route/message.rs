@@ -9,6 +9,8 @@ use crate::xmpp::{BareJid, Condition, Jid, Message, MessageKind};
 use super::again::{self, Added};
 use super::blocked::{is_blocked_by, require_not_blocked_by_sender};
 use super::copies;
+use super::turn::{self, Turn};
+use super::unseen;
 use crate::server::outlet::{self, Archived, stored_xml, write_message};
 
 /// What becomes of a message at its addressee.
@@ -78,7 +80,7 @@ fn route(cx: &mut Cx<'_>, origin: Origin, message: &Message) -> Result<(), Fault
         Fate::Ignore => return Ok(()),
     };
     let copied = copies::takers_of_received(cx, message, &addressee.jid, origin, direct.as_deref());
-    let unseen = unseen(cx, direct.as_deref(), &copied);
+    let unseen = unseen_by(cx, direct.as_deref(), &copied);
     let archived = archive(
         cx,
         (&from, &to),
@@ -91,6 +93,9 @@ fn route(cx: &mut Cx<'_>, origin: Origin, message: &Message) -> Result<(), Fault
     let shared = direct.len() + copied.len() > 1;
     deliver(cx, message, &addressee, &archived, (&direct, shared));
     copies::received(cx, message, &addressee.jid, &archived, &copied, waits);
+    if exactly.is_some() && !direct.iter().any(|session| has_connection(cx, *session)) {
+        unseen::hand_over(cx, &addressee.jid)?;
+    }
     if addressee.jid != own {
         let mut reached = direct;
         reached.extend(origin.session());
@@ -122,6 +127,11 @@ fn to_component(
     Ok(())
 }
 
+fn has_connection(cx: &Cx<'_>, session: SessionId) -> bool {
+    let session = cx.state.sessions.get(session);
+    session.is_some_and(|session| session.connection.is_some())
+}
+
 /// What an absent account would drop is dropped, so that silence tells nobody who there is; what it would keep or refuse
 /// is refused.
 fn to_nobody(to: &Jid, message: &Message, storable: Storable) -> Result<(), Fault> {
@@ -150,7 +160,7 @@ enum Unseen {
 }
 
 /// `direct`: who gets the message itself, `None`: it waits.
-fn unseen(cx: &Cx<'_>, direct: Option<&[SessionId]>, copied: &[SessionId]) -> Unseen {
+fn unseen_by(cx: &Cx<'_>, direct: Option<&[SessionId]>, copied: &[SessionId]) -> Unseen {
     let Some(direct) = direct else {
         return Unseen::Waits;
     };
@@ -183,7 +193,13 @@ fn deliver(
     let sender = message.envelope.from.as_ref().map_or("", Jid::as_str);
     let urgency = feature::message_urgency(message, sender);
     for session in sessions {
-        cx.deliver_as(*session, stanza.clone(), urgency, keep);
+        turn::deliver_in_turn(
+            cx,
+            &addressee.jid,
+            *session,
+            stanza.clone(),
+            (urgency, keep),
+        );
     }
 }
 
@@ -198,7 +214,12 @@ fn fate(
     if let Some(session) = exactly {
         // §8.5.3.1: whoever is addressed exactly gets it, available or not.
         if let Some(session) = session {
-            return Ok(Fate::Deliver(vec![session]));
+            return Ok(
+                match comes_after_what_waits(cx, addressee, session, storable) {
+                    true => Fate::Wait,
+                    false => Fate::Deliver(vec![session]),
+                },
+            );
         }
         // §8.5.3.2.1: a chat goes on as if to the bare JID, nothing else does.
         match message.kind {
@@ -214,11 +235,6 @@ fn fate(
         MessageKind::Error => return Ok(Fate::Ignore),
         MessageKind::Normal | MessageKind::Chat | MessageKind::Headline => {}
     }
-    let catching_up = cx
-        .state
-        .sessions
-        .online(&addressee.jid)
-        .is_some_and(|online| online.catching_up.is_some());
     let sessions = cx
         .state
         .sessions
@@ -230,10 +246,26 @@ fn fate(
             Fate::Deliver(sessions)
         });
     }
-    if sessions.is_empty() || (catching_up && storable != Storable::No) {
+    let may_wait = storable != Storable::No;
+    if sessions.is_empty() || (may_wait && turn::turn(cx, &addressee.jid, true) == Turn::Waits) {
         return wait(cx, message, storable);
     }
     Ok(Fate::Deliver(sessions))
+}
+
+/// RFC 6120 §10.1: to the full JID or to the bare one, what is sent comes in that order. While a session is being given what
+/// waited for the account, what comes meanwhile waits behind it in the archive, unless it must not be stored, or cannot be.
+fn comes_after_what_waits(
+    cx: &Cx<'_>,
+    addressee: &Local,
+    session: SessionId,
+    storable: Storable,
+) -> bool {
+    let session = cx.state.sessions.get(session);
+    session.is_some_and(|session| session.takes_messages())
+        && storable != Storable::No
+        && !cx.state.disk_low
+        && turn::turn(cx, &addressee.jid, true) == Turn::Waits
 }
 
 /// §8.5.2.2: nobody is there. What may be stored waits; what must not be and says something is refused.

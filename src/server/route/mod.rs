@@ -12,4 +12,5 @@ pub mod message;
 pub mod presence;
 pub mod probe;
 pub mod subscription;
+pub mod turn;
 pub mod unseen;

@@ -1,7 +1,7 @@
 //! XEP-0386: a resource bound within a login, with all that its session begins with.
 use crate::feature;
 use crate::state::{ConnectionId, Moment, Outbox, SessionClient, SessionId};
-use crate::store::{AccountId, ClientKey, StoreError, Tx};
+use crate::store::{AccountId, ArchiveId, ClientKey, StoreError, Tx};
 use crate::stream::BindRequest;
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, FullJid, ns};
@@ -46,6 +46,7 @@ impl Server {
         feature::write_archive_metadata(&cx.state.archive_ids, ends, w);
         if let Some(known) = cx.state.sessions.get_mut(session) {
             known.carbons = request.carbons;
+            known.archive_read = ends.map_or(ArchiveId(0), |[_, (newest, _)]| newest);
         }
         if let Some(enable) = request.enable {
             let enabled = management::enable(&mut cx, session, enable);

@@ -7,12 +7,13 @@ use crate::state::{
     AvailablePresence, BlockList, CONNECTED_BYTES_MAX, CapsId, Cx, Ended, Held, Management, Moment,
     Online, Outbox, Output, Session, SessionClient, SessionId, Sessions, Stored,
 };
-use crate::store::{ArchiveId, ClientKey, StoreError, Suspended, SuspendedId, Tx};
+use crate::store::{ClientKey, StoreError, Suspended, SuspendedId, Tx};
 use crate::stream::Grant;
 use crate::xmpp::{FullJid, Jid, StreamCondition, StreamError};
 
 use super::management;
 use crate::server::login::fast;
+use crate::server::route::turn;
 use crate::server::{Server, session};
 
 /// After a start a session may stay away for at least so long (if it might at all), whatever the clock says: it may have
@@ -116,6 +117,10 @@ impl Server {
         }
         for (session, remaining_ms) in &resumable {
             fast::settle_session(&mut cx, *session)?;
+            if let Some(known) = cx.state.sessions.get(*session) {
+                let account = known.jid.to_bare();
+                turn::let_go(&mut cx, &account, *session);
+            }
             cx.put_to_sleep(*session, *remaining_ms)?;
         }
         log::info!("sessions.suspended count={}", resumable.len());
@@ -285,7 +290,7 @@ fn restored(
     if row.catching_up
         && let Some(online) = sessions.online_mut(&jid.to_bare())
     {
-        online.catching_up = Some(ArchiveId(0));
+        online.catching_up = Some(Box::default());
     }
     // After a crash the rows say more than the session's own row.
     let queue = tx.queue_positions(id)?;

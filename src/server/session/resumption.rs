@@ -171,6 +171,7 @@ impl Server {
             _ => return Ok(false),
         };
         known.connection = None;
+        let account = known.jid.to_bare();
         log::debug!(
             "session.detached jid={} seconds={seconds}",
             quoted(known.jid.as_str())
@@ -178,8 +179,7 @@ impl Server {
         known.expires_ms = now.monotonic_ms + u64::from(seconds) * 1000;
         let at_ms = known.expires_ms.min(now.monotonic_ms + HIBERNATE_AFTER_MS);
         self.set_away_timer(session, Some(at_ms));
-        // Whoever else takes messages gets the pages that this one was being given.
-        unseen::go_on(&mut self.cx(now, tx, out), session)?;
+        unseen::hand_over(&mut self.cx(now, tx, out), &account)?;
         Ok(true)
     }
 

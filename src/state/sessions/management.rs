@@ -203,6 +203,16 @@ impl Management {
         self.queue.iter().filter_map(received_id)
     }
 
+    /// Of the part in memory: it was given to another session, too.
+    pub fn share(&mut self, position: u64) {
+        let index = position.checked_sub(self.stored.end);
+        let index = index.and_then(|index| usize::try_from(index).ok());
+        let row = index.and_then(|index| self.queue.get_mut(index));
+        if let Some(QueueRow::Whole { shared, .. }) = row {
+            *shared = true;
+        }
+    }
+
     /// Positions of the part in the store.
     pub fn stored(&self) -> Range<u64> {
         self.stored.clone()
