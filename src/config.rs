@@ -125,6 +125,16 @@ impl Config {
             name == domain || on.any(|service| service.domain(domain) == name)
         };
         let components = self.settings.components.iter();
+        let is_there = |name: &str| components.clone().any(|known| known.name == name);
+        let granted = self.settings.component_privileges.iter();
+        if let Some((name, _)) = granted.clone().find(|(name, _)| !is_there(name)) {
+            return Err(StartError::Setting {
+                place: self.data.join(FILE).display().to_string(),
+                key: Some("component_privileges".into()),
+                reason: format!("there is no component {name}"),
+                remedy: "name it in `component`, with its secret".into(),
+            });
+        }
         let taken = components
             .map(|known| &known.name)
             .find(|name| is_taken(name));

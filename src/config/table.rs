@@ -3,7 +3,7 @@ use log::LevelFilter;
 
 use super::Config;
 use super::kind::Kind;
-use crate::state::{AddressRange, ComponentSettings};
+use crate::state::{Access, AddressRange, ComponentSettings, Privileges};
 use crate::xmpp::domainpart;
 
 pub struct Setting {
@@ -398,6 +398,17 @@ pub const SETTINGS: &[Setting] = &[
         },
         doc: "Where components connect, if there are any. Nothing is encrypted there.",
     },
+    Setting {
+        key: "component_privileges",
+        kind: Kind::List {
+            limits: "a list of \"NAME PRIVILEGE...\": roster=get, roster=set, roster=both, message=outgoing, iq=NAMESPACE",
+            set: |config, texts| {
+                config.settings.component_privileges = privileges(&texts)?;
+                Ok(())
+            },
+        },
+        doc: "What a component may do for every account (XEP-0356): read and change rosters, send messages and ask in its name.",
+    },
     contact!(
         "admin_addresses",
         "admin-addresses",
@@ -458,6 +469,42 @@ fn components(texts: &[String]) -> Result<Vec<ComponentSettings>, String> {
         });
     }
     Ok(components)
+}
+
+/// `NAME PRIVILEGE...` each.
+fn privileges(texts: &[String]) -> Result<Vec<(String, Privileges)>, String> {
+    let mut all: Vec<(String, Privileges)> = Vec::new();
+    for text in texts {
+        let mut words = text.split_whitespace();
+        let name = words.next().unwrap_or_default();
+        let name = domainpart(name).map_err(|_| format!("\"{name}\" is no domain"))?;
+        let mut granted = Privileges::default();
+        for word in words {
+            let get = Access {
+                get: true,
+                set: false,
+            };
+            let set = Access {
+                get: false,
+                set: true,
+            };
+            match word.split_once('=') {
+                Some(("roster", "get")) => granted.roster = get,
+                Some(("roster", "set")) => granted.roster = set,
+                Some(("roster", "both")) => granted.roster = Access::BOTH,
+                Some(("message", "outgoing")) => granted.messages = true,
+                Some(("iq", namespace)) if !namespace.is_empty() => {
+                    granted.iq.push((namespace.into(), Access::BOTH));
+                }
+                _ => return Err(format!("\"{word}\" is no privilege")),
+            }
+        }
+        if all.iter().any(|(known, _)| **known == *name) {
+            return Err(format!("{name} is there twice"));
+        }
+        all.push((name.into_owned(), granted));
+    }
+    Ok(all)
 }
 
 /// The README's table.

@@ -30,7 +30,7 @@ pub fn blocked_error() -> StanzaError {
 /// §3.2; who asked hears of changes from now on.
 fn get(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     let list = cx.block_list(request.account_jid(), request.account_id())?;
-    if let Some(session) = cx.state.sessions.get_mut(request.own_session()) {
+    if let Some(session) = cx.state.sessions.get_mut(request.own_session()?) {
         session.wants_blocking = true;
     }
     Ok(Reply::payload(|w| write_items(w, "blocklist", list.jids())))

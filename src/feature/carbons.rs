@@ -28,12 +28,12 @@ pub const FEATURE: Feature = Feature {
 
 /// §4; asking again is no error (§10.1).
 fn enable(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
-    Ok(switch(cx, request, true))
+    switch(cx, request, true)
 }
 
 /// §5
 fn disable(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
-    Ok(switch(cx, request, false))
+    switch(cx, request, false)
 }
 
 /// §4.1, §5.1: nobody switches somebody else's.
@@ -41,11 +41,11 @@ fn not_allowed(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault>
     Err(Condition::NotAllowed.into())
 }
 
-fn switch(cx: &mut Cx<'_>, request: &Request<'_>, on: bool) -> Reply {
-    if let Some(session) = cx.state.sessions.get_mut(request.own_session()) {
+fn switch(cx: &mut Cx<'_>, request: &Request<'_>, on: bool) -> Result<Reply, Fault> {
+    if let Some(session) = cx.state.sessions.get_mut(request.own_session()?) {
         session.carbons = on;
     }
-    Reply::Empty
+    Ok(Reply::Empty)
 }
 
 /// §6.1: the messages that are copied. `to_us`: on its way to the account's sessions, not from one of them. Of an error this

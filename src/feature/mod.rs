@@ -15,6 +15,7 @@ mod last_activity;
 mod no_reply;
 mod ping;
 mod private_xml;
+mod privilege;
 mod registration;
 mod roster;
 mod session;
@@ -36,11 +37,12 @@ pub use clients::{Access, Revoked, all as all_access, take_away as take_access_a
 pub use last_activity::{
     is_asked as asks_last_activity, require_may_ask as require_may_ask_last_activity,
 };
+pub use privilege::{advertise as advertise_privileges, forwarded as privileged_message};
 pub use roster::{push as push_roster, require_room as require_roster_room};
 pub use spec::{Spec, Support, specification_table};
 pub use token_auth::{OAUTH_ACCESS_MS, OAUTH_GRANT};
 
-use crate::state::{Cx, Fault, Question, SessionId, Settings, Then};
+use crate::state::{ComponentId, Cx, Fault, Origin, Question, SessionId, Settings, Then};
 use crate::store::{AccountId, StoreError};
 use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{BareJid, Condition, Iq, IqKind, Jid};
@@ -66,6 +68,7 @@ pub const FEATURES: &[&Feature] = &[
     &client_state::FEATURE,
     &archive::FEATURE,
     &clients::FEATURE,
+    &privilege::FEATURE,
     &no_reply::FEATURE,
     &token_auth::FEATURE,
 ];
@@ -89,8 +92,7 @@ pub struct Request<'a> {
     /// The one child of the iq.
     pub payload: ElementRef<'a>,
     pub from: &'a Jid,
-    /// The session it came from, if it is one of ours.
-    pub session: Option<SessionId>,
+    pub origin: Origin,
     /// The account addressed (`To::OwnAccount`, `To::Account`).
     pub account: Option<(&'a BareJid, AccountId)>,
 }
@@ -109,10 +111,19 @@ impl<'a> Request<'a> {
             .0
     }
 
-    /// The session asking; rows of `To::OwnAccount` always have one.
-    pub fn own_session(&self) -> SessionId {
-        self.session
-            .expect("own accounts are asked by local sessions")
+    /// The session asking. Who asks on behalf of an account has none, and cannot be given what only a session is.
+    pub fn own_session(&self) -> Result<SessionId, Condition> {
+        self.origin
+            .session()
+            .ok_or(Condition::FeatureNotImplemented)
+    }
+
+    /// The component asking.
+    pub fn component(&self) -> Option<ComponentId> {
+        match self.origin {
+            Origin::Component(component) => Some(component),
+            Origin::Session(_) | Origin::Own => None,
+        }
     }
 
     pub fn is_own(&self) -> bool {
@@ -251,6 +262,7 @@ impl Feature {
 pub fn answered(cx: &mut Cx<'_>, question: Question, iq: &Iq) {
     match question.then {
         Then::Capabilities(caps) => capabilities::answered(cx, caps, iq),
+        Then::Privileged(asked) => privilege::answered(cx, &asked, iq),
     }
 }
 

@@ -58,7 +58,7 @@ fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     let prepared = prepare_password(&password).map_err(refused)?;
     cx.require_disk_space()?;
     cx.state.password_changes.push(PasswordChange {
-        session: request.own_session(),
+        session: request.own_session()?,
         envelope: request.iq.envelope.clone(),
         account: own,
         password: prepared.as_ref().into(),

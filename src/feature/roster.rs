@@ -4,7 +4,7 @@ use crate::store::{AccountId, Contact, RosterChange, Subscription};
 use crate::xml::{ElementRef, Writer, escaped_len};
 use crate::xmpp::{BareJid, Condition, Jid, PresenceKind, StanzaError, ns};
 
-use super::{Feature, IqRoute, Reply, Request, To};
+use super::{Feature, IqRoute, Reply, Request, To, privilege};
 
 /// Bytes of a contact's name or of one group's (RFC 6121 §2.3.3 leaves the limit to the server).
 const NAME_BYTES_MAX: usize = 1023;
@@ -14,8 +14,10 @@ pub const FEATURE: Feature = Feature {
     iq: &[
         IqRoute::get(To::OwnAccount, ns::ROSTER, "query", get),
         IqRoute::set(To::OwnAccount, ns::ROSTER, "query", set),
-        IqRoute::get(To::Account, ns::ROSTER, "query", refuse).refused_by(Condition::Forbidden),
-        IqRoute::set(To::Account, ns::ROSTER, "query", refuse).refused_by(Condition::Forbidden),
+        IqRoute::get(To::Account, ns::ROSTER, "query", get_of_another)
+            .refused_by(Condition::Forbidden),
+        IqRoute::set(To::Account, ns::ROSTER, "query", set_of_another)
+            .refused_by(Condition::Forbidden),
     ],
     ..Feature::new("roster")
 };
@@ -23,7 +25,7 @@ pub const FEATURE: Feature = Feature {
 /// §2.1.4, §2.6.3: the whole roster, or what changed since the version the client has.
 fn get(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     let account = request.account_id();
-    if let Some(session) = cx.state.sessions.get_mut(request.own_session()) {
+    if let Some(session) = cx.state.sessions.get_mut(request.own_session()?) {
         session.wants_roster = true;
     }
     let version = cx.tx.roster_version(account)?;
@@ -31,12 +33,17 @@ fn get(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     if let Some(since) = known.as_deref().and_then(|text| text.parse().ok())
         && let Some(changes) = cx.tx.roster_changes(account, since)?
     {
-        return Ok(send_changes(cx, request, &changes));
+        return send_changes(cx, request, &changes);
     }
+    let version = known.map(|_| version);
+    whole(cx, account, version)
+}
+
+fn whole(cx: &Cx<'_>, account: AccountId, version: Option<u64>) -> Result<Reply, Fault> {
     let contacts = cx.tx.contacts(account)?;
     Ok(Reply::payload(|w| {
         w.open_ns("query", ns::ROSTER);
-        w.attr_opt("ver", known.map(|_| version.to_string()).as_deref());
+        w.attr_opt("ver", version.map(|version| version.to_string()).as_deref());
         for (jid, contact) in contacts.iter().filter(|(_, contact)| contact.listed) {
             write_item(w, jid, Some(contact));
         }
@@ -45,13 +52,17 @@ fn get(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
 }
 
 /// §2.6.3: an empty result first, then each change as a push. The result is queued by hand so that it comes first.
-fn send_changes(cx: &mut Cx<'_>, request: &Request<'_>, changes: &[(u64, RosterChange)]) -> Reply {
-    let session = request.own_session();
+fn send_changes(
+    cx: &mut Cx<'_>,
+    request: &Request<'_>,
+    changes: &[(u64, RosterChange)],
+) -> Result<Reply, Fault> {
+    let session = request.own_session()?;
     for (version, change) in changes {
         let id = cx.new_id();
         let stanza = write_push(
             cx,
-            &id,
+            (&id, None),
             request.from,
             &change.jid,
             change.contact.as_ref(),
@@ -59,7 +70,7 @@ fn send_changes(cx: &mut Cx<'_>, request: &Request<'_>, changes: &[(u64, RosterC
         );
         cx.state.after_reply.push((session, stanza));
     }
-    Reply::Empty
+    Ok(Reply::Empty)
 }
 
 /// §2.3, §2.4, §2.5: adds, updates or removes one item.
@@ -81,14 +92,26 @@ fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     if item.attribute("subscription").as_deref() == Some("remove") {
         remove(cx, request.account_jid(), account, &jid)?;
     } else {
-        update(cx, request.account_jid(), account, &jid, item)?;
+        // A component speaks for its own contacts, and was given the account's word by the operator; for nobody else's.
+        let component = request.component();
+        let is_its_own = component.is_some() && cx.state.domains.component(&jid) == component;
+        let agreed = item.attribute("subscription").filter(|_| is_its_own);
+        let agreed = agreed.and_then(|text| subscription_of(&text));
+        update(cx, request.account_jid(), account, &jid, item, agreed)?;
     }
     Ok(Reply::Empty)
 }
 
-/// §2.3.3: the roster of another account.
-fn refuse(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault> {
-    Err(Condition::Forbidden.into())
+/// §2.3.3: the roster of another account. XEP-0356 §4.3: some components may read it.
+fn get_of_another(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
+    privilege::require_roster(cx, request)?;
+    whole(cx, request.account_id(), None)
+}
+
+/// The same for what they write.
+fn set_of_another(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
+    privilege::require_roster(cx, request)?;
+    set(cx, request)
 }
 
 fn update(
@@ -97,6 +120,7 @@ fn update(
     account: AccountId,
     jid: &BareJid,
     item: ElementRef<'_>,
+    agreed: Option<Subscription>,
 ) -> Result<(), Fault> {
     let name = item.attribute("name").unwrap_or_default().into_owned();
     let groups = groups(cx, item)?;
@@ -106,12 +130,16 @@ fn update(
             .into());
     }
     let before = cx.tx.contact(account, jid)?;
-    let contact = Contact {
+    let mut contact = Contact {
         name,
         groups,
         listed: true,
         ..before.clone().unwrap_or_default()
     };
+    if let Some(agreed) = agreed {
+        contact.subscription = agreed;
+        (contact.ask, contact.request) = (false, None);
+    }
     require_room(cx, account, jid, before.as_ref(), &contact)?;
     let version = cx.tx.set_contact(account, jid, &contact)?;
     push(cx, owner, jid, Some(&contact), version);
@@ -215,7 +243,8 @@ fn remove(
     Ok(())
 }
 
-/// §2.1.6: tells every session that asked for the roster. `None`: the item is gone.
+/// §2.1.6: tells every session that asked for the roster, and components that may read it (XEP-0356 §4.4). `None`: the item
+/// is gone.
 pub fn push(
     cx: &mut Cx<'_>,
     owner: &BareJid,
@@ -237,14 +266,19 @@ pub fn push(
             continue;
         };
         let id = cx.new_id();
-        let stanza = write_push(cx, &id, &to, jid, contact, version);
+        let stanza = write_push(cx, (&id, None), &to, jid, contact, version);
         cx.deliver(session, stanza);
+    }
+    for (component, to) in privilege::hear_of_rosters(cx) {
+        let id = cx.new_id();
+        let stanza = write_push(cx, (&id, Some(owner)), &to, jid, contact, version);
+        cx.pass(component, stanza);
     }
 }
 
 fn write_push(
     cx: &mut Cx<'_>,
-    id: &str,
+    (id, from): (&str, Option<&BareJid>),
     to: &Jid,
     jid: &BareJid,
     contact: Option<&Contact>,
@@ -254,6 +288,7 @@ fn write_push(
         w.open("iq")
             .attr("type", "set")
             .attr("id", id)
+            .attr_opt("from", from.map(|from| from.as_str()))
             .attr("to", to.as_str());
         w.open_ns("query", ns::ROSTER)
             .attr("ver", &version.to_string());
@@ -280,6 +315,17 @@ fn write_item(w: &mut Writer<'_>, jid: &BareJid, contact: Option<&Contact>) {
         w.leaf("group", group);
     }
     w.close();
+}
+
+fn subscription_of(text: &str) -> Option<Subscription> {
+    let all = [
+        Subscription::None,
+        Subscription::To,
+        Subscription::From,
+        Subscription::Both,
+    ];
+    all.into_iter()
+        .find(|known| subscription_text(*known) == text)
 }
 
 fn subscription_text(subscription: Subscription) -> &'static str {

@@ -3,6 +3,7 @@
 //! lost looks alive; and if both were let in, each would get half.
 use ring::hmac;
 
+use crate::feature;
 use crate::state::{ComponentId, ConnectionId, Moment, Outbox, Output};
 use crate::store::{StoreError, Tx};
 use crate::xmpp::{StreamCondition, StreamError, quoted};
@@ -82,7 +83,9 @@ impl Server {
             log::info!("component.connected name={}", quoted(known.jid.as_str()));
         }
         self.watch_idle(now, id);
-        component_came(&mut self.cx(now, tx, out), component)
+        let mut cx = self.cx(now, tx, out);
+        feature::advertise_privileges(&mut cx, component);
+        component_came(&mut cx, component)
     }
 
     /// What it sent shows that the older one lives: the newer is refused.

@@ -106,6 +106,8 @@ impl Server {
                 memory: Default::default(),
                 queued_presence: Vec::new(),
                 handling: None,
+                own_requests: Vec::new(),
+                own_answers: Vec::new(),
                 after_reply: Vec::new(),
                 expiring: Vec::new(),
                 unasked: Vec::new(),

@@ -30,7 +30,10 @@ pub fn send(cx: &mut Cx<'_>, target: Origin, stanza: Range<usize>) -> bool {
             true
         }
         Origin::Component(component) => cx.pass(component, stanza),
-        Origin::Own => false,
+        Origin::Own => {
+            cx.state.own_answers.push(stanza);
+            true
+        }
     }
 }
 

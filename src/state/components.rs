@@ -1,5 +1,5 @@
 //! External components (XEP-0114): those the operator named, and who of them is connected.
-use crate::xmpp::BareJid;
+use crate::xmpp::{BareJid, IqKind};
 
 use super::{ConnectionId, Settings};
 
@@ -15,9 +15,59 @@ pub struct ComponentSettings {
     pub secret: Box<str>,
 }
 
+/// XEP-0356: what a component may do for accounts. Nothing, unless the operator says so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Privileges {
+    pub roster: Access,
+    /// It may send messages in the name of accounts.
+    pub messages: bool,
+    /// It may ask, in the name of accounts, in these namespaces.
+    pub iq: Vec<(Box<str>, Access)>,
+}
+
+/// What kinds of requests are allowed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    pub get: bool,
+    pub set: bool,
+}
+
+impl Access {
+    pub const BOTH: Access = Access {
+        get: true,
+        set: true,
+    };
+
+    pub fn allows(self, kind: IqKind) -> bool {
+        match kind {
+            IqKind::Get => self.get,
+            IqKind::Set => self.set,
+            IqKind::Result | IqKind::Error => false,
+        }
+    }
+
+    /// As XEP-0356 writes it.
+    pub fn as_str(self) -> &'static str {
+        match (self.get, self.set) {
+            (false, false) => "none",
+            (true, false) => "get",
+            (false, true) => "set",
+            (true, true) => "both",
+        }
+    }
+}
+
+impl Privileges {
+    pub fn in_namespace(&self, namespace: &str) -> Access {
+        let granted = self.iq.iter().find(|(known, _)| **known == *namespace);
+        granted.map(|(_, access)| *access).unwrap_or_default()
+    }
+}
+
 pub struct Component {
     pub jid: BareJid,
     pub secret: Box<str>,
+    pub privileges: Privileges,
     pub connection: Option<ConnectionId>,
     /// Proved that it is this component too, and waits for whether the one before it lives.
     pub waiting: Option<ConnectionId>,
@@ -29,8 +79,14 @@ pub struct Components(Vec<Component>);
 impl Components {
     pub fn new(settings: &Settings) -> Components {
         let components = settings.components.iter().filter_map(|component| {
+            let privileges = settings.component_privileges.iter();
+            let mut privileges = privileges.filter(|(name, _)| *name == component.name);
             Some(Component {
                 jid: BareJid::parse(&component.name).ok()?,
+                privileges: privileges
+                    .next()
+                    .map(|(_, granted)| granted.clone())
+                    .unwrap_or_default(),
                 secret: component.secret.clone(),
                 connection: None,
                 waiting: None,
@@ -57,6 +113,13 @@ impl Components {
         for component in &mut self.0 {
             component.waiting = component.waiting.filter(|waiting| *waiting != connection);
         }
+    }
+
+    /// Those that are connected.
+    pub fn connected(&self) -> impl Iterator<Item = (ComponentId, &Component)> {
+        let all = self.0.iter().enumerate();
+        let connected = all.filter(|(_, component)| component.connection.is_some());
+        connected.map(|(index, component)| (ComponentId(index), component))
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Component> {

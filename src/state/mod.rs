@@ -28,14 +28,14 @@ pub use archive_ids::ArchiveIds;
 pub use block_list::BlockList;
 pub use budget::{MemoryAccount, give_back_room, resettle};
 pub use capabilities::{CLIENT_FEATURES_MAX, Capabilities, CapsId};
-pub use components::{Component, ComponentId, ComponentSettings, Components};
+pub use components::{Access, Component, ComponentId, ComponentSettings, Components, Privileges};
 pub use cx::{ASK, Cx, Fault, name_of};
 pub use domains::{Domain, Domains};
 pub use moment::{Belief, Moment};
 pub use network::{AddressRange, Network};
 pub use origin::Origin;
 pub use outbox::{Applicant, ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
-pub use questions::{Question, Questions, Then};
+pub use questions::{Privileged, Question, Questions, Then};
 pub use service::{SERVICES, Service};
 pub use sessions::catching_up::{Behind, CatchingUp};
 pub use sessions::client_state::{
@@ -57,7 +57,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use crate::store::{AccountId, ClientKey};
-use crate::xmpp::{BareJid, Envelope, PresenceKind, StreamError};
+use crate::xmpp::{BareJid, Envelope, Iq, PresenceKind, StreamError};
 
 /// Everything that lives in memory and outlasts a step, but the streams themselves.
 pub struct State {
@@ -80,6 +80,10 @@ pub struct State {
     pub queued_presence: Vec<QueuedPresence>,
     /// Whose stanza is being handled.
     pub handling: Option<SessionId>,
+    /// Requests that a handler wants sent on behalf of an account; the server sends them when the handler is done.
+    pub own_requests: Vec<Iq>,
+    /// What came of them, in the outbox's buffer.
+    pub own_answers: Vec<Range<usize>>,
     /// Stanzas that follow the reply of the request being handled.
     pub after_reply: Vec<(SessionId, Range<usize>)>,
     /// Sessions to end: their unacknowledged stanzas passed the limit, their time is over, or their account is gone.

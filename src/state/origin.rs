@@ -7,7 +7,8 @@ pub enum Origin {
     Session(SessionId),
     /// An external component.
     Component(ComponentId),
-    /// An account or the server itself, in whose name the server speaks: nobody waits for an answer.
+    /// An account or the server itself, in whose name the server speaks: what is answered goes to who asked it to
+    /// (`Questions`), if anybody did.
     Own,
 }
 

@@ -1,10 +1,11 @@
 //! What the server asked others and waits to be answered: rows with a deadline and what is to be done then. An answer that
 //! nobody waits for is dropped.
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use crate::xmpp::{Iq, Jid};
 
-use super::CapsId;
+use super::{CapsId, ComponentId};
 
 /// Questions at a time, of all and of one who is asked.
 pub const QUESTIONS_MAX: usize = 512;
@@ -15,6 +16,19 @@ const QUESTIONS_OF_ONE_MAX: usize = 8;
 pub enum Then {
     /// XEP-0115: what a client can do.
     Capabilities(CapsId),
+    /// XEP-0356 §6.3: a component asked on behalf of an account, and is to be told.
+    Privileged(Box<Privileged>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Privileged {
+    pub component: ComponentId,
+    /// Its own request: from whom, to whom, and by which id.
+    pub from: Jid,
+    pub to: Jid,
+    pub id: Option<Rc<str>>,
+    /// Of the request within.
+    pub inner_id: Option<Rc<str>>,
 }
 
 #[derive(Clone, Debug)]

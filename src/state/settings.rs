@@ -1,7 +1,7 @@
 //! The settings the core reads; `config.rs` fills them from defaults, file and command line.
 use crate::xml::Limits;
 
-use super::ComponentSettings;
+use super::{ComponentSettings, Privileges};
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -54,6 +54,8 @@ pub struct Settings {
     pub send_queue_bytes_max: usize,
     /// External components that may connect (XEP-0114).
     pub components: Vec<ComponentSettings>,
+    /// What they may do for accounts (XEP-0356), by their names.
+    pub component_privileges: Vec<(String, Privileges)>,
     /// XEP-0157 addresses: field (`admin-addresses` …) and URIs.
     pub contact_addresses: Vec<(String, Vec<String>)>,
     /// XEP-0313: messages on one page at most.
@@ -110,6 +112,7 @@ impl Settings {
             read_stanzas_per_second_max: 20_000,
             send_queue_bytes_max: 4 << 20,
             components: Vec::new(),
+            component_privileges: Vec::new(),
             contact_addresses: Vec::new(),
             archive_page_max: 250,
             archive_days_max: None,

@@ -2,6 +2,8 @@
 
 pub const CLIENT: &str = "jabber:client";
 pub const SERVER: &str = "jabber:server";
+/// XEP-0356
+pub const PRIVILEGE: &str = "urn:xmpp:privilege:2";
 /// XEP-0114
 pub const COMPONENT: &str = "jabber:component:accept";
 pub const STREAM: &str = "http://etherx.jabber.org/streams";

@@ -3,7 +3,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use stonechat::server::Command;
-use stonechat::state::{ComponentSettings, Settings};
+use stonechat::state::{Access, ComponentSettings, Privileges, Settings};
 
 use super::client::{Client, Received};
 use super::computed;
@@ -216,6 +216,19 @@ fn apply(settings: &mut Settings, key: &str, value: &str) {
             name: name.into(),
             secret: secret.into(),
         });
+        return;
+    }
+    if let ("component_privileges", Some((name, words))) = (key, value.split_once(' ')) {
+        let mut granted = Privileges::default();
+        for word in words.split(' ') {
+            match word.split_once('=') {
+                Some(("roster", _)) => granted.roster = Access::BOTH,
+                Some(("message", _)) => granted.messages = true,
+                Some(("iq", namespace)) => granted.iq.push((namespace.into(), Access::BOTH)),
+                _ => panic!("no privilege {word}"),
+            }
+        }
+        settings.component_privileges.push((name.into(), granted));
         return;
     }
     let number = value

@@ -1,5 +1,5 @@
 //! XEP-0313 §4: a query, its filters (§4.1), and the page it gets (§4.3, XEP-0059).
-use crate::state::{ArchiveIds, Cx, Fault};
+use crate::state::{ArchiveIds, Cx, Fault, SessionId};
 use crate::store::{AccountId, ArchiveId, ArchiveQuery, AtIndex, Place, Stored};
 use crate::xml::{ElementRef, parse_stored};
 use crate::xmpp::{
@@ -77,8 +77,9 @@ pub fn run(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     if query.flipped {
         page.stanzas.reverse();
     }
+    let session = request.own_session()?;
     for stored in &page.stanzas {
-        send_result(cx, request, query_id.as_deref(), stored);
+        send_result(cx, (request, session), query_id.as_deref(), stored);
     }
     Ok(Reply::payload(|w| {
         w.open_ns("fin", ns::MAM)
@@ -95,9 +96,14 @@ pub fn run(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
 }
 
 /// §4.2
-fn send_result(cx: &mut Cx<'_>, request: &Request<'_>, query_id: Option<&str>, stored: &Stored) {
+fn send_result(
+    cx: &mut Cx<'_>,
+    (request, session): (&Request<'_>, SessionId),
+    query_id: Option<&str>,
+    stored: &Stored,
+) {
     let id = cx.state.archive_ids.text(stored.id);
-    cx.send(request.own_session(), |w| {
+    cx.send(session, |w| {
         w.open("message")
             .attr("from", request.account_jid().as_str())
             .attr("to", request.from.as_str());

@@ -3,12 +3,29 @@
 use crate::feature::{self, Reply, Request, To};
 use crate::server::outlet::{self, send_error, send_result, write_stanza};
 use crate::state::{Address, Cx, Fault, Origin};
-use crate::xmpp::{BareJid, Condition, Iq, IqKind, Jid, StanzaError, ns};
+use crate::xml::parse_stored;
+use crate::xmpp::{BareJid, Condition, Iq, IqKind, Jid, Stanza, StanzaError, ns};
 
 use super::blocked::{is_blocked_by, require_not_blocked_by_sender};
 
 /// An iq with a `from` that its sender may use.
 pub fn from(cx: &mut Cx<'_>, origin: Origin, iq: &Iq) {
+    take(cx, origin, iq);
+    // What handlers ask on behalf of accounts, and what is answered at once.
+    for own in std::mem::take(&mut cx.state.own_requests) {
+        take(cx, Origin::Own, &own);
+    }
+    for stanza in std::mem::take(&mut cx.state.own_answers) {
+        let bytes = cx.out.bytes.get(stanza).unwrap_or_default();
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
+        let element = parse_stored(text, ns::CLIENT);
+        if let Ok(Some(Ok(Stanza::Iq(iq)))) = element.map(Stanza::from_element) {
+            answer(cx, &iq);
+        }
+    }
+}
+
+fn take(cx: &mut Cx<'_>, origin: Origin, iq: &Iq) {
     match iq.kind {
         IqKind::Result | IqKind::Error => answer(cx, iq),
         IqKind::Get | IqKind::Set => {
@@ -114,7 +131,7 @@ fn handle(
         iq,
         payload,
         from,
-        session,
+        origin,
         account,
     };
     let reply = (route.handler)(cx, &request)?;

@@ -4,13 +4,13 @@ use std::ops::Range;
 use crate::feature::{self, Storable};
 use crate::state::{Address, ComponentId, Cx, Fault, Form, Keep, Local, Origin, SessionId};
 use crate::store::{AccountId, Direction, Owner, Record};
-use crate::xmpp::{BareJid, Condition, Jid, Message, MessageKind};
+use crate::xmpp::{BareJid, Condition, Jid, Message, MessageKind, ns};
 
 use super::again::{self, Added};
 use super::blocked::{is_blocked_by, require_not_blocked_by_sender};
-use super::copies;
 use super::turn::{self, Turn};
 use super::unseen;
+use super::{copies, forged};
 use crate::server::outlet::{self, Archived, stored_xml, write_message};
 
 /// What becomes of a message at its addressee.
@@ -64,6 +64,9 @@ fn route(cx: &mut Cx<'_>, origin: Origin, message: &Message) -> Result<(), Fault
         Address::Component(component) => {
             return to_component(cx, (origin, component), (&from, &to), message, storable);
         }
+        Address::Server if message.child("privilege", ns::PRIVILEGE).is_some() => {
+            return privileged(cx, origin, message);
+        }
         // XEP-0506: nobody reads what is written to the server.
         Address::Server | Address::Service(_) => {
             return Err(Condition::ServiceUnavailable.into());
@@ -102,6 +105,18 @@ fn route(cx: &mut Cx<'_>, origin: Origin, message: &Message) -> Result<(), Fault
         copies::sent(cx, message, &own, &archived, &reached);
     }
     Ok(())
+}
+
+/// XEP-0356 §5.3: a component sends a message in the name of an account. It goes the way of the account's own; nobody hears
+/// what becomes of it.
+fn privileged(cx: &mut Cx<'_>, origin: Origin, message: &Message) -> Result<(), Fault> {
+    let inner = feature::privileged_message(cx, origin, message)?;
+    let from = inner.envelope.from.clone().ok_or(Condition::Forbidden)?;
+    let element = forged::removed(inner.element.clone(), &cx.state.domains, &from);
+    let element = element.map_err(|_| Condition::PolicyViolation)?;
+    let done = self::from(cx, Origin::Own, Message { element, ..inner });
+    cx.state.own_answers.clear();
+    done
 }
 
 /// XEP-0114: a component is given a message as a contact is; it has no archive here.
