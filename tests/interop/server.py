@@ -1,4 +1,5 @@
 """Starts and stops the server under test, and drives its command line."""
+import json
 import os
 import re
 import shutil
@@ -15,17 +16,25 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit("out of time"))
 class Server:
     """One server with a data directory of its own."""
 
-    def __init__(self, binary, domain="localhost"):
+    def __init__(self, binary, domain="localhost", components=(), settings=""):
         self.binary = os.path.abspath(binary)
         self.domain = domain
+        self.components = components  # "NAME SECRET" each
+        self.settings = settings  # lines of its file
         self.data = tempfile.mkdtemp(prefix="stonechat-interop-")
         self.process = None
         self.environment = None
         self.port = self.tls_port = None
+        self.component_port = 0
 
     def start(self, c2s="127.0.0.1:0", c2s_tls="127.0.0.1:0"):
         if self.port:  # a restart keeps its ports, as a real server does
             c2s, c2s_tls = f"127.0.0.1:{self.port}", f"127.0.0.1:{self.tls_port}"
+        if self.components or self.settings:
+            with open(os.path.join(self.data, "stonechat.toml"), "w", encoding="utf-8") as file:
+                print(self.settings, file=file)
+                print(f"component = {json.dumps(list(self.components))}", file=file)
+                print(f'component_addresses = "127.0.0.1:{self.component_port}"', file=file)
         self.process = subprocess.Popen(
             [self.binary, "--data", self.data, "--domain", self.domain, "--c2s", c2s, "--c2s-tls", c2s_tls],
             stdout=subprocess.PIPE, stderr=open(self.log, "ab"), text=True, env=self.environment)
@@ -33,10 +42,11 @@ class Server:
         for line in self.process.stdout:
             seen += line
             ports += [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", line)]
-            if len(ports) >= 2:
+            if line.split()[:1] == ["certificate"]:  # named behind all ports
                 break
         assert len(ports) >= 2, f"no addresses printed: {seen}"
         self.port, self.tls_port = ports[:2]
+        self.component_port = (ports + [0])[2]
         return self
 
     def kill(self):
