@@ -11,6 +11,7 @@ mod bounds;
 mod budget;
 mod cli;
 mod client_state;
+mod components;
 mod crash;
 mod files;
 mod flights;

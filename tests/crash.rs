@@ -1,14 +1,22 @@
 //! SIGKILL under load at random moments: everything acknowledged is there afterwards, and nothing twice.
 use std::collections::HashMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
+use stonechat::xml::Element;
+
+use crate::transcript::client::{Client, Received};
+use crate::transcript::computed;
 use crate::transcript::prng::Prng;
+use crate::transcript::run::secret;
 use crate::transcript::simple::Simple;
 use crate::transcript::tls::{Access, Process, TestDir, operate};
 
 const ROUNDS: usize = 20;
 const SENDERS: usize = 3;
+const COMPONENT: &str = "bridge.localhost";
 
 /// What the server answered for.
 #[derive(Default)]
@@ -21,6 +29,11 @@ struct Acknowledged {
 #[test]
 fn kill_under_load_loses_nothing() {
     let dir = TestDir::new("crash");
+    let component = format!(
+        "component = \"{COMPONENT} {}\"\ncomponent_addresses = \"127.0.0.1:0\"\n",
+        secret(COMPONENT)
+    );
+    std::fs::write(dir.0.join("stonechat.toml"), component).expect("write the settings");
     let mut process = Process::start(&dir.0);
     for number in 0..SENDERS {
         add(&dir, &format!("sender{number}"));
@@ -48,6 +61,8 @@ fn kill_under_load_loses_nothing() {
         acknowledged.messages.len()
     );
     assert!(!acknowledged.contacts.is_empty());
+    let of_bridge = |body: &&String| body.contains("bridge");
+    assert!(acknowledged.messages.iter().any(|body| of_bridge(&body)));
     check(&process, &dir, &acknowledged);
 }
 
@@ -65,7 +80,14 @@ fn put_under_load(
     acknowledged: &Arc<Mutex<Acknowledged>>,
 ) {
     let mut threads = Vec::new();
-    let ready = Arc::new(Barrier::new(SENDERS + 1));
+    let ready = Arc::new(Barrier::new(SENDERS + 2));
+    let address = process.access.components.expect("a component may connect");
+    let (bridged, start_together) = (Arc::clone(acknowledged), Arc::clone(&ready));
+    threads.push(std::thread::spawn(move || {
+        let bridge = Bridge::come(address);
+        start_together.wait();
+        bridge.expect("connect").load(round, &bridged);
+    }));
     for number in 0..SENDERS {
         let (access, acknowledged, ready) = (
             process.access.clone(),
@@ -135,6 +157,74 @@ fn load(mut sender: Simple, round: usize, number: usize, acknowledged: &Mutex<Ac
                 .unwrap()
                 .contacts
                 .push(format!("sender{number} {contact}"));
+        }
+    }
+}
+
+/// An external component, which has no acknowledgements but the answers to what it asks.
+struct Bridge {
+    tcp: TcpStream,
+    client: Client,
+}
+
+impl Bridge {
+    fn come(address: SocketAddr) -> std::io::Result<Bridge> {
+        let mut bridge = Bridge {
+            tcp: TcpStream::connect(address)?,
+            client: Client::new(),
+        };
+        bridge.send(&format!(
+            "<stream:stream to='{COMPONENT}' xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams'>"
+        ))?;
+        let header = bridge.next()?;
+        let id = header.root().attribute("id").unwrap_or_default();
+        bridge.send(&computed::fill(&format!(
+            "<handshake>{{handshake {id} {}}}</handshake>",
+            secret(COMPONENT)
+        )))?;
+        bridge.next()?;
+        Ok(bridge)
+    }
+
+    fn send(&mut self, text: &str) -> std::io::Result<()> {
+        self.tcp.write_all(text.as_bytes())
+    }
+
+    fn next(&mut self) -> std::io::Result<Element> {
+        loop {
+            match self.client.received.pop_front() {
+                Some(Received::Element(element)) => return Ok(element),
+                Some(Received::EndOfStream) => return Err(ErrorKind::UnexpectedEof.into()),
+                None => {}
+            }
+            let mut buffer = [0; 16 << 10];
+            match self.tcp.read(&mut buffer)? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                length => self.client.take(&buffer[..length]),
+            }
+        }
+    }
+
+    fn load(mut self, round: usize, acknowledged: &Mutex<Acknowledged>) {
+        for count in 0..100_000 {
+            let (body, ping) = (format!("{round}-bridge-{count}"), format!("p{count}"));
+            let sent = self.send(&format!(
+                "<message from='a@{COMPONENT}' to='receiver@localhost' type='chat'><body>{body}</body></message>\
+                 <iq type='get' id='{ping}' from='{COMPONENT}' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>"
+            ));
+            let is_answer =
+                |element: &Element| element.root().attribute("id").as_deref() == Some(&*ping);
+            if sent.is_err() {
+                return;
+            }
+            loop {
+                match self.next() {
+                    Ok(element) if is_answer(&element) => break,
+                    Ok(_) => {}
+                    Err(_) => return,
+                }
+            }
+            acknowledged.lock().unwrap().messages.push(body);
         }
     }
 }

@@ -452,7 +452,7 @@ fn components(texts: &[String]) -> Result<Vec<ComponentSettings>, String> {
         let (name, secret) = text
             .trim()
             .split_once(char::is_whitespace)
-            .ok_or_else(|| format!("there is no secret behind \"{text}\""))?;
+            .ok_or("there is no secret behind a name")?;
         let (name, secret) = (domainpart(name), secret.trim());
         let name = name.map_err(|_| "what stands before a secret is no domain".to_string())?;
         if secret.len() < SECRET_BYTES_MIN || secret.contains(char::is_whitespace) {

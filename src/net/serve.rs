@@ -45,7 +45,11 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     system::share_heap();
     let data = &config.data;
     config::make_data_directory(data)?;
-    let secrets = [STORE_FILE, token_key::FILE, "key.pem"].map(|name| (data.join(name), true));
+    let mut secrets = vec![STORE_FILE, token_key::FILE, "key.pem"];
+    if !config.settings.components.is_empty() {
+        secrets.push(config::FILE);
+    }
+    let secrets = secrets.iter().map(|name| (data.join(name), true));
     for (path, is_secret) in [(data.clone(), false)].into_iter().chain(secrets) {
         if let Some(warning) = config::file::openness(&path, is_secret) {
             log::warn!("data.open {warning}");

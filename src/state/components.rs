@@ -108,6 +108,13 @@ impl Components {
         self.0.get_mut(id.0)
     }
 
+    /// None of them is connected any more.
+    pub fn let_go(&mut self) {
+        for component in &mut self.0 {
+            (component.connection, component.waiting) = (None, None);
+        }
+    }
+
     /// Where the newer one was, nobody is.
     pub fn waits_no_more(&mut self, connection: ConnectionId) {
         for component in &mut self.0 {

@@ -96,9 +96,10 @@ impl Server {
             out.send(id, |bytes| {
                 connection.stream.fail(error, self.entropy.as_mut(), bytes)
             });
-            connection.session = None;
+            (connection.session, connection.component) = (None, None);
             out.push(Output::Close { connection: id });
         }
+        self.state.domains.components.let_go();
         // Nothing more is said to anybody.
         let mut resumable = Vec::new();
         let mut others = Vec::new();

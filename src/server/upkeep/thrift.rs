@@ -83,7 +83,7 @@ impl Server {
         }
         let all = self.connections.iter();
         let mut holding: Vec<_> = all
-            .filter(|(_, connection)| connection.session.is_some() == members)
+            .filter(|(_, connection)| connection.peer().is_some() == members)
             .map(|(id, connection)| (Reverse(connection.stream.held_bytes()), id))
             .filter(|(Reverse(bytes), _)| *bytes > bytes_min)
             .collect();
