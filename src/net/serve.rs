@@ -113,6 +113,8 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     spawn(&shell, watch::certificate(Rc::clone(&shell)));
     let driver = Box::new(Driver::new(Rc::clone(&shell), server, store, hashing));
     Notify::from_environment().ready();
+    system::trim_heap();
+    system::let_go_of_code();
     let reactor = Rc::clone(&shell.reactor);
     spawn(&shell, Notify::from_environment().keep_alive(reactor));
     // On the heap: the stack that a large future takes while it is moved about is never given back.

@@ -118,6 +118,7 @@ impl Driver {
         self.storage.renew();
         empty_thread_cache();
         system::trim_heap();
+        system::let_go_of_code();
     }
 
     fn limit_tls(&mut self, sessions: usize) {

@@ -58,11 +58,70 @@ pub fn trim_heap() {
     }
 }
 
+/// Unmaps the pages of the program's code, most of which only the start needed: they stay in the file and in the system's
+/// cache, and those that are run again come back by themselves.
+pub fn let_go_of_code() {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let Some((first, end)) = mapping_of(&maps, own_address()) else {
+        return;
+    };
+    #[expect(unsafe_code, reason = "madvise(2) on a mapping that is not ours")]
+    // SAFETY: the range is one mapping of a file, private and not writable, so nothing in it differs from the file.
+    unsafe {
+        let code = std::ptr::with_exposed_provenance_mut(first);
+        libc::madvise(code, end - first, libc::MADV_DONTNEED);
+    }
+}
+
+#[expect(
+    clippy::as_conversions,
+    reason = "a function has its address by no other way"
+)]
+fn own_address() -> usize {
+    let_go_of_code as *const () as usize
+}
+
+/// First address and end of the mapping that has this one, if it is code from a file.
+fn mapping_of(maps: &str, address: usize) -> Option<(usize, usize)> {
+    maps.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let (first, end) = words.next()?.split_once('-')?;
+        let [first, end] = [first, end].map(|number| usize::from_str_radix(number, 16));
+        let (first, end) = (first.ok()?, end.ok()?);
+        let is_code = words.next()? == "r-xp" && words.nth(3)?.starts_with('/');
+        (is_code && (first..end).contains(&address)).then_some((first, end))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
 
     use super::*;
+
+    #[test]
+    fn only_code_from_a_file_is_let_go_of() {
+        let maps = "\
+            00400000-00452000 r--p 00000000 08:02 173521 /usr/bin/dbus daemon\n\
+            00452000-00552000 r-xp 00052000 08:02 173521 /usr/bin/dbus daemon\n\
+            00e03000-00e24000 rw-p 00000000 00:00 0 [heap]\n\
+            7fff00000000-7fff00001000 r-xp 00000000 00:00 0 [vdso]\n\
+            7fff00002000-7fff00003000 r-xp 00000000 00:00 0\n";
+        assert_eq!(mapping_of(maps, 0x45_2000), Some((0x45_2000, 0x55_2000)));
+        assert_eq!(mapping_of(maps, 0x55_1fff), Some((0x45_2000, 0x55_2000)));
+        for address in [
+            0x40_0000,
+            0x55_2000,
+            0xe0_3000,
+            0x7fff_0000_0000,
+            0x7fff_0000_2000,
+        ] {
+            assert_eq!(mapping_of(maps, address), None, "{address:x}");
+        }
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        assert!(mapping_of(&maps, own_address()).is_some());
+        let_go_of_code();
+    }
 
     #[test]
     fn options_are_taken_by_listeners_and_refused_elsewhere() {
