@@ -4,20 +4,21 @@ use crate::state::{Cx, Fault, Local};
 use crate::store::StoreError;
 use crate::xmpp::{BareJid, Jid};
 
-/// XEP-0191 §3.2: whom I block I cannot write to either.
+/// §3.2: whom I block I cannot write to either.
 pub fn require_not_blocked_by_sender(cx: &Cx<'_>, own: &BareJid, to: &Jid) -> Result<(), Fault> {
-    let blocked = cx
-        .state
-        .sessions
-        .online(own)
-        .is_some_and(|online| online.blocked.matches(to));
-    if blocked && to.bare_str() != own.as_str() {
-        return Err(feature::blocked_error().into());
+    match blocks(cx, own, to) {
+        true => Err(feature::blocked_error().into()),
+        false => Ok(()),
     }
-    Ok(())
 }
 
-/// §3.2: the account blocks whom this came from, which is not itself.
+/// An account with sessions blocks this address, which is not its own.
+pub fn blocks(cx: &Cx<'_>, own: &BareJid, other: &Jid) -> bool {
+    let online = cx.state.sessions.online(own);
+    online.is_some_and(|online| online.blocked.matches(other)) && other.bare_str() != own.as_str()
+}
+
+/// The account, with sessions or without, blocks whom this came from.
 pub fn is_blocked_by(cx: &Cx<'_>, local: &Local, from: &Jid) -> Result<bool, StoreError> {
     if local.jid.as_str() == from.bare_str() {
         return Ok(false);

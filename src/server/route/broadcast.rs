@@ -1,6 +1,7 @@
 //! Presence on its way out: to contacts, and to one address.
 use std::ops::Range;
 
+use super::blocked::blocks;
 use crate::feature;
 use crate::server::outlet::write_stanza;
 use crate::state::{Cx, Keep, Session};
@@ -138,27 +139,20 @@ pub fn deliver(
         return Ok(());
     }
     let account_jid = to.to_bare();
-    let Some(online) = cx.state.sessions.online(&account_jid) else {
+    if cx.state.sessions.online(&account_jid).is_none() {
         return Ok(());
-    };
+    }
     // XEP-0191 §3.2: presence of a blocked contact is dropped without a word.
-    if online.blocked.matches(from) && from.bare_str() != account_jid.as_str() {
+    if blocks(cx, &account_jid, from) {
         return Ok(());
     }
     let takes = |session: &Session| match to.resource() {
         Some(resource) => session.jid.resource() == resource,
         None => session.presence.is_some(),
     };
-    let hidden = |session: &Session| {
-        // XEP-0191: an item may name one resource of somebody else.
-        let list = cx
-            .state
-            .sessions
-            .online(&from.to_bare())
-            .map(|online| online.blocked.clone());
-        list.is_some_and(|list| list.matches(session.jid.as_jid()))
-            && from.bare_str() != session.jid.bare_str()
-    };
+    // XEP-0191: an item may name one resource of somebody else.
+    let sender = from.to_bare();
+    let hidden = |session: &Session| blocks(cx, &sender, session.jid.as_jid());
     let takers = cx
         .state
         .sessions

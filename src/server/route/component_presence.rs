@@ -6,15 +6,19 @@ use crate::state::{ComponentId, Cx, SessionId};
 use crate::store::{AccountId, Contact, StoreError};
 use crate::xmpp::{BareJid, Envelope, Jid, write_open};
 
+use super::blocked::blocks;
 use super::broadcast::deliver;
 use super::probe;
 
 /// RFC 6121 §4.2.2: what it would have been told had it been there, presence and probes alike.
 pub fn component_came(cx: &mut Cx<'_>, component: ComponentId) -> Result<(), StoreError> {
     for (account, sessions) in available(cx) {
+        let Some(owner) = owner_of(cx, &sessions) else {
+            continue;
+        };
         for (jid, contact) in contacts_at(cx, account, component)? {
             for session in &sessions {
-                if contact.subscription.is_from() && !is_blocked(cx, *session, &jid) {
+                if contact.subscription.is_from() && !blocks(cx, &owner, &jid) {
                     probe::send_session_presence(cx, *session, jid.as_jid())?;
                 }
                 let known = cx.state.sessions.get(*session);
@@ -32,8 +36,7 @@ pub fn component_came(cx: &mut Cx<'_>, component: ComponentId) -> Result<(), Sto
 /// Nobody of its domain is there any more.
 pub fn component_went(cx: &mut Cx<'_>, component: ComponentId) -> Result<(), StoreError> {
     for (account, sessions) in available(cx) {
-        let owner = sessions.first().and_then(|id| cx.state.sessions.get(*id));
-        let Some(owner) = owner.map(|known| Jid::from(known.jid.to_bare())) else {
+        let Some(owner) = owner_of(cx, &sessions).map(Jid::from) else {
             continue;
         };
         for (jid, contact) in contacts_at(cx, account, component)? {
@@ -83,13 +86,7 @@ fn contacts_at(
     Ok(contacts)
 }
 
-/// XEP-0191 §3.2
-fn is_blocked(cx: &Cx<'_>, session: SessionId, contact: &BareJid) -> bool {
-    let account = cx
-        .state
-        .sessions
-        .get(session)
-        .map(|known| known.jid.to_bare());
-    let online = account.and_then(|account| cx.state.sessions.online(&account));
-    online.is_some_and(|online| online.blocked.matches(contact))
+fn owner_of(cx: &Cx<'_>, sessions: &[SessionId]) -> Option<BareJid> {
+    let session = cx.state.sessions.get(*sessions.first()?)?;
+    Some(session.jid.to_bare())
 }

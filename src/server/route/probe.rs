@@ -5,17 +5,13 @@ use crate::store::{AccountId, Contact, StoreError};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Envelope, Jid, Presence, write_open};
 
+use super::blocked::{blocks, is_blocked_by};
 use super::broadcast::{deliver, send_to};
 use crate::server::outlet;
 
 /// The current presence of all available sessions of an account, to one address. True if there was any.
 pub fn send_presence_of(cx: &mut Cx<'_>, account: &BareJid, to: &Jid) -> Result<bool, StoreError> {
-    let blocked = cx
-        .state
-        .sessions
-        .online(account)
-        .is_some_and(|online| online.blocked.matches(to));
-    if blocked {
+    if blocks(cx, account, to) {
         return Ok(false);
     }
     let sessions = cx
@@ -98,19 +94,19 @@ pub fn from(cx: &mut Cx<'_>, origin: Origin, probe: &Presence) -> Result<(), Sto
         return Ok(());
     };
     let (prober, contact) = (from.to_bare(), to.to_bare());
-    let account = match Address::resolve(cx, &contact)? {
-        Address::Account(local) => Some(local.account),
+    let local = match Address::resolve(cx, &contact)? {
+        Address::Account(local) => Some(local),
         Address::Nobody => None,
         Address::Component(_) => return send_to(cx, probe, to),
         _ => return Ok(()),
     };
-    if let Some(account) = account
-        && contact != prober
-        && cx.block_list(&contact, account)?.matches(from)
+    if let Some(local) = &local
+        && is_blocked_by(cx, local, from)?
     {
         // XEP-0191 §3.2: not a word to whom the contact blocks.
         return Ok(());
     }
+    let account = local.map(|local| local.account);
     if !may_see(cx, account, &contact, &prober)? {
         // §4.3.2: no subscription, or no such user, which looks the same.
         answer_probe(cx, origin, &contact, &prober, "unsubscribed");

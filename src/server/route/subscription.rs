@@ -2,11 +2,11 @@
 use std::ops::Range;
 
 use crate::feature;
-use crate::state::{Address, Cx, Fault, QueuedPresence, SessionId};
+use crate::state::{Address, Cx, Fault, Local, QueuedPresence, SessionId};
 use crate::store::{AccountId, Contact, StoreError};
 use crate::xmpp::{BareJid, Condition, Envelope, Presence, PresenceKind, write_open};
 
-use super::blocked::require_not_blocked_by_sender;
+use super::blocked::{is_blocked_by, require_not_blocked_by_sender};
 use super::broadcast::{deliver, send_unavailable_of};
 use super::probe::send_presence_of;
 use crate::server::outlet::{self, write_stanza};
@@ -141,7 +141,11 @@ pub fn inbound(
     };
     // XEP-0191 §3.2: of somebody blocked nobody hears; what both sides have to agree on changes all the same, or they would
     // disagree for ever.
-    let is_blocked = cx.block_list(to, account)?.matches(from);
+    let local = Local {
+        jid: to.clone(),
+        account,
+    };
+    let is_blocked = is_blocked_by(cx, &local, from)?;
     let before = cx.tx.contact(account, from)?;
     let row = before.clone().unwrap_or_default();
     match presence.kind {
