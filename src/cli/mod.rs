@@ -40,6 +40,7 @@ enum Subcommand {
     User(user::User),
     Token(token::Token),
     Status(Status),
+    Drain(Drain),
     Check(check::Check),
     Backup(backup::Backup),
     Restore(restore::Restore),
@@ -55,12 +56,25 @@ struct Status {
     data: Option<String>,
 }
 
+/// Send all sessions, and whoever comes, to another server.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "drain")]
+struct Drain {
+    /// HOST or HOST:PORT, a name that the server's certificate covers; `off`: whoever comes may stay
+    #[argh(positional)]
+    host: String,
+    /// data directory of the server
+    #[argh(option, arg_name = "DIR")]
+    data: Option<String>,
+}
+
 /// Names of commands and flags of the top level; anything else is for `serve`.
-const TOP_LEVEL: [&str; 11] = [
+const TOP_LEVEL: [&str; 12] = [
     "serve",
     "user",
     "token",
     "status",
+    "drain",
     "check",
     "backup",
     "restore",
@@ -111,6 +125,7 @@ pub fn run(arguments: &[String]) -> u8 {
         Some(Subcommand::User(user)) => user.run(),
         Some(Subcommand::Token(token)) => token.run(),
         Some(Subcommand::Status(status)) => status.run(),
+        Some(Subcommand::Drain(drain)) => drain.run(),
         Some(Subcommand::Check(check)) => check.run(),
         Some(Subcommand::Backup(backup)) => backup.run(),
         Some(Subcommand::Restore(restore)) => restore.run(),
@@ -157,12 +172,24 @@ fn complain(text: &str) {
 
 impl Status {
     fn run(self) -> Result<Answer, StartError> {
-        let data = data_directory(self.data.as_deref(), environment)?;
-        if let Some(foreign) = file::foreign(&data) {
-            return Err(foreign);
-        }
-        control::ask(&data, &Command::Status)?.ok_or(StartError::NotRunning { data })
+        ask_running(self.data.as_deref(), &Command::Status)
     }
+}
+
+impl Drain {
+    fn run(self) -> Result<Answer, StartError> {
+        let host = Some(self.host).filter(|host| host != "off");
+        ask_running(self.data.as_deref(), &Command::Drain { host })
+    }
+}
+
+/// What only a server that runs can do.
+fn ask_running(data: Option<&str>, command: &Command) -> Result<Answer, StartError> {
+    let data = data_directory(data, environment)?;
+    if let Some(foreign) = file::foreign(&data) {
+        return Err(foreign);
+    }
+    control::ask(&data, command)?.ok_or(StartError::NotRunning { data })
 }
 
 fn environment(name: &str) -> Option<String> {

@@ -38,11 +38,12 @@ fn first_domain(config: &Config, command: &Command) -> String {
         | Command::UserPassword { name, .. }
         | Command::UserDelete { name }
         | Command::UserDisable { name, .. }
+        | Command::UserMove { name, .. }
         | Command::UserClients { name, .. }
         | Command::TokenAdd { user: name, .. }
         | Command::TokenList { user: name }
         | Command::TokenRevoke { user: name, .. } => name.split_once('@').map(|(_, domain)| domain),
-        Command::UserList | Command::Status => None,
+        Command::UserList | Command::Drain { .. } | Command::Status => None,
     };
     let written =
         written.and_then(|domain| domainpart(domain).ok().map(|domain| domain.into_owned()));

@@ -25,6 +25,7 @@ enum Action {
     Disable(Disable),
     Enable(Enable),
     Clients(Clients),
+    Move(Move),
 }
 
 /// Add a user. The password is asked for, or read from the first line of standard input.
@@ -123,6 +124,21 @@ struct Clients {
     data: Option<String>,
 }
 
+/// Send whoever logs in as this user to another server. The data are not moved.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "move")]
+struct Move {
+    /// name, as in `alice` or `alice@domain`
+    #[argh(positional)]
+    name: String,
+    /// where the user is now: HOST or HOST:PORT, a name that the server's certificate covers; `here`: on this server
+    #[argh(positional)]
+    host: String,
+    /// data directory of the server
+    #[argh(option, arg_name = "DIR")]
+    data: Option<String>,
+}
+
 impl User {
     pub fn run(self) -> Result<Answer, StartError> {
         match self.action {
@@ -163,6 +179,13 @@ impl User {
             Action::Clients(Clients { name, revoke, data }) => {
                 run(data, Command::UserClients { name, revoke })
             }
+            Action::Move(Move { name, host, data }) => super::ask_running(
+                data.as_deref(),
+                &Command::UserMove {
+                    name,
+                    host: Some(host).filter(|host| host != "here"),
+                },
+            ),
             Action::List(List { data }) => run(data, Command::UserList),
             Action::Disable(Disable { name, data }) => run(
                 data,

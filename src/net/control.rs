@@ -183,7 +183,7 @@ async fn exchange(
     };
     let request = request.or(late(shell)).or(place.given_up()).await?;
     let texts = texts(&request);
-    let answer = match texts.as_deref().and_then(command) {
+    let answer = match texts.as_deref().and_then(Command::from_words) {
         None if texts.as_deref() == Some(&[BACKUP]) => match backups.begin(stream.get_ref()) {
             Ok(()) => return Ok(()),
             Err(text) => Answer { code: 1, text },
@@ -244,88 +244,6 @@ pub(super) fn texts(mut body: &[u8]) -> Option<Vec<&str>> {
 
 /// What is no command of the core: the shell makes it.
 pub(super) const BACKUP: &str = "backup";
-/// What stands for nothing.
-const NONE: &str = "";
-
-pub(super) fn request(command: &Command) -> Vec<String> {
-    let seconds_text;
-    let texts: &[&str] = match command {
-        Command::UserClients { name, revoke } => {
-            &["user clients", name, revoke.as_deref().unwrap_or(NONE)]
-        }
-        Command::TokenAdd {
-            user,
-            name,
-            seconds,
-            restricted,
-        } => {
-            seconds_text = seconds.map_or(NONE.to_string(), |seconds| seconds.to_string());
-            let kind = if *restricted { "restricted" } else { "full" };
-            &["token add", user, name, &seconds_text, kind]
-        }
-        Command::TokenList { user } => &["token list", user],
-        Command::TokenRevoke { user, id } => &["token revoke", user, id],
-        Command::UserAdd { name, password } => &["user add", name, password],
-        Command::UserPassword { name, password } => &["user passwd", name, password],
-        Command::UserDelete { name } => &["user del", name],
-        Command::UserDisable {
-            name,
-            disabled: true,
-        } => &["user disable", name],
-        Command::UserDisable {
-            name,
-            disabled: false,
-        } => &["user enable", name],
-        Command::UserList => &["user list"],
-        Command::Status => &["status"],
-    };
-    texts.iter().map(|text| (*text).to_string()).collect()
-}
-
-fn command(texts: &[&str]) -> Option<Command> {
-    let owned = |text: &str| text.to_string();
-    Some(match texts {
-        ["user add", name, password] => Command::UserAdd {
-            name: owned(name),
-            password: owned(password),
-        },
-        ["user passwd", name, password] => Command::UserPassword {
-            name: owned(name),
-            password: owned(password),
-        },
-        ["user del", name] => Command::UserDelete { name: owned(name) },
-        ["user disable", name] => Command::UserDisable {
-            name: owned(name),
-            disabled: true,
-        },
-        ["user enable", name] => Command::UserDisable {
-            name: owned(name),
-            disabled: false,
-        },
-        ["user list"] => Command::UserList,
-        ["user clients", name, revoke] => Command::UserClients {
-            name: owned(name),
-            revoke: Some(*revoke).filter(|id| *id != NONE).map(owned),
-        },
-        ["token add", user, name, seconds, kind] => Command::TokenAdd {
-            user: owned(user),
-            name: owned(name),
-            seconds: match *seconds {
-                NONE => None,
-                seconds => Some(seconds.parse().ok()?),
-            },
-            restricted: *kind == "restricted",
-        },
-        ["token list", user] => Command::TokenList { user: owned(user) },
-        ["token revoke", user, id] => Command::TokenRevoke {
-            user: owned(user),
-            id: owned(id),
-        },
-        ["status"] => Command::Status,
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -376,10 +294,19 @@ mod tests {
                 user: name,
                 id: "x".into(),
             },
+            Command::UserMove {
+                name: "juliet".into(),
+                host: Some("[2001:db8::1]:5222".into()),
+            },
+            Command::UserMove {
+                name: "juliet".into(),
+                host: None,
+            },
+            Command::Drain { host: None },
             Command::UserList,
             Command::Status,
         ] {
-            let request = request(&sent);
+            let request = sent.to_words();
             let request: Vec<&str> = request.iter().map(String::as_str).collect();
             let framed = frame(&request);
             let (length, body) = framed.split_first_chunk::<4>().unwrap();
@@ -387,7 +314,7 @@ mod tests {
                 checked_length(*length, REQUEST_BYTES_MAX).unwrap(),
                 body.len()
             );
-            assert_eq!(command(&texts(body).unwrap()), Some(sent));
+            assert_eq!(Command::from_words(&texts(body).unwrap()), Some(sent));
         }
     }
 
@@ -395,7 +322,7 @@ mod tests {
     fn a_damaged_request_is_no_command() {
         assert_eq!(texts(b"\0\0\0\x05abc"), None);
         assert_eq!(texts(b"\0\0\0\x01\xff"), None);
-        assert_eq!(command(&["user add", "alice"]), None);
+        assert_eq!(Command::from_words(&["user add", "alice"]), None);
         assert!(checked_length([0xff; 4], REQUEST_BYTES_MAX).is_err());
     }
 }

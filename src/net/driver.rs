@@ -18,7 +18,7 @@ use smol::future::FutureExt;
 use super::connection::{Connection, Holds, Overflow};
 use super::hash_thread::HashThread;
 use super::intake::census::Admission;
-use super::intake::inbox::Arrival;
+use super::intake::inbox::{Answer, Arrival};
 use super::shell::{BUFFER_BYTES_KEPT, Shell};
 use super::tls::TlsSession;
 use crate::server::{Command, Input, Port, Server};
@@ -201,6 +201,10 @@ impl Driver {
             Arrival::Command { command, reply } => {
                 self.last_command += 1;
                 let job = JobId(self.last_command);
+                if let Some(text) = self.refused(&command) {
+                    let _gone = reply.try_send(Answer { code: 1, text });
+                    return Ok(());
+                }
                 let is_status = command == Command::Status;
                 self.commands.insert(job, Waiting { reply, is_status });
                 self.step(Input::Command { job, command }, tx)

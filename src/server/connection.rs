@@ -190,7 +190,7 @@ impl Server {
     ) -> Result<(), StoreError> {
         match event {
             Event::StartTls => out.push(Output::StartTls { connection: id }),
-            Event::Peer { account } => self.answer_peer(id, &account, tx)?,
+            Event::Peer { account } => self.answer_peer(now, id, &account, tx)?,
             Event::Credentials { account } => {
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.account = digest_of(&account);

@@ -1,6 +1,7 @@
 //! What the shell hands to a step.
 use std::net::IpAddr;
 
+use super::operator::command::Command;
 use crate::state::{ConnectionId, Hashed, JobId};
 use crate::stream::TlsFacts;
 
@@ -90,46 +91,4 @@ pub enum Port {
     ClientsTls,
     /// By components (XEP-0114).
     Components,
-}
-
-/// An operator's command, from the control socket or, when no server runs, from the command line itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    UserAdd {
-        name: String,
-        password: String,
-    },
-    UserPassword {
-        name: String,
-        password: String,
-    },
-    UserDelete {
-        name: String,
-    },
-    UserDisable {
-        name: String,
-        disabled: bool,
-    },
-    UserList,
-    /// What has access to an account; `revoke`: take that away from one of them.
-    UserClients {
-        name: String,
-        revoke: Option<String>,
-    },
-    TokenAdd {
-        user: String,
-        /// What its owner calls it.
-        name: String,
-        /// How long it is good; `None`: for ever.
-        seconds: Option<u64>,
-        restricted: bool,
-    },
-    TokenList {
-        user: String,
-    },
-    TokenRevoke {
-        user: String,
-        id: String,
-    },
-    Status,
 }

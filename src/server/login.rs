@@ -25,10 +25,18 @@ impl Server {
     /// XEP-0388 §2.1: an account nobody knows is offered what one that is there would be.
     pub(super) fn answer_peer(
         &mut self,
+        now: Moment,
         id: ConnectionId,
         account: &BareJid,
         tx: &Tx,
     ) -> Result<(), StoreError> {
+        if !self.state.redirects.is_empty() {
+            let known = account.local().map(|name| tx.account(name)).transpose()?;
+            let account = known.flatten().map(|account| account.id);
+            if self.is_sent_away(now, id, account) {
+                return Ok(());
+            }
+        }
         let online = self.state.sessions.online(account);
         let offer = match online.and_then(|online| online.offer) {
             Some(offer) => offer,
@@ -125,6 +133,9 @@ impl Server {
         };
         connection.right = Some(login.right);
         self.attempt_succeeded(now, id, &login);
+        if self.is_sent_away(now, id, Some(account)) {
+            return Ok(());
+        }
         let resumes = |request: &Request| request.resume.is_some();
         if !login.request.as_deref().is_some_and(resumes) {
             log_login(&login);

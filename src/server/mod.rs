@@ -16,12 +16,13 @@ mod upkeep;
 use std::rc::Rc;
 
 pub use crate::state::Moment;
-pub use input::{Command, Input, Port};
+pub use input::{Input, Port};
+pub use operator::command::Command;
 
 use crate::feature;
 use crate::state::{
-    ArchiveIds, Belief, Capabilities, Cx, Domains, Outbox, Output, Questions, Rights, SERVICES,
-    Sessions, Settings, State, Throttle, Tokens,
+    ArchiveIds, Belief, Capabilities, Cx, Domains, Outbox, Output, Questions, Redirects, Rights,
+    SERVICES, Sessions, Settings, State, Throttle, Tokens,
 };
 use crate::store::{StoreError, Tx};
 use crate::stream::{Entropy, StreamSettings};
@@ -112,6 +113,7 @@ impl Server {
                 expiring: Vec::new(),
                 unasked: Vec::new(),
                 rights: Rights::default(),
+                redirects: Redirects::new(tx.moved()?),
                 withdrawn: Vec::new(),
                 removals: Vec::new(),
                 password_changes: Vec::new(),

@@ -2,6 +2,8 @@
 
 pub mod access;
 pub mod answer;
+pub mod command;
+mod redirect;
 
 use crate::state::{JobId, Moment, Outbox, QueuedPresence, Sessions};
 use crate::store::{AccountId, StoreError, Tx};
@@ -57,6 +59,10 @@ impl Server {
             Command::TokenRevoke { user, id } => {
                 Some(self.user_clients(now, &user, Some(&id), tx, out)?).transpose()
             }
+            Command::UserMove { name, host } => {
+                Some(self.move_user(now, (&name, host.as_deref()), tx)?).transpose()
+            }
+            Command::Drain { host } => Some(self.drain(now, host.as_deref())).transpose(),
             Command::Status => Ok(Some(self.status(now, tx)?)),
         };
         match answer {

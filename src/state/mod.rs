@@ -20,6 +20,7 @@ mod settings;
 mod uncopied;
 
 pub use access::grants::{NewAppToken, OauthKind, OauthToken, is_app_token, parse_app_token};
+pub use access::redirects::{Redirects, TOLD_MAX as REDIRECTS_TOLD_MAX};
 pub use access::rights::Rights;
 pub use access::throttle::{Attempt, Attempter, FIRST_DELAY_MS, THROTTLED_MAX, Throttle};
 pub use access::tokens::{Tokens, is_from_unset_clock, tag_of};
@@ -70,6 +71,8 @@ pub struct State {
     pub archive_ids: ArchiveIds,
     pub tokens: Tokens,
     pub rights: Rights,
+    /// Who is sent to another server.
+    pub redirects: Redirects,
     /// `ver` of the server's own capabilities (XEP-0115) and the `<c/>` that carries it.
     pub own_caps: Rc<str>,
     /// The disk is nearly full: nothing that must be stored is accepted.

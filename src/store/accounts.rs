@@ -2,6 +2,7 @@
 
 pub mod clients;
 pub mod grants;
+pub mod moved;
 pub mod personal;
 pub mod roster;
 pub mod suspended;

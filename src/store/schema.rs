@@ -66,6 +66,9 @@ pub(super) const APP_TOKENS: TableDefinition<AccountText, &[u8]> =
 /// Account -> what its X-OAUTH tokens are signed with.
 pub(super) const OAUTH_GRANTS: TableDefinition<u32, &[u8]> = TableDefinition::new("oauth_grants");
 
+/// Account -> the host it is on now.
+pub(super) const MOVED: TableDefinition<u32, &str> = TableDefinition::new("moved");
+
 pub(super) const META_SCHEMA: &str = "schema";
 pub(super) const META_NEXT_ACCOUNT: &str = "next_account";
 /// No id at or above this was ever given away, except those of stanzas still there.
@@ -91,6 +94,8 @@ const STEPS: &[Step] = &[
     tokens::list_only,
     add_sums,
     retention::count_bytes,
+    // `moved` came later than the others.
+    create_tables,
 ];
 /// Files of this version and later have sums behind their values.
 const SUMS_SINCE: u32 = 3;
@@ -196,7 +201,8 @@ macro_rules! each_table {
             Account OAUTH_GRANTS,
             Account SUSPENDED,
             Account SUSPENDED_QUEUE,
-            Account ENDED
+            Account ENDED,
+            Account MOVED
         )
     };
 }
@@ -325,7 +331,7 @@ mod tests {
         txn.commit().unwrap();
         let refused = upgrade(&database);
         assert!(
-            matches!(refused, Err(StoreError::Newer { found: 7, known: 4 })),
+            matches!(refused, Err(StoreError::Newer { found: 7, known: 5 })),
             "{refused:?}"
         );
     }
@@ -389,7 +395,7 @@ mod tests {
             .unwrap();
         txn.commit().unwrap();
         upgrade(&database).unwrap();
-        assert_eq!(version(&database).unwrap(), 4);
+        assert_eq!(version(&database).unwrap(), 5);
         let txn = WriteTransaction::begin(&database, Default::default()).unwrap();
         let tokens = txn.view(FAST_TOKENS).unwrap();
         let left: Vec<_> = tokens.range(..).unwrap().map(Result::unwrap).collect();

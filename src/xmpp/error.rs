@@ -179,6 +179,8 @@ const fn default_type(condition: Condition) -> ErrorType {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamError {
     pub condition: StreamCondition,
+    /// RFC 6120 §4.9.3.19: where to go instead.
+    pub host: Option<Box<str>>,
     pub text: Option<&'static str>,
     /// Application-specific condition, as checked XML.
     pub application: Option<Box<str>>,
@@ -188,8 +190,17 @@ impl StreamError {
     pub const fn new(condition: StreamCondition) -> StreamError {
         StreamError {
             condition,
+            host: None,
             text: None,
             application: None,
+        }
+    }
+
+    /// RFC 6120 §4.9.3.19.
+    pub fn see_other_host(host: &str) -> StreamError {
+        StreamError {
+            host: Some(host.into()),
+            ..StreamError::new(StreamCondition::SeeOtherHost)
         }
     }
 
@@ -203,8 +214,11 @@ impl StreamError {
     /// Writes `<stream:error/>`.
     pub fn write(&self, w: &mut Writer<'_>) {
         w.open("stream:error");
-        w.open_ns(self.condition.as_str(), ns::STREAMS_ERROR)
-            .close();
+        w.open_ns(self.condition.as_str(), ns::STREAMS_ERROR);
+        if let Some(host) = &self.host {
+            w.text(host);
+        }
+        w.close();
         if let Some(text) = self.text {
             w.open_ns("text", ns::STREAMS_ERROR)
                 .attr("xml:lang", "en")

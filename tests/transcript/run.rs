@@ -124,48 +124,35 @@ impl Stage for Core {
     }
     fn operator(&mut self, words: &[String]) -> (u8, String) {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let name = |name: &str| name.to_string();
-        let command = match words.as_slice() {
-            ["user", "add", n, p] => Command::UserAdd {
-                name: name(n),
-                password: name(p),
-            },
-            ["user", "passwd", n, p] => Command::UserPassword {
-                name: name(n),
-                password: name(p),
-            },
-            ["user", "del", n] => Command::UserDelete { name: name(n) },
-            ["user", "disable", n] => Command::UserDisable {
-                name: name(n),
-                disabled: true,
-            },
-            ["user", "enable", n] => Command::UserDisable {
-                name: name(n),
-                disabled: false,
-            },
-            ["user", "list"] => Command::UserList,
-            ["user", "clients", n] => Command::UserClients {
-                name: name(n),
-                revoke: None,
-            },
-            ["user", "clients", n, "--revoke", id] => Command::UserClients {
-                name: name(n),
-                revoke: Some(name(id)),
-            },
-            ["token", "add", user, "--name", n, rest @ ..] => Command::TokenAdd {
-                user: name(user),
-                name: name(n),
-                seconds: rest.contains(&"--expires").then_some(3600),
-                restricted: rest.contains(&"--restricted"),
-            },
-            ["token", "list", user] => Command::TokenList { user: name(user) },
-            ["token", "revoke", user, id] => Command::TokenRevoke {
-                user: name(user),
-                id: name(id),
-            },
-            ["status"] => Command::Status,
+        let both;
+        // As the command line takes them, and as they are sent.
+        let sent: Vec<&str> = match words.as_slice() {
+            ["user", "clients", user, rest @ ..] => {
+                vec!["user clients", user, rest.get(1).unwrap_or(&"")]
+            }
+            ["user", "move", user, "here"] => vec!["user move", user, ""],
+            ["token", "add", user, "--name", name, rest @ ..] => {
+                let has = |flag| rest.contains(&flag);
+                let seconds = if has("--expires") { "3600" } else { "" };
+                let kind = if has("--restricted") {
+                    "restricted"
+                } else {
+                    "full"
+                };
+                vec!["token add", user, name, seconds, kind]
+            }
+            ["drain", "off"] => vec!["drain", ""],
+            ["status" | "drain", ..] => words.clone(),
+            [first, second, rest @ ..] => {
+                both = format!("{first} {second}");
+                std::iter::once(both.as_str())
+                    .chain(rest.iter().copied())
+                    .collect()
+            }
             other => panic!("no such command: {other:?}"),
         };
+        let command = Command::from_words(&sent);
+        let command = command.unwrap_or_else(|| panic!("no such command: {words:?}"));
         self.command(command)
     }
     fn clients(&self) -> Vec<String> {

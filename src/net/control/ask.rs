@@ -8,7 +8,7 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 use super::backup::SEND_TIMEOUT;
-use super::{BACKUP, FILE, SocketPath, checked_length, frame, request, texts};
+use super::{BACKUP, FILE, SocketPath, checked_length, frame, texts};
 use crate::config::StartError;
 use crate::net::intake::inbox::Answer;
 use crate::net::serve::STORE_FILE;
@@ -34,7 +34,7 @@ pub fn ask(data: &Path, command: &Command) -> Result<Option<Answer>, StartError>
     let Some(mut asking) = Asking::begin(data, patience(command))? else {
         return Ok(None);
     };
-    let request = request(command);
+    let request = command.to_words();
     let request: Vec<&str> = request.iter().map(String::as_str).collect();
     let answer = asking.send(&request).and_then(|()| asking.receive());
     let answer = answer.and_then(|texts| match texts.as_slice() {

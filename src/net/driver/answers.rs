@@ -4,7 +4,9 @@ use smol::channel::Sender;
 use super::Driver;
 use crate::net::intake::inbox::Answer;
 use crate::net::machine::memory::memory_bytes;
+use crate::server::Command;
 use crate::state::JobId;
+use crate::xmpp::quoted;
 
 /// A command whose answer is awaited.
 pub(in crate::net) struct Waiting {
@@ -22,6 +24,29 @@ impl Driver {
         }
         // Whoever asked may have gone.
         let _gone = waiting.reply.try_send(Answer { code, text });
+    }
+
+    /// Why a command is refused before anybody looks at it. RFC 6120 §4.9.3.19: clients go on to verify this server's name at
+    /// the other, which is not to be had without our certificate.
+    pub(in crate::net) fn refused(&self, command: &Command) -> Option<String> {
+        let (Command::UserMove {
+            host: Some(host), ..
+        }
+        | Command::Drain { host: Some(host) }) = command
+        else {
+            return None;
+        };
+        let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, _)) => address,
+            None => host.split_once(':').map_or(host.as_str(), |(name, _)| name),
+        };
+        let covered = self.shell.identities.current().covers(name);
+        (!covered).then(|| {
+            format!(
+                "the certificate does not cover {}\n  nobody is sent where he could not tell whom he meets: name a host that it covers, or get a certificate for both",
+                quoted(name)
+            )
+        })
     }
 
     /// What only the shell knows.

@@ -5,10 +5,11 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use rustls::client::verify_server_name;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, ServerConfig};
 use zeroize::Zeroizing;
@@ -151,6 +152,14 @@ impl Identity {
             end_point,
             fingerprints,
         })
+    }
+
+    /// The certificate names this host: a name, or an address without brackets.
+    pub fn covers(&self, host: &str) -> bool {
+        let leaf = self.observed.certified.end_entity_cert();
+        let leaf = leaf.and_then(ParsedCertificate::try_from);
+        let name = ServerName::try_from(host);
+        leaf.is_ok_and(|leaf| name.is_ok_and(|name| verify_server_name(&leaf, &name).is_ok()))
     }
 
     /// Bytes of the TLS sessions that may be resumed.

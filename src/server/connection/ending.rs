@@ -88,7 +88,11 @@ impl Server {
             id.0,
             error.condition.as_str()
         );
-        let lost = error.condition == StreamCondition::ConnectionTimeout;
+        // Neither said good-bye: what may be resumed stays.
+        let lost = matches!(
+            error.condition,
+            StreamCondition::ConnectionTimeout | StreamCondition::SeeOtherHost
+        );
         let entropy = self.entropy.as_mut();
         out.send(id, |bytes| connection.stream.fail(error, entropy, bytes));
         out.push(Output::Close { connection: id });

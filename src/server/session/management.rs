@@ -288,6 +288,7 @@ pub fn too_high(error: TooHigh) -> StreamError {
         error.sent
     );
     StreamError {
+        host: None,
         condition: StreamCondition::UndefinedCondition,
         text: Some("More was acknowledged than was sent."),
         application: Some(detail.into()),
