@@ -5,6 +5,7 @@ mod idle;
 mod login;
 mod messages;
 mod reconnect;
+mod removal;
 mod traffic;
 
 use std::path::PathBuf;
@@ -100,6 +101,13 @@ pub const ALL: &[Scenario] = &[
         accounts: FEW,
         for_relay: false,
         run: messages::disk,
+    },
+    Scenario {
+        name: "removal",
+        about: "messages while many others are removed (Stonechat only)",
+        accounts: FEW,
+        for_relay: false,
+        run: removal::removal,
     },
 ];
 

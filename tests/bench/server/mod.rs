@@ -225,7 +225,7 @@ impl Running {
         })
     }
 
-    fn wait_until_open(&mut self, limit: Duration) -> Outcome<()> {
+    pub fn wait_until_open(&mut self, limit: Duration) -> Outcome<()> {
         let until = Instant::now() + limit;
         for address in [self.door.tls, self.door.plain] {
             while std::net::TcpStream::connect(address).is_err() {
