@@ -13,6 +13,7 @@ mod cli;
 mod client_state;
 mod components;
 mod crash;
+mod failing_writes;
 mod files;
 mod flights;
 mod flow;

@@ -15,7 +15,30 @@ use super::prng::Prng;
 
 /// A file in memory that outlives the store.
 #[derive(Clone, Debug, Default)]
-pub struct Memory(Arc<Mutex<Vec<u8>>>);
+pub struct Memory(Arc<Mutex<Vec<u8>>>, Arc<Mutex<Failing>>);
+
+/// What a disk that fails does.
+#[derive(Debug, Default)]
+struct Failing {
+    /// Writes until it fails; `None`: it does not.
+    writes_left: Option<usize>,
+    has_failed: bool,
+}
+
+impl Memory {
+    fn writes(&self) -> Result<(), io::Error> {
+        let mut failing = self.1.lock().unwrap();
+        match &mut failing.writes_left {
+            None => return Ok(()),
+            Some(0) => failing.has_failed = true,
+            Some(left) => {
+                *left -= 1;
+                return Ok(());
+            }
+        }
+        Err(io::Error::other("the disk was told to fail"))
+    }
+}
 
 impl redb::StorageBackend for Memory {
     fn len(&self) -> Result<u64, io::Error> {
@@ -28,13 +51,15 @@ impl redb::StorageBackend for Memory {
         Ok(())
     }
     fn set_len(&self, len: u64) -> Result<(), io::Error> {
+        self.writes()?;
         self.0.lock().unwrap().resize(len as usize, 0);
         Ok(())
     }
     fn sync_data(&self) -> Result<(), io::Error> {
-        Ok(())
+        self.writes()
     }
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+        self.writes()?;
         let mut all = self.0.lock().unwrap();
         let start = offset as usize;
         all[start..start + data.len()].copy_from_slice(data);
@@ -173,11 +198,21 @@ impl Core {
         self.restart();
     }
 
+    /// From now on so many changes of the disk succeed, and none after them until the process has died.
+    pub fn fail_after(&mut self, writes: usize) {
+        self.memory.1.lock().unwrap().writes_left = Some(writes);
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.memory.1.lock().unwrap().has_failed
+    }
+
     /// The process dies and starts again; all connections are gone.
     pub fn restart(&mut self) {
         self.behind = Behind::default();
         self.server = None;
         self.store = None;
+        *self.memory.1.lock().unwrap() = Failing::default();
         for (_, client) in self.clients.values_mut() {
             client.closed = true;
         }
