@@ -243,6 +243,20 @@ fn a_check_gets_by_any_page_that_is_zero() {
     ok(&data, &["check"]);
 }
 
+/// Somebody who takes a backup no further.
+struct Taker {
+    taker: std::process::Child,
+    #[expect(dead_code, reason = "as long as it is open, nobody takes the rest")]
+    out: std::process::ChildStdout,
+}
+
+impl Drop for Taker {
+    fn drop(&mut self) {
+        self.taker.kill().unwrap();
+        self.taker.wait().unwrap();
+    }
+}
+
 /// Whoever takes a backup slowly, or not at all, keeps nothing in the database: it grows as without him, and others write on.
 #[test]
 fn a_slow_taker_of_a_backup_holds_nothing_up() {
@@ -266,27 +280,100 @@ fn a_slow_taker_of_a_backup_holds_nothing_up() {
         }
         std::fs::metadata(&path).unwrap().len() - before
     };
-    let mut taker = Command::new(env!("CARGO_BIN_EXE_stonechat"))
-        .args(["backup", "-", "--data"])
-        .arg(&data)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // He takes one byte, so that it is under way.
-    let mut out = taker.stdout.take().unwrap();
-    std::io::Read::read_exact(&mut out, &mut [0]).unwrap();
+    // Each takes one byte, so that it is under way.
+    let take = || {
+        let mut taker = Command::new(env!("CARGO_BIN_EXE_stonechat"))
+            .args(["backup", "-", "--data"])
+            .arg(&data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = taker.stdout.take().unwrap();
+        std::io::Read::read_exact(&mut out, &mut [0]).unwrap();
+        Taker { taker, out }
+    };
+    let slow = take();
     let grown = write(MESSAGES);
     assert!(grown <= 4 << 20, "{grown} bytes");
     let second = dir.0.join("second");
-    says(
-        &fails(&data, &["backup", second.to_str().unwrap()]),
-        &["already"],
-    );
-    taker.kill().unwrap();
-    taker.wait().unwrap();
-    drop(out);
-    // The place is free when his server has noticed.
-    let freed = (0..1000).any(|_| operate(&data, &["backup", second.to_str().unwrap()], "").0 == 0);
+    let second = second.to_str().unwrap();
+    // Nor another backup.
+    ok(&data, &["backup", second]);
+    ok(&data, &["check", second]);
+    // There is an end to it.
+    let more: Vec<_> = (0..3).map(|_| take()).collect();
+    says(&fails(&data, &["backup", second]), &["4 backups"]);
+    drop(more);
+    drop(slow);
+    // The places are free when the server has noticed.
+    let freed = (0..1000).any(|_| operate(&data, &["backup", second], "").0 == 0);
     assert!(freed);
+}
+
+#[test]
+fn a_backup_is_restored_from_standard_input_and_to_what_is_empty() {
+    let dir = TestDir::new("restore-to");
+    let data = dir.0.join("data");
+    with_messages(&data, 10).stop();
+    let file = dir.0.join("b");
+    ok(&data, &["backup", file.to_str().unwrap()]);
+    let new = dir.0.join("new");
+    // A file system has that from the beginning.
+    std::fs::create_dir_all(new.join("lost+found")).unwrap();
+    let restored = Command::new(env!("CARGO_BIN_EXE_stonechat"))
+        .args(["restore", "-", "--data"])
+        .arg(&new)
+        .stdin(std::fs::File::open(&file).unwrap())
+        .output()
+        .unwrap();
+    assert!(
+        restored.status.success(),
+        "{}",
+        String::from_utf8_lossy(&restored.stderr)
+    );
+    says(&ok(&new, &["check"]), &["is whole"]);
+    assert_eq!(ok(&new, &["user", "list"]), ok(&data, &["user", "list"]));
+    let half = dir.0.join("half");
+    let mut cut = std::fs::read(&file).unwrap();
+    cut.truncate(cut.len() / 2);
+    std::fs::write(&half, cut).unwrap();
+    let third = dir.0.join("third");
+    std::fs::create_dir(&third).unwrap();
+    says(
+        &fails(&third, &["restore", half.to_str().unwrap()]),
+        &["incomplete"],
+    );
+    assert_eq!(std::fs::read_dir(&third).unwrap().count(), 0);
+}
+
+/// What is mounted cannot be renamed.
+#[test]
+fn a_backup_is_restored_to_where_a_file_system_is_mounted() {
+    let dir = TestDir::new("restore-mounted");
+    let data = dir.0.join("data");
+    with_messages(&data, 10).stop();
+    let file = dir.0.join("b");
+    ok(&data, &["backup", file.to_str().unwrap()]);
+    let new = dir.0.join("new");
+    std::fs::create_dir(&new).unwrap();
+    let script = "mount -t tmpfs none \"$1\" || exit 77; mkdir \"$1/lost+found\"; \
+        \"$0\" restore \"$2\" --data \"$1\" && \"$0\" check --data \"$1\" && ls -A \"$1\"";
+    let ran = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
+        .arg(env!("CARGO_BIN_EXE_stonechat"))
+        .args([&new, &file])
+        .output();
+    let Ok(ran) = ran else { return };
+    let text = String::from_utf8_lossy(&ran.stdout);
+    match ran.status.code() {
+        Some(0) => says(
+            &text,
+            &["restored", "is whole", "stonechat.redb", "key.pem"],
+        ),
+        // Not everybody may mount.
+        Some(1 | 77) if String::from_utf8_lossy(&ran.stderr).contains("mount") => {}
+        _ => panic!("{text} {}", String::from_utf8_lossy(&ran.stderr)),
+    }
+    assert!(!text.contains(".restoring"), "{text}");
 }

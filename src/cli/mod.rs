@@ -5,6 +5,7 @@ mod check;
 mod logging;
 mod offline;
 mod password;
+mod place;
 mod progress;
 mod rename;
 mod restore;
@@ -107,9 +108,13 @@ pub fn run(arguments: &[String]) -> u8 {
         arguments.insert(0, "serve");
     }
     // argh takes it for an option without a name.
+    let stream = match arguments.first() {
+        Some(&"restore") => restore::STDIN,
+        _ => backup::STDOUT,
+    };
     for argument in &mut arguments {
         if *argument == "-" {
-            *argument = backup::STDOUT;
+            *argument = stream;
         }
     }
     let parsed = match Stonechat::from_args(&["stonechat"], &arguments) {

@@ -1,14 +1,13 @@
 //! `stonechat restore FILE`: makes a data directory of a backup, beside the place it is to have, and gives it that place
 //! when it was found whole.
-use std::fs::File;
-use std::io::{self, BufReader};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::fs::{DirEntry, File};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use argh::FromArgs;
 
-use super::backup::sync_folder;
 use super::check::{listed, look};
+use super::place::Place;
 use super::progress::Progress;
 use crate::config::{Config, StartError, data_directory, file};
 use crate::net::STORE_FILE;
@@ -16,11 +15,13 @@ use crate::net::control::Answer;
 use crate::net::control::backup::FILES;
 use crate::store::{BackupContents, restore};
 
-/// Make a data directory of a backup. It must not be there, or be empty.
+pub const STDIN: &str = "/dev/stdin";
+
+/// Make a data directory of a backup. It must not be there, or be empty; a file system may be mounted there.
 #[derive(FromArgs)]
 #[argh(subcommand, name = "restore")]
 pub struct Restore {
-    /// the backup
+    /// the backup; - for standard input
     #[argh(positional)]
     file: String,
     /// the data directory to make
@@ -35,19 +36,22 @@ impl Restore {
         let data = std::fs::canonicalize(&data).unwrap_or(data);
         let file = PathBuf::from(self.file);
         require_nothing(&data)?;
-        let mut beside = data.clone().into_os_string();
-        beside.push(format!(".restoring-{}", std::process::id()));
-        let beside = PathBuf::from(beside);
-        let made = make(&file, &beside).and_then(|contents| {
-            settle(&beside, &data).map_err(|error| StartError::DataDirectory {
-                path: data.clone(),
-                error,
-            })?;
+        let place = Place::of(&data).map_err(|error| StartError::DataDirectory {
+            path: data.clone(),
+            error,
+        })?;
+        let made = make(&file, &place.made).and_then(|contents| {
+            place
+                .settle(&data)
+                .map_err(|error| StartError::DataDirectory {
+                    path: data.clone(),
+                    error,
+                })?;
             Ok(contents)
         });
         let contents = made.inspect_err(|_| {
             // Whatever of it there is.
-            let _gone = std::fs::remove_dir_all(&beside);
+            let _gone = std::fs::remove_dir_all(&place.made);
         })?;
         let mut text = format!(
             "restored {} ({} rows) to {} and verified it",
@@ -72,7 +76,7 @@ fn require_nothing(data: &Path) -> Result<(), StartError> {
     match std::fs::read_dir(data) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(failed(error)),
-        Ok(mut entries) => match entries.next() {
+        Ok(mut entries) => match entries.find(is_something) {
             None => Ok(()),
             Some(_) => Err(StartError::Backup {
                 path: data.to_path_buf(),
@@ -84,6 +88,13 @@ fn require_nothing(data: &Path) -> Result<(), StartError> {
     }
 }
 
+/// A file system has it from the beginning.
+fn is_something(entry: &io::Result<DirEntry>) -> bool {
+    entry
+        .as_ref()
+        .is_ok_and(|entry| entry.file_name() != "lost+found")
+}
+
 fn make(file: &Path, beside: &Path) -> Result<BackupContents, StartError> {
     let failed = |reason: String| StartError::Backup {
         path: file.to_path_buf(),
@@ -93,23 +104,17 @@ fn make(file: &Path, beside: &Path) -> Result<BackupContents, StartError> {
         path: beside.to_path_buf(),
         error,
     };
-    let backup = File::open(file).map_err(|error| StartError::File {
+    let (mut backup, bytes) = open(file).map_err(|error| StartError::File {
         what: "read the backup",
         path: file.to_path_buf(),
         error,
     })?;
-    let bytes = backup.metadata().map_or(0, |metadata| metadata.len());
-    if let Some(parent) = beside.parent() {
-        std::fs::create_dir_all(parent).map_err(io_failed)?;
-    }
-    let mut builder = std::fs::DirBuilder::new();
-    builder.mode(0o700).create(beside).map_err(io_failed)?;
     let store = beside.join(STORE_FILE);
     // More than a server takes: rows come in the order of their keys, and nobody else wants the memory.
     const CACHE_BYTES: usize = 16 << 20;
     let mut progress = Progress::new("restoring");
     let contents = restore(
-        &mut BufReader::new(backup),
+        &mut backup,
         bytes,
         &store,
         CACHE_BYTES,
@@ -152,20 +157,12 @@ fn known_files(contents: &BackupContents) -> impl Iterator<Item = BackupContents
     })
 }
 
-/// Gives it its place, and to the owner of that place.
-fn settle(beside: &Path, data: &Path) -> io::Result<()> {
-    let own = rustix::process::geteuid().as_raw();
-    if let Ok(place) = std::fs::metadata(data)
-        && place.uid() != own
-        && own == 0
-    {
-        let owner = (Some(place.uid()), Some(place.gid()));
-        for entry in std::fs::read_dir(beside)? {
-            std::os::unix::fs::chown(entry?.path(), owner.0, owner.1)?;
-        }
-        std::os::unix::fs::chown(beside, owner.0, owner.1)?;
+/// The backup, and how long it is, if that is known.
+fn open(file: &Path) -> io::Result<(Box<dyn Read>, u64)> {
+    if file == Path::new(STDIN) {
+        return Ok((Box::new(io::stdin().lock()), 0));
     }
-    File::open(beside)?.sync_all()?;
-    std::fs::rename(beside, data)?;
-    sync_folder(data)
+    let file = File::open(file)?;
+    let bytes = file.metadata()?.len();
+    Ok((Box::new(BufReader::new(file)), bytes))
 }

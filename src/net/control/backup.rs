@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::net::{SendFlags, send};
@@ -28,28 +28,31 @@ pub const FILES: [(&str, bool); 5] = [
 ];
 /// Who is sent a backup takes some of it within so many seconds.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+/// Backups that are being taken at a time: each has a file as large as what is stored.
+const TAKERS_MAX: usize = 4;
 const TOLD_EACH: Duration = Duration::from_millis(200);
 /// After so many bytes there is a look at what room is left.
 const ROOM_LOOK_BYTES: u64 = 1 << 20;
 /// The others' work comes first.
 const NICENESS: i32 = 10;
 
-/// What a backup of the running server is made from, one at a time.
+/// What a backup of the running server is made from. One is made at a time; who takes one slowly is in nobody's way.
 pub struct Backups {
     store: Store,
     data: PathBuf,
     disk_free_percent_min: u8,
-    is_running: Arc<AtomicBool>,
+    is_made: Arc<AtomicBool>,
+    takers: Arc<AtomicUsize>,
 }
 
 impl Backups {
     pub fn new(store: Store, data: PathBuf, disk_free_percent_min: u8) -> Backups {
-        let is_running = Arc::default();
         Backups {
             store,
             data,
             disk_free_percent_min,
-            is_running,
+            is_made: Arc::default(),
+            takers: Arc::default(),
         }
     }
 
@@ -58,25 +61,46 @@ impl Backups {
         let whole = self.store.whole().map_err(|error| error.to_string())?;
         let whole = whole.ok_or("the database is just being opened anew: try again")?;
         let asker = asker.try_clone().map_err(|error| error.to_string())?;
-        if self.is_running.swap(true, Ordering::Relaxed) {
+        if self.takers.load(Ordering::Relaxed) >= TAKERS_MAX {
+            return Err(format!(
+                "{TAKERS_MAX} backups are being taken already: end those who take them slowly, or wait a minute"
+            ));
+        }
+        if self.is_made.swap(true, Ordering::Relaxed) {
             return Err("a backup is being made already: wait until it is done".into());
         }
-        let running = Running(Arc::clone(&self.is_running));
+        let making = Making(Arc::clone(&self.is_made));
+        let taking = Taking::new(&self.takers);
         let (data, percent) = (self.data.clone(), self.disk_free_percent_min);
         let thread = std::thread::Builder::new().name("backup".to_string());
         let spawned = thread.spawn(move || {
-            let _running = running;
-            answer(whole, &data, percent, asker);
+            let _taking = taking;
+            answer((whole, making), &data, percent, asker);
         });
         spawned.map(drop).map_err(|error| error.to_string())
     }
 }
 
-struct Running(Arc<AtomicBool>);
+struct Making(Arc<AtomicBool>);
 
-impl Drop for Running {
+impl Drop for Making {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+struct Taking(Arc<AtomicUsize>);
+
+impl Taking {
+    fn new(takers: &Arc<AtomicUsize>) -> Taking {
+        takers.fetch_add(1, Ordering::Relaxed);
+        Taking(Arc::clone(takers))
+    }
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -96,12 +120,13 @@ pub fn files(data: &Path) -> io::Result<Vec<BackupFile>> {
     Ok(files)
 }
 
-fn answer(whole: Whole, data: &Path, percent: u8, asker: UnixStream) {
+fn answer((whole, making): (Whole, Making), data: &Path, percent: u8, asker: UnixStream) {
     if let Err(error) = rustix::process::nice(NICENESS) {
         log::debug!("backup.not_nice error={}", quoted_error(&error));
     }
     let started = Instant::now();
     let made = make(whole, data, percent, &asker);
+    drop(making);
     let sent = match made {
         Ok((file, left_out)) => give(file, &left_out, &asker),
         Err(error) => {

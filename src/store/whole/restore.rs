@@ -285,3 +285,71 @@ fn row(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (value, rest) = rest.split_at_checked(value.ok()?)?;
     Some((key, value, rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+    use crate::store::archive::stanza::StanzaRow;
+    use crate::store::schema::STANZAS;
+    use crate::store::whole::{Whole, backup};
+    use crate::store::{AccountId, Direction, Owner, Store};
+    use crate::xmpp::Timestamp;
+
+    /// As that version wrote it.
+    fn backup_of(version: u32) -> Vec<u8> {
+        let database = redb::Database::builder()
+            .create_with_backend(InMemoryBackend::new())
+            .unwrap();
+        let sums = schema::sums_of(version);
+        let mut txn = WriteTransaction::begin_with(&database, sums).unwrap();
+        schema::create_tables(&mut txn).unwrap();
+        let owner = Owner {
+            account: AccountId(7),
+            direction: Direction::Received,
+            unseen: true,
+        };
+        let stanza = StanzaRow {
+            at: Timestamp(1),
+            owners: vec![owner],
+            from: "a@b/c",
+            to: "d@b",
+            xml: "<message/>",
+        };
+        let mut stanzas = txn.open_table(STANZAS).unwrap();
+        stanzas.insert(3, &stanza.encode()).unwrap();
+        drop(stanzas);
+        let mut meta = txn.open_table(META).unwrap();
+        let version = u64::from(version);
+        meta.insert(schema::META_SCHEMA, version).unwrap();
+        meta.insert(schema::META_CHECKPOINT, 4).unwrap();
+        drop(meta);
+        txn.commit().unwrap();
+        let mut bytes = Vec::new();
+        let whole = Whole::of(&database).unwrap();
+        backup::write(whole, &[], &mut bytes, &mut |_, _| true).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_backup_of_any_version_before_is_restored() {
+        for version in 1..=4 {
+            let name = format!("stonechat-{}-restore-{version}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            let _none = std::fs::remove_file(&path);
+            let bytes = backup_of(version);
+            let progress: Progress<'_> = &mut |_, _| true;
+            restore(&mut bytes.as_slice(), 0, &path, 1 << 20, progress).unwrap();
+            let store = Store::open(&path, 1 << 20).unwrap();
+            let stored = store.begin().stanza(crate::store::ArchiveId(3)).unwrap();
+            assert_eq!(stored.unwrap().xml, "<message/>", "{version}");
+            let counted = store.begin().archive_bytes(AccountId(7)).unwrap();
+            // Version 4 is restored as it is.
+            assert_eq!(counted > 0, version < 4, "{version}");
+            drop(store);
+            std::fs::remove_file(&path).unwrap();
+            let _reserve = std::fs::remove_file(path.with_extension("redb.reserve"));
+        }
+    }
+}
