@@ -281,13 +281,17 @@ pub fn route(
     kind: IqKind,
     payload: ElementRef<'_>,
 ) -> Option<&'static IqRoute> {
+    let is_it = |row: &&IqRoute, to| {
+        row.to == to
+            && row.kind == kind
+            && row.name == payload.name()
+            && row.namespace == payload.namespace()
+    };
     let find = |to| {
-        let rows = features_on(settings).flat_map(|feature| feature.iq);
-        rows.into_iter().find(|row| {
-            row.to == to
-                && row.kind == kind
-                && row.name == payload.name()
-                && row.namespace == payload.namespace()
+        // Whether the feature is on is asked of the one that has the row.
+        FEATURES.iter().find_map(|feature| {
+            let row = feature.iq.iter().find(|row| is_it(row, to))?;
+            (feature.is_on)(settings).then_some(row)
         })
     };
     match to {

@@ -6,7 +6,7 @@ mod world;
 
 use stonechat::server::Input;
 use stonechat::state::ConnectionId;
-use world::{NO_STORE, ROMEO, World, message};
+use world::{BRIDGE, NO_STORE, ROMEO, World, message, message_between};
 
 const BATCH: u64 = 64;
 /// From the bytes a socket gave to the bytes for another, without the archive.
@@ -19,11 +19,15 @@ const ASLEEP_BYTES_MAX: i64 = 1024;
 
 /// Allocations of one message, of a batch, once all has reached its size.
 fn allocations_of(hint: &str) -> u64 {
+    allocations_of_each(ROMEO, &message(hint))
+}
+
+fn allocations_of_each(connection: ConnectionId, stanza: &str) -> u64 {
     let mut world = World::new();
-    let stanza = message(hint);
+    world.admit_bridge();
     let mut batch = || {
         let stanzas = (0..BATCH).map(|_| stanza.as_bytes());
-        let sent = world.batch(ROMEO, stanzas);
+        let sent = world.batch(connection, stanzas);
         assert!(sent > stanza.len() * 64, "not all was delivered");
     };
     for _ in 0..8 {
@@ -50,6 +54,20 @@ fn an_archived_message_allocates_little() {
         allocations <= ARCHIVED_MAX,
         "{allocations} allocations, at most {ARCHIVED_MAX}"
     );
+}
+
+/// XEP-0114: what goes to a component and comes from one costs what it costs between people.
+#[test]
+fn a_message_of_a_component_allocates_as_little() {
+    let to = message_between("to='nurse@bridge.localhost/r'", "");
+    let from = message_between(
+        "from='nurse@bridge.localhost/r' to='juliet@localhost/r'",
+        "",
+    );
+    for (connection, stanza) in [(ROMEO, to), (BRIDGE, from)] {
+        let allocations = allocations_of_each(connection, &stanza);
+        assert!(allocations <= ARCHIVED_MAX, "{allocations} for {stanza}");
+    }
 }
 
 /// What a server takes for sessions of the last run, all of them of accounts that have nobody else there.

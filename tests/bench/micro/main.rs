@@ -14,7 +14,7 @@ use stonechat::store::{AccountId, ArchiveQuery, Direction, Owner, Record, Store}
 use stonechat::xml::{Context, Framer, Limits, parse};
 use stonechat::xmpp::{Jid, Stanza, Timestamp};
 
-use world::{NO_STORE, ROMEO, World, message};
+use world::{BRIDGE, NO_STORE, ROMEO, World, message, message_between};
 
 const ROUNDS: u32 = 20;
 const ROUND: Duration = Duration::from_millis(40);
@@ -78,6 +78,23 @@ fn relay() {
             let batch = std::iter::repeat_n(stanza.as_bytes(), BATCH);
             let sent = world.batch(ROMEO, batch);
             assert!(sent > BATCH * stanza.len(), "not delivered: {sent} bytes");
+        });
+    }
+    let to = message_between("to='nurse@bridge.localhost/r'", "");
+    let from = message_between(
+        "from='nurse@bridge.localhost/r' to='juliet@localhost/r'",
+        "",
+    );
+    for (name, connection, stanza) in [
+        ("pass a message to a component, archived", ROMEO, &to),
+        ("take one from a component, archived", BRIDGE, &from),
+    ] {
+        let mut world = World::new();
+        world.admit_bridge();
+        measure(name, BATCH, || {
+            let batch = std::iter::repeat_n(stanza.as_bytes(), BATCH);
+            let sent = world.batch(connection, batch);
+            assert!(sent > BATCH * 100, "not delivered: {sent} bytes");
         });
     }
     let mut world = World::new();

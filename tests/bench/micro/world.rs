@@ -6,16 +6,22 @@ use std::net::{IpAddr, Ipv4Addr};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use redb::backends::InMemoryBackend;
+use ring::digest;
 use stonechat::server::{Command, Input, Moment, Port, Server};
-use stonechat::state::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output, Settings};
+use stonechat::state::{
+    ComponentSettings, ConnectionId, HashJob, Hashed, JobId, Outbox, Output, Settings,
+};
 use stonechat::store::Store;
 use stonechat::stream::{Entropy, TlsFacts, sasl};
 use stonechat::xmpp::Timestamp;
 
 pub const ROMEO: ConnectionId = ConnectionId(1);
 pub const JULIET: ConnectionId = ConnectionId(2);
+/// An external component.
+pub const BRIDGE: ConnectionId = ConnectionId(3);
 
 const START: Timestamp = Timestamp(1_790_000_000_000);
+const SECRET: &str = "secret-of-the-bridge";
 const CACHE_BYTES: usize = 8 << 20;
 const HEADER: &str = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
 xmlns:stream='http://etherx.jabber.org/streams'>";
@@ -55,6 +61,39 @@ impl World {
             world.log_in(connection, name);
         }
         world
+    }
+
+    /// The component `bridge.localhost` comes.
+    pub fn admit_bridge(&mut self) {
+        self.one(Input::Opened {
+            connection: BRIDGE,
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: Port::Components,
+        });
+        let header = "<stream:stream to='bridge.localhost' xmlns='jabber:component:accept' \
+                      xmlns:stream='http://etherx.jabber.org/streams'>";
+        let answer = self.one(Input::Bytes {
+            connection: BRIDGE,
+            bytes: header.as_bytes(),
+        });
+        let answer = String::from_utf8(answer).expect("XML");
+        let id = answer
+            .split(" id='")
+            .nth(1)
+            .and_then(|rest| rest.split('\'').next());
+        let text = [id.expect("an id"), SECRET].concat();
+        let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
+        let digits: String = hash
+            .as_ref()
+            .iter()
+            .map(|octet| format!("{octet:02x}"))
+            .collect();
+        let proof = format!("<handshake>{digits}</handshake>");
+        let answer = self.one(Input::Bytes {
+            connection: BRIDGE,
+            bytes: proof.as_bytes(),
+        });
+        assert!(answer.starts_with(b"<handshake/>"));
     }
 
     /// A user who is new, logged in, bound and available.
@@ -97,8 +136,8 @@ impl World {
         }
     }
 
-    /// One input as a batch of its own, with what it leads to.
-    pub fn one(&mut self, input: Input<'_>) {
+    /// One input as a batch of its own, with what it leads to. What was sent.
+    pub fn one(&mut self, input: Input<'_>) -> Vec<u8> {
         let mut tx = self.store.begin();
         let mut out = Outbox::default();
         self.server
@@ -119,6 +158,7 @@ impl World {
                 self.one(Input::Hashed { job, result });
             }
         }
+        out.bytes
     }
 
     /// A batch of stanzas as the driver makes it: so many steps, one commit, the outputs at the end. How many bytes it
@@ -152,6 +192,10 @@ impl World {
 pub fn server(store: &Store) -> Server {
     let mut settings = Settings::new("localhost");
     settings.scram_iterations = 1;
+    settings.components.push(ComponentSettings {
+        name: "bridge.localhost".into(),
+        secret: SECRET.into(),
+    });
     let mut tx = store.begin();
     let entropy = Box::new(Counter(1));
     let server = Server::new(settings, entropy, &mut tx, now(), &[5; 32]);
@@ -162,8 +206,12 @@ pub fn server(store: &Store) -> Server {
 }
 
 pub fn message(hint: &str) -> String {
+    message_between("to='juliet@localhost/r'", hint)
+}
+
+pub fn message_between(addresses: &str, hint: &str) -> String {
     format!(
-        "<message to='juliet@localhost/r' type='chat' id='m1'><body>But, soft! what light through yonder window \
+        "<message {addresses} type='chat' id='m1'><body>But, soft! what light through yonder window \
          breaks? It is the east, and Juliet is the sun.</body>{hint}</message>"
     )
 }
