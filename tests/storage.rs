@@ -4,6 +4,7 @@ mod disk;
 mod model;
 mod random;
 mod retention;
+mod upgrade;
 
 use std::cell::Cell;
 use std::path::PathBuf;

@@ -106,8 +106,14 @@ impl Store {
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Store, StoreError> {
         let (file, opened) = match path.try_exists()? {
             true => {
-                let file = StoreFile::open(path)?.with_reserve(&reserve_of(path));
-                open_file(file, cache_bytes)?
+                let file =
+                    || Ok::<_, StoreError>(StoreFile::open(path)?.with_reserve(&reserve_of(path)));
+                match open_file(file()?, cache_bytes, Some(path)) {
+                    Err(StoreError::DiskFull(_)) if whole::upgrade::gives_room(path) => {
+                        open_file(file()?, cache_bytes, None)?
+                    }
+                    opened => opened?,
+                }
             }
             false => create(path, cache_bytes)?,
         };
@@ -120,7 +126,7 @@ impl Store {
         backend: impl redb::StorageBackend,
         cache_bytes: usize,
     ) -> Result<Store, StoreError> {
-        Store::new(made_sense(backend, cache_bytes)?, None)
+        Store::new(made_sense(backend, cache_bytes, None)?, None)
     }
 
     fn new(opened: Opened, file: Option<OpenFile>) -> Result<Store, StoreError> {
@@ -239,7 +245,7 @@ fn create(path: &Path, cache_bytes: usize) -> Result<(StoreFile, Opened), StoreE
     let unnamed = path.with_extension("redb.new");
     let make = || {
         let file = StoreFile::create(&unnamed)?.with_reserve(&reserve_of(path));
-        open_file(file, cache_bytes)
+        open_file(file, cache_bytes, None)
     };
     let made = match make() {
         Err(StoreError::Unreadable(_)) => {
@@ -256,8 +262,13 @@ fn create(path: &Path, cache_bytes: usize) -> Result<(StoreFile, Opened), StoreE
     Ok(made)
 }
 
-fn open_file(file: StoreFile, cache_bytes: usize) -> Result<(StoreFile, Opened), StoreError> {
-    let opened = made_sense(file.clone(), cache_bytes)?;
+/// `path`: of a file that was there.
+fn open_file(
+    file: StoreFile,
+    cache_bytes: usize,
+    path: Option<&Path>,
+) -> Result<(StoreFile, Opened), StoreError> {
+    let opened = made_sense(file.clone(), cache_bytes, path)?;
     Ok((file, opened))
 }
 
@@ -271,10 +282,14 @@ struct Opened {
 fn made_sense(
     backend: impl redb::StorageBackend,
     cache_bytes: usize,
+    path: Option<&Path>,
 ) -> Result<Opened, StoreError> {
     let opened = engine::damage::unwound(|| {
         let opened = opened(backend, cache_bytes)?;
-        schema::upgrade(&opened.database)?;
+        match path {
+            Some(path) => whole::upgrade::run(&opened.database, path)?,
+            None => schema::upgrade(&opened.database)?,
+        }
         Ok(opened)
     });
     let senseless = || StoreError::Unreadable("its beginning makes no sense".to_string());

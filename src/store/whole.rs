@@ -6,6 +6,7 @@ pub mod read_only;
 pub mod rename;
 pub mod restore;
 pub mod salvage;
+pub mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -31,7 +31,7 @@ fn words(table: &str) -> &str {
         "roster" | "roster_versions" | "roster_log" => "contacts",
         "blocked" => "block lists",
         "stanzas" => "messages",
-        "archive" | "archive_with" => "the index of messages",
+        "archive" | "archive_with" | "archive_bytes" => "the index of messages",
         "unseen_from" => "what is unread",
         "archive_preferences" => "archive preferences",
         "purge" => "deleted accounts",

@@ -1,0 +1,171 @@
+//! A file of the version before: whenever the upgrade is cut short, the next start has the old file or the new one, and no copy
+//! stays when the new one was found whole.
+use std::path::{Path, PathBuf};
+
+use stonechat::store::{AccountId, Direction, Owner, Store, StoreError};
+
+use super::disk::{Disk, Fail};
+use super::{CACHE_BYTES, Folder, append};
+
+type Bytes = &'static [u8];
+
+const OWNERS: [Owner; 1] = [Owner {
+    account: AccountId(7),
+    direction: Direction::Sent,
+    unseen: false,
+}];
+
+/// What version 3 did not have is taken away.
+fn age(backend: impl redb::StorageBackend) {
+    let database = redb::Builder::new().create_with_backend(backend).unwrap();
+    let txn = database.begin_write().unwrap();
+    let bytes = redb::TableDefinition::<Bytes, Bytes>::new("archive_bytes");
+    assert!(txn.delete_table(bytes).unwrap());
+    let meta = redb::TableDefinition::<Bytes, Bytes>::new("meta");
+    let mut meta = txn.open_table(meta).unwrap();
+    for (key, value) in [("schema", 3u64), ("checkpoint", 1 << 40)] {
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(key.as_bytes());
+        sum.update(&value.to_be_bytes());
+        let row = [&value.to_be_bytes()[..], &sum.finalize().to_le_bytes()].concat();
+        meta.insert(key.as_bytes(), row.as_slice()).unwrap();
+    }
+    drop(meta);
+    txn.commit().unwrap();
+}
+
+fn old_file(folder: &Folder) -> PathBuf {
+    let path = folder.file();
+    let store = Store::open(&path, CACHE_BYTES).unwrap();
+    append(&store, &OWNERS, 50);
+    drop(store);
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .unwrap();
+    age(redb::backends::FileBackend::new(file).unwrap());
+    path
+}
+
+fn kept(path: &Path) -> PathBuf {
+    path.with_extension("redb.before-upgrade")
+}
+
+/// It is upgraded, and nothing else is left.
+fn is_upgraded(path: &Path) {
+    let store = Store::open(path, CACHE_BYTES).unwrap();
+    let counted = store.begin().archive_bytes(AccountId(7)).unwrap();
+    assert!(counted > 50 * 300, "{counted}");
+    drop(store);
+    let folder = path.parent().unwrap();
+    let names = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["stonechat.redb", "stonechat.redb.reserve"]);
+}
+
+#[test]
+fn the_old_file_is_kept_until_the_new_one_is_verified() {
+    let folder = Folder::new("upgrade");
+    let path = old_file(&folder);
+    let old = std::fs::read(&path).unwrap();
+    is_upgraded(&path);
+    let new = std::fs::read(&path).unwrap();
+    // Cut short: in the middle of the copy, behind it, behind the upgrade.
+    std::fs::write(&path, &old).unwrap();
+    std::fs::write(kept(&path).with_extension("part"), &old[..9000]).unwrap();
+    is_upgraded(&path);
+    for of_now in [&old, &new] {
+        std::fs::write(&path, of_now).unwrap();
+        std::fs::write(kept(&path), &old).unwrap();
+        is_upgraded(&path);
+    }
+}
+
+#[test]
+fn an_upgrade_that_damaged_something_is_taken_back() {
+    let folder = Folder::new("upgrade-back");
+    let path = old_file(&folder);
+    let old = std::fs::read(&path).unwrap();
+    is_upgraded(&path);
+    let mut new = std::fs::read(&path).unwrap();
+    let needle = b"mmmmmmmmmm";
+    let found: Vec<usize> = (0..new.len() - needle.len())
+        .filter(|at| new[*at..].starts_with(needle))
+        .collect();
+    for at in found {
+        new[at] ^= 1;
+    }
+    std::fs::write(&path, &new).unwrap();
+    std::fs::write(kept(&path), &old).unwrap();
+    let refused = Store::open(&path, CACHE_BYTES).err();
+    assert!(
+        matches!(refused, Some(StoreError::Unreadable(_))),
+        "{refused:?}"
+    );
+    assert!(!kept(&path).exists() && std::fs::read(&path).unwrap() == old);
+    // What was damaged before keeps nobody from it.
+    std::fs::write(&path, &new).unwrap();
+    std::fs::write(kept(&path), &new).unwrap();
+    is_upgraded(&path);
+}
+
+#[test]
+fn whichever_write_of_an_upgrade_fails_the_file_is_whole() {
+    let mut at = 1;
+    loop {
+        let disk = Disk::default();
+        let store = Store::open_backend(disk.clone(), CACHE_BYTES).unwrap();
+        append(&store, &OWNERS, 50);
+        drop(store);
+        age(disk.clone());
+        let for_good = true;
+        disk.fail(Some(Fail { at, for_good }));
+        drop(Store::open_backend(disk.clone(), CACHE_BYTES));
+        let has_failed = disk.has_failed();
+        let image = disk.killed();
+        let store = Store::open_backend(image, CACHE_BYTES).unwrap();
+        let counted = store.begin().archive_bytes(AccountId(7)).unwrap();
+        assert!(counted > 50 * 300, "{at}: {counted}");
+        if !has_failed {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 10, "{at}");
+}
+
+/// A disk with room for the file and the upgrade, for neither or for one of both: it is upgraded or as it was.
+#[test]
+fn a_full_disk_keeps_nobody_from_the_upgrade_or_from_the_old_file() {
+    let folder = Folder::new("upgrade-full");
+    let path = old_file(&folder);
+    let script = "mount -t tmpfs -o size=$3 none \"$1\" || exit 77; cp \"$2\" \"$1/\" || exit 78; \
+        \"$0\" user list --data \"$1\"; \"$0\" user list --data \"$1\" || exit 79; ls -A \"$1\"";
+    let data = folder.0.join("data");
+    std::fs::create_dir(&data).unwrap();
+    let length = std::fs::metadata(&path).unwrap().len() / 1024;
+    let mut upgraded = 0;
+    for more in [100, 1000, 2000, 4000, 8000, 30_000] {
+        let ran = std::process::Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
+            .arg(env!("CARGO_BIN_EXE_stonechat"))
+            .args([&data, &path])
+            .arg(format!("{}k", length + more))
+            .output();
+        let Ok(ran) = ran else { return };
+        let text = String::from_utf8_lossy(&ran.stdout);
+        let errors = String::from_utf8_lossy(&ran.stderr);
+        match ran.status.code() {
+            Some(0) => {
+                upgraded += 1;
+                assert!(!text.contains("before-upgrade"), "{more}: {text}");
+            }
+            Some(1 | 77) if errors.contains("mount") || errors.contains("unshare") => return,
+            Some(79) => assert!(errors.contains("full"), "{more}: {errors}"),
+            _ => panic!("{more}: {text} {errors}"),
+        }
+    }
+    assert!(upgraded > 2, "{upgraded}");
+}
