@@ -76,7 +76,8 @@ fn route(cx: &mut Cx<'_>, origin: Origin, message: &Message) -> Result<(), Fault
     if is_blocked_by(cx, &addressee, &from)? {
         return to_nobody(&to, message, storable);
     }
-    let fate = fate(cx, &addressee, exactly, message, storable)?;
+    let turn = turn::turn(cx, &addressee.jid, storable != Storable::No);
+    let fate = fate(cx, (&addressee, turn), exactly, message, storable)?;
     let direct = match fate {
         Fate::Deliver(sessions) => Some(sessions),
         Fate::Wait => None,
@@ -94,7 +95,13 @@ fn route(cx: &mut Cx<'_>, origin: Origin, message: &Message) -> Result<(), Fault
     let waits = direct.is_none();
     let direct = direct.unwrap_or_default();
     let shared = direct.len() + copied.len() > 1;
-    deliver(cx, message, &addressee, &archived, (&direct, shared));
+    deliver(
+        cx,
+        message,
+        (&addressee, turn),
+        &archived,
+        (&direct, shared),
+    );
     copies::received(cx, message, &addressee.jid, &archived, &copied, waits);
     if exactly.is_some() && !direct.iter().any(|session| has_connection(cx, *session)) {
         unseen::hand_over(cx, &addressee.jid)?;
@@ -193,7 +200,7 @@ fn unseen_by(cx: &Cx<'_>, direct: Option<&[SessionId]>, copied: &[SessionId]) ->
 fn deliver(
     cx: &mut Cx<'_>,
     message: &Message,
-    addressee: &Local,
+    (addressee, turn): (&Local, Turn),
     archived: &Archived,
     (sessions, shared): (&[SessionId], bool),
 ) {
@@ -208,20 +215,20 @@ fn deliver(
     let sender = message.envelope.from.as_ref().map_or("", Jid::as_str);
     let urgency = feature::message_urgency(message, sender);
     for session in sessions {
-        turn::deliver_in_turn(
-            cx,
-            &addressee.jid,
-            *session,
-            stanza.clone(),
-            (urgency, keep),
-        );
+        match turn {
+            Turn::Now => cx.deliver_as(*session, stanza.clone(), urgency, keep),
+            _ => {
+                let how = (urgency, keep);
+                turn::deliver_in_turn(cx, &addressee.jid, *session, stanza.clone(), how);
+            }
+        }
     }
 }
 
 /// §8.5.2, §8.5.3: by addressee and type. `exactly`: a resource is addressed, and the session that has it.
 fn fate(
     cx: &Cx<'_>,
-    addressee: &Local,
+    (addressee, turn): (&Local, Turn),
     exactly: Option<Option<SessionId>>,
     message: &Message,
     storable: Storable,
@@ -229,12 +236,10 @@ fn fate(
     if let Some(session) = exactly {
         // §8.5.3.1: whoever is addressed exactly gets it, available or not.
         if let Some(session) = session {
-            return Ok(
-                match comes_after_what_waits(cx, addressee, session, storable) {
-                    true => Fate::Wait,
-                    false => Fate::Deliver(vec![session]),
-                },
-            );
+            return Ok(match turn == Turn::Waits && may_wait(cx, session) {
+                true => Fate::Wait,
+                false => Fate::Deliver(vec![session]),
+            });
         }
         // §8.5.3.2.1: a chat goes on as if to the bare JID, nothing else does.
         match message.kind {
@@ -261,26 +266,17 @@ fn fate(
             Fate::Deliver(sessions)
         });
     }
-    let may_wait = storable != Storable::No;
-    if sessions.is_empty() || (may_wait && turn::turn(cx, &addressee.jid, true) == Turn::Waits) {
+    if sessions.is_empty() || turn == Turn::Waits {
         return wait(cx, message, storable);
     }
     Ok(Fate::Deliver(sessions))
 }
 
 /// RFC 6120 §10.1: to the full JID or to the bare one, what is sent comes in that order. While a session is being given what
-/// waited for the account, what comes meanwhile waits behind it in the archive, unless it must not be stored, or cannot be.
-fn comes_after_what_waits(
-    cx: &Cx<'_>,
-    addressee: &Local,
-    session: SessionId,
-    storable: Storable,
-) -> bool {
+/// waited for the account, what comes meanwhile waits behind it in the archive, unless it cannot be stored.
+fn may_wait(cx: &Cx<'_>, session: SessionId) -> bool {
     let session = cx.state.sessions.get(session);
-    session.is_some_and(|session| session.takes_messages())
-        && storable != Storable::No
-        && !cx.state.disk_low
-        && turn::turn(cx, &addressee.jid, true) == Turn::Waits
+    session.is_some_and(|session| session.takes_messages()) && !cx.state.disk_low
 }
 
 /// §8.5.2.2: nobody is there. What may be stored waits; what must not be and says something is refused.

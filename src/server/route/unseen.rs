@@ -122,11 +122,11 @@ fn next_page(cx: &mut Cx<'_>, jid: &BareJid) -> Result<(), StoreError> {
         .state
         .sessions
         .ids_where(jid, |session| session.takes_messages());
+    if takers.is_empty() || !cx.tx.has_unseen(account)? {
+        return caught_up(cx, jid);
+    }
     let given = given(cx, jid)?;
-    let page = match !takers.is_empty() && cx.tx.has_unseen(account)? {
-        true => waiting(cx, jid, (account, up_to), &given)?,
-        false => Vec::new(),
-    };
+    let page = waiting(cx, jid, (account, up_to), &given)?;
     if page.is_empty() {
         return caught_up(cx, jid);
     }
