@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use redb::backends::InMemoryBackend;
-use stonechat::store::{AccountId, ArchiveQuery, Direction, Owner, Record, Store};
+use stonechat::store::{AccountId, ArchiveQuery, Direction, Need, Owner, Record, Store};
 use stonechat::xml::{Context, Framer, Limits, parse};
 use stonechat::xmpp::{Jid, Stanza, Timestamp};
 
@@ -20,6 +20,8 @@ const ROUNDS: u32 = 20;
 const ROUND: Duration = Duration::from_millis(40);
 const BATCH: usize = 64;
 const ARCHIVED: usize = 10_000;
+/// More than is removed.
+const REMOVED: usize = 400_000;
 
 fn main() {
     println!(
@@ -148,7 +150,24 @@ fn archive() {
         let page = store.begin().page(AccountId(2), &query).expect("a page");
         assert_eq!(page.stanzas.len(), 50);
     });
-    measure("append to two archives, batch of 64", BATCH, append);
+    measure("append to two archives, batch of 64", BATCH, &mut append);
+    for _ in 0..REMOVED / BATCH {
+        append();
+    }
+    // The longest of a step's turns is what others wait.
+    let need = Need {
+        bytes: u64::MAX,
+        spares_unseen: true,
+    };
+    measure("remove a message from one archive, batch of 50", 50, || {
+        let mut tx = store.begin();
+        let pruned = tx.prune_greediest(need, 50).expect("a step");
+        assert_eq!(pruned.map(|pruned| pruned.stanzas), Some(50));
+        tx.finish()
+            .expect("something to commit")
+            .run()
+            .expect("a commit");
+    });
 }
 
 /// `per`: how many operations one call is.
