@@ -1,6 +1,6 @@
 //! XEP-0077: In-Band Registration for those who have an account: its password is changed, or it is removed. New accounts
 //! are made by the operator.
-use crate::state::{Cx, Fault, PasswordChange};
+use crate::state::{Cx, Fault, PasswordChange, SessionId};
 use crate::stream::sasl::{PasswordError, prepare_password};
 use crate::xml::ElementRef;
 use crate::xmpp::{BareJid, Condition, StanzaError, localpart, ns};
@@ -28,6 +28,7 @@ pub const FEATURE: Feature = Feature {
 
 /// §3.1: the entity is registered.
 fn get(_cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
+    require_user(request)?;
     let own = request.from.to_bare();
     Ok(Reply::payload(|w| {
         w.open_ns("query", NS);
@@ -40,6 +41,7 @@ fn get(_cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
 
 /// §3.2, §3.3
 fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
+    let session = require_user(request)?;
     let own = request.from.to_bare();
     if request.payload.child("remove", NS).is_some() {
         // §3.2: alone, or nobody knows what is meant.
@@ -58,12 +60,18 @@ fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     let prepared = prepare_password(&password).map_err(refused)?;
     cx.require_disk_space()?;
     cx.state.password_changes.push(PasswordChange {
-        session: request.own_session()?,
+        session,
         envelope: request.iq.envelope.clone(),
         account: own,
         password: prepared.as_ref().into(),
     });
     Ok(Reply::Later)
+}
+
+/// What is asked of the server may come from a component, whose addresses are no accounts here.
+fn require_user(request: &Request<'_>) -> Result<SessionId, Condition> {
+    let session = request.origin.session();
+    session.ok_or(Condition::ServiceUnavailable)
 }
 
 /// §3.3: nobody changes the password of another.

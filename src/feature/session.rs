@@ -19,6 +19,7 @@ pub const FEATURE: Feature = Feature {
 };
 
 /// §3: a bound resource is a session already.
-fn establish(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault> {
+fn establish(_cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
+    request.own_session()?;
     Ok(Reply::Empty)
 }
