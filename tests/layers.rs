@@ -42,11 +42,11 @@ const ONLY_NET: &[&str] = &[
     "SystemRandom",
 ];
 
-struct Source {
+pub struct Source {
     /// Below `src`.
-    name: String,
+    pub name: String,
     /// Without comments, texts and tests.
-    code: String,
+    pub code: String,
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn sources() -> Vec<Source> {
+pub fn sources() -> Vec<Source> {
     let root = root();
     let mut sources: Vec<Source> = files(&root)
         .iter()

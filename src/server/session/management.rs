@@ -10,8 +10,6 @@ use crate::server::Server;
 use crate::server::route::unseen;
 use crate::server::timers::Timer;
 
-pub use super::hibernation::hibernate;
-
 /// How long a session may be away if its client names no time.
 const RESUME_SECONDS_DEFAULT: u32 = 600;
 /// How long a session may be away at most, and while the disk is nearly full, for then it has to stay in memory.

@@ -4,7 +4,8 @@ use crate::store::{QueueRow, StoreError, Tx};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, StreamCondition, StreamError, ns, quoted};
 
-use super::management::{acknowledge, client_state, hibernate, too_high, write_failed};
+use super::hibernation::hibernate;
+use super::management::{acknowledge, client_state, too_high, write_failed};
 use crate::server::Server;
 use crate::server::login::fast;
 use crate::server::route::{again, unseen};

@@ -14,7 +14,7 @@ use crate::store::{StoreError, Tx};
 use crate::xmpp::{StreamCondition, StreamError};
 
 use crate::server::Server;
-use crate::server::session::{hibernation, management};
+use crate::server::session::hibernation;
 
 /// A member that holds less of what is not whole is left alone.
 const UNREAD_BYTES_MIN: usize = 16 << 10;
@@ -43,7 +43,7 @@ impl Server {
                 if excess == 0 {
                     break;
                 }
-                let freed = management::hibernate(&mut self.cx(now, tx, out), session)?;
+                let freed = hibernation::hibernate(&mut self.cx(now, tx, out), session)?;
                 excess = excess.saturating_sub(freed);
             }
             account = self.memory_account(outside_bytes);
