@@ -1,5 +1,7 @@
 //! XEP-0191: Blocking Command. The list, its pushes, and what the other side sees of it; `server` enforces it on every way
 //! of a stanza.
+use std::ops::Range;
+
 use crate::state::{BlockList, Cx, Fault, Keep, Kind, PresenceDetails, SessionId, Urgency};
 use crate::store::StoreError;
 use crate::xml::{Writer, escaped_len};
@@ -153,6 +155,13 @@ fn changed(
         .filter(|(_, contact)| contact.subscription.is_from())
         .flat_map(|(jid, _)| available(cx, jid.as_jid()))
         .collect();
+    // XEP-0114: and contacts of components, who are told by their addresses.
+    let is_of_component = |jid: &Jid| cx.state.domains.component(jid).is_some();
+    let of_components: Vec<Jid> = contacts
+        .iter()
+        .filter(|(jid, contact)| contact.subscription.is_from() && is_of_component(jid))
+        .map(|(jid, _)| jid.clone().into())
+        .collect();
     for id in cx.state.sessions.ids_where(own, |_| true) {
         // Whom it told of itself may be in the store only.
         cx.wake(id)?;
@@ -172,6 +181,18 @@ fn changed(
         }
         hearers.sort_unstable();
         hearers.dedup();
+        let there = directed.iter().filter(|jid| !of_components.contains(*jid));
+        let there = there.chain(of_components.iter().filter(|_| presence.is_some()));
+        for to in there.filter(|to| concerned(to)) {
+            let Some(component) = cx.state.domains.component(to) else {
+                continue;
+            };
+            let shown = presence.as_deref().filter(|_| !after.matches(to));
+            if shown.is_some() || after.matches(to) {
+                let stanza = write_presence(cx, &from, to, shown);
+                cx.pass(component, stanza);
+            }
+        }
         for hearer in hearers {
             let Some(to) = cx.state.sessions.get(hearer).map(|s| s.jid.clone()) else {
                 continue;
@@ -226,9 +247,20 @@ fn send_presence(
     if online.is_none_or(|online| online.blocked.matches(from)) {
         return;
     }
+    let stanza = write_presence(cx, from, to.as_jid(), presence);
+    let urgency = Urgency::latest(Kind::Presence, from.as_str());
+    cx.deliver_as(hearer, stanza, urgency, Keep::WHOLE);
+}
+
+fn write_presence(
+    cx: &mut Cx<'_>,
+    from: &FullJid,
+    to: &Jid,
+    presence: Option<&PresenceDetails>,
+) -> Range<usize> {
     let envelope = Envelope {
         from: Some(from.clone().into()),
-        to: Some(to.clone().into()),
+        to: Some(to.clone()),
         id: presence.and_then(|presence| presence.id.clone()),
         lang: presence.and_then(|presence| presence.lang.clone()),
     };
@@ -248,7 +280,5 @@ fn send_presence(
         out.extend_from_slice(payload.as_bytes());
         out.extend_from_slice(b"</presence>");
     }
-    let stanza = start..out.len();
-    let urgency = Urgency::latest(Kind::Presence, from.as_str());
-    cx.deliver_as(hearer, stanza, urgency, Keep::WHOLE);
+    start..out.len()
 }
