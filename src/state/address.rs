@@ -1,4 +1,11 @@
-//! What an address is here.
+//! What an address is here, who is behind it, and where a stanza came from.
+
+pub mod components;
+pub mod domains;
+pub mod origin;
+pub mod questions;
+pub mod service;
+
 use crate::store::{AccountId, StoreError};
 use crate::xmpp::{BareJid, Jid};
 

@@ -6,15 +6,10 @@ mod archive_ids;
 mod block_list;
 mod budget;
 mod capabilities;
-mod components;
 mod cx;
-mod domains;
 mod moment;
 mod network;
-mod origin;
 mod outbox;
-mod questions;
-mod service;
 mod sessions;
 mod settings;
 mod uncopied;
@@ -24,20 +19,22 @@ pub use access::redirects::{Redirects, TOLD_MAX as REDIRECTS_TOLD_MAX};
 pub use access::rights::Rights;
 pub use access::throttle::{Attempt, Attempter, FIRST_DELAY_MS, THROTTLED_MAX, Throttle};
 pub use access::tokens::{Tokens, is_from_unset_clock, tag_of};
+pub use address::components::{
+    Access, Component, ComponentId, ComponentSettings, Components, Privileges,
+};
+pub use address::domains::{Domain, Domains};
+pub use address::origin::Origin;
+pub use address::questions::{Privileged, Question, Questions, Then};
+pub use address::service::{SERVICES, Service};
 pub use address::{Address, Local};
 pub use archive_ids::ArchiveIds;
 pub use block_list::BlockList;
 pub use budget::{MemoryAccount, give_back_room, resettle};
 pub use capabilities::{CLIENT_FEATURES_MAX, Capabilities, CapsId};
-pub use components::{Access, Component, ComponentId, ComponentSettings, Components, Privileges};
 pub use cx::{ASK, Cx, Fault, name_of};
-pub use domains::{Domain, Domains};
 pub use moment::{Belief, Moment};
 pub use network::{AddressRange, Network};
-pub use origin::Origin;
 pub use outbox::{Applicant, ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
-pub use questions::{Privileged, Question, Questions, Then};
-pub use service::{SERVICES, Service};
 pub use sessions::catching_up::{Behind, CatchingUp};
 pub use sessions::client_state::{
     HELD_BYTES_MAX as CLIENT_STATE_BYTES_MAX, HELD_STANZAS_MAX as CLIENT_STATE_STANZAS_MAX, Held,

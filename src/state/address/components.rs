@@ -1,7 +1,7 @@
 //! External components (XEP-0114): those the operator named, and who of them is connected.
 use crate::xmpp::{BareJid, IqKind};
 
-use super::{ConnectionId, Settings};
+use crate::state::{ConnectionId, Settings};
 
 /// One of those the operator named, for the life of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

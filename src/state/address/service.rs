@@ -1,5 +1,5 @@
 //! Services of the server: each has an address of its own below the domain.
-use super::Settings;
+use crate::state::Settings;
 
 /// One service: what disco shows of it, and whether it is there. What it answers are rows of features that name it.
 #[derive(Debug)]

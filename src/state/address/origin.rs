@@ -1,5 +1,5 @@
 //! Where a stanza came from, and so where what answers it goes.
-use super::{ComponentId, SessionId};
+use crate::state::{ComponentId, SessionId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {

@@ -1,7 +1,7 @@
 //! The domains that lead here: the one served, those of its services, and those of external components.
 use crate::xmpp::{BareJid, Jid};
 
-use super::{ComponentId, Components, Service, Settings};
+use crate::state::{ComponentId, Components, Service, Settings};
 
 pub struct Domains {
     served: BareJid,
@@ -131,9 +131,9 @@ mod tests {
 
     #[test]
     fn services_have_one_row_each() {
-        let mut labels: Vec<_> = super::super::SERVICES.iter().map(|row| row.label).collect();
+        let mut labels: Vec<_> = crate::state::SERVICES.iter().map(|row| row.label).collect();
         labels.sort_unstable();
         labels.dedup();
-        assert_eq!(labels.len(), super::super::SERVICES.len());
+        assert_eq!(labels.len(), crate::state::SERVICES.len());
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::xmpp::{Iq, Jid};
 
-use super::{CapsId, ComponentId};
+use crate::state::{CapsId, ComponentId};
 
 /// Questions at a time, of all and of one who is asked.
 pub const QUESTIONS_MAX: usize = 512;
