@@ -38,7 +38,12 @@ class Slidge:
 
     def end(self):
         self.process.terminate()
-        self.process.wait(timeout=TIMEOUT)
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            # Where its server is gone it sometimes does not find the way out.
+            self.process.kill()
+            self.process.wait()
 
     def __enter__(self):
         self.start()
