@@ -33,6 +33,8 @@ use horizon::Horizon;
 
 /// Places for actions kept from one batch to the next.
 const PLACES_KEPT: usize = 256;
+/// How long inputs gather while the disk is at work; whoever waits for nothing of it does not wait longer than that.
+const GATHERING: Duration = Duration::from_millis(2);
 /// Time for the last bytes to leave at the end of the process.
 const EXIT_SECONDS_MAX: u64 = 3;
 
@@ -126,11 +128,17 @@ impl Driver {
         };
         let arrived = async {
             self.something_to_do().await;
+            if is_under_way {
+                // Most disks are done by then, and what comes meanwhile is less work together.
+                self.shell.reactor.sleep(GATHERING).await;
+            }
             None
         };
         if let Some(told) = landed.or(arrived).await {
             told.expect("the loop holds a sender of this channel")?;
             self.landed();
+            // Whoever was answered, or is ready anyway, joins the batch.
+            smol::future::yield_now().await;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
-//! Changes of the database's file on their way to the disk. A commit only queues them here, so that whoever commits does not
-//! wait for the disk; `carry_out`, on the storage thread, does them in the order in which they came, syncs included. So the
-//! disk is always as it was at some moment before, as redb relies on; what is read is as if all of it were done.
-use std::collections::VecDeque;
+//! Changes of the database's file on their way to the disk. A commit queues its syncs here, and what comes behind them, so that
+//! whoever commits does not wait for the disk; `carry_out`, on the storage thread, does them in the order in which they came.
+//! So the disk is always as it was at some moment before, as redb relies on; what is read is as if all of it were done.
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,6 +23,10 @@ struct Queue {
     changes: VecDeque<Change>,
     /// Of the changes.
     bytes: usize,
+    /// What lies where once all is done, by its offset.
+    written: BTreeMap<u64, Arc<[u8]>>,
+    /// Not all of it is apart from each other: the changes tell.
+    is_mixed: bool,
     /// The file's length once all is done; `None`: as it is.
     length: Option<u64>,
     /// False: all is done at once.
@@ -79,9 +83,7 @@ impl Behind {
             }
             queue.changes.pop_front();
             queue.bytes -= change.size();
-            if queue.changes.is_empty() {
-                queue.length = None;
-            }
+            queue.is_done(&change);
         }
     }
 
@@ -89,9 +91,7 @@ impl Behind {
         let mut queue = self.queue();
         queue.require_sound()?;
         queue.bytes += change.size();
-        if let Change::Length(length) = change {
-            queue.length = Some(length);
-        }
+        queue.note(&change);
         queue.changes.push_back(change);
         let is_too_much = queue.bytes > WAITING_BYTES_MAX;
         let waits = queue.puts_off && !is_too_much;
@@ -102,12 +102,76 @@ impl Behind {
         }
     }
 
+    /// Before a sync that waits nothing has to: the system takes it at once.
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let queue = self.queue();
+        queue.require_sound()?;
+        if queue.changes.is_empty() {
+            return self.disk.write(offset, bytes);
+        }
+        drop(queue);
+        let bytes = bytes.into();
+        self.change(Change::Write { offset, bytes })
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Queue {
+    fn note(&mut self, change: &Change) {
+        match change {
+            Change::Write { offset, bytes } => {
+                let end = offset + length(bytes);
+                let same = self.written.insert(*offset, Arc::clone(bytes));
+                let is_as_long = |before: Arc<[u8]>| before.len() == bytes.len();
+                self.is_mixed |= match same {
+                    Some(before) => !is_as_long(before),
+                    None => self.others_within(*offset, end) > 1,
+                };
+            }
+            Change::Length(length) => self.length = Some(*length),
+            Change::Sync => {}
+        }
+    }
+
+    fn is_done(&mut self, change: &Change) {
+        if let Change::Write { offset, bytes } = change
+            && let Some(last) = self.written.get(offset)
+            && Arc::ptr_eq(last, bytes)
+        {
+            self.written.remove(offset);
+        }
+        if self.changes.is_empty() {
+            (self.length, self.is_mixed) = (None, false);
+        }
+    }
+
+    /// How many writes touch this range, up to two.
+    fn others_within(&self, offset: u64, end: u64) -> usize {
+        let before = self.written.range(..end).rev().take(2);
+        before
+            .filter(|(at, bytes)| **at + length(bytes) > offset)
+            .count()
+    }
+
+    /// What is there of a range, without the disk; `None`: it has to be asked.
+    fn show(&self, offset: u64, out: &mut [u8]) -> Option<()> {
+        let bytes = self.written.get(&offset).filter(|_| !self.is_mixed)?;
+        out.copy_from_slice(bytes.get(..out.len())?);
+        Some(())
+    }
+
+    /// The changes that touch a range, in their order.
+    fn touching(&self, offset: u64, end: u64) -> Vec<Change> {
+        if !self.is_mixed && self.others_within(offset, end) == 0 {
+            return Vec::new();
+        }
+        let touches = |change: &&Change| matches!(change, Change::Write { offset: at, bytes } if *at < end && at + length(bytes) > offset);
+        self.changes.iter().filter(touches).cloned().collect()
+    }
+
     fn require_sound(&self) -> io::Result<()> {
         match self.has_failed {
             true => Err(io::Error::other("an earlier change could not be made")),
@@ -166,10 +230,13 @@ impl StorageBackend for Shown {
             drop(queue);
             return self.0.disk.read(offset, out);
         }
+        if queue.show(offset, out).is_some() {
+            return Ok(());
+        }
         // What is done meanwhile is shown once more, which changes nothing.
-        let changes: Vec<Change> = queue.changes.iter().cloned().collect();
-        drop(queue);
         let end = offset + length(out);
+        let changes = queue.touching(offset, end);
+        drop(queue);
         let there = self.0.disk.len()?.clamp(offset, end) - offset;
         let (there, beyond) = out.split_at_mut(usize::try_from(there).unwrap_or(usize::MAX));
         if !there.is_empty() {
@@ -191,7 +258,116 @@ impl StorageBackend for Shown {
     }
 
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let bytes = bytes.into();
-        self.0.change(Change::Write { offset, bytes })
+        self.0.write(offset, bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+
+    /// Whatever is changed in whatever order, carried out or not, what is read is as if all of it were done.
+    #[test]
+    fn what_waits_is_read_as_if_it_were_done() {
+        let mut seed = 7_u64;
+        let mut random = |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) % below
+        };
+        for round in 0..200 {
+            // In some rounds all writes are pages, in others they lie across each other.
+            let step = if round % 2 == 0 { 8 } else { 1 };
+            let behind = Arc::new(Behind::new(InMemoryBackend::new()));
+            behind.put_off(true);
+            let shown = Shown(Arc::clone(&behind));
+            let mut model = vec![0; 64];
+            shown.set_len(64).unwrap();
+            for _ in 0..60 {
+                let offset = random(8 * 8 / step - 8 / step) * step;
+                let at = usize::try_from(offset).unwrap();
+                match random(8) {
+                    0 => behind.carry_out().unwrap(),
+                    1 => shown.sync_data().unwrap(),
+                    2 if step == 1 => {
+                        let longer = model.len() + usize::try_from(random(9)).unwrap();
+                        model.resize(longer, 0);
+                        shown.set_len(length(&model)).unwrap();
+                    }
+                    _ => {
+                        let many = if step == 1 { 1 + random(8) } else { 8 };
+                        let bytes = vec![
+                            u8::try_from(random(255)).unwrap();
+                            usize::try_from(many).unwrap()
+                        ];
+                        model[at..at + bytes.len()].copy_from_slice(&bytes);
+                        shown.write(offset, &bytes).unwrap();
+                    }
+                }
+                assert_eq!(shown.len().unwrap(), length(&model));
+                let mut all = vec![1; model.len()];
+                shown.read(0, &mut all).unwrap();
+                assert_eq!(all, model, "{round}");
+                let mut page = [1; 8];
+                shown.read(offset, &mut page).unwrap();
+                assert_eq!(page, model[at..at + 8], "{round}");
+            }
+            behind.put_off(false);
+            shown.sync_data().unwrap();
+            assert_eq!(behind.waiting_bytes(), 0);
+            let mut all = vec![1; model.len()];
+            behind.disk.read(0, &mut all).unwrap();
+            assert_eq!(all, model);
+        }
+    }
+
+    #[test]
+    fn more_than_may_wait_is_carried_out_at_once() {
+        let behind = Arc::new(Behind::new(InMemoryBackend::new()));
+        behind.put_off(true);
+        let shown = Shown(Arc::clone(&behind));
+        shown.set_len(64 << 20).unwrap();
+        shown.sync_data().unwrap();
+        let page = vec![1; 1 << 20];
+        for at in 0..32 {
+            shown.write(at << 20, &page).unwrap();
+            assert!(behind.waiting_bytes() <= WAITING_BYTES_MAX);
+        }
+    }
+
+    #[derive(Debug)]
+    struct Broken;
+
+    impl StorageBackend for Broken {
+        fn len(&self) -> io::Result<u64> {
+            Ok(0)
+        }
+        fn read(&self, _: u64, _: &mut [u8]) -> io::Result<()> {
+            Ok(())
+        }
+        fn set_len(&self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+        fn sync_data(&self) -> io::Result<()> {
+            Err(io::Error::other("broken"))
+        }
+        fn write(&self, _: u64, _: &[u8]) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nothing_is_done_behind_what_failed() {
+        let behind = Arc::new(Behind::new(Broken));
+        behind.put_off(true);
+        let shown = Shown(Arc::clone(&behind));
+        shown.write(0, b"x").unwrap();
+        shown.sync_data().unwrap();
+        shown.write(1, b"y").unwrap();
+        assert!(behind.carry_out().is_err());
+        assert!(behind.carry_out().is_err());
+        assert!(shown.write(2, b"z").is_err());
+        assert!(shown.read(0, &mut [0]).is_err());
     }
 }
