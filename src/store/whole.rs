@@ -19,10 +19,11 @@ use super::accounts::decode_account;
 use super::archive::stanza::StanzaRow;
 use super::engine::damage::unwound;
 use super::engine::table::{Row, Snapshot, Sums, TableDefinition, View};
+use super::opening::builder;
 use super::schema::{
     self, ACCOUNTS, ARCHIVE, ARCHIVE_WITH, META, META_CHECKPOINT, SECRETS, STANZAS,
 };
-use super::{Store, StoreError, builder};
+use super::{Store, StoreError};
 use findings::{Damage, Findings};
 use read_only::ReadOnly;
 use salvage::{Seen, walk};

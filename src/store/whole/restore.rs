@@ -5,11 +5,12 @@ use std::path::Path;
 use super::backup::{
     BackupError, END, FILE, File, LEFT_OUT, MAGIC, MAGIC_OF_ANY, Progress, ROWS, SCHEMA, TABLE,
 };
+use crate::store::StoreError;
 use crate::store::accounts::decode_account;
 use crate::store::engine::file::StoreFile;
 use crate::store::engine::table::{Row, TableDefinition, WriteTransaction};
+use crate::store::opening::builder;
 use crate::store::schema::{self, ACCOUNTS, META, META_NEXT_ACCOUNT};
-use crate::store::{StoreError, builder};
 
 /// No record that is written is longer: that is a row, and rows are stanzas.
 const RECORD_BYTES_MAX: usize = 64 << 20;

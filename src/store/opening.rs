@@ -1,0 +1,135 @@
+//! Opening a database: a file that is there, one that is made, or a backend that tests bring; and anew, which empties its
+//! cache.
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use redb::{Builder, Database};
+
+use super::engine::behind::{Behind, Shown};
+use super::engine::damage;
+use super::engine::file::{Patient, StoreFile};
+use super::{StoreError, schema, whole};
+
+/// Opens or creates.
+pub fn open(path: &Path, cache_bytes: usize) -> Result<(StoreFile, Opened), StoreError> {
+    match path.try_exists()? {
+        true => {
+            let file =
+                || Ok::<_, StoreError>(StoreFile::open(path)?.with_reserve(&reserve_of(path)));
+            match open_file(file()?, cache_bytes, Some(path)) {
+                Err(StoreError::DiskFull(_)) if whole::upgrade::gives_room(path) => {
+                    open_file(file()?, cache_bytes, None)
+                }
+                opened => opened,
+            }
+        }
+        false => create(path, cache_bytes),
+    }
+}
+
+fn reserve_of(path: &Path) -> PathBuf {
+    path.with_extension("redb.reserve")
+}
+
+/// A file that got its name is a whole database: a first start that was cut short leaves one beside it that nobody needs.
+fn create(path: &Path, cache_bytes: usize) -> Result<(StoreFile, Opened), StoreError> {
+    let unnamed = path.with_extension("redb.new");
+    let make = || {
+        let file = StoreFile::create(&unnamed)?.with_reserve(&reserve_of(path));
+        open_file(file, cache_bytes, None)
+    };
+    let made = match make() {
+        Err(StoreError::Unreadable(_)) => {
+            std::fs::remove_file(&unnamed)?;
+            make()?
+        }
+        made => made?,
+    };
+    std::fs::rename(&unnamed, path)?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    Ok(made)
+}
+
+/// `path`: of a file that was there.
+fn open_file(
+    file: StoreFile,
+    cache_bytes: usize,
+    path: Option<&Path>,
+) -> Result<(StoreFile, Opened), StoreError> {
+    let opened = made_sense(file.clone(), cache_bytes, path)?;
+    Ok((file, opened))
+}
+
+/// A database and the way its changes take to the disk.
+pub struct Opened {
+    pub database: Database,
+    pub behind: Arc<Behind>,
+}
+
+/// redb does not look for all that can be wrong before it relies on it.
+pub fn made_sense(
+    backend: impl redb::StorageBackend,
+    cache_bytes: usize,
+    path: Option<&Path>,
+) -> Result<Opened, StoreError> {
+    let opened = damage::unwound(|| {
+        let opened = opened(backend, cache_bytes)?;
+        match path {
+            Some(path) => whole::upgrade::run(&opened.database, path)?,
+            None => schema::upgrade(&opened.database)?,
+        }
+        Ok(opened)
+    });
+    let senseless = || StoreError::Unreadable("its beginning makes no sense".to_string());
+    opened.unwrap_or_else(|| Err(senseless()))
+}
+
+fn opened(backend: impl redb::StorageBackend, cache_bytes: usize) -> Result<Opened, StoreError> {
+    let behind = Arc::new(Behind::new(backend));
+    let shown = Patient(Shown(Arc::clone(&behind)));
+    let database = builder(cache_bytes).create_with_backend(shown)?;
+    Ok(Opened { database, behind })
+}
+
+pub fn builder(cache_bytes: usize) -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(cache_bytes);
+    builder.set_repair_callback(|repair| {
+        log::warn!("store.repair progress={:.2}", repair.progress());
+    });
+    builder
+}
+
+/// A database on its way to be opened anew.
+pub struct Renewal {
+    pub database: Database,
+    pub behind: Arc<Behind>,
+    pub closed: Closed,
+}
+
+/// Half way there: nothing of it is in memory.
+pub struct Closed {
+    pub file: StoreFile,
+    pub cache_bytes: usize,
+}
+
+pub struct Renewed(pub Opened);
+
+impl Renewal {
+    /// Blocks until it is closed.
+    pub fn close(self) -> Result<Closed, StoreError> {
+        self.behind.put_off(false);
+        self.database.close()?;
+        Ok(self.closed)
+    }
+}
+
+impl Closed {
+    /// Blocks until it is open again.
+    pub fn open(self) -> Result<Renewed, StoreError> {
+        Ok(Renewed(opened(self.file, self.cache_bytes)?))
+    }
+}
