@@ -6,7 +6,7 @@ use super::offline;
 use crate::config::{Config, StartError, settled_domain, write_domain};
 use crate::net::control::Answer;
 use crate::net::{Clock, STORE_FILE, SystemEntropy, hostname, load_token_key, remake_certificate};
-use crate::server::{Input, Server};
+use crate::server::{Input, Server, Step};
 use crate::state::Outbox;
 use crate::store::{Moved, Store, StoreError};
 use crate::xmpp::{domainpart, quoted};
@@ -108,7 +108,11 @@ fn end_sessions(
     let settings = config.settings_for(domain);
     let entropy = Box::new(SystemEntropy::new());
     let mut server = Server::new(settings, entropy, &mut tx, now, token_key)?;
-    server.end_away(now, &mut tx, &mut out)?;
+    server.end_away(&mut Step {
+        now,
+        tx: &mut tx,
+        out: &mut out,
+    })?;
     server.step(now, Input::Shutdown, &mut tx, &mut out)?;
     tx.finish().map_or(Ok(()), |commit| commit.run())
 }

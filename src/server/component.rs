@@ -4,12 +4,12 @@
 use ring::hmac;
 
 use crate::feature;
-use crate::state::{ComponentId, ConnectionId, Moment, Outbox, Output};
-use crate::store::{StoreError, Tx};
+use crate::state::{ComponentId, ConnectionId, Output};
+use crate::store::StoreError;
 use crate::xmpp::{StreamCondition, StreamError, quoted};
 
-use super::Server;
 use super::route::component_presence::{component_came, component_went};
+use super::{Server, Step};
 
 /// How long the older has to give a sign of life.
 const OLDER_MS_MAX: u64 = 10_000;
@@ -18,12 +18,10 @@ impl Server {
     /// §3: `proof` should be what the secret and the id of our header hash to.
     pub(super) fn component_proves(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         name: &str,
         (stream_id, proof): (&str, &str),
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         let components = &self.state.domains.components;
         let found = components.find(name);
@@ -49,7 +47,7 @@ impl Server {
             return Ok(());
         }
         match (known.connection, known.waiting) {
-            (None, _) => self.admit(now, id, component, tx, out),
+            (None, _) => self.admit(step, id, component),
             (Some(_), Some(_)) => {
                 self.state.ending.push((id, is_connected()));
                 Ok(())
@@ -58,7 +56,7 @@ impl Server {
                 if let Some(known) = self.state.domains.components.get_mut(component) {
                     known.waiting = Some(id);
                 }
-                self.probe(now, older, OLDER_MS_MAX, tx, out);
+                self.probe(step, older, OLDER_MS_MAX);
                 Ok(())
             }
         }
@@ -66,24 +64,22 @@ impl Server {
 
     fn admit(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         component: ComponentId,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         let Some(connection) = self.connections.get_mut(&id) else {
             return Ok(());
         };
         connection.component = Some(component);
-        out.send(id, |bytes| connection.stream.admit(bytes));
-        out.push(Output::LoggedIn { connection: id });
+        step.out.send(id, |bytes| connection.stream.admit(bytes));
+        step.out.push(Output::LoggedIn { connection: id });
         if let Some(known) = self.state.domains.components.get_mut(component) {
             known.connection = Some(id);
             log::info!("component.connected name={}", quoted(known.jid.as_str()));
         }
-        self.watch_idle(now, id);
-        let mut cx = self.cx(now, tx, out);
+        self.watch_idle(step.now, id);
+        let mut cx = self.cx(step);
         feature::advertise_privileges(&mut cx, component);
         component_came(&mut cx, component)
     }
@@ -99,11 +95,9 @@ impl Server {
     /// A connection is gone that may have been a component's, or have waited to be.
     pub(super) fn component_closed(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         component: Option<ComponentId>,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         self.state.domains.components.waits_no_more(id);
         let Some(component) = component else {
@@ -117,11 +111,11 @@ impl Server {
         log::info!("component.ended name={}", quoted(known.jid.as_str()));
         match newer {
             Some(newer) => {
-                self.admit(now, newer, component, tx, out)?;
+                self.admit(step, newer, component)?;
                 // What it sent ahead.
-                self.poll(now, newer, &[], tx, out)
+                self.poll(step, newer, &[])
             }
-            None => component_went(&mut self.cx(now, tx, out), component),
+            None => component_went(&mut self.cx(step), component),
         }
     }
 }

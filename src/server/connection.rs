@@ -8,10 +8,10 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use crate::state::{
-    Applicant, ComponentId, ConnectionId, HashJob, JobId, Moment, Origin, Outbox, Output,
-    SessionClient, SessionId,
+    Applicant, ComponentId, ConnectionId, HashJob, JobId, Moment, Origin, Output, SessionClient,
+    SessionId,
 };
-use crate::store::{StoreError, Tx};
+use crate::store::StoreError;
 use crate::stream::{Event, Right, Stream, TlsFacts};
 use crate::xml::Element;
 use crate::xmpp::{BareJid, SaslCondition, quoted};
@@ -22,7 +22,7 @@ use super::login::jobs::{Job, digest_of};
 use super::route::entrance;
 use super::session::resumption;
 use super::timers::Timer;
-use super::{Port, Server};
+use super::{Port, Server, Step};
 
 /// How much of one input is taken at a time, in elements that cost about as much as a message; what is left comes again.
 /// Others get their turn in between, and what was answered so far counts.
@@ -67,14 +67,13 @@ impl Connection {
 impl Server {
     pub(super) fn opened(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         address: IpAddr,
         port: Port,
-        out: &mut Outbox,
     ) {
         if self.shutting_down {
-            out.push(Output::Close { connection: id });
+            step.out.push(Output::Close { connection: id });
             return;
         }
         let settings = Rc::clone(&self.stream_settings);
@@ -93,13 +92,13 @@ impl Server {
             client: SessionClient::default(),
             trying: Trying::default(),
             right: None,
-            opened_ms: now.monotonic_ms,
-            last_input_ms: now.monotonic_ms,
+            opened_ms: step.now.monotonic_ms,
+            last_input_ms: step.now.monotonic_ms,
             probed: false,
             watched_ms: 0,
         };
         self.connections.insert(id, connection);
-        let deadline = self.negotiation_deadline(now.monotonic_ms, now.monotonic_ms);
+        let deadline = self.negotiation_deadline(step.now.monotonic_ms, step.now.monotonic_ms);
         self.watch(id, deadline);
     }
 
@@ -111,27 +110,23 @@ impl Server {
 
     pub(super) fn handshake_done(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.stream.handshake_done();
         }
-        self.poll(now, id, &[], tx, out)
+        self.poll(step, id, &[])
     }
 
     pub(super) fn bytes(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         bytes: &[u8],
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        self.is_alive(now, id);
-        self.poll(now, id, bytes, tx, out)
+        self.is_alive(step.now, id);
+        self.poll(step, id, bytes)
     }
 
     pub(super) fn is_alive(&mut self, now: Moment, id: ConnectionId) {
@@ -147,58 +142,55 @@ impl Server {
     /// Lets the stream go on until it has nothing more to say, or a piece of its input was taken.
     pub(super) fn poll(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         mut input: &[u8],
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        let queued = out.queued_bytes;
+        let queued = step.out.queued_bytes;
         let mut weight = 0;
         while let Some(connection) = self.connections.get_mut(&id) {
-            if weight >= PIECE_WEIGHT_MAX || out.queued_bytes - queued >= PIECE_BYTES_MAX {
-                out.unfinished.push((id, input.len()));
+            if weight >= PIECE_WEIGHT_MAX || step.out.queued_bytes - queued >= PIECE_BYTES_MAX {
+                step.out.unfinished.push((id, input.len()));
                 return Ok(());
             }
-            let start = out.bytes.len();
-            let event = connection
-                .stream
-                .poll(&mut input, self.entropy.as_mut(), &mut out.bytes);
-            out.send_range(id, start..out.bytes.len());
+            let start = step.out.bytes.len();
+            let event =
+                connection
+                    .stream
+                    .poll(&mut input, self.entropy.as_mut(), &mut step.out.bytes);
+            step.out.send_range(id, start..step.out.bytes.len());
             let Some(event) = event else {
                 return Ok(());
             };
             weight += weight_of(&event);
             let starts_tls = matches!(event, Event::StartTls);
-            self.event(now, id, event, tx, out)?;
+            self.event(step, id, event)?;
             if starts_tls {
                 // RFC 6120 §5.3.5: nothing that came before the handshake may count after it, so that none is left over.
                 (input, weight) = (&[], 0);
             }
-            self.end_streams(now, tx, out)?;
+            self.end_streams(step)?;
         }
         Ok(())
     }
 
     fn event(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         event: Event,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         match event {
-            Event::StartTls => out.push(Output::StartTls { connection: id }),
-            Event::Peer { account } => self.answer_peer(now, id, &account, tx)?,
+            Event::StartTls => step.out.push(Output::StartTls { connection: id }),
+            Event::Peer { account } => self.answer_peer(step, id, &account)?,
             Event::Credentials { account } => {
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.account = digest_of(&account);
                 }
-                self.answer_credentials(id, &account, tx)?;
+                self.answer_credentials(id, &account, step.tx)?;
             }
             Event::Attempt { account, agent } => {
-                self.attempt(now, id, &account, agent.as_deref(), tx)?;
+                self.attempt(step, id, &account, agent.as_deref())?;
             }
             Event::Fast {
                 account,
@@ -214,9 +206,9 @@ impl Server {
                     count,
                     early,
                 };
-                self.answer_fast(now, id, &used, tx)?;
+                self.answer_fast(step, id, &used)?;
             }
-            Event::Token { scheme, token } => self.answer_token(now, id, scheme, &token, tx)?,
+            Event::Token { scheme, token } => self.answer_token(step, id, scheme, &token)?,
             Event::Derive {
                 password,
                 hash,
@@ -229,7 +221,7 @@ impl Server {
                     return Ok(());
                 };
                 connection.job = Some(job);
-                out.push(Output::Hash {
+                step.out.push(Output::Hash {
                     job,
                     work: Box::new(HashJob::Compare {
                         password,
@@ -243,34 +235,36 @@ impl Server {
                     }),
                 });
             }
-            Event::Failed { account, condition } => self.login_failed(now, id, account, condition),
+            Event::Failed { account, condition } => {
+                self.login_failed(step.now, id, account, condition)
+            }
             Event::Standing { account, right } => {
-                let standing = self.right_stands(&account, right, tx)?;
+                let standing = self.right_stands(&account, right, step.tx)?;
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.stream.standing(standing.map(|_| ()));
                 }
             }
-            Event::Authenticated(login) => self.authenticated(now, id, *login, tx, out)?,
+            Event::Authenticated(login) => self.authenticated(step, id, *login)?,
             Event::Bind { account, resource } => {
-                self.bind(now, id, &account, resource.as_deref(), tx, out)?
+                self.bind(step, id, &account, resource.as_deref())?
             }
             Event::Stanza(element) => {
-                out.stanzas += 1;
-                self.stanza(now, id, element, tx, out)?;
+                step.out.stanzas += 1;
+                self.stanza(step, id, element)?;
             }
             Event::Resume {
                 account,
                 id: name,
                 h,
-            } => self.resume_requested(now, id, &account, (&name, h), tx, out)?,
-            Event::Nonza(element) => self.nonza(now, id, &element, tx, out)?,
+            } => self.resume_requested(step, id, &account, (&name, h))?,
+            Event::Nonza(element) => self.nonza(step, id, &element)?,
             Event::Handshake {
                 component,
                 stream_id,
                 proof,
-            } => self.component_proves(now, id, &component, (&stream_id, &proof), tx, out)?,
+            } => self.component_proves(step, id, &component, (&stream_id, &proof))?,
             Event::Whitespace => {}
-            Event::Closed(error) => self.stream_closed(now, id, error, tx, out)?,
+            Event::Closed(error) => self.stream_closed(step, id, error)?,
         }
         Ok(())
     }
@@ -305,49 +299,43 @@ impl Server {
     /// The keys of a PLAIN login were derived.
     pub(super) fn login_derived(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         keys: crate::stream::ScramKeys,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.job = None;
             connection.stream.derived(keys);
         }
-        self.poll(now, id, &[], tx, out)
+        self.poll(step, id, &[])
     }
 
     /// RFC 6120 §6.5.11: too many wait for their keys to be derived.
     pub(super) fn login_put_off(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.job = None;
             let condition = SaslCondition::TemporaryAuthFailure;
             connection.stream.not_completed(condition);
         }
-        self.poll(now, id, &[], tx, out)
+        self.poll(step, id, &[])
     }
 
     fn stanza(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         element: Element,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         let Some(connection) = self.connections.get(&id) else {
             return Ok(());
         };
         let lang = connection.stream.lang();
         if let Some(component) = connection.component {
-            let mut cx = self.cx(now, tx, out);
+            let mut cx = self.cx(step);
             if let Err(error) = entrance::from_component(&mut cx, component, element, lang) {
                 self.state.ending.push((id, error));
             }
@@ -357,7 +345,7 @@ impl Server {
             return Ok(());
         };
         self.state.handling = Some(session);
-        let mut cx = self.cx(now, tx, out);
+        let mut cx = self.cx(step);
         if let Err(error) = entrance::from_session(&mut cx, session, element, lang) {
             self.state.ending.push((id, error));
         }
@@ -369,24 +357,22 @@ impl Server {
             management.received = management.received.wrapping_add(1);
         }
         match known.stored {
-            Some(stored) if stored.has_row => self.cx(now, tx, out).forget_row(session),
+            Some(stored) if stored.has_row => self.cx(step).forget_row(session),
             _ => Ok(()),
         }
     }
 
     pub(super) fn drained(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         match self
             .connections
             .get(&id)
             .and_then(|connection| connection.session)
         {
-            Some(session) => resumption::drained(&mut self.cx(now, tx, out), session),
+            Some(session) => resumption::drained(&mut self.cx(step), session),
             None => Ok(()),
         }
     }

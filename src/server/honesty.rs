@@ -1,17 +1,17 @@
 //! Nothing is told that is not durable yet. What a step came upon that is still on its way to the disk, everything it sends
 //! waits for; and what is sent later to whoever did it, or to the account it was done to, waits as long, for memory tells of
 //! it too: acknowledgements count it, queues hold it. Everybody else is answered at once.
-use crate::state::{ConnectionId, Outbox, Output};
-use crate::store::{Epoch, Tx};
+use crate::state::{ConnectionId, Output};
+use crate::store::Epoch;
 
-use super::Server;
+use super::{Server, Step};
 
 impl Server {
     /// Ends a step that `connection` asked for.
-    pub(super) fn hold(&self, connection: Option<ConnectionId>, tx: &Tx, out: &mut Outbox) {
-        let fresh = tx.fresh();
+    pub(super) fn hold(&self, step: &mut Step<'_>, connection: Option<ConnectionId>) {
+        let fresh = step.tx.fresh();
         if fresh.is_clean() {
-            return out.join_step();
+            return step.out.join_step();
         }
         let met = fresh.take_met();
         if let Some(id) = connection {
@@ -21,7 +21,7 @@ impl Server {
             }
         }
         let (latest, durable) = (fresh.latest(), fresh.durable());
-        out.hold_step(|output| {
+        step.out.hold_step(|output| {
             let until = match output {
                 Output::Hash { .. } | Output::Cancel { .. } | Output::LoggedIn { .. } => {
                     return Epoch::default();

@@ -8,7 +8,7 @@ pub mod jobs;
 pub mod rights;
 pub mod token;
 
-use crate::state::{ConnectionId, Moment, Outbox, SessionClient, SessionId};
+use crate::state::{ConnectionId, Outbox, SessionClient, SessionId};
 use crate::store::{AccountId, StoreError, Tx};
 use crate::stream::{
     AccountAnswer, Hashes, Login, Offer, Outcome, Proof, Request, ResumeRequest, ScramHash, Upgrade,
@@ -16,31 +16,33 @@ use crate::stream::{
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, ns, quoted};
 
-use super::Server;
 use super::session::management;
 use super::session::resumption::{ResumeOutcome, write_outcome};
+use super::{Server, Step};
 use client::{Seen, note_client};
 
 impl Server {
     /// XEP-0388 §2.1: an account nobody knows is offered what one that is there would be.
     pub(super) fn answer_peer(
         &mut self,
-        now: Moment,
+        step: &Step<'_>,
         id: ConnectionId,
         account: &BareJid,
-        tx: &Tx,
     ) -> Result<(), StoreError> {
         if !self.state.redirects.is_empty() {
-            let known = account.local().map(|name| tx.account(name)).transpose()?;
+            let known = account
+                .local()
+                .map(|name| step.tx.account(name))
+                .transpose()?;
             let account = known.flatten().map(|account| account.id);
-            if self.is_sent_away(now, id, account) {
+            if self.is_sent_away(step.now, id, account) {
                 return Ok(());
             }
         }
         let online = self.state.sessions.online(account);
         let offer = match online.and_then(|online| online.offer) {
             Some(offer) => offer,
-            None => self.offer(account, tx)?,
+            None => self.offer(account, step.tx)?,
         };
         if let Some(online) = self.state.sessions.online_mut(account) {
             online.offer = Some(offer);
@@ -114,13 +116,11 @@ impl Server {
     /// Everything is proved; what it was proved by may have ended while that took.
     pub(super) fn authenticated(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         login: Login,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        let standing = self.login_stands(now, &login, tx)?;
+        let standing = self.login_stands(step, &login)?;
         let Some(connection) = self.connections.get_mut(&id) else {
             return Ok(());
         };
@@ -132,8 +132,8 @@ impl Server {
             }
         };
         connection.right = Some(login.right);
-        self.attempt_succeeded(now, id, &login);
-        if self.is_sent_away(now, id, Some(account)) {
+        self.attempt_succeeded(step.now, id, &login);
+        if self.is_sent_away(step.now, id, Some(account)) {
             return Ok(());
         }
         let resumes = |request: &Request| request.resume.is_some();
@@ -147,14 +147,14 @@ impl Server {
         match login.request.as_deref().cloned() {
             Some(request) => {
                 let login = (&login, account);
-                self.complete(now, id, login, (&request, client), tx, out)
+                self.complete(step, id, login, (&request, client))
             }
             None => {
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.client = client;
                 }
                 let told = (&[][..], Outcome::Authenticated);
-                self.tell_success(id, &login.account, None, told, out);
+                self.tell_success(id, &login.account, None, told, step.out);
                 Ok(())
             }
         }
@@ -163,17 +163,15 @@ impl Server {
     /// XEP-0388 §2.6.1: does what was asked for inline, and tells it.
     fn complete(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         (login, account): (&Login, AccountId),
         (request, mut client): (&Request, SessionClient),
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         let agent = request.agent.id.as_deref();
         client.key = agent.map(|agent| self.state.tokens.key_of_agent(account, agent));
-        self.store_upgrades((&login.account, account), &login.upgrades, tx)?;
-        let due = match self.use_token(now, (login, account), (request, &mut client), tx)? {
+        self.store_upgrades((&login.account, account), &login.upgrades, step.tx)?;
+        let due = match self.use_token(step, (login, account), (request, &mut client))? {
             Ok(due) => due,
             Err(condition) => {
                 if let Some(connection) = self.connections.get_mut(&id) {
@@ -188,17 +186,16 @@ impl Server {
         }
         let mut inline = Vec::new();
         let owner = (login, account);
-        let done =
-            self.resume_or_bind(now, id, owner, (request, &client), &mut inline, (tx, out))?;
+        let done = self.resume_or_bind(step, id, owner, (request, &client), &mut inline)?;
         let session = done.and_then(|(_, session)| session);
         if let (None, Some(key), Some(used)) = (session, &client.key, client.fast) {
             // XEP-0484 §3.4: used up, whatever becomes of the stream.
-            fast::settle(tx, (account, key), used)?;
+            fast::settle(step.tx, (account, key), used)?;
         }
         let Some((outcome, _)) = done else {
             return Ok(());
         };
-        let token = self.new_token(now, (login, account), (request, &client), due, tx)?;
+        let token = self.new_token(step, (login, account), (request, &client), due)?;
         if let Some((token, expiry)) = &token {
             let mut w = Writer::new(&mut inline);
             w.open_ns("token", ns::FAST)
@@ -206,7 +203,7 @@ impl Server {
                 .attr("expiry", &expiry.to_string())
                 .close();
         }
-        self.tell_success(id, &login.account, session, (&inline, outcome), out);
+        self.tell_success(id, &login.account, session, (&inline, outcome), step.out);
         let seen = Seen {
             agent: &request.agent,
             by_password: login.proof == Proof::Password,
@@ -214,11 +211,11 @@ impl Server {
             holds_token: token.is_some(),
         };
         match session {
-            Some(session) => note_client(&mut self.cx(now, tx, out), session, &seen)?,
-            None => self.note_login(now, id, account, &seen, tx, out)?,
+            Some(session) => note_client(&mut self.cx(step), session, &seen)?,
+            None => self.note_login(step, id, account, &seen)?,
         }
         match (outcome, session) {
-            (Outcome::Resumed, Some(session)) => self.resumed(now, id, session, tx, out),
+            (Outcome::Resumed, Some(session)) => self.resumed(step, id, session),
             _ => Ok(()),
         }
     }
@@ -244,12 +241,11 @@ impl Server {
     /// What came of it, and the session that the stream now has, if any. `None`: the stream ends.
     fn resume_or_bind(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         (login, account): (&Login, AccountId),
         (request, client): (&Request, &SessionClient),
         inline: &mut Vec<u8>,
-        (tx, out): (&mut Tx, &mut Outbox),
     ) -> Result<Option<(Outcome, Option<SessionId>)>, StoreError> {
         let mut w = Writer::new(inline);
         match &request.resume {
@@ -260,7 +256,7 @@ impl Server {
                 management::write_failed(&mut w, None, Condition::BadRequest);
             }
             Some(ResumeRequest::Session { id: previous, h }) => {
-                let outcome = self.resume(now, id, &login.account, (previous, *h), tx, out)?;
+                let outcome = self.resume(step, id, &login.account, (previous, *h))?;
                 write_outcome(&mut w, previous, &outcome);
                 match outcome {
                     ResumeOutcome::Resumed { session, .. } => {
@@ -281,7 +277,7 @@ impl Server {
             return Ok(Some((Outcome::Authenticated, None)));
         };
         let owner = (&login.account, account);
-        let bound = self.bind_inline(now, id, owner, (bind, client.clone()), &mut w, (tx, out))?;
+        let bound = self.bind_inline(step, id, owner, (bind, client.clone()), &mut w)?;
         let Some(session) = bound else {
             return Ok(Some((Outcome::Authenticated, None)));
         };

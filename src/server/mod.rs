@@ -10,6 +10,7 @@ mod operator;
 mod outlet;
 mod route;
 mod session;
+mod step;
 mod timers;
 mod upkeep;
 
@@ -18,6 +19,7 @@ use std::rc::Rc;
 pub use crate::state::Moment;
 pub use input::{Input, Port};
 pub use operator::command::Command;
+pub use step::Step;
 
 use crate::feature;
 use crate::state::{
@@ -152,30 +154,28 @@ impl Server {
         let connection = input.concerns().0;
         out.begin_step();
         tx.fresh().take_met();
-        self.try_step(now, input, tx, out)?;
-        self.hold(connection, tx, out);
+        let step = &mut Step {
+            now: self.belief.judge(now),
+            tx,
+            out,
+        };
+        self.try_step(step, input)?;
+        self.hold(step, connection);
         Ok(())
     }
 
-    fn try_step(
-        &mut self,
-        now: Moment,
-        input: Input<'_>,
-        tx: &mut Tx,
-        out: &mut Outbox,
-    ) -> Result<(), StoreError> {
-        let now = self.belief.judge(now);
+    fn try_step(&mut self, step: &mut Step<'_>, input: Input<'_>) -> Result<(), StoreError> {
         // A commit found the disk full before anybody looked at it.
-        self.state.disk_low |= tx.is_starved();
+        self.state.disk_low |= step.tx.is_starved();
         let (connection, job) = input.concerns();
-        let taken = self.take(now, input, tx, out);
+        let taken = self.take(step, input);
         let Err(damage @ StoreError::Damaged { .. }) = taken else {
             return taken;
         };
         log::error!("step.failed error={}", quoted(&damage.to_string()));
         if let Some(id) = job {
             let (code, text) = (1, damage.to_string());
-            out.push(Output::CommandDone {
+            step.out.push(Output::CommandDone {
                 job: id,
                 code,
                 text,
@@ -186,50 +186,44 @@ impl Server {
                 .text("What is stored of this account is damaged.");
             self.state.ending.push((id, error));
         }
-        match self.end_streams(now, tx, out) {
+        match self.end_streams(step) {
             Err(StoreError::Damaged { .. }) => Ok(()),
             ended => ended,
         }
     }
 
-    fn take(
-        &mut self,
-        now: Moment,
-        input: Input<'_>,
-        tx: &mut Tx,
-        out: &mut Outbox,
-    ) -> Result<(), StoreError> {
+    fn take(&mut self, step: &mut Step<'_>, input: Input<'_>) -> Result<(), StoreError> {
         match input {
             Input::Opened {
                 connection,
                 address,
                 port,
             } => {
-                self.opened(now, connection, address, port, out);
+                self.opened(step, connection, address, port);
             }
             Input::Secured { connection, facts } => self.secured(connection, facts),
-            Input::HandshakeDone { connection } => self.handshake_done(now, connection, tx, out)?,
-            Input::Bytes { connection, bytes } => self.bytes(now, connection, bytes, tx, out)?,
-            Input::Alive { connection } => self.is_alive(now, connection),
-            Input::Drained { connection } => self.drained(now, connection, tx, out)?,
-            Input::Closed { connection } => self.closed(now, connection, true, tx, out)?,
+            Input::HandshakeDone { connection } => self.handshake_done(step, connection)?,
+            Input::Bytes { connection, bytes } => self.bytes(step, connection, bytes)?,
+            Input::Alive { connection } => self.is_alive(step.now, connection),
+            Input::Drained { connection } => self.drained(step, connection)?,
+            Input::Closed { connection } => self.closed(step, connection, true)?,
             Input::Displaced { connection } => self.displaced(connection),
-            Input::Hashed { job, result } => self.hashed(now, job, result, tx, out)?,
-            Input::Command { job, command } => self.command(now, job, command, tx, out)?,
+            Input::Hashed { job, result } => self.hashed(step, job, result)?,
+            Input::Command { job, command } => self.command(step, job, command)?,
             Input::Disk {
                 free_bytes,
                 total_bytes,
-            } => self.disk(free_bytes, total_bytes, tx)?,
-            Input::Memory { outside_bytes } => self.keep_budget(now, outside_bytes, tx, out)?,
-            Input::MemoryOver { bytes } => self.end_half_sent_of_members(now, bytes, tx, out)?,
-            Input::Tick => self.tick(now, tx, out)?,
-            Input::Shutdown => self.shutdown(now, tx, out)?,
+            } => self.disk(free_bytes, total_bytes, step.tx)?,
+            Input::Memory { outside_bytes } => self.keep_budget(step, outside_bytes)?,
+            Input::MemoryOver { bytes } => self.end_half_sent_of_members(step, bytes)?,
+            Input::Tick => self.tick(step)?,
+            Input::Shutdown => self.shutdown(step)?,
         }
-        self.change_accounts(now, tx, out)?;
-        self.end_streams(now, tx, out)?;
-        self.spill_queues(now, tx, out)?;
-        self.watch_unacknowledged(now);
-        self.watch_seen(now, tx)
+        self.change_accounts(step)?;
+        self.end_streams(step)?;
+        self.spill_queues(step)?;
+        self.watch_unacknowledged(step.now);
+        self.watch_seen(step)
     }
 
     /// `Moment::monotonic_ms` at which `Input::Tick` is wanted.
@@ -254,12 +248,12 @@ impl Server {
     }
 
     /// Splits the borrow: a step's view for handlers, beside the connections.
-    fn cx<'a>(&'a mut self, now: Moment, tx: &'a mut Tx, out: &'a mut Outbox) -> Cx<'a> {
+    fn cx<'a>(&'a mut self, step: &'a mut Step<'_>) -> Cx<'a> {
         Cx {
-            now,
+            now: step.now,
             state: &mut self.state,
-            tx,
-            out,
+            tx: step.tx,
+            out: step.out,
             entropy: self.entropy.as_mut(),
         }
     }

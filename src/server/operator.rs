@@ -5,7 +5,7 @@ pub mod answer;
 pub mod command;
 mod redirect;
 
-use crate::state::{JobId, Moment, Outbox, QueuedPresence, Sessions};
+use crate::state::{JobId, Outbox, QueuedPresence, Sessions};
 use crate::store::{AccountId, StoreError, Tx};
 use crate::stream::{Credentials, sasl};
 use crate::xmpp::{BareJid, PresenceKind, StreamCondition, StreamError, localpart, quoted};
@@ -14,61 +14,57 @@ use answer::{Answer, done};
 
 use super::login::jobs::Job;
 use super::route::presence;
-use super::{Command, Server};
+use super::{Command, Server, Step};
 
 impl Server {
     pub(super) fn command(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: JobId,
         command: Command,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         let answer = match command {
             Command::UserAdd { name, password } => match self.user_name(&name) {
-                Ok(name) if tx.account(&name)?.is_some() => Err(taken(&name)),
-                Ok(name) => self.hash(&password, out, |_| Job::UserAdd { command: id, name }),
+                Ok(name) if step.tx.account(&name)?.is_some() => Err(taken(&name)),
+                Ok(name) => self.hash(&password, step.out, |_| Job::UserAdd { command: id, name }),
                 Err(error) => Err(error),
             },
-            Command::UserPassword { name, password } => match self.known_user(&name, tx)? {
-                Ok((name, account)) => self.hash(&password, out, |_| Job::UserPassword {
+            Command::UserPassword { name, password } => match self.known_user(&name, step.tx)? {
+                Ok((name, account)) => self.hash(&password, step.out, |_| Job::UserPassword {
                     command: id,
                     name,
                     account,
                 }),
                 Err(error) => Err(error),
             },
-            Command::UserDelete { name } => {
-                Some(self.delete_user(now, &name, tx, out)?).transpose()
-            }
+            Command::UserDelete { name } => Some(self.delete_user(step, &name)?).transpose(),
             Command::UserDisable { name, disabled } => {
-                Some(self.disable_user(now, &name, disabled, tx)?).transpose()
+                Some(self.disable_user(step, &name, disabled)?).transpose()
             }
-            Command::UserList => Ok(Some(self.list_users(tx)?)),
+            Command::UserList => Ok(Some(self.list_users(step.tx)?)),
             Command::UserClients { name, revoke } => {
-                Some(self.user_clients(now, &name, revoke.as_deref(), tx, out)?).transpose()
+                Some(self.user_clients(step, &name, revoke.as_deref())?).transpose()
             }
             Command::TokenAdd {
                 user,
                 name,
                 seconds,
                 restricted,
-            } => Some(self.add_token(now, &user, (&name, seconds, restricted), tx)?).transpose(),
-            Command::TokenList { user } => Some(self.list_tokens(&user, tx)?).transpose(),
+            } => Some(self.add_token(step, &user, (&name, seconds, restricted))?).transpose(),
+            Command::TokenList { user } => Some(self.list_tokens(&user, step.tx)?).transpose(),
             Command::TokenRevoke { user, id } => {
-                Some(self.user_clients(now, &user, Some(&id), tx, out)?).transpose()
+                Some(self.user_clients(step, &user, Some(&id))?).transpose()
             }
             Command::UserMove { name, host } => {
-                Some(self.move_user(now, (&name, host.as_deref()), tx)?).transpose()
+                Some(self.move_user(step, (&name, host.as_deref()))?).transpose()
             }
-            Command::Drain { host } => Some(self.drain(now, host.as_deref())).transpose(),
-            Command::Status => Ok(Some(self.status(now, tx)?)),
+            Command::Drain { host } => Some(self.drain(step.now, host.as_deref())).transpose(),
+            Command::Status => Ok(Some(self.status(step)?)),
         };
         match answer {
-            Ok(Some(text)) => done(out, id, Ok(text)),
+            Ok(Some(text)) => done(step.out, id, Ok(text)),
             Ok(None) => {}
-            Err(error) => done(out, id, Err(error)),
+            Err(error) => done(step.out, id, Err(error)),
         }
         Ok(())
     }
@@ -115,37 +111,37 @@ impl Server {
 
     pub(super) fn add_user(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         name: &str,
         credentials: &Credentials,
-        tx: &mut Tx,
     ) -> Result<Answer, StoreError> {
         if self.state.disk_low {
             return Ok(Err(
                 "the disk is nearly full; make room, then try again".into()
             ));
         }
-        Ok(match tx.add_account(name, credentials, now.wall)? {
-            Some(_) => Ok(format!("added {}", quoted(self.user_jid(name).as_str()))),
-            None => Err(taken(name)),
-        })
+        Ok(
+            match step.tx.add_account(name, credentials, step.now.wall)? {
+                Some(_) => Ok(format!("added {}", quoted(self.user_jid(name).as_str()))),
+                None => Err(taken(name)),
+            },
+        )
     }
 
     pub(super) fn change_password(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         (name, asked): (&str, AccountId),
         credentials: &Credentials,
-        tx: &mut Tx,
     ) -> Result<Answer, StoreError> {
         // While it was hashed the account may have gone, and another come in its place.
-        let account = tx.account(name)?.map(|account| account.id);
+        let account = step.tx.account(name)?.map(|account| account.id);
         let Some(account) = account.filter(|account| *account == asked) else {
             return Ok(Err(unknown(name)));
         };
         let jid = self.user_jid(name);
-        tx.set_credentials(account, credentials)?;
-        self.end_credentials(now, (&jid, account), tx)?;
+        step.tx.set_credentials(account, credentials)?;
+        self.end_credentials(step, (&jid, account))?;
         // Whoever logged in with the old password logs in again.
         self.end_sessions(
             &jid,
@@ -159,21 +155,20 @@ impl Server {
 
     fn disable_user(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         name: &str,
         disabled: bool,
-        tx: &mut Tx,
     ) -> Result<Answer, StoreError> {
         let name = match self.user_name(name) {
             Ok(name) => name,
             Err(error) => return Ok(Err(error)),
         };
-        if !tx.set_account_disabled(&name, disabled)? {
+        if !step.tx.set_account_disabled(&name, disabled)? {
             return Ok(Err(unknown(&name)));
         }
         let jid = self.user_jid(&name);
-        if let (true, Some(account)) = (disabled, tx.account(&name)?) {
-            self.end_credentials(now, (&jid, account.id), tx)?;
+        if let (true, Some(account)) = (disabled, step.tx.account(&name)?) {
+            self.end_credentials(step, (&jid, account.id))?;
             self.end_sessions(
                 &jid,
                 StreamError::new(StreamCondition::NotAuthorized).text("The account is disabled."),
@@ -189,16 +184,14 @@ impl Server {
     /// Contacts hear that the account is gone (RFC 6121 §3.2, §3.3), sessions end, the data goes.
     pub(super) fn delete_user(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         name: &str,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<Answer, StoreError> {
         let name = match self.user_name(name) {
             Ok(name) => name,
             Err(error) => return Ok(Err(error)),
         };
-        let Some(account) = tx.account(&name)? else {
+        let Some(account) = step.tx.account(&name)? else {
             return Ok(Err(unknown(&name)));
         };
         let jid = self.user_jid(&name);
@@ -206,8 +199,8 @@ impl Server {
             &jid,
             StreamError::new(StreamCondition::NotAuthorized).text("The account was deleted."),
         );
-        self.end_streams(now, tx, out)?;
-        let contacts = tx.contacts(account.id)?;
+        self.end_streams(step)?;
+        let contacts = step.tx.contacts(account.id)?;
         for (contact, row) in contacts {
             let from = || QueuedPresence {
                 from: jid.clone(),
@@ -226,10 +219,10 @@ impl Server {
                 self.state.queued_presence.push(from());
             }
         }
-        presence::send_queued(&mut self.cx(now, tx, out));
-        tx.delete_account(&name)?;
+        presence::send_queued(&mut self.cx(step));
+        step.tx.delete_account(&name)?;
         self.state.rights.forget(account.id);
-        self.wake_upkeep(now);
+        self.wake_upkeep(step.now);
         Ok(Ok(format!(
             "deleted {} and all its data",
             quoted(jid.as_str())
@@ -239,12 +232,11 @@ impl Server {
     /// What proved somebody to be the account's owner does so no more, and ends what was given for it.
     pub(super) fn end_credentials(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         (jid, account): (&BareJid, AccountId),
-        tx: &mut Tx,
     ) -> Result<(), StoreError> {
-        let now = now.wall;
-        tx.revoke_all_clients(account, now)?;
+        let now = step.now.wall;
+        step.tx.revoke_all_clients(account, now)?;
         self.state.rights.end(account);
         self.state.sessions.credentials_changed(jid);
         Ok(())
@@ -278,8 +270,9 @@ impl Server {
     }
 
     /// The core's part of `stonechat status`; the shell adds what only it knows.
-    fn status(&self, now: Moment, tx: &Tx) -> Result<String, StoreError> {
-        let uptime = now
+    fn status(&self, step: &Step<'_>) -> Result<String, StoreError> {
+        let uptime = step
+            .now
             .monotonic_ms
             .saturating_sub(self.state.started.monotonic_ms)
             / 1000;
@@ -294,7 +287,7 @@ impl Server {
         } else {
             "ok"
         };
-        let archived = tx.stored_bytes()?;
+        let archived = step.tx.stored_bytes()?;
         let removed = self.upkeep.pruned;
         let mut text = format!(
             "domain       {}\nuptime       {uptime} s\nconnections  {}\nsessions     {}\naway         {}, {} of them asleep\nunread bytes {held}\nqueue memory {} bytes unacknowledged, {} more stored\nheld bytes   {} for {} inactive clients\narchive      {archived} bytes, {removed} messages removed for want of room\ndisk         {disk}",

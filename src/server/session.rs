@@ -9,37 +9,33 @@ pub mod resumption;
 
 use std::rc::Rc;
 
-use crate::state::{
-    BlockList, ConnectionId, Cx, Moment, Online, Outbox, Output, SessionClient, SessionId,
-};
-use crate::store::{AccountId, StoreError, Tx};
+use crate::state::{BlockList, ConnectionId, Cx, Online, Output, SessionClient, SessionId};
+use crate::store::{AccountId, StoreError};
 use crate::stream::UserAgent;
 use crate::xmpp::{BareJid, Condition, FullJid, StanzaError, StreamCondition, StreamError, quoted};
 
-use super::Server;
 use super::login::client::{Seen, note_client};
 use super::login::fast;
 use super::route::{presence, turn, unseen};
+use super::{Server, Step};
 
 impl Server {
     /// RFC 6120 §7: the resource asked for, or one of ours.
     pub(super) fn bind(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         account_jid: &BareJid,
         resource: Option<&str>,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        let Some(account) = self.still_logged_in(now, id, account_jid, tx)? else {
+        let Some(account) = self.still_logged_in(step, id, account_jid)? else {
             // The account or the right to it went away while its owner was logging in.
             self.state
                 .ending
                 .push((id, StreamCondition::NotAuthorized.into()));
             return Ok(());
         };
-        let made = resource.is_none().then(|| self.cx(now, tx, out).new_id());
+        let made = resource.is_none().then(|| self.cx(step).new_id());
         let jid = resource
             .or(made.as_deref())
             .and_then(|resource| account_jid.with_resource(resource).ok());
@@ -50,12 +46,12 @@ impl Server {
         // A resource that the client chose is the only name it has that lasts, if it tells no other.
         client.by_resource = client.key.is_none() && resource.is_some();
         let opened = match jid {
-            Some(jid) => self.open_session(now, id, (&jid, account), client, tx, out)?,
+            Some(jid) => self.open_session(step, id, (&jid, account), client)?,
             None => Err(Condition::BadRequest.into()),
         };
         match opened {
             Ok(session) => {
-                let cx = self.cx(now, tx, out);
+                let cx = self.cx(step);
                 let jid = cx
                     .state
                     .sessions
@@ -77,12 +73,10 @@ impl Server {
     /// RFC 6120 §7.6, §7.7: a session of this name; an older one gives way.
     pub(super) fn open_session(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         (jid, account): (&FullJid, AccountId),
         client: SessionClient,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<Result<SessionId, StanzaError>, StoreError> {
         let older = self
             .state
@@ -91,18 +85,18 @@ impl Server {
             .map(|session| (session.id, session.connection));
         if let Some((session, connection)) = older {
             // §7.7.2.2: the newer takes over.
-            self.replace(now, session, connection, tx, out)?;
-        } else if !self.make_room(now, &jid.to_bare(), tx, out)? {
+            self.replace(step, session, connection)?;
+        } else if !self.make_room(step, &jid.to_bare())? {
             // §7.6.2.1
             return Ok(Err(StanzaError::new(Condition::ResourceConstraint)
                 .text("Too many sessions of this account.")));
         }
-        let session = add_session(&mut self.cx(now, tx, out), jid, account, id, client)?;
+        let session = add_session(&mut self.cx(step), jid, account, id, client)?;
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.session = Some(session);
         }
-        out.push(Output::LoggedIn { connection: id });
-        self.watch_idle(now, id);
+        step.out.push(Output::LoggedIn { connection: id });
+        self.watch_idle(step.now, id);
         log::info!("session.bound jid={}", quoted(jid.as_str()));
         Ok(Ok(session))
     }
@@ -110,15 +104,13 @@ impl Server {
     /// Ends a session whose client has a newer one.
     pub(super) fn replace(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         session: SessionId,
         connection: Option<ConnectionId>,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         let error =
             StreamError::new(StreamCondition::Conflict).text("Replaced by a new connection.");
-        end(&mut self.cx(now, tx, out), session)?;
+        end(&mut self.cx(step), session)?;
         self.state
             .ending
             .extend(connection.map(|connection| (connection, error)));
@@ -126,13 +118,7 @@ impl Server {
     }
 
     /// Whether the account may have one more session; one that is away (XEP-0198) gives its place to one that is here.
-    fn make_room(
-        &mut self,
-        now: Moment,
-        account: &BareJid,
-        tx: &mut Tx,
-        out: &mut Outbox,
-    ) -> Result<bool, StoreError> {
+    fn make_room(&mut self, step: &mut Step<'_>, account: &BareJid) -> Result<bool, StoreError> {
         let sessions = &self.state.sessions;
         if sessions.of(account).count() < self.state.settings.sessions_per_account_max {
             return Ok(true);
@@ -143,7 +129,7 @@ impl Server {
         let Some(away) = away.map(|session| session.id) else {
             return Ok(false);
         };
-        end(&mut self.cx(now, tx, out), away)?;
+        end(&mut self.cx(step), away)?;
         Ok(true)
     }
 }

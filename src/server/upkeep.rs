@@ -9,8 +9,8 @@ use crate::state::Moment;
 use crate::store::{AccountId, Need, Pruned, StoreError, Tx};
 use crate::xmpp::quoted;
 
-use super::Server;
 use super::timers::Timer;
+use super::{Server, Step};
 
 /// Time between looks when there is nothing to do.
 const REST_MS: u64 = 60_000;
@@ -56,29 +56,31 @@ impl Upkeep {
 
 impl Server {
     /// One small step; comes back soon while there is more to do.
-    pub(super) fn upkeep(&mut self, now: Moment, tx: &mut Tx) -> Result<(), StoreError> {
-        let is_late = now.monotonic_ms >= self.upkeep.due_ms + LATE_MS;
+    pub(super) fn upkeep(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
+        let is_late = step.now.monotonic_ms >= self.upkeep.due_ms + LATE_MS;
         self.upkeep.pause_ms = match is_late {
             true => (self.upkeep.pause_ms * 2).min(STEP_MS_MAX),
             false => (self.upkeep.pause_ms / 2).max(STEP_MS),
         };
         // Whatever fails, there is a next time.
-        self.set_upkeep(now.monotonic_ms + REST_MS);
-        tx.note_time(now.sure)?;
-        self.throttle.forget_old(now.monotonic_ms);
-        self.end_expired(now, tx)?;
-        let mut more = tx.purge_step(STEP_ROWS_MAX)?;
-        more |= self.forget_clients(now, tx)?;
+        self.set_upkeep(step.now.monotonic_ms + REST_MS);
+        step.tx.note_time(step.now.sure)?;
+        self.throttle.forget_old(step.now.monotonic_ms);
+        self.end_expired(step)?;
+        let mut more = step.tx.purge_step(STEP_ROWS_MAX)?;
+        more |= self.forget_clients(step)?;
         if let Some(days) = self.state.settings.archive_days_max {
-            let aged = tx.prune_aged(now.sure.days_before(days), STEP_ROWS_MAX)?;
+            let aged = step
+                .tx
+                .prune_aged(step.now.sure.days_before(days), STEP_ROWS_MAX)?;
             self.upkeep.run.aged += aged.stanzas;
             more |= aged.more;
         }
         // What goes in any case makes room first.
-        more = more || self.make_room_for_messages(tx)?;
-        self.tell_of_run(now, more, tx)?;
+        more = more || self.make_room_for_messages(step.tx)?;
+        self.tell_of_run(step, more)?;
         let pause_ms = if more { self.upkeep.pause_ms } else { REST_MS };
-        self.set_upkeep(now.monotonic_ms + pause_ms);
+        self.set_upkeep(step.now.monotonic_ms + pause_ms);
         Ok(())
     }
 
@@ -108,10 +110,10 @@ impl Server {
     }
 
     /// One line for each account that something was taken from.
-    fn tell_of_run(&mut self, now: Moment, more: bool, tx: &Tx) -> Result<(), StoreError> {
+    fn tell_of_run(&mut self, step: &Step<'_>, more: bool) -> Result<(), StoreError> {
         let run = &mut self.upkeep.run;
-        let begun_ms = *run.begun_ms.get_or_insert(now.monotonic_ms);
-        if more && now.monotonic_ms < begun_ms + RUN_MS_MAX {
+        let begun_ms = *run.begun_ms.get_or_insert(step.now.monotonic_ms);
+        if more && step.now.monotonic_ms < begun_ms + RUN_MS_MAX {
             return Ok(());
         }
         let run = std::mem::take(run);
@@ -121,7 +123,7 @@ impl Server {
         if run.pruned.is_empty() {
             return Ok(());
         }
-        let names = tx.accounts()?;
+        let names = step.tx.accounts()?;
         for (id, pruned) in run.pruned.iter().filter(|(_, pruned)| pruned.stanzas > 0) {
             let name = names.iter().find(|(_, account)| account.id == *id);
             let jid = name.map_or_else(

@@ -1,41 +1,36 @@
 //! What happens when nothing happens: deadlines of negotiation, silent clients, timers as they come due.
-use crate::state::{ConnectionId, Moment, Outbox};
-use crate::store::{StoreError, Tx};
+use crate::state::{ConnectionId, Moment};
+use crate::store::StoreError;
 use crate::xmpp::{StreamCondition, StreamError};
 
-use crate::server::Server;
 use crate::server::route::iq;
 use crate::server::timers::Timer;
+use crate::server::{Server, Step};
 
 /// How long a silent peer has to answer a probe.
 const PROBE_MS_MAX: u64 = 60_000;
 
 impl Server {
-    pub(in crate::server) fn tick(
-        &mut self,
-        now: Moment,
-        tx: &mut Tx,
-        out: &mut Outbox,
-    ) -> Result<(), StoreError> {
-        while let Some(timer) = self.timers.take_due(now.monotonic_ms) {
+    pub(in crate::server) fn tick(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
+        while let Some(timer) = self.timers.take_due(step.now.monotonic_ms) {
             match timer {
-                Timer::Connection(id) => self.check_connection(now, id, tx, out),
+                Timer::Connection(id) => self.check_connection(step, id),
                 Timer::Attempt(id) => {
                     self.begin_attempt(id);
-                    self.poll(now, id, &[], tx, out)?;
+                    self.poll(step, id, &[])?;
                 }
                 Timer::ReleaseFailure(id) => {
                     if let Some(connection) = self.connections.get_mut(&id) {
                         connection.stream.release_failure();
                     }
-                    self.poll(now, id, &[], tx, out)?;
+                    self.poll(step, id, &[])?;
                 }
-                Timer::Away(session) => self.check_away(now, session, tx, out)?,
-                Timer::WriteSeen => self.write_seen(tx)?,
-                Timer::Ask(session) => self.check_unacknowledged(now, session, out, tx),
-                Timer::Upkeep => self.upkeep(now, tx)?,
+                Timer::Away(session) => self.check_away(step, session)?,
+                Timer::WriteSeen => self.write_seen(step.tx)?,
+                Timer::Ask(session) => self.check_unacknowledged(step, session),
+                Timer::Upkeep => self.upkeep(step)?,
             }
-            self.end_streams(now, tx, out)?;
+            self.end_streams(step)?;
         }
         Ok(())
     }
@@ -58,15 +53,15 @@ impl Server {
         }
     }
 
-    fn check_connection(&mut self, now: Moment, id: ConnectionId, tx: &mut Tx, out: &mut Outbox) {
+    fn check_connection(&mut self, step: &mut Step<'_>, id: ConnectionId) {
         let Some(connection) = self.connections.get(&id) else {
             return;
         };
         if connection.peer().is_some() {
-            return self.check_idle(now, id, tx, out);
+            return self.check_idle(step, id);
         }
         let deadline = self.negotiation_deadline(connection.opened_ms, connection.last_input_ms);
-        if deadline > now.monotonic_ms {
+        if deadline > step.now.monotonic_ms {
             self.watch(id, deadline);
             return;
         }
@@ -82,7 +77,7 @@ impl Server {
     }
 
     /// RFC 6120 §4.6: a peer silent for long is asked for a sign of life (XEP-0199), then given up.
-    fn check_idle(&mut self, now: Moment, id: ConnectionId, tx: &mut Tx, out: &mut Outbox) {
+    fn check_idle(&mut self, step: &mut Step<'_>, id: ConnectionId) {
         let idle_ms = u64::from(self.state.settings.idle_seconds_max) * 1000;
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
@@ -92,21 +87,19 @@ impl Server {
             let error =
                 StreamError::new(StreamCondition::ConnectionTimeout).text("No answer to a ping.");
             self.state.ending.push((id, error));
-        } else if quiet_since + idle_ms > now.monotonic_ms {
+        } else if quiet_since + idle_ms > step.now.monotonic_ms {
             self.watch(id, quiet_since + idle_ms);
         } else {
-            self.probe(now, id, PROBE_MS_MAX, tx, out);
+            self.probe(step, id, PROBE_MS_MAX);
         }
     }
 
     /// Asks whoever is connected there for a sign of life, and ends the connection if none comes in time.
     pub(in crate::server) fn probe(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         within_ms: u64,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
@@ -115,7 +108,7 @@ impl Server {
             return;
         };
         connection.probed = true;
-        self.watch(id, now.monotonic_ms + within_ms);
-        iq::ping(&mut self.cx(now, tx, out), peer);
+        self.watch(id, step.now.monotonic_ms + within_ms);
+        iq::ping(&mut self.cx(step), peer);
     }
 }

@@ -1,20 +1,18 @@
 //! How streams end: by the peer, by us, by the operator, or because there is no room.
-use crate::state::{ConnectionId, Moment, Outbox, Output, SessionId};
-use crate::store::{StoreError, Tx};
+use crate::state::{ConnectionId, Output, SessionId};
+use crate::store::StoreError;
 use crate::xmpp::{StreamCondition, StreamError};
 
 use crate::server::timers::Timer;
-use crate::server::{Server, session};
+use crate::server::{Server, Step, session};
 
 impl Server {
     /// The stream is over; the connection closes when its last bytes are out.
     pub(super) fn stream_closed(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         error: Option<StreamError>,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         if let Some(error) = error {
             log::info!(
@@ -23,18 +21,16 @@ impl Server {
                 error.condition.as_str()
             );
         }
-        out.push(Output::Close { connection: id });
-        self.closed(now, id, false, tx, out)
+        step.out.push(Output::Close { connection: id });
+        self.closed(step, id, false)
     }
 
     /// The connection is gone, or as good as gone. `lost`: nobody said good-bye, so that the session may be resumed.
     pub(in crate::server) fn closed(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         lost: bool,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         self.attempt_given_up(id);
         let Some(connection) = self.connections.remove(&id) else {
@@ -44,28 +40,23 @@ impl Server {
             .cancel(connection.watched_ms, Timer::Connection(id));
         if let Some(job) = connection.job {
             self.jobs.remove(job);
-            out.push(Output::Cancel { job });
+            step.out.push(Output::Cancel { job });
         }
-        self.component_closed(now, id, connection.component, tx, out)?;
+        self.component_closed(step, id, connection.component)?;
         match connection.session {
-            Some(session) if lost && self.detach(now, session, tx, out)? => Ok(()),
-            Some(session) => session::end(&mut self.cx(now, tx, out), session),
+            Some(session) if lost && self.detach(step, session)? => Ok(()),
+            Some(session) => session::end(&mut self.cx(step), session),
             None => Ok(()),
         }
     }
 
     /// Ends the streams and sessions that handlers, timers or operators asked to end.
-    pub(in crate::server) fn end_streams(
-        &mut self,
-        now: Moment,
-        tx: &mut Tx,
-        out: &mut Outbox,
-    ) -> Result<(), StoreError> {
+    pub(in crate::server) fn end_streams(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         loop {
             if let Some(session) = self.state.expiring.pop() {
-                self.expire(now, session, tx, out)?;
+                self.expire(step, session)?;
             } else if let Some((id, error)) = self.state.ending.pop() {
-                self.end_stream(now, id, error, tx, out)?;
+                self.end_stream(step, id, error)?;
             } else {
                 return Ok(());
             }
@@ -74,11 +65,9 @@ impl Server {
 
     fn end_stream(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         error: StreamError,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         let Some(connection) = self.connections.get_mut(&id) else {
             return Ok(());
@@ -94,18 +83,14 @@ impl Server {
             StreamCondition::ConnectionTimeout | StreamCondition::SeeOtherHost
         );
         let entropy = self.entropy.as_mut();
-        out.send(id, |bytes| connection.stream.fail(error, entropy, bytes));
-        out.push(Output::Close { connection: id });
-        self.closed(now, id, lost, tx, out)
+        step.out
+            .send(id, |bytes| connection.stream.fail(error, entropy, bytes));
+        step.out.push(Output::Close { connection: id });
+        self.closed(step, id, lost)
     }
 
     /// Ends all sessions that are away, as if their time were over: what waits in them waits in the archive from then on.
-    pub fn end_away(
-        &mut self,
-        now: Moment,
-        tx: &mut Tx,
-        out: &mut Outbox,
-    ) -> Result<(), StoreError> {
+    pub fn end_away(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         let sessions: Vec<SessionId> = self
             .state
             .sessions
@@ -113,19 +98,13 @@ impl Server {
             .map(|session| session.id)
             .collect();
         for session in sessions {
-            self.expire(now, session, tx, out)?;
+            self.expire(step, session)?;
         }
-        self.end_streams(now, tx, out)
+        self.end_streams(step)
     }
 
     /// A session's time is over; one that is still connected hears why.
-    fn expire(
-        &mut self,
-        now: Moment,
-        session: SessionId,
-        tx: &mut Tx,
-        out: &mut Outbox,
-    ) -> Result<(), StoreError> {
+    fn expire(&mut self, step: &mut Step<'_>, session: SessionId) -> Result<(), StoreError> {
         let connection = self
             .state
             .sessions
@@ -137,7 +116,7 @@ impl Server {
             self.state.ending.push((connection, error));
             return Ok(());
         }
-        session::end(&mut self.cx(now, tx, out), session)
+        session::end(&mut self.cx(step), session)
     }
 
     /// RFC 6120 §4.9.3.17: there is no room for it.

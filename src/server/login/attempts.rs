@@ -7,8 +7,8 @@ use crate::store::{StoreError, Tx};
 use crate::stream::{Credentials, Login, Proof};
 use crate::xmpp::{BareJid, SaslCondition};
 
-use crate::server::Server;
 use crate::server::timers::Timer;
+use crate::server::{Server, Step};
 
 /// What a connection tries.
 #[derive(Default)]
@@ -23,19 +23,20 @@ impl Server {
     /// A password is about to be tried.
     pub(in crate::server) fn attempt(
         &mut self,
-        now: Moment,
+        step: &Step<'_>,
         id: ConnectionId,
         account: &BareJid,
         agent: Option<&str>,
-        tx: &Tx,
     ) -> Result<(), StoreError> {
         let Some(connection) = self.connections.get(&id) else {
             return Ok(());
         };
         let address = connection.address;
-        let is_crowded = self.throttle.is_crowded(now.monotonic_ms, address, account);
+        let is_crowded = self
+            .throttle
+            .is_crowded(step.now.monotonic_ms, address, account);
         let client = match agent.filter(|_| is_crowded) {
-            Some(agent) if self.knows_client(account, agent, tx)? => Some(agent),
+            Some(agent) if self.knows_client(account, agent, step.tx)? => Some(agent),
             _ => None,
         };
         let origin = Attempter {
@@ -43,12 +44,12 @@ impl Server {
             account,
             client,
         };
-        let attempt = self.throttle.attempt(now.monotonic_ms, id, origin);
+        let attempt = self.throttle.attempt(step.now.monotonic_ms, id, origin);
         let Some(connection) = self.connections.get_mut(&id) else {
             return Ok(());
         };
         connection.trying.attempt = Some(Box::new(attempt));
-        if attempt.start_ms > now.monotonic_ms {
+        if attempt.start_ms > step.now.monotonic_ms {
             connection.trying.is_waiting = true;
             self.timers.set(attempt.start_ms, Timer::Attempt(id));
         } else {

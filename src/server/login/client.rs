@@ -1,13 +1,13 @@
 //! XEP-0494: clients are written down as they come.
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::state::{ConnectionId, Cx, Moment, Outbox, SessionClient, SessionId};
-use crate::store::{AccountId, Client, ClientKey, StoreError, Tx};
+use crate::state::{ConnectionId, Cx, SessionClient, SessionId};
+use crate::store::{AccountId, Client, ClientKey, StoreError};
 use crate::stream::UserAgent;
 use crate::xmpp::Timestamp;
 
 use super::token::{self, NOTE_SEEN_MS};
-use crate::server::Server;
+use crate::server::{Server, Step};
 
 /// What there is to be written down of a client.
 pub struct Seen<'a> {
@@ -21,12 +21,10 @@ impl Server {
     /// A client that has logged in and may bind a resource later, or never.
     pub(super) fn note_login(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         account: AccountId,
         seen: &Seen<'_>,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         let Some(connection) = self.connections.get(&id) else {
             return Ok(());
@@ -35,7 +33,7 @@ impl Server {
         let Some(key) = client.key.clone().filter(|_| client.grant.is_none()) else {
             return Ok(());
         };
-        let noted = note(&mut self.cx(now, tx, out), (account, &key), &client, seen)?;
+        let noted = note(&mut self.cx(step), (account, &key), &client, seen)?;
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.client.noted = noted;
         }

@@ -1,11 +1,11 @@
 //! XEP-0484: the tokens of one client, as the server checks, counts and renews them.
-use crate::state::{ConnectionId, Cx, FastUsed, Moment, Session, SessionClient, SessionId, tag_of};
+use crate::state::{ConnectionId, Cx, FastUsed, Session, SessionClient, SessionId, tag_of};
 use crate::store::{AccountId, ClientKey, FastToken, FastTokens, StoreError, Tx};
 use crate::stream::{FastCandidate, FastStanding, Login, Proof, Request, Slot, fast_mechanism};
 use crate::xmpp::{BareJid, SaslCondition, Timestamp};
 
 use super::rights::known_account;
-use crate::server::Server;
+use crate::server::{Server, Step};
 
 /// Counts ahead of the one used that are written down as used: a client comes back so often before that has to be done
 /// again, which would make each wait for the disk.
@@ -27,18 +27,17 @@ impl Server {
     /// XEP-0484 §3.4, §5.1: the tokens this client may hold, the newer one first.
     pub(in crate::server) fn answer_fast(
         &mut self,
-        now: Moment,
+        step: &Step<'_>,
         id: ConnectionId,
         used: &FastUse,
-        tx: &Tx,
     ) -> Result<(), StoreError> {
-        let known = known_account(&self.state.sessions, &used.account, tx)?;
+        let known = known_account(&self.state.sessions, &used.account, step.tx)?;
         let mut candidates = Vec::new();
         if let Some((account, is_disabled)) = known {
             let tokens = &self.state.tokens;
             let key = tokens.key_of_agent(account, &used.agent);
-            let stored = tx.fast_tokens(account, &key, used.mechanism)?;
-            let now = now.sure;
+            let stored = step.tx.fast_tokens(account, &key, used.mechanism)?;
+            let now = step.now.sure;
             let right = self.state.rights.of(account);
             let mut candidate = |salt: &[u8; 16], slot, standing| {
                 candidates.push(FastCandidate {
@@ -143,20 +142,19 @@ impl Server {
     /// have another. `Err`: the token has ended since it was looked up.
     pub(super) fn use_token(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         (login, account): (&Login, AccountId),
         (request, client): (&Request, &mut SessionClient),
-        tx: &mut Tx,
     ) -> Result<Result<Option<&'static str>, SaslCondition>, StoreError> {
         let (Proof::Fast { slot, .. }, Some(key)) = (&login.proof, client.key.clone()) else {
             return Ok(Ok(None));
         };
-        let stored = tx.fast_tokens(account, &key, login.mechanism)?;
+        let stored = step.tx.fast_tokens(account, &key, login.mechanism)?;
         client.fast = self.count_use((login, &key), request, &stored);
         let Some(used) = client.fast else {
             return Ok(Err(SaslCondition::CredentialsExpired));
         };
-        let now = now.wall;
+        let now = step.now.wall;
         let fast = request.fast.unwrap_or_default();
         let mut due = None;
         let mut tokens = stored.clone();
@@ -180,7 +178,8 @@ impl Server {
             tokens.end_both(now);
         }
         if tokens != stored {
-            tx.set_fast_tokens(account, &key, login.mechanism, &tokens)?;
+            step.tx
+                .set_fast_tokens(account, &key, login.mechanism, &tokens)?;
         }
         Ok(Ok(due))
     }
@@ -188,11 +187,10 @@ impl Server {
     /// XEP-0484 §3.3, §3.5: a new token where it is asked for or due.
     pub(super) fn new_token(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         (login, account): (&Login, AccountId),
         (request, client): (&Request, &SessionClient),
         due: Option<&'static str>,
-        tx: &mut Tx,
     ) -> Result<NewToken, StoreError> {
         let asked = request.token_for.as_deref();
         let asked = asked.and_then(fast_mechanism);
@@ -203,17 +201,17 @@ impl Server {
         if matches!(login.proof, Proof::Token(_)) {
             return Ok(None);
         }
-        let now = now.wall;
+        let now = step.now.wall;
         let days = self.state.settings.fast_days_max;
         let mut salt = [0; 16];
         self.entropy.fill(&mut salt);
         let token = FastToken::issue(salt, now, days);
         let text = self.state.tokens.text(account, key, mechanism, &salt);
         let expiry = token.told_expiry(days);
-        let mut tokens = tx.fast_tokens(account, key, mechanism)?;
+        let mut tokens = step.tx.fast_tokens(account, key, mechanism)?;
         let unused = tokens.new.replace(token);
         tokens.end(unused, now);
-        tx.set_fast_tokens(account, key, mechanism, &tokens)?;
+        step.tx.set_fast_tokens(account, key, mechanism, &tokens)?;
         Ok(Some((text, expiry)))
     }
 }

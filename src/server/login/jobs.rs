@@ -3,15 +3,15 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::state::{
-    Applicant, ConnectionId, HashJob, Hashed, JobId, Moment, Origin, Outbox, Output,
-    PasswordChange, give_back_room,
+    Applicant, ConnectionId, HashJob, Hashed, JobId, Origin, Outbox, Output, PasswordChange,
+    give_back_room,
 };
-use crate::store::{AccountId, StoreError, Tx};
+use crate::store::{AccountId, StoreError};
 use crate::xmpp::{BareJid, Condition, StanzaError};
 
-use crate::server::Server;
 use crate::server::operator::answer::done;
 use crate::server::outlet::send_error;
+use crate::server::{Server, Step};
 
 /// What a hash is for.
 pub enum Job {
@@ -63,21 +63,19 @@ pub(in crate::server) fn digest_of(account: &BareJid) -> u64 {
 impl Server {
     pub(in crate::server) fn hashed(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: JobId,
         result: Hashed,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         let job = self.jobs.remove(id);
         match (job, result) {
-            (Some(job), Hashed::Refused) => self.refused(now, job, tx, out),
+            (Some(job), Hashed::Refused) => self.refused(step, job),
             (Some(Job::Login { connection }), Hashed::Compare(keys)) => {
-                self.login_derived(now, connection, keys, tx, out)
+                self.login_derived(step, connection, keys)
             }
             (Some(Job::UserAdd { command, name }), Hashed::New(credentials)) => {
-                let answer = self.add_user(now, &name, &credentials, tx)?;
-                done(out, command, answer);
+                let answer = self.add_user(step, &name, &credentials)?;
+                done(step.out, command, answer);
                 Ok(())
             }
             (
@@ -89,34 +87,32 @@ impl Server {
                 Hashed::New(credentials),
             ) => {
                 let user = (&*name, account);
-                let answer = self.change_password(now, user, &credentials, tx)?;
-                done(out, command, answer);
+                let answer = self.change_password(step, user, &credentials)?;
+                done(step.out, command, answer);
                 Ok(())
             }
             (Some(Job::OwnPassword(change)), Hashed::New(credentials)) => {
-                self.own_password_hashed(now, &change, &credentials, tx, out)
+                self.own_password_hashed(step, &change, &credentials)
             }
             _ => Ok(()),
         }
     }
 
     /// There is too much to hash.
-    fn refused(
-        &mut self,
-        now: Moment,
-        job: Job,
-        tx: &mut Tx,
-        out: &mut Outbox,
-    ) -> Result<(), StoreError> {
+    fn refused(&mut self, step: &mut Step<'_>, job: Job) -> Result<(), StoreError> {
         match job {
-            Job::Login { connection } => return self.login_put_off(now, connection, tx, out),
+            Job::Login { connection } => return self.login_put_off(step, connection),
             Job::UserAdd { command, .. } | Job::UserPassword { command, .. } => {
-                done(out, command, Err("the server is busy; try again".into()));
+                done(
+                    step.out,
+                    command,
+                    Err("the server is busy; try again".into()),
+                );
             }
             Job::OwnPassword(change) => {
                 let error = StanzaError::new(Condition::ResourceConstraint)
                     .text("Too many passwords are being changed.");
-                let mut cx = self.cx(now, tx, out);
+                let mut cx = self.cx(step);
                 let origin = Origin::Session(change.session);
                 send_error(&mut cx, origin, "iq", &change.envelope, &error);
             }

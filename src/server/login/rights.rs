@@ -1,12 +1,12 @@
 //! A right that was proved is looked at again by whatever uses it after a wait: a login when it succeeds, each of its tasks
 //! (XEP-0480), a resource that is bound, a session that is resumed. Sessions themselves end in the step that ends the right.
 use crate::feature::OAUTH_GRANT;
-use crate::state::{ConnectionId, Moment, Sessions, tag_of};
+use crate::state::{ConnectionId, Sessions, tag_of};
 use crate::store::{AccountId, StoreError, Tx};
 use crate::stream::{Grant, Login, Proof, Right};
 use crate::xmpp::{BareJid, SaslCondition, StreamCondition, StreamError};
 
-use crate::server::Server;
+use crate::server::{Server, Step};
 
 /// Time between looks at what has expired.
 const LOOK_EVERY_MS: u64 = 60_000;
@@ -18,15 +18,14 @@ impl Server {
     /// A login that has just proved everything.
     pub(super) fn login_stands(
         &self,
-        now: Moment,
+        step: &Step<'_>,
         login: &Login,
-        tx: &Tx,
     ) -> Result<Standing, StoreError> {
         if let Proof::Token(grant) = &login.proof {
-            return self.grant_stands(now, &login.account, login.right, grant, tx);
+            return self.grant_stands(step, &login.account, login.right, grant);
         }
         // Whether a token of XEP-0484 is there still shows when it is used (`use_token`).
-        self.right_stands(&login.account, login.right, tx)
+        self.right_stands(&login.account, login.right, step.tx)
     }
 
     /// What was proved with a password, or a token that a password gave.
@@ -63,25 +62,27 @@ impl Server {
     /// A token that is shown as it is does not end with the password.
     fn grant_stands(
         &self,
-        now: Moment,
+        step: &Step<'_>,
         account: &BareJid,
         right: Right,
         grant: &Grant,
-        tx: &Tx,
     ) -> Result<Standing, StoreError> {
-        let account = match self.account_stands(account, right, tx)? {
+        let account = match self.account_stands(account, right, step.tx)? {
             Ok(account) => account,
             refused => return Ok(refused),
         };
         let (tag, expires) = match *grant.id == *OAUTH_GRANT {
-            true => (tx.oauth_grant(account)?.map(|row| tag_of(&row.salt)), None),
+            true => (
+                step.tx.oauth_grant(account)?.map(|row| tag_of(&row.salt)),
+                None,
+            ),
             false => {
-                let row = tx.app_token(account, &grant.id)?;
+                let row = step.tx.app_token(account, &grant.id)?;
                 let expires = row.as_ref().and_then(|row| row.expires);
                 (row.map(|row| tag_of(&row.hash)), expires)
             }
         };
-        let now = now.sure;
+        let now = step.now.sure;
         Ok(match expires {
             _ if tag != Some(grant.tag) => Err(SaslCondition::NotAuthorized),
             Some(expires) if now >= expires => Err(SaslCondition::CredentialsExpired),
@@ -92,39 +93,34 @@ impl Server {
     /// A client that has logged in and now asks for a resource, or for a session it had. `None`: it may not any more.
     pub(in crate::server) fn still_logged_in(
         &self,
-        now: Moment,
+        step: &Step<'_>,
         id: ConnectionId,
         account: &BareJid,
-        tx: &Tx,
     ) -> Result<Option<AccountId>, StoreError> {
         let connection = self.connections.get(&id);
         let Some((connection, right)) = connection.and_then(|it| Some((it, it.right?))) else {
             return Ok(None);
         };
         let standing = match &connection.client.grant {
-            Some(grant) => self.grant_stands(now, account, right, grant, tx)?,
-            None => self.right_stands(account, right, tx)?,
+            Some(grant) => self.grant_stands(step, account, right, grant)?,
+            None => self.right_stands(account, right, step.tx)?,
         };
         Ok(standing.ok())
     }
 
     /// A token that was made for some time ends the sessions it holds, too; within a minute.
-    pub(in crate::server) fn end_expired(
-        &mut self,
-        now: Moment,
-        tx: &Tx,
-    ) -> Result<(), StoreError> {
-        if now.monotonic_ms < self.expiry_due_ms {
+    pub(in crate::server) fn end_expired(&mut self, step: &Step<'_>) -> Result<(), StoreError> {
+        if step.now.monotonic_ms < self.expiry_due_ms {
             return Ok(());
         }
-        self.expiry_due_ms = now.monotonic_ms + LOOK_EVERY_MS;
-        let now = now.sure;
+        self.expiry_due_ms = step.now.monotonic_ms + LOOK_EVERY_MS;
+        let now = step.now.sure;
         let mut expired = Vec::new();
         for session in self.state.sessions.all() {
             let Some(grant) = session.client.grant.as_deref() else {
                 continue;
             };
-            let token = tx.app_token(session.account, &grant.id)?;
+            let token = step.tx.app_token(session.account, &grant.id)?;
             let expires = token.and_then(|token| token.expires);
             if expires.is_some_and(|expires| now >= expires) {
                 expired.push(session.id);

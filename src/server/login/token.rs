@@ -1,14 +1,13 @@
 //! Tokens that are shown as they are, as the server checks and makes them.
 use crate::feature::{OAUTH_ACCESS_MS, OAUTH_GRANT};
 use crate::state::{
-    ConnectionId, Cx, Moment, OauthKind, OauthToken, SessionId, is_app_token, parse_app_token,
-    tag_of,
+    ConnectionId, Cx, OauthKind, OauthToken, SessionId, is_app_token, parse_app_token, tag_of,
 };
 use crate::store::{StoreError, Tx};
 use crate::stream::{Grant, TokenAnswer, TokenScheme};
 use crate::xmpp::{BareJid, Timestamp};
 
-use crate::server::Server;
+use crate::server::{Server, Step};
 
 /// A client that is seen again is written down no more often than this.
 pub const NOTE_SEEN_MS: i64 = 3_600_000;
@@ -16,16 +15,15 @@ pub const NOTE_SEEN_MS: i64 = 3_600_000;
 impl Server {
     pub(in crate::server) fn answer_token(
         &mut self,
-        now: Moment,
+        step: &Step<'_>,
         id: ConnectionId,
         scheme: TokenScheme,
         token: &str,
-        tx: &Tx,
     ) -> Result<(), StoreError> {
-        let now = now.sure;
+        let now = step.now.sure;
         let answer = match scheme {
-            TokenScheme::App => self.check_app_token(now, token, tx)?,
-            TokenScheme::Oauth => self.check_oauth_token(now, token, tx)?,
+            TokenScheme::App => self.check_app_token(now, token, step.tx)?,
+            TokenScheme::Oauth => self.check_oauth_token(now, token, step.tx)?,
         };
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.stream.token(answer);

@@ -1,17 +1,17 @@
 //! Who may use an account: what its owner changes in band (XEP-0077), and the operator's commands about clients and
 //! tokens.
 use crate::feature::{self, Access, Reply, Revoked};
-use crate::state::{Cx, Moment, NewAppToken, Origin, Outbox, PasswordChange, SessionId};
+use crate::state::{Cx, NewAppToken, Origin, PasswordChange, SessionId};
 use crate::store::{APP_TOKENS_MAX, AccountId, AppToken, StoreError, Tx};
 use crate::stream::{Credentials, UserAgent};
 use crate::xmpp::{StreamCondition, StreamError, Timestamp, quoted};
 
 use super::answer::Answer;
 use super::unknown;
-use crate::server::Server;
 use crate::server::login::client::{Seen, note_client};
 use crate::server::login::jobs::Job;
 use crate::server::outlet;
+use crate::server::{Server, Step};
 
 /// Bytes of the name of a token.
 const NAME_BYTES_MAX: usize = 128;
@@ -20,17 +20,15 @@ impl Server {
     /// What handlers of this step left to be done.
     pub(in crate::server) fn change_accounts(
         &mut self,
-        now: Moment,
-        tx: &mut Tx,
-        out: &mut Outbox,
+        step: &mut Step<'_>,
     ) -> Result<(), StoreError> {
         self.withdraw();
         for change in std::mem::take(&mut self.state.password_changes) {
             let password = change.password.clone();
-            self.hash_prepared(&password, Job::OwnPassword(change), out);
+            self.hash_prepared(&password, Job::OwnPassword(change), step.out);
         }
         for account in std::mem::take(&mut self.state.removals) {
-            if let Ok(done) = self.delete_user(now, account.as_str(), tx, out)? {
+            if let Ok(done) = self.delete_user(step, account.as_str())? {
                 log::info!("account.removed_by_owner answer={}", quoted(&done));
             }
         }
@@ -41,19 +39,17 @@ impl Server {
     /// session that asked.
     pub(in crate::server) fn own_password_hashed(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         change: &PasswordChange,
         credentials: &Credentials,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         let session = self.state.sessions.get(change.session);
         let Some(session) = session.filter(|session| !session.client.is_restricted()) else {
             return Ok(());
         };
         let account = session.account;
-        tx.set_credentials(account, credentials)?;
-        self.end_credentials(now, (&change.account, account), tx)?;
+        step.tx.set_credentials(account, credentials)?;
+        self.end_credentials(step, (&change.account, account))?;
         log::info!(
             "account.password_changed account={}",
             quoted(change.account.as_str())
@@ -68,7 +64,7 @@ impl Server {
         for other in others {
             self.state.end_session(other, &error);
         }
-        let mut cx = self.cx(now, tx, out);
+        let mut cx = self.cx(step);
         knows_password(&mut cx, change.session)?;
         let origin = Origin::Session(change.session);
         outlet::send_result(&mut cx, origin, &change.envelope, &Reply::Empty);
@@ -78,18 +74,16 @@ impl Server {
     /// What has access, or that one of them has it no more.
     pub(super) fn user_clients(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         user: &str,
         revoke: Option<&str>,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<Answer, StoreError> {
-        let (name, account) = match self.known_user(user, tx)? {
+        let (name, account) = match self.known_user(user, step.tx)? {
             Ok(known) => known,
             Err(error) => return Ok(Err(error)),
         };
         let jid = self.user_jid(&name);
-        let mut cx = self.cx(now, tx, out);
+        let mut cx = self.cx(step);
         let Some(id) = revoke else {
             let all = feature::all_access(&cx, &jid, account)?;
             return Ok(Ok(match all.is_empty() {
@@ -113,12 +107,11 @@ impl Server {
 
     pub(super) fn add_token(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         user: &str,
         (name, seconds, restricted): (&str, Option<u64>, bool),
-        tx: &mut Tx,
     ) -> Result<Answer, StoreError> {
-        let (user, account) = match self.known_user(user, tx)? {
+        let (user, account) = match self.known_user(user, step.tx)? {
             Ok(known) => known,
             Err(error) => return Ok(Err(error)),
         };
@@ -127,13 +120,13 @@ impl Server {
                 "a token needs a name of at most {NAME_BYTES_MAX} bytes: --name \"door bell\""
             )));
         }
-        if tx.app_tokens(account)?.len() >= APP_TOKENS_MAX {
+        if step.tx.app_tokens(account)?.len() >= APP_TOKENS_MAX {
             return Ok(Err(format!(
                 "{user} has {APP_TOKENS_MAX} tokens already\n  `stonechat token revoke {user} ID` makes room",
                 user = quoted(&user)
             )));
         }
-        let created = now.wall;
+        let created = step.now.wall;
         let life_ms =
             seconds.map(|seconds| i64::try_from(seconds).unwrap_or(i64::MAX / 1000) * 1000);
         let new = NewAppToken::new(account, self.entropy.as_mut());
@@ -146,7 +139,7 @@ impl Server {
             last_used: None,
             restricted,
         };
-        tx.set_app_token(account, &new.id, &token)?;
+        step.tx.set_app_token(account, &new.id, &token)?;
         Ok(Ok(format!(
             "token {}\nid    {}\nIt is shown this once.",
             new.text, new.id

@@ -2,9 +2,9 @@
 //! is sent away; what may be resumed here stays, for whoever does not find what he looks for.
 use std::net::IpAddr;
 
-use crate::server::Server;
+use crate::server::{Server, Step};
 use crate::state::{ConnectionId, Moment};
-use crate::store::{AccountId, StoreError, Tx};
+use crate::store::{AccountId, StoreError};
 use crate::xmpp::{StreamError, domainpart, quoted};
 
 use super::answer::Answer;
@@ -15,24 +15,23 @@ const HOST_BYTES_MAX: usize = 263;
 impl Server {
     pub(super) fn move_user(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         (name, host): (&str, Option<&str>),
-        tx: &mut Tx,
     ) -> Result<Answer, StoreError> {
-        let (name, account) = match self.known_user(name, tx)? {
+        let (name, account) = match self.known_user(name, step.tx)? {
             Ok(known) => known,
             Err(error) => return Ok(Err(error)),
         };
         if let Some(Err(error)) = host.map(require_host) {
             return Ok(Err(error));
         }
-        tx.set_moved(account, host)?;
+        step.tx.set_moved(account, host)?;
         self.state.redirects.set_moved(account, host);
         let jid = self.user_jid(&name);
         let Some(host) = host else {
             return Ok(Ok(format!("{} is here", quoted(jid.as_str()))));
         };
-        let told = self.send_away(now, Some(account), host);
+        let told = self.send_away(step.now, Some(account), host);
         Ok(Ok(format!(
             "{} is at {host} now; {told} sessions were told",
             quoted(jid.as_str())

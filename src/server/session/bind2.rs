@@ -1,30 +1,29 @@
 //! XEP-0386: a resource bound within a login, with all that its session begins with.
 use crate::feature;
-use crate::state::{ConnectionId, Moment, Outbox, SessionClient, SessionId};
-use crate::store::{AccountId, ArchiveId, ClientKey, StoreError, Tx};
+use crate::state::{ConnectionId, SessionClient, SessionId};
+use crate::store::{AccountId, ArchiveId, ClientKey, StoreError};
 use crate::stream::BindRequest;
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, FullJid, ns};
 
 use super::management;
-use crate::server::Server;
 use crate::server::route::unseen;
+use crate::server::{Server, Step};
 
 impl Server {
     /// XEP-0386 §3.2: a session with all it asked for, and the archive as it is at this moment. `None`: there is no room
     /// for one more session, and the client may ask again in the old way.
     pub(in crate::server) fn bind_inline(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         (account_jid, account): (&BareJid, AccountId),
         (request, client): (&BindRequest, SessionClient),
         w: &mut Writer<'_>,
-        (tx, out): (&mut Tx, &mut Outbox),
     ) -> Result<Option<SessionId>, StoreError> {
         let jid = self.inline_resource((account_jid, account), request, client.key.as_ref());
         let earlier = client.key.clone();
-        let opened = self.open_session(now, id, (&jid, account), client, tx, out)?;
+        let opened = self.open_session(step, id, (&jid, account), client)?;
         let Ok(session) = opened else {
             return Ok(None);
         };
@@ -35,10 +34,10 @@ impl Server {
             };
             for old in self.state.sessions.ids_where(account_jid, same) {
                 let connection = self.state.sessions.get(old).and_then(|old| old.connection);
-                self.replace(now, old, connection, tx, out)?;
+                self.replace(step, old, connection)?;
             }
         }
-        let mut cx = self.cx(now, tx, out);
+        let mut cx = self.cx(step);
         // What waited is in the archive, where this client looks itself; a client that is being given it keeps getting it.
         unseen::dismiss(&mut cx, account_jid)?;
         w.open_ns("bound", ns::BIND2);

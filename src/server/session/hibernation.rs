@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::state::{
     AvailablePresence, BlockList, CONNECTED_BYTES_MAX, CapsId, Cx, Ended, Held, Management, Moment,
-    Online, Outbox, Output, Session, SessionClient, SessionId, Sessions, Stored,
+    Online, Output, Session, SessionClient, SessionId, Sessions, Stored,
 };
 use crate::store::{ClientKey, StoreError, Suspended, SuspendedId, Tx};
 use crate::stream::Grant;
@@ -14,7 +14,7 @@ use crate::xmpp::{FullJid, Jid, StreamCondition, StreamError};
 use super::management;
 use crate::server::login::fast;
 use crate::server::route::turn;
-use crate::server::{Server, session};
+use crate::server::{Server, Step, session};
 
 /// After a start a session may stay away for at least so long (if it might at all), whatever the clock says: it may have
 /// been set meanwhile, and clients need time to notice.
@@ -58,12 +58,10 @@ impl Server {
     /// Queues that have grown too large for memory go to the store.
     pub(in crate::server) fn spill_queues(
         &mut self,
-        now: Moment,
-        tx: &mut Tx,
-        out: &mut Outbox,
+        step: &mut Step<'_>,
     ) -> Result<(), StoreError> {
         for session in std::mem::take(&mut self.state.spilling) {
-            let mut cx = self.cx(now, tx, out);
+            let mut cx = self.cx(step);
             if !cx.state.disk_low {
                 cx.spill(session)?;
                 continue;
@@ -74,30 +72,25 @@ impl Server {
                 cx.state.expiring.push(session);
             }
         }
-        self.end_streams(now, tx, out)
+        self.end_streams(step)
     }
 
     /// Every stream ends; sessions that may be resumed are written, all others end.
-    pub(in crate::server) fn shutdown(
-        &mut self,
-        now: Moment,
-        tx: &mut Tx,
-        out: &mut Outbox,
-    ) -> Result<(), StoreError> {
+    pub(in crate::server) fn shutdown(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         self.shutting_down = true;
-        self.end_streams(now, tx, out)?;
+        self.end_streams(step)?;
         let ids = self.state.sessions.ids();
         for session in &ids {
             // §4: so that clients know what they need not send again.
-            management::acknowledge_to_peer(&mut self.cx(now, tx, out), *session);
+            management::acknowledge_to_peer(&mut self.cx(step), *session);
         }
         for (id, connection) in self.connections.iter_mut() {
             let error = StreamError::new(StreamCondition::SystemShutdown);
-            out.send(id, |bytes| {
+            step.out.send(id, |bytes| {
                 connection.stream.fail(error, self.entropy.as_mut(), bytes)
             });
             (connection.session, connection.component) = (None, None);
-            out.push(Output::Close { connection: id });
+            step.out.push(Output::Close { connection: id });
         }
         self.state.domains.components.let_go();
         // Nothing more is said to anybody.
@@ -105,14 +98,14 @@ impl Server {
         let mut others = Vec::new();
         for id in ids {
             if let Some(known) = self.state.sessions.get_mut(id) {
-                match remaining_ms(known, now) {
+                match remaining_ms(known, step.now) {
                     Some(left_ms) => resumable.push((id, left_ms)),
                     None => others.push(id),
                 }
                 known.connection = None;
             }
         }
-        let mut cx = self.cx(now, tx, out);
+        let mut cx = self.cx(step);
         for session in others {
             session::end(&mut cx, session)?;
         }
@@ -128,7 +121,7 @@ impl Server {
         remember_ended(&cx.state.sessions, &[], cx.tx)?;
         cx.tx.write_seen()?;
         cx.tx.set_stopped(true)?;
-        out.push(Output::Exit);
+        step.out.push(Output::Exit);
         Ok(())
     }
 

@@ -1,14 +1,14 @@
 //! XEP-0198 and XEP-0352 on bound streams: management turned on, acknowledgements both ways, clients that say they are
 //! inactive. How sessions come back is in `resumption`, how they go in `giving_up`, how they sleep in `hibernation`.
-use crate::state::{ConnectionId, Cx, Held, Management, Moment, Outbox, SessionId, TooHigh};
+use crate::state::{ConnectionId, Cx, Held, Management, Moment, SessionId, TooHigh};
 use crate::store::{ArchiveId, StoreError, Tx};
 use crate::stream::{EnableRequest, enable_request};
 use crate::xml::{Element, ElementRef, Writer};
 use crate::xmpp::{Condition, StreamCondition, StreamError, ns};
 
-use crate::server::Server;
 use crate::server::route::unseen;
 use crate::server::timers::Timer;
+use crate::server::{Server, Step};
 
 /// How long a session may be away if its client names no time.
 const RESUME_SECONDS_DEFAULT: u32 = 600;
@@ -31,11 +31,9 @@ impl Server {
     /// An element of either specification from a bound client.
     pub(in crate::server) fn nonza(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         element: &Element,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         let Some(session) = self
             .connections
@@ -45,7 +43,7 @@ impl Server {
             return Ok(());
         };
         let root = element.root();
-        let mut cx = self.cx(now, tx, out);
+        let mut cx = self.cx(step);
         let done = match (root.namespace(), root.name()) {
             (ns::CLIENT_STATE, name) => {
                 client_state(&mut cx, session, name == "active");
@@ -76,14 +74,12 @@ impl Server {
     /// that leaves some of it.
     pub(in crate::server) fn check_unacknowledged(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         session: SessionId,
-        out: &mut Outbox,
-        tx: &mut Tx,
     ) {
         if let Some(known) = self.state.sessions.get_mut(session) {
             known.ask_set = false;
-            self.cx(now, tx, out).ask(session);
+            self.cx(step).ask(session);
         }
     }
 
@@ -100,11 +96,13 @@ impl Server {
     }
 
     /// What was acknowledged is written with the next commit, or after a while.
-    pub(in crate::server) fn watch_seen(&mut self, now: Moment, tx: &Tx) -> Result<(), StoreError> {
-        if !self.seen_set && tx.has_seen_to_write()? {
+    pub(in crate::server) fn watch_seen(&mut self, step: &Step<'_>) -> Result<(), StoreError> {
+        if !self.seen_set && step.tx.has_seen_to_write()? {
             self.seen_set = true;
-            self.timers
-                .set(now.monotonic_ms + WRITE_SEEN_AFTER_MS, Timer::WriteSeen);
+            self.timers.set(
+                step.now.monotonic_ms + WRITE_SEEN_AFTER_MS,
+                Timer::WriteSeen,
+            );
         }
         Ok(())
     }

@@ -1,15 +1,15 @@
 //! XEP-0198 §5: a session outlives its connection, goes on on another one, and is sent again what its client missed.
-use crate::state::{ConnectionId, Cx, Moment, Outbox, Output, SessionClient, SessionId, TooHigh};
-use crate::store::{QueueRow, StoreError, Tx};
+use crate::state::{ConnectionId, Cx, Output, SessionClient, SessionId, TooHigh};
+use crate::store::{QueueRow, StoreError};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, StreamCondition, StreamError, ns, quoted};
 
 use super::hibernation::hibernate;
 use super::management::{acknowledge, client_state, too_high, write_failed};
-use crate::server::Server;
 use crate::server::login::fast;
 use crate::server::route::{again, unseen};
 use crate::server::timers::Timer;
+use crate::server::{Server, Step};
 
 /// Bytes sent again at a time; the rest follows when the connection has taken them.
 const AGAIN_BYTES_MAX: usize = 256 << 10;
@@ -30,25 +30,23 @@ impl Server {
     /// §5: `<resume/>` of a client that has logged in and bound nothing yet.
     pub(in crate::server) fn resume_requested(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         account: &BareJid,
         (previous, h): (&str, u32),
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        if self.still_logged_in(now, id, account, tx)?.is_none() {
+        if self.still_logged_in(step, id, account)?.is_none() {
             self.state
                 .ending
                 .push((id, StreamCondition::NotAuthorized.into()));
             return Ok(());
         }
-        let outcome = self.resume(now, id, account, (previous, h), tx, out)?;
+        let outcome = self.resume(step, id, account, (previous, h))?;
         if let ResumeOutcome::TooHigh(error) = outcome {
             self.state.ending.push((id, too_high(error)));
             return Ok(());
         }
-        out.send(id, |bytes| {
+        step.out.send(id, |bytes| {
             write_outcome(&mut Writer::new(bytes), previous, &outcome);
         });
         let Some(connection) = self.connections.get_mut(&id) else {
@@ -58,7 +56,7 @@ impl Server {
             ResumeOutcome::Resumed { session, .. } => {
                 connection.stream.resumed();
                 self.log_resumed(session, "");
-                self.resumed(now, id, session, tx, out)
+                self.resumed(step, id, session)
             }
             _ => {
                 connection.stream.resume_refused();
@@ -72,23 +70,21 @@ impl Server {
     /// `resumed` sends what was missed.
     pub(in crate::server) fn resume(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         account: &BareJid,
         (previous, h): (&str, u32),
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<ResumeOutcome, StoreError> {
         let found = self.state.sessions.resumable(previous);
         let found = found.filter(|session| session.jid.bare_str() == account.as_str());
         let Some(session) = found.map(|session| session.id) else {
-            let account = self.cx(now, tx, out).account(account)?;
+            let account = self.cx(step).account(account)?;
             let sessions = &self.state.sessions;
             let received =
                 account.and_then(|account| sessions.received_of_ended(account, previous));
             return Ok(ResumeOutcome::NotFound { received });
         };
-        let mut cx = self.cx(now, tx, out);
+        let mut cx = self.cx(step);
         if let Err(error) = acknowledge(&mut cx, session, h)? {
             return Ok(ResumeOutcome::TooHigh(error));
         }
@@ -113,9 +109,9 @@ impl Server {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.session = Some(session);
             let login = std::mem::take(&mut connection.client);
-            taken_over(&mut self.cx(now, tx, out), session, login)?;
+            taken_over(&mut self.cx(step), session, login)?;
         }
-        out.push(Output::LoggedIn { connection: id });
+        step.out.push(Output::LoggedIn { connection: id });
         Ok(ResumeOutcome::Resumed { session, received })
     }
 
@@ -139,30 +135,26 @@ impl Server {
     /// What a resumed session missed, behind the element that told its client so.
     pub(in crate::server) fn resumed(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         id: ConnectionId,
         session: SessionId,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        let mut cx = self.cx(now, tx, out);
+        let mut cx = self.cx(step);
         // XEP-0352 §5.2: a resumed stream is active. What was held comes behind what was sent before.
         client_state(&mut cx, session, true);
         if send_again(&mut cx, session)? {
             unseen::begin(&mut cx, session)?;
             cx.ask(session);
         }
-        self.watch_idle(now, id);
+        self.watch_idle(step.now, id);
         Ok(())
     }
 
     /// The connection of a session is gone. True: the session stays and may be resumed.
     pub(in crate::server) fn detach(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         session: SessionId,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<bool, StoreError> {
         let Some(known) = self.state.sessions.get_mut(session) else {
             return Ok(false);
@@ -177,10 +169,12 @@ impl Server {
             "session.detached jid={} seconds={seconds}",
             quoted(known.jid.as_str())
         );
-        known.expires_ms = now.monotonic_ms + u64::from(seconds) * 1000;
-        let at_ms = known.expires_ms.min(now.monotonic_ms + HIBERNATE_AFTER_MS);
+        known.expires_ms = step.now.monotonic_ms + u64::from(seconds) * 1000;
+        let at_ms = known
+            .expires_ms
+            .min(step.now.monotonic_ms + HIBERNATE_AFTER_MS);
         self.set_away_timer(session, Some(at_ms));
-        unseen::hand_over(&mut self.cx(now, tx, out), &account)?;
+        unseen::hand_over(&mut self.cx(step), &account)?;
         Ok(true)
     }
 
@@ -200,10 +194,8 @@ impl Server {
     /// A session that is away ends when its time is over, and sleeps until then.
     pub(in crate::server) fn check_away(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         session: SessionId,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         let Some(known) = self.state.sessions.get_mut(session) else {
             return Ok(());
@@ -212,13 +204,13 @@ impl Server {
         if known.connection.is_some() {
             return Ok(());
         }
-        if known.expires_ms <= now.monotonic_ms {
+        if known.expires_ms <= step.now.monotonic_ms {
             log::info!("session.expired jid={}", quoted(known.jid.as_str()));
             self.state.expiring.push(session);
             return Ok(());
         }
         let expires_ms = known.expires_ms;
-        hibernate(&mut self.cx(now, tx, out), session)?;
+        hibernate(&mut self.cx(step), session)?;
         self.set_away_timer(session, Some(expires_ms));
         Ok(())
     }

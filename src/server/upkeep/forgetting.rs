@@ -1,8 +1,8 @@
 //! XEP-0494 §6: what is known of clients is kept no longer than the operator wants.
-use crate::state::{Moment, is_from_unset_clock};
-use crate::store::{AccountId, ClientKey, StoreError, Tx};
+use crate::state::is_from_unset_clock;
+use crate::store::{AccountId, ClientKey, StoreError};
 
-use crate::server::Server;
+use crate::server::{Server, Step};
 
 /// Time between looks at all clients.
 const LOOK_EVERY_MS: u64 = 86_400_000;
@@ -19,26 +19,28 @@ pub struct Forgetting {
 
 impl Server {
     /// One small step; clients that were not seen for too long are forgotten, and their tokens end. True: there is more.
-    pub(super) fn forget_clients(&mut self, now: Moment, tx: &mut Tx) -> Result<bool, StoreError> {
+    pub(super) fn forget_clients(&mut self, step: &mut Step<'_>) -> Result<bool, StoreError> {
         let Some(days) = self.state.settings.clients_days_max else {
             return Ok(false);
         };
-        if now.monotonic_ms < self.forgetting.due_ms {
+        if step.now.monotonic_ms < self.forgetting.due_ms {
             return Ok(false);
         }
-        let rows = tx.clients_behind(self.forgetting.last.as_ref(), STEP_ROWS_MAX)?;
+        let rows = step
+            .tx
+            .clients_behind(self.forgetting.last.as_ref(), STEP_ROWS_MAX)?;
         let more = rows.len() == STEP_ROWS_MAX;
         self.forgetting = match rows.last().filter(|_| more) {
             Some((account, key, _)) => Forgetting {
-                due_ms: now.monotonic_ms,
+                due_ms: step.now.monotonic_ms,
                 last: Some((*account, key.clone())),
             },
             None => Forgetting {
-                due_ms: now.monotonic_ms + LOOK_EVERY_MS,
+                due_ms: step.now.monotonic_ms + LOOK_EVERY_MS,
                 last: None,
             },
         };
-        let now = now.sure;
+        let now = step.now.sure;
         let before = now.days_before(days);
         for (account, key, mut client) in rows {
             if client.last_seen >= before {
@@ -46,9 +48,9 @@ impl Server {
             }
             if is_from_unset_clock(client.last_seen, now) || self.is_connected(account, &key) {
                 client.last_seen = now;
-                tx.set_client(account, &key, &client)?;
+                step.tx.set_client(account, &key, &client)?;
             } else {
-                tx.forget_client(account, &key)?;
+                step.tx.forget_client(account, &key)?;
             }
         }
         Ok(more)

@@ -9,12 +9,12 @@
 //! 7. nobody new is let in.
 use std::cmp::Reverse;
 
-use crate::state::{MemoryAccount, Moment, Outbox, SessionId};
-use crate::store::{StoreError, Tx};
+use crate::state::{MemoryAccount, SessionId};
+use crate::store::StoreError;
 use crate::xmpp::{StreamCondition, StreamError};
 
-use crate::server::Server;
 use crate::server::session::hibernation;
+use crate::server::{Server, Step};
 
 /// A member that holds less of what is not whole is left alone.
 const UNREAD_BYTES_MIN: usize = 16 << 10;
@@ -26,10 +26,8 @@ impl Server {
     /// left to give.
     pub(in crate::server) fn keep_budget(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         outside_bytes: usize,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
         let mut account = self.memory_account(outside_bytes);
         let bytes_max = self.state.settings.memory_bytes_max;
@@ -38,12 +36,12 @@ impl Server {
             // Not to come back at once.
             let wanted = bytes_max - bytes_max / 8;
             let mut excess = before.saturating_sub(wanted);
-            excess = self.end_half_sent(excess, (false, 0), now, tx, out)?;
-            for session in self.sessions_by_size(now, tx, out) {
+            excess = self.end_half_sent(step, excess, (false, 0))?;
+            for session in self.sessions_by_size(step) {
                 if excess == 0 {
                     break;
                 }
-                let freed = hibernation::hibernate(&mut self.cx(now, tx, out), session)?;
+                let freed = hibernation::hibernate(&mut self.cx(step), session)?;
                 excess = excess.saturating_sub(freed);
             }
             account = self.memory_account(outside_bytes);
@@ -58,12 +56,10 @@ impl Server {
 
     pub(in crate::server) fn end_half_sent_of_members(
         &mut self,
-        now: Moment,
+        step: &mut Step<'_>,
         excess: usize,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<(), StoreError> {
-        self.end_half_sent(excess, (true, UNREAD_BYTES_MIN), now, tx, out)?;
+        self.end_half_sent(step, excess, (true, UNREAD_BYTES_MIN))?;
         self.state.memory = self.memory_account(self.state.memory.outside);
         Ok(())
     }
@@ -72,11 +68,9 @@ impl Server {
     /// first and of these the oldest. Returns what is still too much.
     fn end_half_sent(
         &mut self,
+        step: &mut Step<'_>,
         mut excess: usize,
         (members, bytes_min): (bool, usize),
-        now: Moment,
-        tx: &mut Tx,
-        out: &mut Outbox,
     ) -> Result<usize, StoreError> {
         if excess == 0 {
             return Ok(0);
@@ -97,13 +91,13 @@ impl Server {
                 .text("There is no memory for what was not sent whole.");
             self.state.ending.push((id, error));
         }
-        self.end_streams(now, tx, out)?;
+        self.end_streams(step)?;
         Ok(excess)
     }
 
     /// Sessions that hold something, those that are away first, of these the largest.
-    fn sessions_by_size(&mut self, now: Moment, tx: &mut Tx, out: &mut Outbox) -> Vec<SessionId> {
-        let cx = self.cx(now, tx, out);
+    fn sessions_by_size(&mut self, step: &mut Step<'_>) -> Vec<SessionId> {
+        let cx = self.cx(step);
         let sessions = cx.state.sessions.all().filter(|known| !known.is_asleep());
         let mut by_size: Vec<_> = sessions
             .map(|known| {
