@@ -201,7 +201,7 @@ pub fn take_away(
         }
     };
     if revoked != Revoked::Unknown {
-        cx.state.withdrawn.push((account, id.into()));
+        cx.state.effects.withdrawn.push((account, id.into()));
     }
     let error = StreamError::new(StreamCondition::NotAuthorized).text("Access was taken away.");
     for session in sessions {

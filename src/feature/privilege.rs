@@ -161,7 +161,7 @@ fn ask(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     inner.envelope.from = Some(own.clone().into());
     inner.envelope.to = Some(asked);
     inner.envelope.id = Some(Rc::from(stanza_id));
-    cx.state.own_requests.push(inner);
+    cx.state.effects.own_requests.push(inner);
     Ok(Reply::Later)
 }
 

@@ -48,7 +48,7 @@ fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
         if request.payload.children().count() != 1 {
             return Err(Condition::BadRequest.into());
         }
-        cx.state.removals.push(own);
+        cx.state.effects.removals.push(own);
         return Ok(Reply::Empty);
     }
     let password = text(request.payload, "password").ok_or(Condition::BadRequest)?;
@@ -59,7 +59,7 @@ fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
         |error: PasswordError| StanzaError::new(Condition::NotAcceptable).text(error.rule());
     let prepared = prepare_password(&password).map_err(refused)?;
     cx.require_disk_space()?;
-    cx.state.password_changes.push(PasswordChange {
+    cx.state.effects.password_changes.push(PasswordChange {
         session,
         envelope: request.iq.envelope.clone(),
         account: own,

@@ -68,7 +68,7 @@ fn send_changes(
             change.contact.as_ref(),
             *version,
         );
-        cx.state.after_reply.push((session, stanza));
+        cx.state.effects.after_reply.push((session, stanza));
     }
     Ok(Reply::Empty)
 }
@@ -230,7 +230,7 @@ fn remove(
         (asked_or_subscribed, PresenceKind::Unsubscribed),
     ] {
         if needed {
-            cx.state.queued_presence.push(QueuedPresence {
+            cx.state.effects.queued_presence.push(QueuedPresence {
                 from: owner.clone(),
                 to: jid.clone(),
                 kind,

@@ -27,6 +27,7 @@ impl Server {
         let found = components.find(name);
         let Some((component, known)) = found.and_then(|id| Some((id, components.get(id)?))) else {
             self.state
+                .effects
                 .ending
                 .push((id, StreamCondition::HostUnknown.into()));
             return Ok(());
@@ -43,13 +44,13 @@ impl Server {
                 address.unwrap_or_default()
             );
             let error = StreamCondition::NotAuthorized.into();
-            self.state.ending.push((id, error));
+            self.state.effects.ending.push((id, error));
             return Ok(());
         }
         match (known.connection, known.waiting) {
             (None, _) => self.admit(step, id, component),
             (Some(_), Some(_)) => {
-                self.state.ending.push((id, is_connected()));
+                self.state.effects.ending.push((id, is_connected()));
                 Ok(())
             }
             (Some(older), None) => {
@@ -88,7 +89,7 @@ impl Server {
     pub(super) fn older_lives(&mut self, component: ComponentId) {
         let known = self.state.domains.components.get_mut(component);
         if let Some(newer) = known.and_then(|known| known.waiting.take()) {
-            self.state.ending.push((newer, is_connected()));
+            self.state.effects.ending.push((newer, is_connected()));
         }
     }
 

@@ -337,7 +337,7 @@ impl Server {
         if let Some(component) = connection.component {
             let mut cx = self.cx(step);
             if let Err(error) = entrance::from_component(&mut cx, component, element, lang) {
-                self.state.ending.push((id, error));
+                self.state.effects.ending.push((id, error));
             }
             return Ok(());
         }
@@ -347,7 +347,7 @@ impl Server {
         self.state.handling = Some(session);
         let mut cx = self.cx(step);
         if let Err(error) = entrance::from_session(&mut cx, session, element, lang) {
-            self.state.ending.push((id, error));
+            self.state.effects.ending.push((id, error));
         }
         self.state.handling = None;
         let Some(known) = self.state.sessions.get_mut(session) else {

@@ -266,7 +266,10 @@ impl Server {
                     ResumeOutcome::NotFound { .. } => log_login(login),
                     ResumeOutcome::TooHigh(error) => {
                         log_login(login);
-                        self.state.ending.push((id, management::too_high(error)));
+                        self.state
+                            .effects
+                            .ending
+                            .push((id, management::too_high(error)));
                         return Ok(None);
                     }
                 }

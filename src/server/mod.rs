@@ -23,8 +23,8 @@ pub use step::Step;
 
 use crate::feature;
 use crate::state::{
-    ArchiveIds, Belief, Capabilities, Cx, Domains, Outbox, Output, Questions, Redirects, Rights,
-    SERVICES, Sessions, Settings, State, Throttle, Tokens,
+    ArchiveIds, Belief, Capabilities, Cx, Domains, Effects, Outbox, Output, Questions, Redirects,
+    Rights, SERVICES, Sessions, Settings, State, Throttle, Tokens,
 };
 use crate::store::{StoreError, Tx};
 use crate::stream::{Entropy, StreamSettings};
@@ -75,25 +75,7 @@ impl Server {
         let archive_ids = tx.secret("archive-ids", &mut |bytes| entropy.fill(bytes))?;
         let own_caps = feature::own_caps(&settings);
         let domains = Domains::new(&settings, SERVICES);
-        let stream_settings = Rc::new(StreamSettings {
-            domain: domains.served().as_str().into(),
-            components: domains
-                .components
-                .all()
-                .map(|known| known.jid.as_str().into())
-                .collect(),
-            lang: "en",
-            limits_before_authentication: settings.limits_before_authentication,
-            limits: settings.limits,
-            idle_seconds_max: settings.idle_seconds_max,
-            client_state: settings.client_state,
-            failures_max: settings.authentication_failures_max,
-            scram_iterations: settings.scram_iterations,
-            early_data: settings.early_data,
-            x_oauth: settings.x_oauth,
-            caps: Rc::clone(&own_caps),
-            last_written: Default::default(),
-        });
+        let stream_settings = Rc::new(stream_settings(&settings, &domains, &own_caps));
         let mut server = Server {
             state: State {
                 settings,
@@ -107,20 +89,10 @@ impl Server {
                 own_caps,
                 disk_low: false,
                 memory: Default::default(),
-                queued_presence: Vec::new(),
                 handling: None,
-                own_requests: Vec::new(),
-                own_answers: Vec::new(),
-                after_reply: Vec::new(),
-                expiring: Vec::new(),
-                unasked: Vec::new(),
+                effects: Effects::default(),
                 rights: Rights::default(),
                 redirects: Redirects::new(tx.moved()?),
-                withdrawn: Vec::new(),
-                removals: Vec::new(),
-                password_changes: Vec::new(),
-                spilling: Vec::new(),
-                ending: Vec::new(),
             },
             entropy,
             stream_settings,
@@ -184,7 +156,7 @@ impl Server {
         if let Some(id) = connection {
             let error = StreamError::new(StreamCondition::InternalServerError)
                 .text("What is stored of this account is damaged.");
-            self.state.ending.push((id, error));
+            self.state.effects.ending.push((id, error));
         }
         match self.end_streams(step) {
             Err(StoreError::Damaged { .. }) => Ok(()),
@@ -256,5 +228,28 @@ impl Server {
             out: step.out,
             entropy: self.entropy.as_mut(),
         }
+    }
+}
+
+/// What streams need to know of the settings.
+fn stream_settings(settings: &Settings, domains: &Domains, own_caps: &Rc<str>) -> StreamSettings {
+    StreamSettings {
+        domain: domains.served().as_str().into(),
+        components: domains
+            .components
+            .all()
+            .map(|known| known.jid.as_str().into())
+            .collect(),
+        lang: "en",
+        limits_before_authentication: settings.limits_before_authentication,
+        limits: settings.limits,
+        idle_seconds_max: settings.idle_seconds_max,
+        client_state: settings.client_state,
+        failures_max: settings.authentication_failures_max,
+        scram_iterations: settings.scram_iterations,
+        early_data: settings.early_data,
+        x_oauth: settings.x_oauth,
+        caps: Rc::clone(own_caps),
+        last_written: Default::default(),
     }
 }

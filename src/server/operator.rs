@@ -213,10 +213,10 @@ impl Server {
                     kind: PresenceKind::Unsubscribe,
                     ..from()
                 };
-                self.state.queued_presence.push(queued);
+                self.state.effects.queued_presence.push(queued);
             }
             if row.subscription.is_from() || row.request.is_some() {
-                self.state.queued_presence.push(from());
+                self.state.effects.queued_presence.push(from());
             }
         }
         presence::send_queued(&mut self.cx(step));

@@ -31,7 +31,7 @@ pub fn send(cx: &mut Cx<'_>, target: Origin, stanza: Range<usize>) -> bool {
         }
         Origin::Component(component) => cx.pass(component, stanza),
         Origin::Own => {
-            cx.state.own_answers.push(stanza);
+            cx.state.effects.own_answers.push(stanza);
             true
         }
     }

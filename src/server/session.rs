@@ -31,6 +31,7 @@ impl Server {
         let Some(account) = self.still_logged_in(step, id, account_jid)? else {
             // The account or the right to it went away while its owner was logging in.
             self.state
+                .effects
                 .ending
                 .push((id, StreamCondition::NotAuthorized.into()));
             return Ok(());
@@ -112,6 +113,7 @@ impl Server {
             StreamError::new(StreamCondition::Conflict).text("Replaced by a new connection.");
         end(&mut self.cx(step), session)?;
         self.state
+            .effects
             .ending
             .extend(connection.map(|connection| (connection, error)));
         Ok(())

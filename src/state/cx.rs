@@ -132,16 +132,16 @@ impl Cx<'_> {
                 None => DETACHED_BYTES_MAX,
             };
             if management.queue_bytes() > bytes_max {
-                self.state.spilling.push(session);
+                self.state.effects.spilling.push(session);
             }
             if management.unacknowledged() > UNACKNOWLEDGED_MAX {
-                self.state.expiring.push(session);
+                self.state.effects.expiring.push(session);
             }
             if known.connection.is_some() && self.state.handling != Some(session) {
                 self.out.pressure = self.out.pressure.max(management.fullness());
             }
             if !known.ask_set && known.connection.is_some() {
-                self.state.unasked.push(session);
+                self.state.effects.unasked.push(session);
             }
         }
         // Its turn comes when everything before it was sent again.

@@ -7,6 +7,7 @@ mod block_list;
 mod budget;
 mod capabilities;
 mod cx;
+mod effects;
 mod moment;
 mod network;
 mod outbox;
@@ -32,6 +33,7 @@ pub use block_list::BlockList;
 pub use budget::{MemoryAccount, give_back_room, resettle};
 pub use capabilities::{CLIENT_FEATURES_MAX, Capabilities, CapsId};
 pub use cx::{ASK, Cx, Fault, name_of};
+pub use effects::{Effects, PasswordChange, QueuedPresence};
 pub use moment::{Belief, Moment};
 pub use network::{AddressRange, Network};
 pub use outbox::{Applicant, ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
@@ -51,11 +53,10 @@ pub use sessions::{
 pub use settings::Settings;
 pub use uncopied::Uncopied;
 
-use std::ops::Range;
 use std::rc::Rc;
 
-use crate::store::{AccountId, ClientKey};
-use crate::xmpp::{BareJid, Envelope, Iq, PresenceKind, StreamError};
+use crate::store::ClientKey;
+use crate::xmpp::StreamError;
 
 /// Everything that lives in memory and outlasts a step, but the streams themselves.
 pub struct State {
@@ -76,30 +77,10 @@ pub struct State {
     pub disk_low: bool,
     /// As of the last look.
     pub memory: MemoryAccount,
-    /// Presence that a handler wants sent on behalf of an account; the server sends it when the handler is done.
-    pub queued_presence: Vec<QueuedPresence>,
     /// Whose stanza is being handled.
     pub handling: Option<SessionId>,
-    /// Requests that a handler wants sent on behalf of an account; the server sends them when the handler is done.
-    pub own_requests: Vec<Iq>,
-    /// What came of them, in the outbox's buffer.
-    pub own_answers: Vec<Range<usize>>,
-    /// Stanzas that follow the reply of the request being handled.
-    pub after_reply: Vec<(SessionId, Range<usize>)>,
-    /// Sessions to end: their unacknowledged stanzas passed the limit, their time is over, or their account is gone.
-    pub expiring: Vec<SessionId>,
-    /// Sessions that were given something to be acknowledged.
-    pub unasked: Vec<SessionId>,
-    /// What access was taken away from: whoever logged in by it and bound nothing yet is as good as not logged in.
-    pub withdrawn: Vec<(AccountId, Box<str>)>,
-    /// Accounts that their owners want removed.
-    pub removals: Vec<BareJid>,
-    /// Passwords that their owners want changed; the answer comes when the new one is hashed and stored.
-    pub password_changes: Vec<PasswordChange>,
-    /// Sessions whose queues have grown too large for memory.
-    pub spilling: Vec<SessionId>,
-    /// Streams that the step's handlers want ended, with the reason for their peers.
-    pub ending: Vec<(ConnectionId, StreamError)>,
+    /// What handlers want done when they are through.
+    pub effects: Effects,
 }
 
 impl State {
@@ -119,29 +100,9 @@ impl State {
             known.client.by_resource = false;
         }
         match self.sessions.get(session).map(|known| known.connection) {
-            Some(Some(connection)) => self.ending.push((connection, error.clone())),
-            Some(None) => self.expiring.push(session),
+            Some(Some(connection)) => self.effects.ending.push((connection, error.clone())),
+            Some(None) => self.effects.expiring.push(session),
             None => {}
         }
     }
-}
-
-/// A request to change one's own password (XEP-0077 §3.3).
-#[derive(Clone, Debug)]
-pub struct PasswordChange {
-    pub session: SessionId,
-    pub envelope: Envelope,
-    pub account: BareJid,
-    /// Prepared.
-    pub password: Box<str>,
-}
-
-/// A subscription stanza to be sent as if the account had sent it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueuedPresence {
-    pub from: BareJid,
-    pub to: BareJid,
-    pub kind: PresenceKind,
-    /// `to` was subscribed to the account's presence.
-    pub to_subscriber: bool,
 }

@@ -67,7 +67,7 @@ impl Server {
         }
         let error = StreamError::new(StreamCondition::ConnectionTimeout)
             .text("Not logged in within the time allowed.");
-        self.state.ending.push((id, error));
+        self.state.effects.ending.push((id, error));
     }
 
     /// A resource was bound: from now on silence is what is watched.
@@ -86,7 +86,7 @@ impl Server {
         if connection.probed {
             let error =
                 StreamError::new(StreamCondition::ConnectionTimeout).text("No answer to a ping.");
-            self.state.ending.push((id, error));
+            self.state.effects.ending.push((id, error));
         } else if quiet_since + idle_ms > step.now.monotonic_ms {
             self.watch(id, quiet_since + idle_ms);
         } else {

@@ -53,9 +53,9 @@ impl Server {
     /// Ends the streams and sessions that handlers, timers or operators asked to end.
     pub(in crate::server) fn end_streams(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         loop {
-            if let Some(session) = self.state.expiring.pop() {
+            if let Some(session) = self.state.effects.expiring.pop() {
                 self.expire(step, session)?;
-            } else if let Some((id, error)) = self.state.ending.pop() {
+            } else if let Some((id, error)) = self.state.effects.ending.pop() {
                 self.end_stream(step, id, error)?;
             } else {
                 return Ok(());
@@ -113,7 +113,7 @@ impl Server {
         if let Some(connection) = connection {
             let error = StreamError::new(StreamCondition::ResourceConstraint)
                 .text("Too much is unacknowledged.");
-            self.state.ending.push((connection, error));
+            self.state.effects.ending.push((connection, error));
             return Ok(());
         }
         session::end(&mut self.cx(step), session)
@@ -127,6 +127,6 @@ impl Server {
         }
         let error = StreamError::new(StreamCondition::ResourceConstraint)
             .text("Too many connections that have not logged in.");
-        self.state.ending.push((id, error));
+        self.state.effects.ending.push((id, error));
     }
 }

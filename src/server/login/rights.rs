@@ -135,7 +135,7 @@ impl Server {
 
     /// Access was taken away from clients and tokens: who has only logged in by them is not logged in.
     pub(in crate::server) fn withdraw(&mut self) {
-        for (account, id) in std::mem::take(&mut self.state.withdrawn) {
+        for (account, id) in std::mem::take(&mut self.state.effects.withdrawn) {
             for (_, connection) in self.connections.iter_mut() {
                 let client = &connection.client;
                 let by = match &client.grant {

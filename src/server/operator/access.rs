@@ -23,11 +23,11 @@ impl Server {
         step: &mut Step<'_>,
     ) -> Result<(), StoreError> {
         self.withdraw();
-        for change in std::mem::take(&mut self.state.password_changes) {
+        for change in std::mem::take(&mut self.state.effects.password_changes) {
             let password = change.password.clone();
             self.hash_prepared(&password, Job::OwnPassword(change), step.out);
         }
-        for account in std::mem::take(&mut self.state.removals) {
+        for account in std::mem::take(&mut self.state.effects.removals) {
             if let Ok(done) = self.delete_user(step, account.as_str())? {
                 log::info!("account.removed_by_owner answer={}", quoted(&done));
             }

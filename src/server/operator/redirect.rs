@@ -64,7 +64,7 @@ impl Server {
                 redirects.note_told(*account, address, now.monotonic_ms);
             }
             let error = StreamError::see_other_host(host);
-            self.state.ending.push((*connection, error));
+            self.state.effects.ending.push((*connection, error));
         }
         here.len()
     }
@@ -92,6 +92,7 @@ impl Server {
             quoted(&host)
         );
         self.state
+            .effects
             .ending
             .push((id, StreamError::see_other_host(&host)));
         true

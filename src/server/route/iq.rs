@@ -12,10 +12,10 @@ use super::blocked::{is_blocked_by, require_not_blocked_by_sender};
 pub fn from(cx: &mut Cx<'_>, origin: Origin, iq: &Iq) {
     take(cx, origin, iq);
     // What handlers ask on behalf of accounts, and what is answered at once.
-    for own in std::mem::take(&mut cx.state.own_requests) {
+    for own in std::mem::take(&mut cx.state.effects.own_requests) {
         take(cx, Origin::Own, &own);
     }
-    for stanza in std::mem::take(&mut cx.state.own_answers) {
+    for stanza in std::mem::take(&mut cx.state.effects.own_answers) {
         let bytes = cx.out.bytes.get(stanza).unwrap_or_default();
         let text = std::str::from_utf8(bytes).unwrap_or_default();
         let element = parse_stored(text, ns::CLIENT);
@@ -33,7 +33,7 @@ fn take(cx: &mut Cx<'_>, origin: Origin, iq: &Iq) {
                 let error = fault.into_stanza_error();
                 send_error(cx, origin, "iq", &iq.envelope, &error);
             }
-            for (session, stanza) in std::mem::take(&mut cx.state.after_reply) {
+            for (session, stanza) in std::mem::take(&mut cx.state.effects.after_reply) {
                 cx.deliver(session, stanza);
             }
         }

@@ -122,7 +122,7 @@ fn privileged(cx: &mut Cx<'_>, origin: Origin, message: &Message) -> Result<(), 
     let element = forged::removed(inner.element.clone(), &cx.state.domains, &from);
     let element = element.map_err(|_| Condition::PolicyViolation)?;
     let done = self::from(cx, Origin::Own, Message { element, ..inner });
-    cx.state.own_answers.clear();
+    cx.state.effects.own_answers.clear();
     done
 }
 

@@ -288,7 +288,7 @@ fn directed(cx: &mut Cx<'_>, id: SessionId, presence: &Presence, to: &Jid) -> Re
 
 /// Sends what handlers queued on behalf of accounts (roster removal, account deletion).
 pub fn send_queued(cx: &mut Cx<'_>) {
-    for queued in std::mem::take(&mut cx.state.queued_presence) {
+    for queued in std::mem::take(&mut cx.state.effects.queued_presence) {
         if let Err(error) = subscription::send_on_behalf(cx, &queued) {
             log::error!(
                 "presence.failed from={} error={}",

@@ -60,7 +60,7 @@ impl Server {
         &mut self,
         step: &mut Step<'_>,
     ) -> Result<(), StoreError> {
-        for session in std::mem::take(&mut self.state.spilling) {
+        for session in std::mem::take(&mut self.state.effects.spilling) {
             let mut cx = self.cx(step);
             if !cx.state.disk_low {
                 cx.spill(session)?;
@@ -69,7 +69,7 @@ impl Server {
             let known = cx.state.sessions.get(session);
             let queue = known.and_then(|known| known.management.as_ref());
             if queue.is_some_and(|queue| queue.queue_bytes() > CONNECTED_BYTES_MAX) {
-                cx.state.expiring.push(session);
+                cx.state.effects.expiring.push(session);
             }
         }
         self.end_streams(step)
@@ -164,7 +164,7 @@ impl Server {
         let lost = self.state.sessions.ids();
         log::info!("sessions.lost count={}", lost.len());
         remember_ended(&self.state.sessions, &lost, tx)?;
-        self.state.expiring.extend(lost);
+        self.state.effects.expiring.extend(lost);
         Ok(())
     }
 

@@ -65,7 +65,7 @@ impl Server {
             _ => Err(StreamCondition::UnsupportedStanzaType.into()),
         };
         if let Err(error) = done {
-            self.state.ending.push((id, error));
+            self.state.effects.ending.push((id, error));
         }
         Ok(())
     }
@@ -85,7 +85,7 @@ impl Server {
 
     /// Sets a timer for each session that was given something it has not been asked about.
     pub(in crate::server) fn watch_unacknowledged(&mut self, now: Moment) {
-        for session in std::mem::take(&mut self.state.unasked) {
+        for session in std::mem::take(&mut self.state.effects.unasked) {
             if let Some(known) = self.state.sessions.get_mut(session)
                 && !std::mem::replace(&mut known.ask_set, true)
             {
@@ -256,7 +256,7 @@ pub fn acknowledge(
     };
     // What was sent after the question was not asked about.
     if management.needs_ask() && !known.ask_set && known.connection.is_some() {
-        cx.state.unasked.push(session);
+        cx.state.effects.unasked.push(session);
     }
     let mut ids: Vec<ArchiveId> = Vec::new();
     if let Some(stored) = stored.filter(|_| !acknowledged.stored.is_empty()) {

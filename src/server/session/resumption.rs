@@ -37,13 +37,14 @@ impl Server {
     ) -> Result<(), StoreError> {
         if self.still_logged_in(step, id, account)?.is_none() {
             self.state
+                .effects
                 .ending
                 .push((id, StreamCondition::NotAuthorized.into()));
             return Ok(());
         }
         let outcome = self.resume(step, id, account, (previous, h))?;
         if let ResumeOutcome::TooHigh(error) = outcome {
-            self.state.ending.push((id, too_high(error)));
+            self.state.effects.ending.push((id, too_high(error)));
             return Ok(());
         }
         step.out.send(id, |bytes| {
@@ -104,7 +105,7 @@ impl Server {
             }
             let error =
                 StreamError::new(StreamCondition::Conflict).text("The session goes on elsewhere.");
-            self.state.ending.push((old, error));
+            self.state.effects.ending.push((old, error));
         }
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.session = Some(session);
@@ -206,7 +207,7 @@ impl Server {
         }
         if known.expires_ms <= step.now.monotonic_ms {
             log::info!("session.expired jid={}", quoted(known.jid.as_str()));
-            self.state.expiring.push(session);
+            self.state.effects.expiring.push(session);
             return Ok(());
         }
         let expires_ms = known.expires_ms;

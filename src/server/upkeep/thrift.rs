@@ -89,7 +89,7 @@ impl Server {
             excess = excess.saturating_sub(bytes);
             let error = StreamError::new(StreamCondition::ResourceConstraint)
                 .text("There is no memory for what was not sent whole.");
-            self.state.ending.push((id, error));
+            self.state.effects.ending.push((id, error));
         }
         self.end_streams(step)?;
         Ok(excess)

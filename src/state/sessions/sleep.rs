@@ -40,7 +40,7 @@ impl Cx<'_> {
                 "session.too_far_behind jid={} bytes={bytes}",
                 quoted(known.jid.as_str())
             );
-            self.state.expiring.push(session);
+            self.state.effects.expiring.push(session);
         }
         Ok(())
     }

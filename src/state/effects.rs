@@ -1,0 +1,54 @@
+//! What handlers want done and cannot do themselves: whoever called them does it when they are through, at the latest at the
+//! end of the step.
+use std::ops::Range;
+
+use crate::store::AccountId;
+use crate::xmpp::{BareJid, Envelope, Iq, PresenceKind, StreamError};
+
+use super::{ConnectionId, SessionId};
+
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Presence that a handler wants sent on behalf of an account; the server sends it when the handler is done.
+    pub queued_presence: Vec<QueuedPresence>,
+    /// Requests that a handler wants sent on behalf of an account; the server sends them when the handler is done.
+    pub own_requests: Vec<Iq>,
+    /// What came of them, in the outbox's buffer.
+    pub own_answers: Vec<Range<usize>>,
+    /// Stanzas that follow the reply of the request being handled.
+    pub after_reply: Vec<(SessionId, Range<usize>)>,
+    /// Sessions to end: their unacknowledged stanzas passed the limit, their time is over, or their account is gone.
+    pub expiring: Vec<SessionId>,
+    /// Sessions that were given something to be acknowledged.
+    pub unasked: Vec<SessionId>,
+    /// What access was taken away from: whoever logged in by it and bound nothing yet is as good as not logged in.
+    pub withdrawn: Vec<(AccountId, Box<str>)>,
+    /// Accounts that their owners want removed.
+    pub removals: Vec<BareJid>,
+    /// Passwords that their owners want changed; the answer comes when the new one is hashed and stored.
+    pub password_changes: Vec<PasswordChange>,
+    /// Sessions whose queues have grown too large for memory.
+    pub spilling: Vec<SessionId>,
+    /// Streams that the step's handlers want ended, with the reason for their peers.
+    pub ending: Vec<(ConnectionId, StreamError)>,
+}
+
+/// A request to change one's own password (XEP-0077 §3.3).
+#[derive(Clone, Debug)]
+pub struct PasswordChange {
+    pub session: SessionId,
+    pub envelope: Envelope,
+    pub account: BareJid,
+    /// Prepared.
+    pub password: Box<str>,
+}
+
+/// A subscription stanza to be sent as if the account had sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedPresence {
+    pub from: BareJid,
+    pub to: BareJid,
+    pub kind: PresenceKind,
+    /// `to` was subscribed to the account's presence.
+    pub to_subscriber: bool,
+}
