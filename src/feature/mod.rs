@@ -30,7 +30,9 @@ pub use archive::{
     write_metadata as write_archive_metadata,
 };
 pub use blocking::blocked_error;
-pub use capabilities::{announced as announced_caps, ask as ask_caps, own_caps};
+pub use capabilities::{
+    announced as announced_caps, ask as ask_caps, ask_again as ask_caps_again, own_caps,
+};
 pub use carbons::{NS as CARBONS_NS, eligible as carbons_eligible};
 pub use client_state::{message_urgency, presence_urgency};
 pub use clients::{Access, Revoked, all as all_access, take_away as take_access_away};
@@ -259,11 +261,14 @@ impl Feature {
 }
 
 /// Goes on with what the server asked, now that it is answered.
-pub fn answered(cx: &mut Cx<'_>, question: Question, iq: &Iq) {
+pub fn answered(cx: &mut Cx<'_>, question: Question, iq: &Iq) -> Result<(), StoreError> {
     match question.then {
-        Then::Capabilities(caps) => capabilities::answered(cx, caps, iq),
+        Then::Capabilities(asked) => {
+            let _known = capabilities::answered(cx, *asked, iq)?;
+        }
         Then::Privileged(asked) => privilege::answered(cx, &asked, iq),
     }
+    Ok(())
 }
 
 /// Those that are on.

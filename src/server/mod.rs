@@ -23,8 +23,8 @@ pub use step::Step;
 
 use crate::feature;
 use crate::state::{
-    ArchiveIds, Belief, Capabilities, Cx, Domains, Effects, Outbox, Output, Questions, Redirects,
-    Rights, SERVICES, Sessions, Settings, State, Throttle, Tokens,
+    ArchiveIds, Belief, Capabilities, Caps, CapsId, Cx, Domains, Effects, Outbox, Output,
+    Questions, Redirects, Rights, SERVICES, Sessions, Settings, State, Throttle, Tokens,
 };
 use crate::store::{StoreError, Tx};
 use crate::stream::{Entropy, StreamSettings};
@@ -76,13 +76,18 @@ impl Server {
         let own_caps = feature::own_caps(&settings);
         let domains = Domains::new(&settings, SERVICES);
         let stream_settings = Rc::new(stream_settings(&settings, &domains, &own_caps));
+        let mut capabilities = Capabilities::default();
+        for (id, nodes) in tx.capabilities()? {
+            let nodes = nodes.into_iter().map(String::into_boxed_str).collect();
+            capabilities.learn(Caps::known(CapsId(id.into()), nodes));
+        }
         let mut server = Server {
             state: State {
                 settings,
                 domains,
                 started: start,
                 sessions: Sessions::default(),
-                capabilities: Capabilities::default(),
+                capabilities,
                 questions: Questions::default(),
                 archive_ids: ArchiveIds::new(&archive_ids),
                 tokens: Tokens::new(token_key, &clients),

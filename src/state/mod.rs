@@ -25,13 +25,13 @@ pub use address::components::{
 };
 pub use address::domains::{Domain, Domains};
 pub use address::origin::Origin;
-pub use address::questions::{Privileged, Question, Questions, Then};
+pub use address::questions::{Asked, Privileged, Question, Questions, Then};
 pub use address::service::{SERVICES, Service};
 pub use address::{Address, Local};
 pub use archive_ids::ArchiveIds;
 pub use block_list::BlockList;
 pub use budget::{MemoryAccount, give_back_room, resettle};
-pub use capabilities::{CLIENT_FEATURES_MAX, Capabilities, CapsId};
+pub use capabilities::{CLIENT_NODES_MAX, Capabilities, Caps, CapsId};
 pub use cx::{ASK, Cx, Fault, name_of};
 pub use effects::{Effects, PasswordChange, QueuedPresence};
 pub use moment::{Belief, Moment};

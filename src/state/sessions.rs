@@ -15,8 +15,7 @@ use crate::stream::{Grant, Offer};
 use crate::xmpp::{BareJid, FullJid, Jid, Timestamp};
 
 use super::{
-    BlockList, CapsId, CatchingUp, ConnectionId, Held, Management, Uncopied, give_back_room,
-    resettle,
+    BlockList, Caps, CatchingUp, ConnectionId, Held, Management, Uncopied, give_back_room, resettle,
 };
 
 /// A session, for the life of the process; never reused.
@@ -111,8 +110,8 @@ pub struct Session {
     pub uncopied: Uncopied,
     /// Entities that got directed presence and hear when it ends (RFC 6121 §4.6).
     pub directed: Vec<Jid>,
-    /// Capabilities announced in presence, once known (XEP-0115).
-    pub caps: Option<CapsId>,
+    /// Capabilities announced in presence (XEP-0115, XEP-0390).
+    pub caps: Option<Rc<Caps>>,
     /// The client is inactive (XEP-0352): what waits until it is not.
     pub held: Option<Box<Held>>,
     /// Stream management is on (XEP-0198).

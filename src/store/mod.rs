@@ -2,6 +2,7 @@
 
 mod accounts;
 mod archive;
+mod capabilities;
 mod engine;
 mod opening;
 mod schema;

@@ -69,6 +69,9 @@ pub(super) const OAUTH_GRANTS: TableDefinition<u32, &[u8]> = TableDefinition::ne
 /// Account -> the host it is on now.
 pub(super) const MOVED: TableDefinition<u32, &str> = TableDefinition::new("moved");
 
+/// Hash of a client's capabilities -> the nodes it wants to hear of.
+pub(super) const CAPABILITIES: TableDefinition<&str, &[u8]> = TableDefinition::new("capabilities");
+
 pub(super) const META_SCHEMA: &str = "schema";
 pub(super) const META_NEXT_ACCOUNT: &str = "next_account";
 /// No id at or above this was ever given away, except those of stanzas still there.
@@ -95,6 +98,8 @@ const STEPS: &[Step] = &[
     add_sums,
     retention::count_bytes,
     // `moved` came later than the others.
+    create_tables,
+    // So did `capabilities`.
     create_tables,
 ];
 /// Files of this version and later have sums behind their values.
@@ -202,7 +207,8 @@ macro_rules! each_table {
             Account SUSPENDED,
             Account SUSPENDED_QUEUE,
             Account ENDED,
-            Account MOVED
+            Account MOVED,
+            Global CAPABILITIES
         )
     };
 }
@@ -331,7 +337,7 @@ mod tests {
         txn.commit().unwrap();
         let refused = upgrade(&database);
         assert!(
-            matches!(refused, Err(StoreError::Newer { found: 7, known: 5 })),
+            matches!(refused, Err(StoreError::Newer { found: 7, known: 6 })),
             "{refused:?}"
         );
     }
@@ -395,7 +401,7 @@ mod tests {
             .unwrap();
         txn.commit().unwrap();
         upgrade(&database).unwrap();
-        assert_eq!(version(&database).unwrap(), 5);
+        assert_eq!(version(&database).unwrap(), 6);
         let txn = WriteTransaction::begin(&database, Default::default()).unwrap();
         let tokens = txn.view(FAST_TOKENS).unwrap();
         let left: Vec<_> = tokens.range(..).unwrap().map(Result::unwrap).collect();

@@ -27,6 +27,10 @@ pub const ROSTER: &str = "jabber:iq:roster";
 pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
 pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
 pub const CAPS: &str = "http://jabber.org/protocol/caps";
+/// XEP-0390
+pub const CAPS2: &str = "urn:xmpp:caps";
+/// XEP-0300
+pub const HASHES: &str = "urn:xmpp:hashes:2";
 pub const DATA_FORM: &str = "jabber:x:data";
 pub const RSM: &str = "http://jabber.org/protocol/rsm";
 pub const DELAY: &str = "urn:xmpp:delay";

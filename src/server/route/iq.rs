@@ -4,7 +4,7 @@ use crate::feature::{self, Reply, Request, To};
 use crate::server::outlet::{self, send_error, send_result, write_stanza};
 use crate::state::{Address, Cx, Fault, Origin};
 use crate::xml::parse_stored;
-use crate::xmpp::{BareJid, Condition, Iq, IqKind, Jid, Stanza, StanzaError, ns};
+use crate::xmpp::{BareJid, Condition, Iq, IqKind, Jid, Stanza, StanzaError, ns, quoted};
 
 use super::blocked::{is_blocked_by, require_not_blocked_by_sender};
 
@@ -146,7 +146,13 @@ fn answer(cx: &mut Cx<'_>, iq: &Iq) {
     let from = iq.envelope.from.as_ref().expect("who sent it was checked");
     let Some(to) = &iq.envelope.to else { return };
     if let Some(then) = cx.state.questions.answered(iq, cx.now.monotonic_ms) {
-        feature::answered(cx, then, iq);
+        if let Err(error) = feature::answered(cx, then, iq) {
+            log::error!(
+                "answer.failed from={} error={}",
+                quoted(from.as_str()),
+                quoted(&format!("{error:?}"))
+            );
+        }
         return;
     }
     match Address::resolve(cx, to) {

@@ -102,8 +102,11 @@ fn require_size(presence: &Presence) -> Result<(), StanzaError> {
 fn available(cx: &mut Cx<'_>, id: SessionId, presence: &Presence) -> Result<(), Fault> {
     // §4.7.2.3: a priority that is no number from -128 to 127.
     let priority = presence.priority().ok_or(Condition::BadRequest)?;
-    let caps = feature::announced_caps(presence.element.root())
-        .map(|(caps, node)| (cx.state.capabilities.shared(caps), node));
+    let announced = feature::announced_caps(presence.element.root());
+    let id_announced = announced
+        .as_ref()
+        .map(|announced| announced.hash.id.clone());
+    let caps = id_announced.map(|id_announced| cx.state.capabilities.of(id_announced));
     let Some(session) = cx.state.sessions.get_mut(id) else {
         return Ok(());
     };
@@ -118,7 +121,7 @@ fn available(cx: &mut Cx<'_>, id: SessionId, presence: &Presence) -> Result<(), 
             lang: presence.envelope.lang.clone(),
         })),
     });
-    session.caps = caps.as_ref().map(|(caps, _)| caps.clone());
+    session.caps = caps;
     let takes_messages = session.takes_messages();
     let contacts = cx.tx.contacts(account)?;
     broadcast(cx, &jid, &contacts, presence)?;
@@ -126,8 +129,8 @@ fn available(cx: &mut Cx<'_>, id: SessionId, presence: &Presence) -> Result<(), 
         probe::receive_presence_of_contacts(cx, id, &contacts)?;
         deliver_requests(cx, id, &contacts);
     }
-    if let Some((caps, node)) = caps {
-        feature::ask_caps(cx, id, &caps, &node);
+    if let Some(announced) = announced {
+        feature::ask_caps(cx, id, announced);
     }
     if takes_messages && !took_messages {
         unseen::begin(cx, id)?;

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::state::{
-    AvailablePresence, BlockList, CONNECTED_BYTES_MAX, CapsId, Cx, Ended, Held, Management, Moment,
-    Online, Output, Session, SessionClient, SessionId, Sessions, Stored,
+    AvailablePresence, BlockList, CONNECTED_BYTES_MAX, Caps, CapsId, Cx, Ended, Held, Management,
+    Moment, Online, Output, Session, SessionClient, SessionId, Sessions, Stored,
 };
 use crate::store::{ClientKey, StoreError, Suspended, SuspendedId, Tx};
 use crate::stream::Grant;
@@ -20,8 +20,8 @@ use crate::server::{Server, Step, session};
 /// been set meanwhile, and clients need time to notice.
 const GRACE_MS: u64 = 120_000;
 
-/// Capabilities by their `ver`: most clients are like many others, and share theirs.
-type Shared = HashMap<String, CapsId>;
+/// Capabilities by their hash: most clients are like many others, and share theirs.
+type Shared = HashMap<String, Rc<Caps>>;
 
 /// Gives memory back: a session that is away goes to the store but for what routing needs, of any other its queue does.
 /// Returns about how many bytes.
@@ -181,9 +181,10 @@ impl Server {
         };
         let away_ms = away_ms(&row, start);
         let session = restored(&mut self.state.sessions, tx, id, &jid, &row)?;
-        let caps = row.capabilities.map(|ver| {
-            let shared = shared.entry(ver.clone());
-            shared.or_insert_with(|| CapsId(ver.into())).clone()
+        let caps = row.capabilities.map(|id| {
+            let shared = shared.entry(id.clone());
+            let of = || self.state.capabilities.of(CapsId(id.into()));
+            Rc::clone(shared.or_insert_with(of))
         });
         if let Some(known) = self.state.sessions.get_mut(session) {
             known.caps = caps;

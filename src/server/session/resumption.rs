@@ -1,4 +1,5 @@
 //! XEP-0198 §5: a session outlives its connection, goes on on another one, and is sent again what its client missed.
+use crate::feature;
 use crate::state::{ConnectionId, Cx, Output, SessionClient, SessionId, TooHigh};
 use crate::store::{QueueRow, StoreError};
 use crate::xml::Writer;
@@ -147,6 +148,7 @@ impl Server {
             unseen::begin(&mut cx, session)?;
             cx.ask(session);
         }
+        feature::ask_caps_again(&mut cx, session)?;
         self.watch_idle(step.now, id);
         Ok(())
     }

@@ -14,10 +14,18 @@ const QUESTIONS_OF_ONE_MAX: usize = 8;
 /// How an answer is gone on with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Then {
-    /// XEP-0115: what a client can do.
-    Capabilities(CapsId),
+    /// XEP-0115, XEP-0390: what a client can do.
+    Capabilities(Box<Asked>),
     /// XEP-0356 §6.3: a component asked on behalf of an account, and is to be told.
     Privileged(Box<Privileged>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The hash that was asked about.
+    pub id: CapsId,
+    /// The hash of XEP-0115 that was announced beside it, and the disco node to ask about that.
+    pub older: Option<(CapsId, String)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +112,10 @@ mod tests {
             asker: jid("house"),
             asked: asked.clone(),
             deadline_ms,
-            then: Then::Capabilities(CapsId("v".into())),
+            then: Then::Capabilities(Box::new(Asked {
+                id: CapsId("v".into()),
+                older: None,
+            })),
         }
     }
 

@@ -125,7 +125,7 @@ impl Cx<'_> {
             catching_up: online.is_some_and(|online| online.catching_up.is_some()),
             client: known.client.key.as_ref().map(|key| key.0.to_string()),
             grant: grant.map(|grant| (grant.id.to_string(), grant.restricted)),
-            capabilities: known.caps.as_ref().map(|caps| caps.0.to_string()),
+            capabilities: known.caps.as_ref().map(|caps| caps.id.0.to_string()),
             queue: management.stored(),
             queue_bytes: management.stored_bytes(),
             ..match asleep {

@@ -30,7 +30,7 @@ pub struct Suspended {
     pub client: Option<String>,
     /// The token it logged in by, and whether that restricts it.
     pub grant: Option<(String, bool)>,
-    /// The `ver` of its capabilities (XEP-0115).
+    /// The hash of its capabilities (XEP-0115, XEP-0390).
     pub capabilities: Option<String>,
     /// Whom it sent directed presence.
     pub directed: Vec<String>,
