@@ -152,6 +152,28 @@ impl Clients {
         Ok(link)
     }
 
+    /// Reads a link to its end, which the server was asked for.
+    pub fn leave(&mut self, link: LinkId) -> Outcome<()> {
+        let until = Instant::now() + LOGIN_LIMIT;
+        let mut left = false;
+        while !left {
+            if Instant::now() > until {
+                return Err("the server does not end a stream".into());
+            }
+            self.swarm.turn(Duration::from_millis(100))?;
+            while let Some(news) = self.swarm.next_news() {
+                let bytes = self.swarm.take(news.id);
+                match news.id == link {
+                    true => left |= news.ended || scan::has(&bytes, "</stream:stream>"),
+                    false => self.swarm.keep(news.id, bytes, 0),
+                }
+            }
+        }
+        self.swarm.close(link);
+        self.links.retain(|known| *known != link);
+        Ok(())
+    }
+
     /// Ends every session as a client does, by ending the stream.
     pub fn close_all(&mut self) {
         let links = std::mem::take(&mut self.links);

@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::traffic::{Lane, Load, Plan, pairs, run};
-use super::{MILLIS, Stage};
+use super::{Clock, Stage};
 use crate::client::{Clients, refuse_error};
-use crate::process::{Cpu, Family};
 use crate::report::Figure;
 use crate::server::user;
 use crate::swarm::LinkId;
@@ -39,7 +38,7 @@ pub fn archive(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
         filled.per_second(),
     )];
     let rounds = stage.pick(50, 10);
-    let clock = Clock::start(server.family);
+    let clock = Clock::start("archive", server.family);
     for _ in 0..rounds {
         let page = page(stage.clients, reader, "")?;
         if page.results != PAGE {
@@ -48,7 +47,7 @@ pub fn archive(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
     }
     figures.extend(clock.figures("latest page of 50", f64::from(rounds)));
 
-    let clock = Clock::start(server.family);
+    let clock = Clock::start("archive", server.family);
     let (mut before, mut pages, mut results) = (String::new(), 0u32, 0);
     loop {
         let page = page(stage.clients, reader, &before)?;
@@ -125,7 +124,7 @@ pub fn offline(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
         .map(|lane: &Lane| lane.sender)
         .ok_or("nobody to send")?;
 
-    let clock = Clock::start(server.family);
+    let clock = Clock::start("offline", server.family);
     for number in 0..messages {
         let message = format!(
             "<message type='chat' to='{}@localhost' id='away{number}'><body>Wilt thou be gone? It is not yet near day.</body></message>",
@@ -138,7 +137,7 @@ pub fn offline(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
     stage.clients.ask(sender, ping, "stored")?;
     let mut figures = clock.figures("store one for somebody absent", messages as f64);
 
-    let clock = Clock::start(server.family);
+    let clock = Clock::start("offline", server.family);
     let links = stage
         .clients
         .log_in(server.door, &[(user(ABSENT), "back".to_owned())], 1)?;
@@ -173,34 +172,4 @@ fn receive(clients: &mut Clients, link: LinkId, wanted: usize) -> Outcome<usize>
         }
     }
     Ok(got)
-}
-
-struct Clock {
-    at: Instant,
-    cpu: Cpu,
-    family: Family,
-}
-
-impl Clock {
-    fn start(family: Family) -> Clock {
-        Clock {
-            at: Instant::now(),
-            cpu: family.cpu(),
-            family,
-        }
-    }
-
-    fn figures(self, name: &str, count: f64) -> Vec<Figure> {
-        let time = self.at.elapsed().as_secs_f64() / count * MILLIS;
-        let cpu = self.family.cpu().since(self.cpu) / count * MILLIS;
-        let scenario = if name.contains("page") {
-            "archive"
-        } else {
-            "offline"
-        };
-        vec![
-            Figure::less(scenario, format!("{name}: time"), "ms", time),
-            Figure::less(scenario, format!("{name}: CPU"), "ms", cpu),
-        ]
-    }
 }

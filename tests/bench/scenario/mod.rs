@@ -4,14 +4,17 @@ mod archive;
 mod idle;
 mod login;
 mod messages;
+mod pubsub;
 mod reconnect;
 mod removal;
 mod traffic;
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use crate::Outcome;
 use crate::client::Clients;
+use crate::process::{Cpu, Family};
 use crate::report::Figure;
 use crate::server::{self, Ground, Kind, Running};
 
@@ -103,6 +106,13 @@ pub const ALL: &[Scenario] = &[
         run: messages::disk,
     },
     Scenario {
+        name: "pubsub",
+        about: "avatars, devices and bookmarks; pages of a long node",
+        accounts: FEW,
+        for_relay: false,
+        run: pubsub::pubsub,
+    },
+    Scenario {
         name: "removal",
         about: "messages while many others are removed (Stonechat only)",
         accounts: FEW,
@@ -140,6 +150,34 @@ impl Stage<'_> {
 
     pub fn pick<T>(&self, full: T, quick: T) -> T {
         if self.quick { quick } else { full }
+    }
+}
+
+/// Time and CPU of what is done so many times.
+pub struct Clock {
+    scenario: &'static str,
+    at: Instant,
+    cpu: Cpu,
+    family: Family,
+}
+
+impl Clock {
+    pub fn start(scenario: &'static str, family: Family) -> Clock {
+        Clock {
+            scenario,
+            at: Instant::now(),
+            cpu: family.cpu(),
+            family,
+        }
+    }
+
+    pub fn figures(self, name: &str, count: f64) -> Vec<Figure> {
+        let time = self.at.elapsed().as_secs_f64() / count * MILLIS;
+        let cpu = self.family.cpu().since(self.cpu) / count * MILLIS;
+        vec![
+            Figure::less(self.scenario, format!("{name}: time"), "ms", time),
+            Figure::less(self.scenario, format!("{name}: CPU"), "ms", cpu),
+        ]
     }
 }
 

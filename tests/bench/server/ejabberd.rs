@@ -137,6 +137,8 @@ modules:
   mod_private: {{}}
   mod_pubsub:
     access_createnode: pubsub_createnode
+    max_items_node: 10000
+    force_node_config: {{entries: {{max_items: 10000}}}}
     plugins: [flat, pep]
   mod_push: {{}}
   mod_push_keepalive: {{}}

@@ -85,6 +85,7 @@ authentication = "internal_hashed"
 archive_expires_after = "1w"
 -- Its default of 10,000 messages an account would make the archive scenario lose some.
 storage_archive_item_limit = 1000000
+pep_max_items = 10000
 log = {{ warn = "{dir}/prosody.log" }}
 VirtualHost "localhost"
 "#,
