@@ -1,5 +1,5 @@
 //! Stonechat: a home's own XMPP server. The binary is `main.rs`; everything else lives here so that tests reach it.
-//! Folders know only those to their right: `net, cli > server > feature > state > stream, store > xmpp > xml`.
+//! Folders know only those to their right: `net, cli > server > feature > pubsub > state > stream, store > xmpp > xml`.
 
 #![cfg_attr(
     test,
@@ -15,6 +15,7 @@ pub mod cli;
 pub mod config;
 pub mod feature;
 pub mod net;
+pub mod pubsub;
 pub mod server;
 pub mod state;
 pub mod store;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::layers::{Source, sources};
 
 /// Folders of `src` that hold this.
-const FOLDERS: &[&str] = &["server", "feature", "state"];
+const FOLDERS: &[&str] = &["server", "feature", "pubsub", "state"];
 
 type Module = Vec<String>;
 

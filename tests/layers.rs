@@ -9,6 +9,7 @@ const ORDER: &[&[&str]] = &[
     &["config"],
     &["server"],
     &["feature"],
+    &["pubsub"],
     &["state"],
     &["stream", "store"],
     &["xmpp"],

@@ -2,6 +2,7 @@
 mod damage;
 mod disk;
 mod model;
+mod pubsub;
 mod random;
 mod retention;
 mod upgrade;

@@ -337,6 +337,46 @@ pub const SETTINGS: &[Setting] = &[
         settings.private_total_bytes_max,
         "Size of all private storage of one account."
     ),
+    Setting {
+        key: "pubsub_create",
+        kind: Kind::Text {
+            default: "`users`",
+            limits: "nobody or users",
+            set: |config, text| {
+                config.settings.pubsub_create = match text {
+                    "users" => true,
+                    "nobody" => false,
+                    _ => return Err(format!("\"{text}\" is neither")),
+                };
+                Ok(())
+            },
+        },
+        doc: "Who may make nodes at the publish-subscribe service.",
+    },
+    number!(
+        "pubsub_nodes_max",
+        1..=100_000,
+        settings.pubsub_nodes_max,
+        "Publish-subscribe nodes of one account (XEP-0060, XEP-0163)."
+    ),
+    number!(
+        "pubsub_items_max",
+        1..=1_000_000,
+        settings.pubsub_items_max,
+        "Items of one node."
+    ),
+    number!(
+        "pubsub_item_bytes_max",
+        1_024..=4 << 20,
+        settings.pubsub_item_bytes_max,
+        "Size of one item."
+    ),
+    number!(
+        "pubsub_bytes_max",
+        65_536..=1 << 40,
+        settings.pubsub_bytes_max,
+        "Size of all items of one account."
+    ),
     number!(
         "read_bytes_per_second_max",
         10_000..=1 << 30,

@@ -1,4 +1,4 @@
-//! What is done now and then: pruning by age and size, removing deleted accounts' archives, watching the disk.
+//! What is done now and then: pruning by age and size, removing what deleted accounts and nodes left, watching the disk.
 
 pub mod forgetting;
 pub mod thrift;
@@ -68,6 +68,7 @@ impl Server {
         self.throttle.forget_old(step.now.monotonic_ms);
         self.end_expired(step)?;
         let mut more = step.tx.purge_step(STEP_ROWS_MAX)?;
+        more |= step.tx.remove_gone_step(STEP_ROWS_MAX)?;
         more |= self.forget_clients(step)?;
         if let Some(days) = self.state.settings.archive_days_max {
             let aged = step

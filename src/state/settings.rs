@@ -47,6 +47,16 @@ pub struct Settings {
     pub private_items_max: usize,
     /// Bytes of all of them.
     pub private_total_bytes_max: usize,
+    /// Nodes of one account, and nodes of the service that one account made (XEP-0060).
+    pub pubsub_nodes_max: usize,
+    /// Items of one node.
+    pub pubsub_items_max: usize,
+    /// Bytes of one item's payload.
+    pub pubsub_item_bytes_max: usize,
+    /// Bytes of all items of an account, or of one node of the service.
+    pub pubsub_bytes_max: usize,
+    /// Users may make nodes at the service.
+    pub pubsub_create: bool,
     /// Bytes and stanzas of one connection that are read in a second.
     pub read_bytes_per_second_max: u32,
     pub read_stanzas_per_second_max: u32,
@@ -108,6 +118,11 @@ impl Settings {
             private_bytes_max: 128 << 10,
             private_items_max: 100,
             private_total_bytes_max: 1 << 20,
+            pubsub_nodes_max: 500,
+            pubsub_items_max: 10_000,
+            pubsub_item_bytes_max: 256 << 10,
+            pubsub_bytes_max: 16 << 20,
+            pubsub_create: true,
             read_bytes_per_second_max: 8 << 20,
             read_stanzas_per_second_max: 20_000,
             send_queue_bytes_max: 4 << 20,

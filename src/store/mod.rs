@@ -5,6 +5,7 @@ mod archive;
 mod capabilities;
 mod engine;
 mod opening;
+mod pubsub;
 mod schema;
 mod whole;
 
@@ -35,6 +36,9 @@ pub use engine::file::is_in_use;
 pub use engine::fresh::Epoch;
 pub use engine::reserve::RESERVE_BYTES;
 pub use engine::thread::StorageThread;
+pub use pubsub::items::{Item, Span};
+pub use pubsub::nodes::{ConfigRow, NodeOwner, NodeRow, Owned};
+pub use pubsub::related::{Affiliation, NodeSubscription, Related, SubscriptionState};
 pub use whole::backup::{BackupError, File as BackupFile, write as write_backup};
 pub use whole::findings::{Damage, Findings};
 pub use whole::rename::{Domain, Moved};

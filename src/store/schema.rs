@@ -71,6 +71,25 @@ pub(super) const MOVED: TableDefinition<u32, &str> = TableDefinition::new("moved
 
 /// Hash of a client's capabilities -> the nodes it wants to hear of.
 pub(super) const CAPABILITIES: TableDefinition<&str, &[u8]> = TableDefinition::new("capabilities");
+/// Owner -> how many nodes it has, their bytes, the number of the next.
+pub(super) const PUBSUB_OWNERS: TableDefinition<u32, &[u8]> = TableDefinition::new("pubsub_owners");
+/// (Owner, name) -> node.
+pub(super) const PUBSUB_NODES: TableDefinition<AccountText, &[u8]> =
+    TableDefinition::new("pubsub_nodes");
+/// (Owner, number of the node's contents, place) -> item.
+pub(super) const PUBSUB_ITEMS: TableDefinition<(u32, u64, u64), &[u8]> =
+    TableDefinition::new("pubsub_items");
+/// (Owner, number of the node's contents, id) -> place of the item.
+pub(super) const PUBSUB_ITEM_IDS: TableDefinition<(u32, u64, &str), u64> =
+    TableDefinition::new("pubsub_item_ids");
+/// (Owner, number of the node, bare JID) -> affiliation and subscriptions.
+pub(super) const PUBSUB_RELATED: TableDefinition<(u32, u64, &str), &[u8]> =
+    TableDefinition::new("pubsub_related");
+/// (Owner, bare JID, number of the node) -> name of the node.
+pub(super) const PUBSUB_RELATED_BY: TableDefinition<(u32, &str, u64), &str> =
+    TableDefinition::new("pubsub_related_by");
+/// (Owner, number) -> whether all that lies under it is still to be removed, or the items only.
+pub(super) const PUBSUB_GONE: TableDefinition<(u32, u64), u8> = TableDefinition::new("pubsub_gone");
 
 pub(super) const META_SCHEMA: &str = "schema";
 pub(super) const META_NEXT_ACCOUNT: &str = "next_account";
@@ -99,7 +118,7 @@ const STEPS: &[Step] = &[
     retention::count_bytes,
     // `moved` came later than the others.
     create_tables,
-    // So did `capabilities`.
+    // So did `capabilities` and those of publish-subscribe.
     create_tables,
 ];
 /// Files of this version and later have sums behind their values.
@@ -208,7 +227,14 @@ macro_rules! each_table {
             Account SUSPENDED_QUEUE,
             Account ENDED,
             Account MOVED,
-            Global CAPABILITIES
+            Global CAPABILITIES,
+            Account PUBSUB_OWNERS,
+            Account PUBSUB_NODES,
+            Account PUBSUB_GONE,
+            Archive PUBSUB_ITEMS,
+            Archive PUBSUB_ITEM_IDS,
+            Archive PUBSUB_RELATED,
+            Archive PUBSUB_RELATED_BY
         )
     };
 }

@@ -93,6 +93,8 @@ pub struct StanzaError {
     pub text: Option<&'static str>,
     /// Application-specific condition: element name and namespace.
     pub application: Option<(&'static str, &'static str)>,
+    /// XEP-0060 §15.2: the feature that an `unsupported` of that kind names.
+    pub feature: Option<&'static str>,
 }
 
 impl StanzaError {
@@ -102,33 +104,32 @@ impl StanzaError {
             kind: default_type(condition),
             text: None,
             application: None,
+            feature: None,
         }
     }
 
     pub const fn text(self, text: &'static str) -> StanzaError {
         StanzaError {
-            condition: self.condition,
-            kind: self.kind,
             text: Some(text),
-            application: self.application,
+            ..self
         }
     }
 
     pub const fn kind(self, kind: ErrorType) -> StanzaError {
-        StanzaError {
-            condition: self.condition,
-            kind,
-            text: self.text,
-            application: self.application,
-        }
+        StanzaError { kind, ..self }
     }
 
     pub const fn application(self, name: &'static str, namespace: &'static str) -> StanzaError {
         StanzaError {
-            condition: self.condition,
-            kind: self.kind,
-            text: self.text,
             application: Some((name, namespace)),
+            ..self
+        }
+    }
+
+    pub const fn feature(self, feature: &'static str) -> StanzaError {
+        StanzaError {
+            feature: Some(feature),
+            ..self
         }
     }
 
@@ -143,7 +144,9 @@ impl StanzaError {
                 .close();
         }
         if let Some((name, namespace)) = self.application {
-            w.open_ns(name, namespace).close();
+            w.open_ns(name, namespace)
+                .attr_opt("feature", self.feature)
+                .close();
         }
         w.close();
     }

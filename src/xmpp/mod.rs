@@ -10,7 +10,7 @@ mod stanza;
 mod timestamp;
 
 pub use error::{Condition, ErrorType, SaslCondition, StanzaError, StreamCondition, StreamError};
-pub use form::{DataForm, FormKind};
+pub use form::{DataForm, Field, FormKind};
 pub use jid::{BareJid, FullJid, Jid, JidError, domainpart, localpart, resourcepart};
 pub use quoted::{QUOTED_CHARACTERS_MAX, quoted, quoted_error};
 pub use rsm::{Rsm, RsmStart};

@@ -17,13 +17,34 @@ const OWNERS: [Owner; 1] = [Owner {
 
 /// What version 3 did not have is taken away.
 fn age(backend: impl redb::StorageBackend) {
+    age_to(
+        backend,
+        &[("schema", 3), ("checkpoint", 1 << 40)],
+        &["archive_bytes"],
+    );
+}
+
+/// The tables that a file of an earlier version did not have are taken away.
+pub fn age_file(path: &Path, version: u64, tables: &[&str]) {
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap();
+    let backend = redb::backends::FileBackend::new(file).unwrap();
+    age_to(backend, &[("schema", version)], tables);
+}
+
+fn age_to(backend: impl redb::StorageBackend, meta_rows: &[(&str, u64)], tables: &[&str]) {
     let database = redb::Builder::new().create_with_backend(backend).unwrap();
     let txn = database.begin_write().unwrap();
-    let bytes = redb::TableDefinition::<Bytes, Bytes>::new("archive_bytes");
-    assert!(txn.delete_table(bytes).unwrap());
+    for table in tables {
+        let table = redb::TableDefinition::<Bytes, Bytes>::new(table);
+        assert!(txn.delete_table(table).unwrap());
+    }
     let meta = redb::TableDefinition::<Bytes, Bytes>::new("meta");
     let mut meta = txn.open_table(meta).unwrap();
-    for (key, value) in [("schema", 3u64), ("checkpoint", 1 << 40)] {
+    for (key, value) in meta_rows {
         let mut sum = crc32fast::Hasher::new();
         sum.update(key.as_bytes());
         sum.update(&value.to_be_bytes());

@@ -115,12 +115,13 @@ impl Tx {
             removal.disown(&mut memory, account, *id)?;
         }
         removal.finish(txn, &memory)?;
-        let mut purge = txn.open_table(PURGE)?;
-        if ids.len() <= rows_max {
-            purge.remove(account)?;
+        drop(memory);
+        if ids.len() <= rows_max && self.remove_left_by(account, rows_max)? < rows_max {
+            let Writing { txn, .. } = self.writing()?;
+            txn.open_table(PURGE)?.remove(account)?;
             txn.open_table(ARCHIVE_BYTES)?.remove(account)?;
         }
-        Ok(purge.first()?.is_some())
+        Ok(self.first_to_purge()?.is_some())
     }
 
     fn first_to_purge(&self) -> Result<Option<u32>, StoreError> {

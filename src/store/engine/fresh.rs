@@ -188,7 +188,8 @@ fn places(hash: u64) -> [(usize, u64); 2] {
 /// stanza, whose owners are marked instead.
 fn of_key(key: &[u8]) -> Option<u64> {
     let length = match key.first()? {
-        0 => ACCOUNT_BYTES,
+        // 0xFF: a service stands where accounts do, and no text begins so.
+        0 | 0xFF => ACCOUNT_BYTES,
         _ => TEXT_BYTES,
     };
     let key = key.get(..length).unwrap_or(key);

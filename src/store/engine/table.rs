@@ -104,9 +104,6 @@ pub struct Guard<'g, T> {
     types: PhantomData<fn() -> T>,
 }
 
-type First<'g, K, V> = (Guard<'g, K>, Option<Guard<'g, V>>);
-type RawFirst<'g> = (AccessGuard<'g, Bytes>, Option<AccessGuard<'g, Bytes>>);
-
 impl<K, V> TableDefinition<K, V> {
     pub const fn new(name: &'static str) -> TableDefinition<K, V> {
         TableDefinition {
@@ -369,14 +366,6 @@ impl<K: Row, V: Row> Table<'_, K, V> {
             keeps(K::decode(key), V::decode(value))
         })
     }
-
-    /// The first row; of a damaged one only the key can be had.
-    pub fn first(&self) -> Result<Option<First<'_, K, V>>, StoreError> {
-        Ok(self.target.first()?.map(|(key, row)| {
-            let row = row.map(|row| Guard::value_of(row, self.target.txn.sums));
-            (Guard::key_of(key), row)
-        }))
-    }
 }
 
 impl Target<'_> {
@@ -453,20 +442,6 @@ impl Target<'_> {
             value.is_some_and(|value| keeps(key, value))
         };
         Ok(self.raw.retain_in::<&[u8], _>(bounds.raw(), keeps)?)
-    }
-
-    fn first(&self) -> Result<Option<RawFirst<'_>>, StoreError> {
-        let first = caught(self.name, &[], || {
-            let first = self.raw.first();
-            first.inspect(|row| _ = row.as_ref().map(|(key, row)| (key.value(), row.value())))
-        })?;
-        Ok(first.map(|(key, row)| {
-            let row = found(
-                (self.name, key.value(), self.txn.sums, self.octets),
-                Some(row),
-            );
-            (key, row.ok().flatten())
-        }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The domain the accounts belong to, and moving all that is stored to another, in one transaction.
 //!
 //! Moved are addresses of exactly this domain: contacts and requests of theirs, block lists, archive preferences, and the
-//! addresses of archived stanzas with the index by peer. What people wrote stays as they wrote it: bodies and other
+//! addresses of archived stanzas with the index by peer, and who made, published and is related to nodes. What people wrote stays as they wrote it: bodies and other
 //! payloads, vCards, clients' own notes. Rosters get versions that no client has seen.
 use std::ops::Bound;
 
@@ -11,11 +11,13 @@ use crate::store::archive::retention;
 use crate::store::archive::stanza::{StanzaRow, peer_hash};
 use crate::store::engine::codec::{Decoder, Encoder};
 use crate::store::engine::table::{Row, TableDefinition, WriteTransaction};
+use crate::store::pubsub::{items, nodes, related};
 use crate::store::schema::{
-    ARCHIVE_PREFERENCES, ARCHIVE_WITH, BLOCKED, ENDED, META, ROSTER, ROSTER_LOG, ROSTER_VERSIONS,
-    STANZAS, SUSPENDED, SUSPENDED_QUEUE,
+    ARCHIVE_PREFERENCES, ARCHIVE_WITH, BLOCKED, ENDED, META, PUBSUB_ITEMS, PUBSUB_NODES,
+    PUBSUB_RELATED, PUBSUB_RELATED_BY, ROSTER, ROSTER_LOG, ROSTER_VERSIONS, STANZAS, SUSPENDED,
+    SUSPENDED_QUEUE,
 };
-use crate::store::{StoreError, Tx, Writing};
+use crate::store::{NodeOwner, StoreError, Tx, Writing};
 
 /// Before the domain's name, in a key of `meta`: its values are numbers.
 const DOMAIN: &str = "domain ";
@@ -91,6 +93,7 @@ impl Tx {
             .insert(&format!("{DOMAIN_BEFORE}{old}"), 1)?;
         moved.contacts = move_contacts(txn, domains)?;
         move_lists(txn, domains)?;
+        move_nodes(txn, domains)?;
         // How much a session had handled is asked by a session that went on, of which there is none.
         txn.open_table(SUSPENDED)?.retain_in(.., |_, _| false)?;
         txn.open_table(SUSPENDED_QUEUE)?
@@ -154,6 +157,48 @@ fn move_lists(txn: &WriteTransaction, domains: Move<'_>) -> Result<(), StoreErro
         Ok(Some((key.to_vec(), row.done())))
     })?;
     Ok(())
+}
+
+/// Who has to do with nodes.
+fn move_nodes(txn: &WriteTransaction, domains: Move<'_>) -> Result<(), StoreError> {
+    rewrite(txn, PUBSUB_NODES, &mut |key, value| {
+        let (owner, name) = <(u32, &str)>::decode(key);
+        let mut node = nodes::decode(NodeOwner(owner), name, value)?;
+        let creator = domains.jid(&node.creator);
+        Ok(creator.map(|creator| {
+            node.creator = creator.into();
+            (key.to_vec(), nodes::encode(&node))
+        }))
+    })?;
+    rewrite(txn, PUBSUB_ITEMS, &mut |key, value| {
+        let mut item = items::decode(value)?;
+        let publisher = domains.jid(&item.publisher);
+        Ok(publisher.map(|publisher| {
+            item.publisher = publisher.into();
+            (key.to_vec(), items::encode(&item))
+        }))
+    })?;
+    rewrite(txn, PUBSUB_RELATED, &mut |key, value| {
+        let (owner, node, jid) = <(u32, u64, &str)>::decode(key);
+        let Some(jid) = domains.jid(jid) else {
+            return Ok(None);
+        };
+        let mut related = related::decode(value)?;
+        for one in &mut related.subscriptions {
+            if let Some(jid) = domains.jid(&one.jid) {
+                one.jid = jid.into();
+            }
+        }
+        let key = <(u32, u64, &str)>::encode(&(owner, node, &jid), <[u8]>::to_vec);
+        Ok(Some((key, related::encode(&related))))
+    })?;
+    rewrite(txn, PUBSUB_RELATED_BY, &mut |key, value| {
+        let (owner, jid, node) = <(u32, &str, u64)>::decode(key);
+        Ok(domains.jid(jid).map(|jid| {
+            let key = <(u32, &str, u64)>::encode(&(owner, &jid, node), <[u8]>::to_vec);
+            (key, value.to_vec())
+        }))
+    })
 }
 
 /// Archives; tells how many stanzas.

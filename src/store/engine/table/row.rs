@@ -101,6 +101,36 @@ impl Row for (u32, u64, u64) {
     }
 }
 
+impl Row for (u32, u64, &str) {
+    type View<'a> = (u32, u64, &'a str);
+    fn encode<T>((a, b, c): &(u32, u64, &str), then: impl FnOnce(&[u8]) -> T) -> T {
+        then(&[&a.to_be_bytes()[..], &b.to_be_bytes(), c.as_bytes()].concat())
+    }
+    fn decode(bytes: &[u8]) -> (u32, u64, &str) {
+        let (a, rest) = split::<u32>(bytes, 4);
+        let (b, rest) = split::<u64>(rest, 8);
+        (a, b, <&str>::decode(rest))
+    }
+}
+
+/// The text ends with a zero octet, which text from XML cannot hold.
+impl Row for (u32, &str, u64) {
+    type View<'a> = (u32, &'a str, u64);
+    const IS_COUNTED: bool = true;
+    fn encode<T>((a, b, c): &(u32, &str, u64), then: impl FnOnce(&[u8]) -> T) -> T {
+        debug_assert!(!b.contains('\0'));
+        then(&[&a.to_be_bytes()[..], b.as_bytes(), &[0], &c.to_be_bytes()].concat())
+    }
+    fn decode(bytes: &[u8]) -> (u32, &str, u64) {
+        let (a, rest) = split::<u32>(bytes, 4);
+        let (text, number) = rest
+            .split_at_checked(rest.len().saturating_sub(9))
+            .unwrap_or_default();
+        let number = number.get(1..).unwrap_or_default();
+        (a, <&str>::decode(text), u64::decode(number))
+    }
+}
+
 impl Row for (u32, &str) {
     type View<'a> = (u32, &'a str);
     fn encode<T>((a, b): &(u32, &str), then: impl FnOnce(&[u8]) -> T) -> T {
@@ -150,6 +180,8 @@ mod tests {
         check::<u64>(&[0, 1, 255, 256, u64::MAX]);
         check::<(u32, u64)>(&[(0, u64::MAX), (1, 0), (1, 256), (256, 2)]);
         check::<(u32, u64, u64)>(&[(1, 2, 3), (1, 2, 256), (1, 3, 0), (2, 0, 0)]);
+        check::<(u32, u64, &str)>(&[(1, 2, ""), (1, 2, "b"), (1, 256, "a"), (2, 0, "")]);
+        check::<(u32, &str, u64)>(&[(1, "", 9), (1, "a", 0), (1, "a", 256), (1, "ab", 2)]);
         check::<(u32, &str)>(&[(1, ""), (1, "a"), (1, "ab"), (1, "b"), (2, ""), (2, "ä")]);
         check::<(u32, &str, &str)>(&[
             (1, "", ""),
@@ -166,6 +198,8 @@ mod tests {
             u32::decode(bytes);
             <(u32, u64, u64)>::decode(bytes);
             <(u32, &str, &str)>::decode(bytes);
+            <(u32, u64, &str)>::decode(bytes);
+            <(u32, &str, u64)>::decode(bytes);
             <[u8; 32]>::decode(bytes);
         }
     }
