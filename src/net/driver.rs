@@ -59,6 +59,8 @@ pub struct Driver {
     pub(super) looks: Looks,
     /// When the last input was stepped (`Clock::monotonic_ns`).
     pub(super) now_ns: u64,
+    /// What arrived was stepped since it was last looked whether there is anything to do.
+    pub(super) has_worked: bool,
 }
 
 impl Driver {
@@ -80,6 +82,7 @@ impl Driver {
             ebb: Ebb::default(),
             looks: Looks::default(),
             now_ns: 0,
+            has_worked: true,
         }
     }
 
@@ -146,7 +149,7 @@ impl Driver {
         let arrived = self.shell.inbox.arrived();
         let next = [
             self.server.next_wake_ms(),
-            self.ebb.due_ms(),
+            self.ebb.wake_ms(),
             self.shell.resting.due_ms(),
             self.looks.soon_ms(),
         ];

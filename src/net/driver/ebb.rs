@@ -12,6 +12,8 @@ const CROWD: usize = 64;
 const SLEEPERS: usize = 512;
 /// The rest of a crowd may still be leaving.
 const WAIT_MS: u64 = 1_000;
+/// So long nothing was done: the program's own pages need not stay mapped.
+const QUIET_MS: u64 = 5_000;
 /// TLS sessions kept even if nobody is there, and for each session of the server: two tickets each.
 const TLS_BYTES_MIN: usize = 64 << 10;
 pub const TLS_BYTES_EACH: usize = 640;
@@ -35,11 +37,23 @@ pub struct Ebb {
     due_ms: Option<u64>,
     /// For so many sessions TLS sessions are kept.
     told: usize,
+    /// When the program's code is let go of, if nothing is done until then.
+    quiet_ms: Option<u64>,
 }
 
 impl Ebb {
-    pub fn due_ms(&self) -> Option<u64> {
-        self.due_ms
+    /// When the driver is to look after it.
+    pub fn wake_ms(&self) -> Option<u64> {
+        self.due_ms.into_iter().chain(self.quiet_ms).min()
+    }
+
+    /// True if nothing was done for long. Looked at between two batches.
+    fn is_quiet(&mut self, has_worked: bool, now_ms: u64) -> bool {
+        let is_quiet = !has_worked && self.quiet_ms.is_some_and(|quiet_ms| quiet_ms <= now_ms);
+        if has_worked || is_quiet {
+            self.quiet_ms = has_worked.then_some(now_ms + QUIET_MS);
+        }
+        is_quiet
     }
 
     /// There may be a few TLS sessions; how many more is found anew.
@@ -86,6 +100,10 @@ impl Driver {
         };
         let now_ms = self.shell.clock.monotonic_ms();
         self.ebb.note(crowd, now_ms);
+        let has_worked = std::mem::take(&mut self.has_worked);
+        if self.ebb.is_quiet(has_worked, now_ms) {
+            system::let_go_of_code();
+        }
         if self.batch.exit || !self.ebb.is_due(crowd, now_ms) {
             return Ok(());
         }
@@ -191,12 +209,30 @@ mod tests {
                 (0, 40, Some(30 + WAIT_MS)),
             ] {
                 ebb.note(of(many), now_ms);
-                assert_eq!(ebb.due_ms(), expected, "{many}");
+                assert_eq!(ebb.due_ms, expected, "{many}");
             }
             assert!(!ebb.is_due(of(3), 29 + WAIT_MS));
             assert!(ebb.is_due(of(3), 30 + WAIT_MS));
             ebb.note(of(0), 5000);
-            assert_eq!(ebb.due_ms(), None);
+            assert_eq!(ebb.due_ms, None);
+        }
+    }
+
+    #[test]
+    fn it_is_quiet_once_after_each_time_that_something_was_done() {
+        let mut ebb = Ebb::default();
+        for (has_worked, now_ms, expected, wake_ms) in [
+            (false, 0, false, None),
+            (true, 10, false, Some(10 + QUIET_MS)),
+            (true, 20, false, Some(20 + QUIET_MS)),
+            (false, 19 + QUIET_MS, false, Some(20 + QUIET_MS)),
+            (false, 20 + QUIET_MS, true, None),
+            (false, 9 * QUIET_MS, false, None),
+            (true, 10 * QUIET_MS, false, Some(11 * QUIET_MS)),
+            (true, 20 * QUIET_MS, false, Some(21 * QUIET_MS)),
+        ] {
+            assert_eq!(ebb.is_quiet(has_worked, now_ms), expected, "{now_ms}");
+            assert_eq!(ebb.wake_ms(), wake_ms, "{now_ms}");
         }
     }
 
@@ -204,16 +240,16 @@ mod tests {
     fn a_crowd_that_fell_asleep_gives_back_what_it_held() {
         let mut ebb = Ebb::default();
         ebb.note(crowd(0, 1000, 999), 0);
-        assert_eq!(ebb.due_ms(), None);
+        assert_eq!(ebb.due_ms, None);
         ebb.note(crowd(0, 1000, 1000), 10);
         assert!(ebb.is_due(crowd(0, 1000, 1000), 10 + WAIT_MS));
         // Again only when as many slept again; few are no crowd.
         ebb.note(crowd(0, 1000, 1999), 5000);
-        assert_eq!(ebb.due_ms(), None);
+        assert_eq!(ebb.due_ms, None);
         let few = u64::try_from(SLEEPERS).unwrap() - 1;
         ebb.note(crowd(0, 510, 1000 + few), 6000);
-        assert_eq!(ebb.due_ms(), None);
+        assert_eq!(ebb.due_ms, None);
         ebb.note(crowd(0, 510, 1001 + few), 6000);
-        assert!(ebb.due_ms().is_some());
+        assert!(ebb.due_ms.is_some());
     }
 }

@@ -84,6 +84,7 @@ impl Driver {
     }
 
     pub(in crate::net) fn take(&mut self, arrival: Arrival, tx: &mut Tx) -> Result<(), StoreError> {
+        self.has_worked = true;
         let start_ns = self.now_ns;
         let Some(arrival) = self.in_order(arrival) else {
             return Ok(());
@@ -154,6 +155,7 @@ impl Driver {
             open.asks();
         }
         let connection = rest.connection;
+        self.has_worked = true;
         let start_ns = self.now_ns;
         let (outputs, stanzas) = (self.batch.out.outputs.len(), self.batch.out.stanzas);
         let from = rest.from;

@@ -58,18 +58,17 @@ pub fn trim_heap() {
     }
 }
 
-/// Unmaps the pages of the program's code, most of which only the start needed: they stay in the file and in the system's
-/// cache, and those that are run again come back by themselves.
+/// Unmaps the pages of the program's code and of what it only reads, most of which only the start needed: they stay in the
+/// file and in the system's cache, and those that are used again come back by themselves.
 pub fn let_go_of_code() {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let Some((first, end)) = mapping_of(&maps, own_address()) else {
-        return;
-    };
-    #[expect(unsafe_code, reason = "madvise(2) on a mapping that is not ours")]
-    // SAFETY: the range is one mapping of a file, private and not writable, so nothing in it differs from the file.
-    unsafe {
-        let code = std::ptr::with_exposed_provenance_mut(first);
-        libc::madvise(code, end - first, libc::MADV_DONTNEED);
+    for (first, end) in code_in(&maps, own_address()) {
+        #[expect(unsafe_code, reason = "madvise(2) on a mapping that is not ours")]
+        // SAFETY: the range is one mapping of a file, private and never written to, so nothing in it differs from the file.
+        unsafe {
+            let pages = std::ptr::with_exposed_provenance_mut(first);
+            libc::madvise(pages, end - first, libc::MADV_DONTNEED);
+        }
     }
 }
 
@@ -81,16 +80,49 @@ fn own_address() -> usize {
     let_go_of_code as *const () as usize
 }
 
-/// First address and end of the mapping that has this one, if it is code from a file.
-fn mapping_of(maps: &str, address: usize) -> Option<(usize, usize)> {
-    maps.lines().find_map(|line| {
+/// First address and end of the mapping that has this one, if it is code from a file, behind that of the mapping before it if
+/// this is the file's beginning: constants and tables, which no relocation changes. What is behind the code is changed.
+fn code_in(maps: &str, address: usize) -> Vec<(usize, usize)> {
+    let mut before: Option<Mapping<'_>> = None;
+    for mapping in maps.lines().filter_map(Mapping::parse) {
+        if mapping.is("r-xp") && (mapping.first..mapping.end).contains(&address) {
+            let constants =
+                before.filter(|it| it.is("r--p") && it.is_beginning && it.file == mapping.file);
+            let both = constants.into_iter().chain([mapping]);
+            return both.map(|mapping| (mapping.first, mapping.end)).collect();
+        }
+        before = Some(mapping);
+    }
+    Vec::new()
+}
+
+/// A line of `/proc/self/maps`: addresses, rights, place in the file, device, inode, the file's path.
+struct Mapping<'a> {
+    first: usize,
+    end: usize,
+    rights: &'a str,
+    is_beginning: bool,
+    file: &'a str,
+}
+
+impl<'a> Mapping<'a> {
+    fn parse(line: &'a str) -> Option<Mapping<'a>> {
         let mut words = line.split_whitespace();
         let (first, end) = words.next()?.split_once('-')?;
         let [first, end] = [first, end].map(|number| usize::from_str_radix(number, 16));
-        let (first, end) = (first.ok()?, end.ok()?);
-        let is_code = words.next()? == "r-xp" && words.nth(3)?.starts_with('/');
-        (is_code && (first..end).contains(&address)).then_some((first, end))
-    })
+        let (rights, place) = (words.next()?, words.next()?);
+        Some(Mapping {
+            first: first.ok()?,
+            end: end.ok()?,
+            rights,
+            is_beginning: place.bytes().all(|digit| digit == b'0'),
+            file: words.nth(2).unwrap_or_default(),
+        })
+    }
+
+    fn is(&self, rights: &str) -> bool {
+        self.rights == rights && self.file.starts_with('/')
+    }
 }
 
 #[cfg(test)]
@@ -104,11 +136,31 @@ mod tests {
         let maps = "\
             00400000-00452000 r--p 00000000 08:02 173521 /usr/bin/dbus daemon\n\
             00452000-00552000 r-xp 00052000 08:02 173521 /usr/bin/dbus daemon\n\
+            00600000-00602000 r--p 00000000 08:02 173522 /usr/bin/other\n\
+            00610000-00612000 r-xp 00002000 08:02 173522 /usr/bin/other\n\
+            00612000-00614000 r--p 00004000 08:02 173522 /usr/bin/other\n\
+            00614000-00616000 r-xp 00006000 08:02 173522 /usr/bin/other\n\
             00e03000-00e24000 rw-p 00000000 00:00 0 [heap]\n\
             7fff00000000-7fff00001000 r-xp 00000000 00:00 0 [vdso]\n\
             7fff00002000-7fff00003000 r-xp 00000000 00:00 0\n";
-        assert_eq!(mapping_of(maps, 0x45_2000), Some((0x45_2000, 0x55_2000)));
-        assert_eq!(mapping_of(maps, 0x55_1fff), Some((0x45_2000, 0x55_2000)));
+        for (address, expected) in [
+            (
+                0x45_2000,
+                vec![(0x40_0000, 0x45_2000), (0x45_2000, 0x55_2000)],
+            ),
+            (
+                0x55_1fff,
+                vec![(0x40_0000, 0x45_2000), (0x45_2000, 0x55_2000)],
+            ),
+            // A gap does no harm; what follows other code may have been written to.
+            (
+                0x61_0000,
+                vec![(0x60_0000, 0x60_2000), (0x61_0000, 0x61_2000)],
+            ),
+            (0x61_4000, vec![(0x61_4000, 0x61_6000)]),
+        ] {
+            assert_eq!(code_in(maps, address), expected, "{address:x}");
+        }
         for address in [
             0x40_0000,
             0x55_2000,
@@ -116,10 +168,10 @@ mod tests {
             0x7fff_0000_0000,
             0x7fff_0000_2000,
         ] {
-            assert_eq!(mapping_of(maps, address), None, "{address:x}");
+            assert_eq!(code_in(maps, address), [], "{address:x}");
         }
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        assert!(mapping_of(&maps, own_address()).is_some());
+        assert!(!code_in(&maps, own_address()).is_empty());
         let_go_of_code();
     }
 
