@@ -44,6 +44,7 @@ pub use roster::{push as push_roster, require_room as require_roster_room};
 pub use spec::{Spec, Support, specification_table};
 pub use token_auth::{OAUTH_ACCESS_MS, OAUTH_GRANT};
 
+use crate::pubsub::notify::last;
 use crate::state::{ComponentId, Cx, Fault, Origin, Question, SessionId, Settings, Then};
 use crate::store::{AccountId, StoreError};
 use crate::xml::{ElementRef, Writer};
@@ -264,7 +265,9 @@ impl Feature {
 pub fn answered(cx: &mut Cx<'_>, question: Question, iq: &Iq) -> Result<(), StoreError> {
     match question.then {
         Then::Capabilities(asked) => {
-            let _known = capabilities::answered(cx, *asked, iq)?;
+            for session in capabilities::answered(cx, *asked, iq)? {
+                last::newly_wanted(cx, session, None)?;
+            }
         }
         Then::Privileged(asked) => privilege::answered(cx, &asked, iq),
     }

@@ -24,10 +24,12 @@ pub enum What {
 
 /// How somebody stands to a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct Standing<'c> {
     pub affiliation: Affiliation,
     /// Not pending.
     pub subscribed: bool,
+    /// What the owner's roster says of them, if that is at hand.
+    pub contact: Option<&'c Contact>,
 }
 
 /// §4.1: of a bare JID.
@@ -36,7 +38,7 @@ pub fn standing(
     owner: &Owner,
     node: &Node,
     who: &Jid,
-) -> Result<Standing, StoreError> {
+) -> Result<Standing<'static>, StoreError> {
     let row = &node.row;
     let related = match row.affiliated + row.subscribed {
         0 => Related::default(),
@@ -50,6 +52,7 @@ pub fn standing(
     Ok(Standing {
         affiliation,
         subscribed,
+        contact: None,
     })
 }
 
@@ -77,7 +80,7 @@ pub fn refused(
     cx: &Cx<'_>,
     owner: &Owner,
     node: &Node,
-    (who, standing): (&Jid, &Standing),
+    (who, standing): (&Jid, &Standing<'_>),
     what: What,
 ) -> Result<Option<StanzaError>, StoreError> {
     let affiliation = standing.affiliation;
@@ -119,19 +122,21 @@ fn by_model(
     owner: &Owner,
     node: &Node,
     who: &Jid,
-    standing: &Standing,
+    standing: &Standing<'_>,
     (what, closed): (What, StanzaError),
 ) -> Result<Option<StanzaError>, StoreError> {
     let config = &node.config;
     Ok(match config.access() {
         AccessModel::Open => None,
         AccessModel::Presence => {
-            let contact = contact(cx, owner, node, who)?;
+            let read = contact_unless(cx, owner, node, (who, standing))?;
+            let contact = standing.contact.or(read.as_ref());
             let is_from = contact.is_some_and(|contact| contact.subscription.is_from());
             (!is_from).then_some(refusal::PRESENCE_SUBSCRIPTION_REQUIRED)
         }
         AccessModel::Roster => {
-            let contact = contact(cx, owner, node, who)?;
+            let read = contact_unless(cx, owner, node, (who, standing))?;
+            let contact = standing.contact.or(read.as_ref());
             let allowed = config.roster_groups();
             let is_in = contact.is_some_and(|contact| {
                 let mut groups = contact.groups.iter();
@@ -147,13 +152,17 @@ fn by_model(
     })
 }
 
-/// How whoever the node belongs to has somebody in the roster: the account; at the service, who created it.
-fn contact(
+/// How whoever the node belongs to has somebody in the roster: the account; at the service, who created it. Not looked up if
+/// it is at hand.
+fn contact_unless(
     cx: &Cx<'_>,
     owner: &Owner,
     node: &Node,
-    who: &Jid,
+    (who, standing): (&Jid, &Standing<'_>),
 ) -> Result<Option<Contact>, StoreError> {
+    if standing.contact.is_some() {
+        return Ok(None);
+    }
     let whose: AccountId = match owner.kind {
         OwnerKind::Account(account) => account,
         OwnerKind::Service => {

@@ -200,7 +200,7 @@ fn require_may_retract(
     owner: &Owner,
     node: &Node,
     who: &Jid,
-) -> Result<Standing, Fault> {
+) -> Result<Standing<'static>, Fault> {
     access::may(cx, owner, node, who, What::Publish)?;
     Ok(access::standing(cx, owner, node, who)?)
 }

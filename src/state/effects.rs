@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::store::AccountId;
-use crate::xmpp::{BareJid, Envelope, Iq, PresenceKind, StreamError};
+use crate::xml::Element;
+use crate::xmpp::{BareJid, Envelope, Iq, Jid, MessageKind, PresenceKind, StreamError};
 
 use super::{ConnectionId, SessionId};
 
@@ -15,6 +16,9 @@ pub struct Effects {
     pub own_requests: Vec<Iq>,
     /// What came of them, in the outbox's buffer.
     pub own_answers: Vec<Range<usize>>,
+    /// Messages that a handler wants sent on behalf of an account or the server; the server sends them when the handler is
+    /// done.
+    pub own_messages: Vec<OwnMessage>,
     /// Stanzas that follow the reply of the request being handled.
     pub after_reply: Vec<(SessionId, Range<usize>)>,
     /// Sessions to end: their unacknowledged stanzas passed the limit, their time is over, or their account is gone.
@@ -41,6 +45,16 @@ pub struct PasswordChange {
     pub account: BareJid,
     /// Prepared.
     pub password: Box<str>,
+}
+
+/// A message of an account or of the server itself, to whom a message may go.
+#[derive(Clone, Debug)]
+pub struct OwnMessage {
+    pub from: BareJid,
+    pub to: Jid,
+    pub kind: MessageKind,
+    /// A `<message/>` with its children; many may share it.
+    pub element: Element,
 }
 
 /// A subscription stanza to be sent as if the account had sent it.

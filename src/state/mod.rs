@@ -33,7 +33,7 @@ pub use block_list::BlockList;
 pub use budget::{MemoryAccount, give_back_room, resettle};
 pub use capabilities::{CLIENT_NODES_MAX, Capabilities, Caps, CapsId};
 pub use cx::{ASK, Cx, Fault, name_of};
-pub use effects::{Effects, PasswordChange, QueuedPresence};
+pub use effects::{Effects, OwnMessage, PasswordChange, QueuedPresence};
 pub use moment::{Belief, Moment};
 pub use network::{AddressRange, Network};
 pub use outbox::{Applicant, ConnectionId, HashJob, Hashed, JobId, Outbox, Output};

@@ -112,6 +112,8 @@ pub struct Session {
     pub directed: Vec<Jid>,
     /// Capabilities announced in presence (XEP-0115, XEP-0390).
     pub caps: Option<Rc<Caps>>,
+    /// Those by which it was sent the last items of nodes since it became available (XEP-0163 §4.3.4).
+    pub told: Option<Rc<Caps>>,
     /// The client is inactive (XEP-0352): what waits until it is not.
     pub held: Option<Box<Held>>,
     /// Stream management is on (XEP-0198).
@@ -328,6 +330,7 @@ impl Sessions {
             uncopied: Uncopied::default(),
             directed: Vec::new(),
             caps: None,
+            told: None,
             held: None,
             management: None,
             stored: None,

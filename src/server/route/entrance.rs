@@ -64,6 +64,7 @@ pub fn from_session(
         }
     }
     presence::send_queued(cx);
+    message::send_own(cx);
     Ok(())
 }
 
@@ -121,6 +122,7 @@ pub fn from_component(
     };
     answer_fault(cx, origin, name, answered, done);
     presence::send_queued(cx);
+    message::send_own(cx);
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use crate::feature::{self, Storable};
 use crate::state::{Address, ComponentId, Cx, Fault, Form, Keep, Local, Origin, SessionId};
 use crate::store::{AccountId, Direction, Owner, Record};
-use crate::xmpp::{BareJid, Condition, Jid, Message, MessageKind, ns};
+use crate::xmpp::{BareJid, Condition, Envelope, Jid, Message, MessageKind, ns, quoted};
 
 use super::again::{self, Added};
 use super::blocked::{is_blocked_by, require_not_blocked_by_sender};
@@ -38,6 +38,25 @@ pub fn from(cx: &mut Cx<'_>, origin: Origin, message: Message) -> Result<(), Fau
             Ok(())
         }
         done => done,
+    }
+}
+
+/// Messages that handlers want sent on behalf of accounts or services; nobody hears what becomes of them.
+pub fn send_own(cx: &mut Cx<'_>) {
+    for own in std::mem::take(&mut cx.state.effects.own_messages) {
+        let envelope = Envelope {
+            from: Some(own.from.into()),
+            to: Some(own.to),
+            ..Envelope::default()
+        };
+        let message = Message {
+            envelope,
+            kind: own.kind,
+            element: own.element,
+        };
+        if let Err(Fault::Store(error)) = route(cx, Origin::Own, &message) {
+            log::error!("message.failed error={}", quoted(&format!("{error:?}")));
+        }
     }
 }
 

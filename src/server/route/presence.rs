@@ -2,6 +2,7 @@
 use std::rc::Rc;
 
 use crate::feature;
+use crate::pubsub::notify::last;
 use crate::state::{
     Address, AvailablePresence, Cx, Fault, Origin, PresenceDetails, Session, SessionId,
 };
@@ -122,6 +123,9 @@ fn available(cx: &mut Cx<'_>, id: SessionId, presence: &Presence) -> Result<(), 
         })),
     });
     session.caps = caps;
+    if is_initial {
+        session.told = None;
+    }
     let takes_messages = session.takes_messages();
     let contacts = cx.tx.contacts(account)?;
     broadcast(cx, &jid, &contacts, presence)?;
@@ -132,6 +136,7 @@ fn available(cx: &mut Cx<'_>, id: SessionId, presence: &Presence) -> Result<(), 
     if let Some(announced) = announced {
         feature::ask_caps(cx, id, announced);
     }
+    last::newly_wanted(cx, id, Some(&contacts))?;
     if takes_messages && !took_messages {
         unseen::begin(cx, id)?;
     }

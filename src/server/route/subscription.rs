@@ -2,6 +2,7 @@
 use std::ops::Range;
 
 use crate::feature;
+use crate::pubsub::notify::last;
 use crate::state::{Address, Cx, Fault, Local, QueuedPresence, SessionId};
 use crate::store::{AccountId, Contact, StoreError};
 use crate::xmpp::{BareJid, Condition, Envelope, Presence, PresenceKind, write_open};
@@ -77,6 +78,7 @@ pub fn outbound(
         PresenceKind::Subscribed => {
             inbound(cx, &routed, &own, contact_jid)?;
             send_presence_of(cx, &own, contact_jid.as_jid())?;
+            last::newly_subscribed(cx, &own, contact_jid)?;
         }
         PresenceKind::Unsubscribed if was_from => {
             send_unavailable_of(cx, &own, contact_jid.as_jid())?;
@@ -211,6 +213,7 @@ fn arrive_subscribe(
         keep(cx, to, account, from, before, &after)?;
         reply(cx, to, from, PresenceKind::Subscribed)?;
         send_presence_of(cx, to, from.as_jid())?;
+        last::newly_subscribed(cx, to, from)?;
         return Ok(());
     }
     if row.request.is_some() {

@@ -187,6 +187,7 @@ impl Server {
             Rc::clone(shared.or_insert_with(of))
         });
         if let Some(known) = self.state.sessions.get_mut(session) {
+            known.told = caps.clone().filter(|caps| caps.is_known());
             known.caps = caps;
             known.expires_ms = start.monotonic_ms + away_ms;
             let expires_ms = known.expires_ms;

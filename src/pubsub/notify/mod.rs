@@ -1,0 +1,229 @@
+//! What happened at a node, told to who may know it (XEP-0060 §7.1.2, §7.2.2, §8, XEP-0163 §4.3).
+
+mod audience;
+pub mod last;
+
+use std::ops::Range;
+
+use crate::state::{Cx, Fault, Keep, Kind, OwnMessage, Replaces, SessionId, Urgency};
+use crate::store::Item;
+use crate::xml::{Writer, parse_stored};
+use crate::xmpp::{Envelope, Jid, MessageKind, Timestamp, ns, write_open};
+
+use super::config::field;
+use super::node::Node;
+use super::owner::Owner;
+use audience::Audience;
+
+/// XEP-0060 §7.1.2.1: items were published.
+pub fn published(cx: &mut Cx<'_>, owner: &Owner, node: &Node, items: &[Item]) -> Result<(), Fault> {
+    let with_payload = node.config.flag(field::DELIVER_PAYLOADS);
+    let ids = items.iter().map(|item| &*item.id);
+    send(cx, owner, node, About::items(node, ids), &|w| {
+        w.open("items").attr("node", node.name());
+        for item in items {
+            write_item(w, node, item, with_payload);
+        }
+        w.close();
+    })
+}
+
+/// §7.2.2.1: items were removed.
+pub fn retracted(
+    cx: &mut Cx<'_>,
+    owner: &Owner,
+    node: &Node,
+    ids: &[Box<str>],
+) -> Result<(), Fault> {
+    let about = About::items(node, ids.iter().map(|id| &**id));
+    send(cx, owner, node, about, &|w| {
+        w.open("items").attr("node", node.name());
+        for id in ids {
+            w.open("retract").attr("id", id).close();
+        }
+        w.close();
+    })
+}
+
+/// §8.5.2: all items were removed.
+pub fn purged(cx: &mut Cx<'_>, owner: &Owner, node: &Node) -> Result<(), Fault> {
+    if !node.config.flag(field::NOTIFY_RETRACT) {
+        return Ok(());
+    }
+    send(cx, owner, node, About::All, &|w| {
+        w.open("purge").attr("node", node.name()).close();
+    })
+}
+
+/// §8.4.2: the node will be gone.
+pub fn deleted(
+    cx: &mut Cx<'_>,
+    owner: &Owner,
+    node: &Node,
+    redirect: Option<&str>,
+) -> Result<(), Fault> {
+    if !node.config.flag(field::NOTIFY_DELETE) {
+        return Ok(());
+    }
+    send(cx, owner, node, About::All, &|w| {
+        w.open("delete").attr("node", node.name());
+        if let Some(uri) = redirect {
+            w.open("redirect").attr("uri", uri).close();
+        }
+        w.close();
+    })
+}
+
+/// §8.2.5.3: the node is configured otherwise.
+pub fn configured(cx: &mut Cx<'_>, owner: &Owner, node: &Node) -> Result<(), Fault> {
+    if !node.config.flag(field::NOTIFY_CONFIG) {
+        return Ok(());
+    }
+    send(cx, owner, node, About::All, &|w| {
+        w.open("configuration").attr("node", node.name()).close();
+    })
+}
+
+/// One item of an event, or of an answer.
+pub fn write_item(w: &mut Writer<'_>, node: &Node, item: &Item, with_payload: bool) {
+    let publisher = node.config.shows_publisher().then_some(&*item.publisher);
+    w.open("item")
+        .attr("id", &item.id)
+        .attr_opt("publisher", publisher);
+    if with_payload && !item.payload.is_empty() {
+        w.raw(&item.payload);
+    }
+    w.close();
+}
+
+/// What an event replaces for those who were not told the one before yet (XEP-0352).
+#[derive(Clone, Copy)]
+enum About<'a> {
+    /// Another item with this id; empty: whatever was published before.
+    Item(&'a str),
+    /// Nothing; all of them count.
+    All,
+}
+
+impl<'a> About<'a> {
+    fn items(node: &Node, mut ids: impl Iterator<Item = &'a str>) -> About<'a> {
+        match (ids.next(), ids.next()) {
+            _ if node.config.number(field::MAX_ITEMS) == 1 => About::Item(""),
+            (Some(id), None) => About::Item(id),
+            _ => About::All,
+        }
+    }
+
+    fn urgency(self, owner: &'a Owner, node: &'a Node) -> Urgency<'a> {
+        match self {
+            About::Item(item) => Urgency::Latest(Replaces {
+                kind: Kind::Event,
+                sender: owner.jid.as_str(),
+                node: node.name(),
+                item,
+            }),
+            About::All => Urgency::Later,
+        }
+    }
+}
+
+/// To all who are to know: the event is written once, with a head for each.
+fn send(
+    cx: &mut Cx<'_>,
+    owner: &Owner,
+    node: &Node,
+    about: About<'_>,
+    event: &dyn Fn(&mut Writer<'_>),
+) -> Result<(), Fault> {
+    if !node.config.flag(field::DELIVER_NOTIFICATIONS) {
+        return Ok(());
+    }
+    let audience = audience::of(cx, owner, node)?;
+    if audience.is_empty() {
+        return Ok(());
+    }
+    let end = write_end(cx, event, None);
+    let Audience { sessions, others } = audience;
+    for session in sessions {
+        deliver(cx, owner, node, (session, about), end.clone());
+    }
+    deliver_to_others(cx, owner, node, others, end);
+    Ok(())
+}
+
+/// What follows the head. `at`: when it happened, if that was before (XEP-0203).
+fn write_end(
+    cx: &mut Cx<'_>,
+    event: &dyn Fn(&mut Writer<'_>),
+    at: Option<Timestamp>,
+) -> Range<usize> {
+    let start = cx.out.bytes.len();
+    cx.out.bytes.push(b'>');
+    cx.write(|w| {
+        w.open_ns("event", ns::PUBSUB_EVENT);
+        event(w);
+        w.close();
+        if let Some(at) = at {
+            w.open_ns("delay", ns::DELAY)
+                .attr("stamp", &at.to_string())
+                .close();
+        }
+    });
+    cx.out.bytes.extend_from_slice(b"</message>");
+    start..cx.out.bytes.len()
+}
+
+fn kind(node: &Node) -> MessageKind {
+    match node.config.number(field::NOTIFICATION_TYPE) {
+        0 => MessageKind::Normal,
+        _ => MessageKind::Headline,
+    }
+}
+
+fn deliver(
+    cx: &mut Cx<'_>,
+    owner: &Owner,
+    node: &Node,
+    (session, about): (SessionId, About<'_>),
+    end: Range<usize>,
+) {
+    let Some(known) = cx.state.sessions.get(session) else {
+        return;
+    };
+    let envelope = Envelope {
+        from: Some(owner.jid.clone().into()),
+        to: Some(known.jid.clone().into()),
+        ..Envelope::default()
+    };
+    let start = cx.out.bytes.len();
+    write_open(&mut cx.out.bytes, "message", kind(node).as_str(), &envelope);
+    cx.out.bytes.extend_from_within(end);
+    let stanza = start..cx.out.bytes.len();
+    cx.deliver_as(session, stanza, about.urgency(owner, node), Keep::WHOLE);
+}
+
+/// To addresses that are no session of ours it goes the way of a message.
+fn deliver_to_others(
+    cx: &mut Cx<'_>,
+    owner: &Owner,
+    node: &Node,
+    others: Vec<Jid>,
+    end: Range<usize>,
+) {
+    if others.is_empty() {
+        return;
+    }
+    let end = cx.out.bytes.get(end).unwrap_or_default();
+    let text = format!("<message{}", String::from_utf8_lossy(end));
+    let Ok(element) = parse_stored(&text, ns::CLIENT) else {
+        return;
+    };
+    for to in others {
+        cx.state.effects.own_messages.push(OwnMessage {
+            from: owner.jid.clone(),
+            to,
+            kind: kind(node),
+            element: element.clone(),
+        });
+    }
+}
