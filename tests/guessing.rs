@@ -430,6 +430,35 @@ fn refusals_do_not_tell_who_exists() {
             ));
         }
     }
+    for (namespace, kind, child) in [
+        ("", "get", "<items node='n'/>"),
+        ("", "get", "<items/>"),
+        ("", "get", "<subscriptions/>"),
+        ("", "get", "<affiliations/>"),
+        ("", "get", "<other/>"),
+        (
+            "",
+            "set",
+            "<publish node='n'><item><x xmlns='y'/></item></publish>",
+        ),
+        ("", "set", "<retract node='n'><item id='1'/></retract>"),
+        ("", "set", "<create node='n'/>"),
+        ("", "set", "<create/>"),
+        ("", "set", "<subscribe node='n' jid='juliet@localhost'/>"),
+        ("", "set", "<unsubscribe node='n' jid='juliet@localhost'/>"),
+        ("", "get", "<options node='n' jid='juliet@localhost'/>"),
+        ("#owner", "get", "<configure node='n'/>"),
+        ("#owner", "get", "<default/>"),
+        ("#owner", "set", "<configure node='n'/>"),
+        ("#owner", "set", "<delete node='n'/>"),
+        ("#owner", "set", "<purge node='n'/>"),
+        ("#owner", "get", "<affiliations node='n'/>"),
+        ("#owner", "get", "<subscriptions node='n'/>"),
+    ] {
+        iqs.push(format!(
+            "<iq type='{kind}' id='q' to='TO'><pubsub xmlns='http://jabber.org/protocol/pubsub{namespace}'>{child}</pubsub></iq>"
+        ));
+    }
     let items = "http://jabber.org/protocol/disco#items";
     let items = format!("<iq type='get' id='q' to='TO'><query xmlns='{items}'/></iq>");
     let body = "<body>x</body>";

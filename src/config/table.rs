@@ -337,6 +337,11 @@ pub const SETTINGS: &[Setting] = &[
         settings.private_total_bytes_max,
         "Size of all private storage of one account."
     ),
+    switch!(
+        "pubsub",
+        settings.pubsub,
+        "A publish-subscribe service at `pubsub.` before the domain (XEP-0060). Accounts have nodes of their own in any case (XEP-0163)."
+    ),
     Setting {
         key: "pubsub_create",
         kind: Kind::Text {

@@ -54,20 +54,23 @@ pub struct Info {
 
 /// §3.1
 fn info_of_server(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
-    let settings = &cx.state.settings;
     let node = request.payload.attribute("node");
     let info = match node.as_deref() {
-        Some(node) => info_at(settings, To::Server, node).ok_or(Condition::ItemNotFound)?,
-        None => server_info(settings),
+        Some(node) => info_at(cx, request, To::Server, node)?.ok_or(Condition::ItemNotFound)?,
+        None => server_info(&cx.state.settings),
     };
     Ok(info.reply(node.as_deref()))
 }
 
 /// §3.2: what some feature shows at a node.
-fn info_at(settings: &Settings, to: To, node: &str) -> Option<Info> {
-    let rows = features_on(settings).flat_map(|feature| feature.nodes);
-    let mut rows = rows.filter(|(row, _)| *row == to);
-    rows.find_map(|(_, info)| info(settings, node))
+fn info_at(cx: &Cx<'_>, request: &Request<'_>, to: To, node: &str) -> Result<Option<Info>, Fault> {
+    let rows = features_on(&cx.state.settings).flat_map(|feature| feature.nodes);
+    for (_, info) in rows.filter(|(row, _)| *row == to) {
+        if let Some(info) = info(cx, request, node)? {
+            return Ok(Some(info));
+        }
+    }
+    Ok(None)
 }
 
 /// What the server says of itself; its capabilities are the hash of this.
@@ -85,24 +88,37 @@ pub fn server_info(settings: &Settings) -> Info {
     }
 }
 
-/// §3.1, §8: an account is known to those who may see its presence.
+/// §3.1, §8: an account is known to those who may see its presence, a node to those who may see that.
 fn info_of_account(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
+    let node = request.payload.attribute("node");
+    if let Some(node) = node.as_deref()
+        && let Some(info) = info_at(cx, request, To::Account, node)?
+    {
+        return Ok(info.reply(Some(node)));
+    }
     if !sees_presence(cx, request)? {
         return Err(Condition::ServiceUnavailable.into());
     }
-    require_no_node(request)?;
-    let identity = Identity {
-        category: "account".into(),
-        kind: "registered".into(),
+    if node.is_some() {
+        return Err(Condition::ItemNotFound.into());
+    }
+    let identity = |category: &str, kind: &str| Identity {
+        category: category.into(),
+        kind: kind.into(),
         ..Identity::default()
     };
+    let mut identities = vec![identity("account", "registered")];
+    let rows = features_on(&cx.state.settings).flat_map(|feature| feature.identities);
+    for (_, category, kind) in rows.filter(|(to, ..)| *to == To::Account) {
+        identities.push(identity(category, kind));
+    }
     let whom = if request.is_own() {
         To::OwnAccount
     } else {
         To::Account
     };
     let info = Info {
-        identities: vec![identity],
+        identities,
         features: features(&cx.state.settings, whom),
         forms: Vec::new(),
     };
@@ -113,26 +129,28 @@ fn info_of_account(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Faul
 fn items_of_server(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     let node = request.payload.attribute("node");
     let items = items_at(cx, request, To::Server, node.as_deref())?;
+    let items = items.ok_or(Condition::ItemNotFound)?;
     Ok(write_items(&items, node.as_deref()))
 }
 
-/// §4.1, §8: the available resources; none to those who may not see the account's presence.
+/// §4.1, §8: to those who may not see the account's presence, a node that they may not know is one without items.
 fn items_of_account(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     let node = request.payload.attribute("node");
-    let items = match sees_presence(cx, request)? {
-        true => items_at(cx, request, To::Account, node.as_deref())?,
-        false => Vec::new(),
+    let items = items_at(cx, request, To::Account, node.as_deref())?;
+    let items = match items {
+        None if sees_presence(cx, request)? => return Err(Condition::ItemNotFound.into()),
+        items => items.unwrap_or_default(),
     };
     Ok(write_items(&items, node.as_deref()))
 }
 
-/// What all features have there; somebody must know the node.
+/// What all features have there; `None`: nobody knows the node.
 fn items_at(
     cx: &Cx<'_>,
     request: &Request<'_>,
     to: To,
     node: Option<&str>,
-) -> Result<Vec<Item>, Fault> {
+) -> Result<Option<Vec<Item>>, Fault> {
     let mut all: Option<Vec<Item>> = None;
     let rows = features_on(&cx.state.settings).flat_map(|feature| feature.items);
     for (_, items) in rows.filter(|(row, _)| *row == to) {
@@ -140,21 +158,27 @@ fn items_at(
             all.get_or_insert_default().extend(items);
         }
     }
-    Ok(all.ok_or(Condition::ItemNotFound)?)
+    Ok(all)
 }
 
-fn write_items(items: &[Item], node: Option<&str>) -> Reply {
+pub fn write_items(items: &[Item], node: Option<&str>) -> Reply {
     Reply::payload(|w| {
         w.open_ns("query", ns::DISCO_ITEMS).attr_opt("node", node);
         for item in items {
-            w.open("item")
-                .attr("jid", &item.jid)
-                .attr_opt("node", item.node.as_deref())
-                .attr_opt("name", item.name.as_deref())
-                .close();
+            item.write(w);
         }
         w.close();
     })
+}
+
+impl Item {
+    pub fn write(&self, w: &mut Writer<'_>) {
+        w.open("item")
+            .attr("jid", &self.jid)
+            .attr_opt("node", self.node.as_deref())
+            .attr_opt("name", self.name.as_deref())
+            .close();
+    }
 }
 
 /// The server's services.
@@ -172,12 +196,15 @@ fn services(
     Ok(node.is_none().then(items))
 }
 
-/// An account's available sessions.
+/// An account's available sessions, for those who may see its presence.
 fn resources(
     cx: &Cx<'_>,
     request: &Request<'_>,
     node: Option<&str>,
 ) -> Result<Option<Vec<Item>>, Fault> {
+    if node.is_none() && !sees_presence(cx, request)? {
+        return Ok(Some(Vec::new()));
+    }
     let sessions = cx.state.sessions.of(request.account_jid());
     let available = sessions.filter(|session| session.presence.is_some());
     let items = || {
@@ -189,21 +216,14 @@ fn resources(
     Ok(node.is_none().then(|| items().collect()))
 }
 
-fn require_no_node(request: &Request<'_>) -> Result<(), Condition> {
-    match request.payload.attribute("node") {
-        Some(_) => Err(Condition::ItemNotFound),
-        None => Ok(()),
-    }
-}
-
-fn features(settings: &Settings, of: To) -> Vec<String> {
+pub fn features(settings: &Settings, of: To) -> Vec<String> {
     let features = disco_features(settings, of);
     features.into_iter().map(str::to_string).collect()
 }
 
 impl Info {
     /// §3.2: the answer repeats the question's node.
-    fn reply(&self, node: Option<&str>) -> Reply {
+    pub fn reply(&self, node: Option<&str>) -> Reply {
         Reply::payload(|w| self.write(w, node))
     }
 

@@ -16,6 +16,7 @@ mod no_reply;
 mod ping;
 mod private_xml;
 mod privilege;
+mod pubsub;
 mod registration;
 mod roster;
 mod session;
@@ -59,6 +60,7 @@ pub const FEATURES: &[&Feature] = &[
     &disco::FEATURE,
     &private_xml::FEATURE,
     &vcard::FEATURE,
+    &pubsub::FEATURE,
     &registration::FEATURE,
     &software_version::FEATURE,
     &components::FEATURE,
@@ -158,8 +160,8 @@ pub type Handler = fn(&mut Cx<'_>, &Request<'_>) -> Result<Reply, Fault>;
 /// Items at a node, or without one; `None`: it has nothing to do with that node.
 pub type Items = fn(&Cx<'_>, &Request<'_>, Option<&str>) -> Result<Option<Vec<Item>>, Fault>;
 
-/// What is shown at a node; `None`: it has nothing to do with it.
-pub type NodeInfo = fn(&Settings, &str) -> Option<disco::Info>;
+/// What is shown at a node; `None`: it has nothing to do with it, or not for the one who asks.
+pub type NodeInfo = fn(&Cx<'_>, &Request<'_>, &str) -> Result<Option<disco::Info>, Fault>;
 
 /// An item of service discovery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -238,6 +240,8 @@ pub struct Feature {
     pub specs: &'static [Spec],
     /// By the operator's settings: off, nothing of it is shown or answered.
     pub is_on: fn(&Settings) -> bool,
+    /// Categories and types of what it makes of an address (XEP-0030 §3.1).
+    pub identities: &'static [(To, &'static str, &'static str)],
     /// Features of XEP-0030.
     pub disco: &'static [(To, &'static str)],
     /// What it adds to the items of an address (XEP-0030 §4).
@@ -253,6 +257,7 @@ impl Feature {
             name,
             specs: &[],
             is_on: |_| true,
+            identities: &[],
             disco: &[],
             items: &[],
             nodes: &[],

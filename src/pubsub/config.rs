@@ -370,9 +370,13 @@ impl NodeConfig {
     pub fn apply(&mut self, form: &DataForm, state: &State) -> Result<(), StanzaError> {
         for given in &form.fields {
             refuse_collections(given)?;
-            if let Some((number, field)) = find(&given.var) {
-                let value = parse(number, field, &given.values, state);
-                self.set(number, value.ok_or(Condition::NotAcceptable)?);
+            if let Some((number, known)) = find(&given.var) {
+                let value = parse(number, known, &given.values, state);
+                let refused = match number {
+                    field::ACCESS_MODEL => refusal::UNSUPPORTED_ACCESS_MODEL,
+                    _ => Condition::NotAcceptable.into(),
+                };
+                self.set(number, value.ok_or(refused)?);
             }
         }
         Ok(())

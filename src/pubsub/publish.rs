@@ -112,6 +112,9 @@ fn checked(
     let bytes = |item: &NewItem| u64::try_from(item.payload.len()).unwrap_or(u64::MAX);
     let mut ids = HashSet::new();
     for item in &items {
+        if item.payload.is_empty() && config.flag(field::DELIVER_PAYLOADS) {
+            return Err(refusal::PAYLOAD_REQUIRED);
+        }
         if bytes(item) > bytes_max {
             return Err(refusal::PAYLOAD_TOO_BIG);
         }
@@ -131,7 +134,7 @@ fn stamped(cx: &mut Cx<'_>, publisher: &Jid, items: Vec<NewItem>) -> Vec<Item> {
     for item in items {
         stamped.push(Item {
             id: item.id.unwrap_or_else(|| cx.new_id().into()),
-            publisher: publisher.as_str().into(),
+            publisher: publisher.bare_str().into(),
             at: cx.now.wall,
             payload: item.payload,
         });
@@ -161,8 +164,7 @@ fn require_own_ids(
 }
 
 fn is_by(item: &Item, who: &Jid) -> bool {
-    let publisher = item.publisher.split('/').next();
-    publisher == Some(who.bare_str())
+    *item.publisher == *who.bare_str()
 }
 
 /// §7.2: `notify`: the publisher wants it told.

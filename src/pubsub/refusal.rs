@@ -38,6 +38,9 @@ pub const PRESENCE_SUBSCRIPTION_REQUIRED: StanzaError =
 pub const TOO_MANY_SUBSCRIPTIONS: StanzaError =
     refusal(Condition::PolicyViolation, "too-many-subscriptions");
 
+pub const UNSUPPORTED_ACCESS_MODEL: StanzaError =
+    refusal(Condition::NotAcceptable, "unsupported-access-model");
+
 /// The service, or this node, does not do that.
 pub const fn unsupported(feature: &'static str) -> StanzaError {
     refusal(Condition::FeatureNotImplemented, "unsupported").feature(feature)

@@ -47,6 +47,8 @@ pub struct Settings {
     pub private_items_max: usize,
     /// Bytes of all of them.
     pub private_total_bytes_max: usize,
+    /// The publish-subscribe service is there (XEP-0060).
+    pub pubsub: bool,
     /// Nodes of one account, and nodes of the service that one account made (XEP-0060).
     pub pubsub_nodes_max: usize,
     /// Items of one node.
@@ -118,6 +120,7 @@ impl Settings {
             private_bytes_max: 128 << 10,
             private_items_max: 100,
             private_total_bytes_max: 1 << 20,
+            pubsub: true,
             pubsub_nodes_max: 500,
             pubsub_items_max: 10_000,
             pubsub_item_bytes_max: 256 << 10,

@@ -12,7 +12,7 @@ pub enum FormKind {
 }
 
 impl FormKind {
-    fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             FormKind::Form => "form",
             FormKind::Submit => "submit",

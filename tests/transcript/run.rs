@@ -194,6 +194,7 @@ fn apply(settings: &mut Settings, key: &str, value: &str) {
             "x_oauth" => settings.x_oauth = is_on,
             "client_state" => settings.client_state = is_on,
             "client_names" => settings.client_names = is_on,
+            "pubsub" => settings.pubsub = is_on,
             _ => panic!("no switch {key}"),
         }
         return;
@@ -218,6 +219,10 @@ fn apply(settings: &mut Settings, key: &str, value: &str) {
         settings.component_privileges.push((name.into(), granted));
         return;
     }
+    if key == "pubsub_create" {
+        settings.pubsub_create = value == "users";
+        return;
+    }
     let number = value
         .parse::<usize>()
         .expect("settings of transcripts are numbers or switches");
@@ -233,6 +238,10 @@ fn apply(settings: &mut Settings, key: &str, value: &str) {
         "archive_page_max" => settings.archive_page_max = number,
         "archive_days_max" => settings.archive_days_max = Some(number as u32),
         "archive_bytes_max" => settings.archive_bytes_max = Some(number as u64),
+        "pubsub_nodes_max" => settings.pubsub_nodes_max = number,
+        "pubsub_items_max" => settings.pubsub_items_max = number,
+        "pubsub_item_bytes_max" => settings.pubsub_item_bytes_max = number,
+        "pubsub_bytes_max" => settings.pubsub_bytes_max = number,
         "scram_iterations" => settings.scram_iterations = number as u32,
         "clients_days_max" => settings.clients_days_max = Some(number as u32),
         "fast_days_max" => settings.fast_days_max = number as u32,

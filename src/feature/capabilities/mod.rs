@@ -11,14 +11,15 @@ mod tests;
 use std::rc::Rc;
 
 use crate::state::{
-    Asked, CLIENT_NODES_MAX, Caps, CapsId, Cx, Question, Questions, SessionId, Settings, Then,
+    Asked, CLIENT_NODES_MAX, Caps, CapsId, Cx, Fault, Question, Questions, SessionId, Settings,
+    Then,
 };
 use crate::store::StoreError;
 use crate::xml::{ElementRef, Escaped, parse_stored};
 use crate::xmpp::{Iq, IqKind, Jid, ns, quoted};
 
 use super::disco::{Info, server_info};
-use super::{Feature, Spec, To};
+use super::{Feature, Request, Spec, To};
 use hash::verification_string;
 use hash::{Answer, OWN_ALGORITHM, id_of_set, id_of_ver, is_hash_of, own_hash, read};
 
@@ -71,9 +72,9 @@ pub fn own_caps(settings: &Settings) -> Rc<str> {
 }
 
 /// XEP-0115 §6.2, XEP-0390 §5.5: the nodes of the server's own capabilities show what the server itself does.
-fn own_info(settings: &Settings, node: &str) -> Option<Info> {
-    let info = server_info(settings);
-    own_nodes(&info).contains(&node.into()).then_some(info)
+fn own_info(cx: &Cx<'_>, _: &Request<'_>, node: &str) -> Result<Option<Info>, Fault> {
+    let info = server_info(&cx.state.settings);
+    Ok(own_nodes(&info).contains(&node.into()).then_some(info))
 }
 
 /// The disco nodes under which the server shows what its capabilities stand for.

@@ -19,7 +19,13 @@ pub struct Service {
 pub const SERVICES: &[Service] = &[
     Service::to_come("conference"),
     Service::to_come("mix"),
-    Service::to_come("pubsub"),
+    Service {
+        label: "pubsub",
+        category: "pubsub",
+        kind: "service",
+        name: "Publish-Subscribe",
+        is_on: |settings| settings.pubsub,
+    },
     Service::to_come("upload"),
     Service::to_come("proxy"),
 ];

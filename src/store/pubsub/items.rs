@@ -14,7 +14,7 @@ const ROW_BYTES: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     pub id: Box<str>,
-    /// Who published it, as a JID.
+    /// Who published it, as a bare JID.
     pub publisher: Box<str>,
     pub at: Timestamp,
     /// One element, checked; empty: there is none.
