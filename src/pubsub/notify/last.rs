@@ -79,11 +79,12 @@ fn taker(cx: &Cx<'_>, session: SessionId) -> Option<Taker> {
         return None;
     }
     let told = known.told.as_ref();
-    let is_new = |node: &&Box<str>| told.is_none_or(|told: &Rc<Caps>| !told.wants(node));
+    let is_new = |node: &str| told.is_none_or(|told: &Rc<Caps>| !told.wants(node));
+    let wanted = caps.wanted().iter().filter(|node| is_new(node));
     Some(Taker {
         id: session,
         jid: known.jid.clone().into(),
-        wanted: caps.wanted().iter().filter(is_new).cloned().collect(),
+        wanted: wanted.cloned().collect(),
         bytes: 0,
         items: 0,
     })
