@@ -15,6 +15,7 @@ mod client_state;
 mod components;
 mod crash;
 mod failing_writes;
+mod fan_out;
 mod files;
 mod flights;
 mod flow;

@@ -190,7 +190,7 @@ fn changed(
             let shown = presence.as_deref().filter(|_| !after.matches(to));
             if shown.is_some() || after.matches(to) {
                 let stanza = write_presence(cx, &from, to, shown);
-                cx.pass(component, stanza);
+                cx.pass(component, &stanza.into());
             }
         }
         for hearer in hearers {
@@ -249,7 +249,7 @@ fn send_presence(
     }
     let stanza = write_presence(cx, from, to.as_jid(), presence);
     let urgency = Urgency::latest(Kind::Presence, from.as_str());
-    cx.deliver_as(hearer, stanza, urgency, Keep::WHOLE);
+    cx.deliver_as(hearer, &stanza.into(), urgency, Keep::WHOLE);
 }
 
 fn write_presence(

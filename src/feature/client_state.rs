@@ -6,7 +6,7 @@ use memchr::memmem;
 
 use crate::state::{Kind, Replaces, Urgency};
 use crate::xml::ElementRef;
-use crate::xmpp::{Message, MessageKind, ns};
+use crate::xmpp::{Message, MessageKind, PresenceKind, ns};
 
 use super::{Feature, Spec};
 
@@ -112,17 +112,12 @@ fn event_urgency<'a>(event: ElementRef<'a>, sender: &'a str) -> Urgency<'a> {
     })
 }
 
-/// Presence as it is written: an inactive client needs only the latest of each sender. Errors wake it, and so does what a
-/// room or channel says of the client itself (XEP-0045 §7.2.2: status 110), for it waits for that.
-pub fn presence_urgency<'a>(sender: &'a str, stanza: &[u8]) -> Urgency<'a> {
-    let tag = memchr::memchr(b'>', stanza).and_then(|end| stanza.get(..end));
-    let is_error = tag.is_some_and(|tag| memmem::find(tag, b" type='error'").is_some());
-    let has = |needle: &[u8]| memmem::find(stanza, needle).is_some();
-    let is_own = || has(ns::MUC_USER.as_bytes()) && (has(b"code='110'") || has(b"code=\"110\""));
-    if is_error || is_own() {
-        return Urgency::Now;
-    }
-    Urgency::latest(Kind::Presence, sender)
+/// Presence: an inactive client needs only the latest of each sender. Errors wake it, and so does what a room or channel says
+/// of the client itself (XEP-0045 §7.2.2: status 110), for it waits for that.
+pub fn presence_wakes(kind: PresenceKind, payload: &str) -> bool {
+    let has = |needle: &str| memmem::find(payload.as_bytes(), needle.as_bytes()).is_some();
+    let is_own = || has(ns::MUC_USER) && (has("code='110'") || has("code=\"110\""));
+    kind == PresenceKind::Error || is_own()
 }
 
 #[cfg(test)]
@@ -227,26 +222,19 @@ mod tests {
 
     #[test]
     fn presence_waits_but_errors_and_ones_own_do_not() {
-        let latest = Urgency::latest(Kind::Presence, "a@b/c");
-        let own = "<presence from='r@c/me'><x xmlns='http://jabber.org/protocol/muc#user'><item/><status code='110'/></x></presence>";
-        for (stanza, urgency) in [
-            ("<presence from='a@b/c'/>", latest),
-            ("<presence from='a@b/c' type='unavailable'/>", latest),
+        let own = "<x xmlns='http://jabber.org/protocol/muc#user'><item/><status code='110'/></x>";
+        for (kind, payload, wakes) in [
+            (PresenceKind::Available, "", false),
+            (PresenceKind::Unavailable, "", false),
             (
-                "<presence from='a@b/c'><status> type='error'</status></presence>",
-                latest,
+                PresenceKind::Available,
+                "<status> type='error'</status>",
+                false,
             ),
-            (
-                "<presence from='a@b/c' type='error'><error/></presence>",
-                Urgency::Now,
-            ),
-            (own, Urgency::Now),
+            (PresenceKind::Error, "<error/>", true),
+            (PresenceKind::Available, own, true),
         ] {
-            assert_eq!(
-                presence_urgency("a@b/c", stanza.as_bytes()),
-                urgency,
-                "{stanza}"
-            );
+            assert_eq!(presence_wakes(kind, payload), wakes, "{payload}");
         }
     }
 }

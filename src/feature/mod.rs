@@ -35,7 +35,7 @@ pub use capabilities::{
     announced as announced_caps, ask as ask_caps, ask_again as ask_caps_again, own_caps,
 };
 pub use carbons::{NS as CARBONS_NS, eligible as carbons_eligible};
-pub use client_state::{message_urgency, presence_urgency};
+pub use client_state::{message_urgency, presence_wakes};
 pub use clients::{Access, Revoked, all as all_access, take_away as take_access_away};
 pub use last_activity::{
     is_asked as asks_last_activity, require_may_ask as require_may_ask_last_activity,

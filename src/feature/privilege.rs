@@ -65,7 +65,7 @@ pub fn advertise(cx: &mut Cx<'_>, id: ComponentId) {
         }
         w.close().close();
     });
-    cx.pass(id, stanza);
+    cx.pass(id, &stanza.into());
 }
 
 /// §4.3: the component may do this with rosters.
@@ -186,7 +186,7 @@ pub fn answered(cx: &mut Cx<'_>, asked: &Privileged, iq: &Iq) {
             .close();
         w.close().close().close();
     });
-    cx.pass(asked.component, stanza);
+    cx.pass(asked.component, &stanza.into());
 }
 
 /// A stanza within another.

@@ -272,7 +272,7 @@ pub fn push(
     for (component, to) in privilege::hear_of_rosters(cx) {
         let id = cx.new_id();
         let stanza = write_push(cx, (&id, Some(owner)), &to, jid, contact, version);
-        cx.pass(component, stanza);
+        cx.pass(component, &stanza.into());
     }
 }
 

@@ -94,6 +94,7 @@ impl Server {
                 own_caps,
                 disk_low: false,
                 memory: Default::default(),
+                shared_bytes: Default::default(),
                 handling: None,
                 effects: Effects::default(),
                 rights: Rights::default(),

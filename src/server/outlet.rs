@@ -29,7 +29,7 @@ pub fn send(cx: &mut Cx<'_>, target: Origin, stanza: Range<usize>) -> bool {
             cx.deliver(session, stanza);
             true
         }
-        Origin::Component(component) => cx.pass(component, stanza),
+        Origin::Component(component) => cx.pass(component, &stanza.into()),
         Origin::Own => {
             cx.state.effects.own_answers.push(stanza);
             true
@@ -96,7 +96,7 @@ pub fn write_message(bytes: &mut Vec<u8>, message: &Message, declared: bool) {
         "message"
     };
     write_open(bytes, name, kind_text(message), &message.envelope);
-    write_payload(bytes, "message", &message.element, &[]);
+    write_end(bytes, "message", message.element.root().inner_source());
 }
 
 /// `normal` is what a missing type means; it is not written.
@@ -107,29 +107,26 @@ fn kind_text(message: &Message) -> &'static str {
     }
 }
 
-/// Writes a whole stanza: its envelope, its children as they came, and `appended` after them.
+/// Writes a whole stanza: its envelope, and its children as they came.
 pub fn write_stanza(
     bytes: &mut Vec<u8>,
     name: &'static str,
     kind: &str,
     envelope: &Envelope,
     element: &Element,
-    appended: &[u8],
 ) {
     write_open(bytes, name, kind, envelope);
-    write_payload(bytes, name, element, appended);
+    write_end(bytes, name, element.root().inner_source());
 }
 
-/// Writes `>`, the children, `appended`, and the closing tag.
-fn write_payload(bytes: &mut Vec<u8>, name: &'static str, element: &Element, appended: &[u8]) {
-    let inner = element.root().inner_source();
-    if inner.is_empty() && appended.is_empty() {
+/// What follows the attributes of a stanza: `>`, its children and its closing tag.
+pub fn write_end(bytes: &mut Vec<u8>, name: &'static str, children: &str) {
+    if children.is_empty() {
         bytes.extend_from_slice(b"/>");
         return;
     }
     bytes.push(b'>');
-    bytes.extend_from_slice(inner.as_bytes());
-    bytes.extend_from_slice(appended);
+    bytes.extend_from_slice(children.as_bytes());
     bytes.extend_from_slice(b"</");
     bytes.extend_from_slice(name.as_bytes());
     bytes.push(b'>');

@@ -33,6 +33,8 @@ pub struct MemoryAccount {
     pub queues: usize,
     /// What waits for inactive clients.
     pub held: usize,
+    /// What several of these share, once.
+    pub shared: usize,
     /// Input that is not whole yet.
     pub unread: usize,
     /// What the shell holds: the database's cache, TLS sessions, what connections did not take yet.
@@ -45,13 +47,13 @@ impl MemoryAccount {
             true => ASLEEP_BYTES,
             false => AWAKE_BYTES,
         };
-        self.queues += session.management.as_ref().map_or(0, |m| m.queue_bytes());
-        self.held += session.held.as_ref().map_or(0, |held| held.bytes());
+        self.queues += session.management.as_ref().map_or(0, |m| m.own_bytes());
+        self.held += session.held.as_ref().map_or(0, |held| held.own_bytes());
     }
 
     /// The core's part.
     pub fn inside(&self) -> usize {
-        self.sessions + self.queues + self.held + self.unread
+        self.sessions + self.queues + self.held + self.shared + self.unread
     }
 
     pub fn total(&self) -> usize {

@@ -2,14 +2,14 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use crate::store::{AccountId, StoreError, Tx};
+use crate::store::{AccountId, QueueRow, StoreError, Tx};
 use crate::stream::Entropy;
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, StanzaError, quoted};
 
 use super::{
-    BlockList, CONNECTED_BYTES_MAX, ComponentId, DETACHED_BYTES_MAX, Keep, Moment, Outbox,
-    PresenceDetails, SessionId, State, UNACKNOWLEDGED_MAX, Urgency,
+    BlockList, CONNECTED_BYTES_MAX, ComponentId, DETACHED_BYTES_MAX, HeldStanza, Keep, Moment,
+    Outbox, PresenceDetails, SessionId, Shared, State, UNACKNOWLEDGED_MAX, Urgency, Written,
 };
 
 /// XEP-0198 §4: the request for an acknowledgement.
@@ -72,16 +72,23 @@ impl Cx<'_> {
         start..self.out.bytes.len()
     }
 
+    /// What was written to the buffer is the end of what many are sent, until the step is over.
+    pub fn share(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Shared {
+        let start = self.out.bytes.len();
+        write(&mut self.out.bytes);
+        Shared::at(start..self.out.bytes.len())
+    }
+
     /// Delivers a stanza that was written to the buffer, at once.
     pub fn deliver(&mut self, session: SessionId, stanza: Range<usize>) {
-        self.deliver_as(session, stanza, Urgency::Now, Keep::WHOLE);
+        self.deliver_as(session, &stanza.into(), Urgency::Now, Keep::WHOLE);
     }
 
     /// Delivers a stanza: held while the client is inactive and it can wait, else behind everything held before it.
     pub fn deliver_as(
         &mut self,
         session: SessionId,
-        stanza: Range<usize>,
+        stanza: &Written<'_>,
         urgency: Urgency<'_>,
         keep: Keep,
     ) {
@@ -91,9 +98,11 @@ impl Cx<'_> {
         let Some(held) = &mut known.held else {
             return self.transmit(session, stanza, keep);
         };
-        let bytes = self.out.bytes.get(stanza.clone()).unwrap_or_default();
-        if held.hold(urgency, bytes, keep) {
-            return;
+        if urgency != Urgency::Now {
+            let kept = self.out.keep(stanza, &self.state.shared_bytes);
+            if held.hold(urgency, kept, keep) {
+                return;
+            }
         }
         self.release_held(session);
         self.transmit(session, stanza, keep);
@@ -110,14 +119,17 @@ impl Cx<'_> {
             .and_then(|known| known.held.as_mut());
         let Some(held) = held else { return };
         for held in held.take() {
-            let start = self.out.bytes.len();
-            self.out.bytes.extend_from_slice(&held.stanza);
-            self.transmit(session, start..self.out.bytes.len(), held.keep);
+            self.transmit_kept(session, &held);
         }
     }
 
+    pub(super) fn transmit_kept(&mut self, session: SessionId, held: &HeldStanza) {
+        let (head, shared) = self.out.write_kept(&held.stanza);
+        self.transmit(session, &Written::new(head, shared.as_ref()), held.keep);
+    }
+
     /// Counts (XEP-0198) and sends; a session without a connection only keeps it.
-    pub(super) fn transmit(&mut self, session: SessionId, stanza: Range<usize>, keep: Keep) {
+    fn transmit(&mut self, session: SessionId, stanza: &Written<'_>, keep: Keep) {
         let Some(known) = self.state.sessions.get_mut(session) else {
             return;
         };
@@ -125,8 +137,18 @@ impl Cx<'_> {
         let mut is_behind = false;
         if let Some(management) = &mut known.management {
             is_behind = management.again_from().is_some();
-            let bytes = self.out.bytes.get(stanza.clone()).unwrap_or_default();
-            ask = management.sent(bytes, keep, self.now.wall);
+            let row = match keep {
+                Keep::Whole { shared } => QueueRow::Whole {
+                    stanza: self.out.keep(stanza, &self.state.shared_bytes),
+                    at: self.now.wall,
+                    shared,
+                },
+                Keep::Archived(id, form) => QueueRow::Archived {
+                    id,
+                    form: form.code(),
+                },
+            };
+            ask = management.sent(row, stanza.byte_count());
             let bytes_max = match known.connection {
                 Some(_) => CONNECTED_BYTES_MAX,
                 None => DETACHED_BYTES_MAX,
@@ -146,7 +168,7 @@ impl Cx<'_> {
         }
         // Its turn comes when everything before it was sent again.
         if let Some(connection) = known.connection.filter(|_| !is_behind) {
-            self.out.send_range(connection, stanza);
+            self.out.send_written(connection, stanza);
             if ask {
                 self.out
                     .send(connection, |bytes| bytes.extend_from_slice(ASK));
@@ -191,10 +213,10 @@ impl Cx<'_> {
     }
 
     /// Passes a stanza that was written to the buffer on to a component; false: it is not connected.
-    pub fn pass(&mut self, component: ComponentId, stanza: Range<usize>) -> bool {
+    pub fn pass(&mut self, component: ComponentId, stanza: &Written<'_>) -> bool {
         let connection = self.state.domains.components.connection(component);
         if let Some(connection) = connection {
-            self.out.send_range(connection, stanza);
+            self.out.send_written(connection, stanza);
         }
         connection.is_some()
     }

@@ -14,6 +14,7 @@ mod outbox;
 mod sessions;
 mod settings;
 mod uncopied;
+mod written;
 
 pub use access::grants::{NewAppToken, OauthKind, OauthToken, is_app_token, parse_app_token};
 pub use access::redirects::{Redirects, TOLD_MAX as REDIRECTS_TOLD_MAX};
@@ -52,7 +53,9 @@ pub use sessions::{
 };
 pub use settings::Settings;
 pub use uncopied::Uncopied;
+pub use written::{SHARED_BYTES_MIN, Shared, Written};
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::store::ClientKey;
@@ -77,6 +80,8 @@ pub struct State {
     pub disk_low: bool,
     /// As of the last look.
     pub memory: MemoryAccount,
+    /// Bytes of what is kept for many at once.
+    pub shared_bytes: Rc<Cell<usize>>,
     /// Whose stanza is being handled.
     pub handling: Option<SessionId>,
     /// What handlers want done when they are through.

@@ -6,6 +6,8 @@ use std::ops::Range;
 use crate::store::Epoch;
 use crate::stream::{Credentials, ScramHash};
 
+use super::Written;
+
 /// Room kept from one batch to the next.
 const BYTES_KEPT: usize = 32 << 10;
 const PLACES_KEPT: usize = 256;
@@ -140,6 +142,14 @@ impl Outbox {
             connection,
             bytes: range,
         });
+    }
+
+    /// Sends a stanza that is in the buffer already.
+    pub fn send_written(&mut self, connection: ConnectionId, stanza: &Written<'_>) {
+        self.send_range(connection, stanza.head.clone());
+        if let Some(body) = stanza.body() {
+            self.send_range(connection, body);
+        }
     }
 
     /// A step begins: what it sends is told apart from what was sent before.

@@ -2,6 +2,7 @@
 
 pub mod clients;
 pub mod grants;
+pub mod kept;
 pub mod moved;
 pub mod personal;
 pub mod roster;

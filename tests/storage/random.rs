@@ -1,7 +1,7 @@
 //! Random batches, done to a store and to its model alike.
 use stonechat::store::{
     AccountId, ArchiveId, ArchivePreferences, ArchiveQuery, Contact, DefaultPolicy, Direction,
-    LastActivity, Need, Owner, QueueRow, Record, StoreError, Subscription, Suspended, Tx,
+    Kept, LastActivity, Need, Owner, QueueRow, Record, StoreError, Subscription, Suspended, Tx,
 };
 use stonechat::stream::{Credentials, HashedPassword, ScramKeys};
 use stonechat::xmpp::{Jid, Timestamp};
@@ -327,7 +327,7 @@ impl Random {
                             form: 1,
                         },
                         false => QueueRow::Whole {
-                            stanza: vec![b'x'; self.0.below(300)].into(),
+                            stanza: Kept::from(vec![b'x'; self.0.below(300)].into_boxed_slice()),
                             at: Timestamp(n as i64),
                             shared: self.one_in(2),
                         },

@@ -118,6 +118,8 @@ pub struct Core {
     pub held: Vec<(JobId, HashJob)>,
     /// By the last piece of an input.
     pub queued_bytes: usize,
+    /// Where they lie: what is sent to many lies there once.
+    pub buffered_bytes: usize,
     /// Since something was last sent.
     pub pressure: u64,
 }
@@ -152,6 +154,7 @@ impl Core {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             held: Vec::new(),
             queued_bytes: 0,
+            buffered_bytes: 0,
             pressure: 0,
         };
         core.start();
@@ -366,7 +369,7 @@ impl Core {
             .expect("step");
         tx.checkpoint_if_due().expect("checkpoint");
         let unfinished = std::mem::take(&mut out.unfinished);
-        self.queued_bytes = out.queued_bytes;
+        (self.queued_bytes, self.buffered_bytes) = (out.queued_bytes, out.bytes.len());
         self.pressure = self.pressure.max(out.pressure);
         if self.speed == Disk::Slow {
             self.behind.tx = Some(tx);

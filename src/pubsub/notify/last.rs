@@ -210,7 +210,7 @@ fn send(cx: &mut Cx<'_>, taker: &mut Taker, owner: &Owner, node: &Node) -> Resul
         Some(item.at),
     );
     let about = About::items(node, std::iter::once(&*item.id));
-    deliver(cx, owner, node, (taker.id, about), end);
+    deliver(cx, owner, node, (taker.id, about), &end);
     Ok(())
 }
 
@@ -238,10 +238,10 @@ pub fn to_subscriber(
     match cx.state.sessions.find(jid).map(|session| session.id) {
         Some(session) => {
             let about = About::items(node, std::iter::once(&*item.id));
-            deliver(cx, owner, node, (session, about), end);
+            deliver(cx, owner, node, (session, about), &end);
         }
         None if jid.is_bare() || !cx.state.domains.is_served(jid) => {
-            deliver_to_others(cx, owner, node, vec![jid.clone()], end);
+            deliver_to_others(cx, owner, node, vec![jid.clone()], &end);
         }
         None => {}
     }

@@ -3,9 +3,7 @@
 mod audience;
 pub mod last;
 
-use std::ops::Range;
-
-use crate::state::{Cx, Fault, Keep, Kind, OwnMessage, Replaces, SessionId, Urgency};
+use crate::state::{Cx, Fault, Keep, Kind, OwnMessage, Replaces, SessionId, Shared, Urgency};
 use crate::store::Item;
 use crate::xml::{Writer, parse_stored};
 use crate::xmpp::{Envelope, Jid, MessageKind, Timestamp, ns, write_open};
@@ -145,32 +143,27 @@ fn send(
     let end = write_end(cx, event, None);
     let Audience { sessions, others } = audience;
     for session in sessions {
-        deliver(cx, owner, node, (session, about), end.clone());
+        deliver(cx, owner, node, (session, about), &end);
     }
-    deliver_to_others(cx, owner, node, others, end);
+    deliver_to_others(cx, owner, node, others, &end);
     Ok(())
 }
 
 /// What follows the head. `at`: when it happened, if that was before (XEP-0203).
-fn write_end(
-    cx: &mut Cx<'_>,
-    event: &dyn Fn(&mut Writer<'_>),
-    at: Option<Timestamp>,
-) -> Range<usize> {
-    let start = cx.out.bytes.len();
-    cx.out.bytes.push(b'>');
-    cx.write(|w| {
+fn write_end(cx: &mut Cx<'_>, event: &dyn Fn(&mut Writer<'_>), at: Option<Timestamp>) -> Shared {
+    cx.share(|bytes| {
+        bytes.push(b'>');
+        let mut w = Writer::new(bytes);
         w.open_ns("event", ns::PUBSUB_EVENT);
-        event(w);
+        event(&mut w);
         w.close();
         if let Some(at) = at {
             w.open_ns("delay", ns::DELAY)
                 .attr("stamp", &at.to_string())
                 .close();
         }
-    });
-    cx.out.bytes.extend_from_slice(b"</message>");
-    start..cx.out.bytes.len()
+        bytes.extend_from_slice(b"</message>");
+    })
 }
 
 fn kind(node: &Node) -> MessageKind {
@@ -185,7 +178,7 @@ fn deliver(
     owner: &Owner,
     node: &Node,
     (session, about): (SessionId, About<'_>),
-    end: Range<usize>,
+    end: &Shared,
 ) {
     let Some(known) = cx.state.sessions.get(session) else {
         return;
@@ -195,25 +188,18 @@ fn deliver(
         to: Some(known.jid.clone().into()),
         ..Envelope::default()
     };
-    let start = cx.out.bytes.len();
-    write_open(&mut cx.out.bytes, "message", kind(node).as_str(), &envelope);
-    cx.out.bytes.extend_from_within(end);
-    let stanza = start..cx.out.bytes.len();
-    cx.deliver_as(session, stanza, about.urgency(owner, node), Keep::WHOLE);
+    let stanza = cx.out.with_head(end, &mut |bytes| {
+        write_open(bytes, "message", kind(node).as_str(), &envelope);
+    });
+    cx.deliver_as(session, &stanza, about.urgency(owner, node), Keep::WHOLE);
 }
 
 /// To addresses that are no session of ours it goes the way of a message.
-fn deliver_to_others(
-    cx: &mut Cx<'_>,
-    owner: &Owner,
-    node: &Node,
-    others: Vec<Jid>,
-    end: Range<usize>,
-) {
+fn deliver_to_others(cx: &mut Cx<'_>, owner: &Owner, node: &Node, others: Vec<Jid>, end: &Shared) {
     if others.is_empty() {
         return;
     }
-    let end = cx.out.bytes.get(end).unwrap_or_default();
+    let end = cx.out.bytes.get(end.place()).unwrap_or_default();
     let text = format!("<message{}", String::from_utf8_lossy(end));
     let Ok(element) = parse_stored(&text, ns::CLIENT) else {
         return;

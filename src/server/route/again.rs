@@ -33,24 +33,44 @@ pub fn write_direct(out: &mut Vec<u8>, cx: &Cx<'_>, xml: &str, added: Added<'_>)
 }
 
 /// XEP-0280 §7, §8: a copy for one session of the account.
-pub fn write_copy(
+fn write_copy(
     out: &mut Vec<u8>,
     cx: &Cx<'_>,
     xml: &str,
-    (account, to): (&BareJid, &FullJid),
+    owner: (&BareJid, &FullJid),
+    direction: Direction,
+    added: Added<'_>,
+) {
+    write_copy_head(out, xml, owner);
+    write_copied(out, cx, xml, direction, added);
+}
+
+/// How a copy begins: no two are alike.
+pub fn write_copy_head(out: &mut Vec<u8>, xml: &str, (account, to): (&BareJid, &FullJid)) {
+    let head = format!(
+        "<message from='{}' to='{}'{}",
+        Escaped(account.as_str()),
+        Escaped(to.as_str()),
+        kind(xml),
+    );
+    out.extend_from_slice(head.as_bytes());
+}
+
+/// What all copies of a message for one account end with.
+pub fn write_copied(
+    out: &mut Vec<u8>,
+    cx: &Cx<'_>,
+    xml: &str,
     direction: Direction,
     added: Added<'_>,
 ) {
     let direction = direction.name();
-    let head = format!(
-        "<message from='{}' to='{}'{}><{direction} xmlns='{}'><forwarded xmlns='{}'>",
-        Escaped(account.as_str()),
-        Escaped(to.as_str()),
-        kind(xml),
+    let begin = format!(
+        "><{direction} xmlns='{}'><forwarded xmlns='{}'>",
         feature::CARBONS_NS,
         ns::FORWARD
     );
-    out.extend_from_slice(head.as_bytes());
+    out.extend_from_slice(begin.as_bytes());
     if let Some(at) = added.delay {
         // XEP-0297 §3: beside the message, not in it.
         out.extend_from_slice(delay(cx, at).as_bytes());
@@ -134,7 +154,7 @@ pub fn write_row(
     row: &QueueRow,
 ) -> Result<(), StoreError> {
     match row {
-        QueueRow::Whole { stanza, at, .. } => write_late(out, cx, stanza, *at),
+        QueueRow::Whole { stanza, at, .. } => write_late(out, cx, &stanza.bytes(), *at),
         QueueRow::Archived { id, form } => match cx.tx.stanza(*id)? {
             Some(stored) => write_archived(out, cx, to, &stored, Form::of_code(*form)),
             // Pruned. It was counted, so something must be sent in its place.

@@ -3,10 +3,10 @@ use std::ops::Range;
 
 use super::blocked::blocks;
 use crate::feature;
-use crate::server::outlet::write_stanza;
-use crate::state::{Cx, Keep, Session};
+use crate::server::outlet::write_end;
+use crate::state::{Cx, Keep, Kind, Session, Shared, Urgency, Written};
 use crate::store::{Contact, StoreError};
-use crate::xmpp::{BareJid, Envelope, Jid, Presence, write_open};
+use crate::xmpp::{BareJid, Envelope, Jid, Presence, PresenceKind, write_open};
 
 /// Contacts that hear of the account's presence (§4.4.2): subscribed, and not blocked (XEP-0191 §3.2).
 pub fn audience<'c>(
@@ -35,68 +35,60 @@ pub fn broadcast(
     contacts: &[(BareJid, Contact)],
     presence: &Presence,
 ) -> Result<(), StoreError> {
+    let mut outgoing = Outgoing::of(cx, presence);
     let audience: Vec<&BareJid> = audience(cx, own, contacts).collect();
     for contact in audience.into_iter().chain([own]) {
-        send_to(cx, presence, contact.as_jid())?;
+        outgoing.send(cx, contact.as_jid())?;
     }
     Ok(())
 }
 
 /// Sends a presence stanza with another `to`.
 pub fn send_to(cx: &mut Cx<'_>, presence: &Presence, to: &Jid) -> Result<(), StoreError> {
-    if is_nobody_there(cx, to) {
-        return Ok(());
+    match is_nobody_there(cx, to) {
+        true => Ok(()),
+        false => Outgoing::of(cx, presence).send(cx, to),
     }
-    let envelope = Envelope {
-        to: Some(to.clone()),
-        ..presence.envelope.clone()
-    };
-    let start = cx.out.bytes.len();
-    write_stanza(
-        &mut cx.out.bytes,
-        "presence",
-        presence.kind.as_str(),
-        &envelope,
-        &presence.element,
-        &[],
-    );
-    let stanza = start..cx.out.bytes.len();
-    let from = envelope.from.expect("presence of sessions is stamped");
-    deliver(cx, &from, to, stanza)
 }
 
-/// Says that a session is unavailable; `element`: in its own words.
-pub fn send_unavailable(
-    cx: &mut Cx<'_>,
-    to: &Jid,
-    envelope: &Envelope,
-    element: Option<&crate::xml::Element>,
-) -> Result<(), StoreError> {
-    if is_nobody_there(cx, to) {
-        return Ok(());
+/// Presence on its way to many, a head for each: all else of it lies in the buffer once.
+pub struct Outgoing {
+    kind: PresenceKind,
+    envelope: Envelope,
+    rest: Shared,
+    wakes: bool,
+}
+
+impl Outgoing {
+    fn of(cx: &mut Cx<'_>, presence: &Presence) -> Outgoing {
+        let payload = presence.element.root().inner_source();
+        Outgoing::new(cx, presence.kind, presence.envelope.clone(), payload)
     }
-    let envelope = Envelope {
-        to: Some(to.clone()),
-        ..envelope.clone()
-    };
-    let start = cx.out.bytes.len();
-    match element {
-        Some(element) => write_stanza(
-            &mut cx.out.bytes,
-            "presence",
-            "unavailable",
-            &envelope,
-            element,
-            &[],
-        ),
-        None => {
-            write_open(&mut cx.out.bytes, "presence", "unavailable", &envelope);
-            cx.out.bytes.extend_from_slice(b"/>");
+
+    /// `envelope`: with its sender.
+    pub fn new(cx: &mut Cx<'_>, kind: PresenceKind, envelope: Envelope, payload: &str) -> Outgoing {
+        Outgoing {
+            kind,
+            envelope,
+            rest: cx.share(|bytes| write_end(bytes, "presence", payload)),
+            wakes: feature::presence_wakes(kind, payload),
         }
     }
-    let stanza = start..cx.out.bytes.len();
-    let from = envelope.from.expect("presence of sessions is stamped");
-    deliver(cx, &from, to, stanza)
+
+    /// To one address; its sender is in its envelope.
+    pub fn send(&mut self, cx: &mut Cx<'_>, to: &Jid) -> Result<(), StoreError> {
+        if is_nobody_there(cx, to) {
+            return Ok(());
+        }
+        self.envelope.to = Some(to.clone());
+        let head = &mut |bytes: &mut Vec<u8>| {
+            write_open(bytes, "presence", self.kind.as_str(), &self.envelope);
+        };
+        let stanza = cx.out.with_head(&self.rest, head);
+        let from = self.envelope.from.as_ref();
+        let from = from.expect("presence of sessions is stamped");
+        deliver_as(cx, from, to, (&stanza, self.wakes))
+    }
 }
 
 /// Unavailable from all available sessions of an account, to one address (§3.2.1, §3.3.3).
@@ -113,7 +105,7 @@ pub fn send_unavailable_of(cx: &mut Cx<'_>, account: &BareJid, to: &Jid) -> Resu
             from: Some(session.jid.clone().into()),
             ..Envelope::default()
         };
-        send_unavailable(cx, to, &envelope, None)?;
+        Outgoing::new(cx, PresenceKind::Unavailable, envelope, "").send(cx, to)?;
     }
     Ok(())
 }
@@ -126,13 +118,23 @@ fn is_nobody_there(cx: &Cx<'_>, to: &Jid) -> bool {
     }
 }
 
-/// §8.5.2.1.2, §8.5.3.1: to all available sessions of an account or to exactly one, or to a component; silently to nobody
-/// else.
+/// Delivers presence that is in the buffer, and none that wakes a client.
 pub fn deliver(
     cx: &mut Cx<'_>,
     from: &Jid,
     to: &Jid,
     stanza: Range<usize>,
+) -> Result<(), StoreError> {
+    deliver_as(cx, from, to, (&stanza.into(), false))
+}
+
+/// §8.5.2.1.2, §8.5.3.1: to all available sessions of an account or to exactly one, or to a component; silently to nobody
+/// else.
+fn deliver_as(
+    cx: &mut Cx<'_>,
+    from: &Jid,
+    to: &Jid,
+    (stanza, wakes): (&Written<'_>, bool),
 ) -> Result<(), StoreError> {
     if let Some(component) = cx.state.domains.component(to) {
         cx.pass(component, stanza);
@@ -157,12 +159,12 @@ pub fn deliver(
         .state
         .sessions
         .ids_where(&account_jid, |session| takes(session) && !hidden(session));
-    let urgency = feature::presence_urgency(
-        from.as_str(),
-        cx.out.bytes.get(stanza.clone()).unwrap_or_default(),
-    );
+    let urgency = match wakes {
+        true => Urgency::Now,
+        false => Urgency::latest(Kind::Presence, from.as_str()),
+    };
     for session in takers {
-        cx.deliver_as(session, stanza.clone(), urgency, Keep::WHOLE);
+        cx.deliver_as(session, stanza, urgency, Keep::WHOLE);
     }
     Ok(())
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::state::{ComponentId, Cx, SessionId};
 use crate::store::{AccountId, Contact, StoreError};
-use crate::xmpp::{BareJid, Envelope, Jid, write_open};
+use crate::xmpp::{BareJid, Envelope, Jid, PresenceKind};
 
 use super::blocked::blocks;
-use super::broadcast::deliver;
+use super::broadcast::Outgoing;
 use super::probe;
 
 /// RFC 6121 §4.2.2: what it would have been told had it been there, presence and probes alike.
@@ -43,17 +43,11 @@ pub fn component_went(cx: &mut Cx<'_>, component: ComponentId) -> Result<(), Sto
             if !contact.subscription.is_to() {
                 continue;
             }
-            let from = Jid::from(jid);
             let envelope = Envelope {
-                from: Some(from.clone()),
-                to: Some(owner.clone()),
+                from: Some(Jid::from(jid)),
                 ..Envelope::default()
             };
-            let start = cx.out.bytes.len();
-            write_open(&mut cx.out.bytes, "presence", "unavailable", &envelope);
-            cx.out.bytes.extend_from_slice(b"/>");
-            let stanza = start..cx.out.bytes.len();
-            deliver(cx, &from, &owner, stanza)?;
+            Outgoing::new(cx, PresenceKind::Unavailable, envelope, "").send(cx, &owner)?;
         }
     }
     Ok(())

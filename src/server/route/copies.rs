@@ -1,7 +1,7 @@
 //! Carbon copies on the way of a message (XEP-0280 §7, §8): one forwarded copy for each session that asked for copies and
 //! did not get the message itself.
 use crate::feature;
-use crate::state::{Cx, Form, Keep, Origin, SessionId};
+use crate::state::{Cx, Form, Keep, Origin, SessionId, Shared};
 use crate::store::{ArchiveId, Stored};
 use crate::xmpp::{BareJid, Envelope, Jid, Message, MessageKind, StanzaError, write_error};
 
@@ -179,29 +179,26 @@ fn write_copies(
 ) {
     let sender = message.envelope.from.as_ref().map_or("", Jid::as_str);
     let urgency = feature::message_urgency(message, sender);
+    let mut bytes = std::mem::take(&mut cx.out.bytes);
+    let start = bytes.len();
+    again::write_copied(&mut bytes, cx, copy.xml, copy.direction, copy.added);
+    cx.out.bytes = bytes;
+    let copied = Shared::at(start..cx.out.bytes.len());
     for taker in takers {
         let Some(session) = cx.state.sessions.get(*taker) else {
             continue;
         };
         let to = session.jid.clone();
-        let mut bytes = std::mem::take(&mut cx.out.bytes);
-        let start = bytes.len();
-        again::write_copy(
-            &mut bytes,
-            cx,
-            copy.xml,
-            (account, &to),
-            copy.direction,
-            copy.added,
-        );
-        cx.out.bytes = bytes;
-        let stanza = start..cx.out.bytes.len();
+        let head = &mut |bytes: &mut Vec<u8>| {
+            again::write_copy_head(bytes, copy.xml, (account, &to));
+        };
+        let stanza = cx.out.with_head(&copied, head);
         match copy.in_turn {
             true => {
                 let how = (urgency, copy.keep);
-                turn::deliver_in_turn(cx, account, *taker, stanza, how);
+                turn::deliver_in_turn(cx, account, *taker, &stanza, how);
             }
-            false => cx.deliver_as(*taker, stanza, urgency, copy.keep),
+            false => cx.deliver_as(*taker, &stanza, urgency, copy.keep),
         }
     }
 }

@@ -172,14 +172,7 @@ fn answer(cx: &mut Cx<'_>, iq: &Iq) {
 fn relay(cx: &mut Cx<'_>, target: Origin, iq: &Iq) -> bool {
     let start = cx.out.bytes.len();
     let kind = iq.kind.as_str();
-    write_stanza(
-        &mut cx.out.bytes,
-        "iq",
-        kind,
-        &iq.envelope,
-        &iq.element,
-        &[],
-    );
+    write_stanza(&mut cx.out.bytes, "iq", kind, &iq.envelope, &iq.element);
     outlet::send(cx, target, start..cx.out.bytes.len())
 }
 

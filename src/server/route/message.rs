@@ -2,7 +2,9 @@
 use std::ops::Range;
 
 use crate::feature::{self, Storable};
-use crate::state::{Address, ComponentId, Cx, Fault, Form, Keep, Local, Origin, SessionId};
+use crate::state::{
+    Address, ComponentId, Cx, Fault, Form, Keep, Local, Origin, SessionId, Shared, Written,
+};
 use crate::store::{AccountId, Direction, Owner, Record};
 use crate::xmpp::{BareJid, Condition, Envelope, Jid, Message, MessageKind, ns, quoted};
 
@@ -162,7 +164,7 @@ fn to_component(
     let archived = archive(cx, (from, to), None, message, storable)?;
     let start = cx.out.bytes.len();
     write_message(&mut cx.out.bytes, message, false);
-    cx.pass(component, start..cx.out.bytes.len());
+    cx.pass(component, &(start..cx.out.bytes.len()).into());
     let session = origin.session();
     copies::sent(cx, message, &from.to_bare(), &archived, session.as_slice());
     Ok(())
@@ -226,7 +228,8 @@ fn deliver(
     if sessions.is_empty() {
         return;
     }
-    let stanza = write(cx, message, addressee, archived);
+    let stanza = Shared::at(write(cx, message, addressee, archived));
+    let stanza = Written::for_all(&stanza, sessions.len());
     let keep = match archived.received {
         Some(id) => Keep::Archived(id, Form::Direct),
         None => Keep::Whole { shared },
@@ -235,10 +238,10 @@ fn deliver(
     let urgency = feature::message_urgency(message, sender);
     for session in sessions {
         match turn {
-            Turn::Now => cx.deliver_as(*session, stanza.clone(), urgency, keep),
+            Turn::Now => cx.deliver_as(*session, &stanza, urgency, keep),
             _ => {
                 let how = (urgency, keep);
-                turn::deliver_in_turn(cx, &addressee.jid, *session, stanza.clone(), how);
+                turn::deliver_in_turn(cx, &addressee.jid, *session, &stanza, how);
             }
         }
     }

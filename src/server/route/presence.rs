@@ -12,7 +12,7 @@ use crate::xmpp::{
 };
 
 use super::blocked::require_not_blocked_by_sender;
-use super::broadcast::{audience, broadcast, send_to, send_unavailable};
+use super::broadcast::{Outgoing, audience, broadcast, send_to};
 use super::{probe, subscription, unseen};
 use crate::server::outlet;
 
@@ -155,29 +155,27 @@ fn unavailable(
     let (full, account) = (session.jid.clone(), session.account);
     let was_available = session.presence.is_some();
     let own = full.to_bare();
-    let synthetic;
-    let (envelope, element) = match presence {
-        Some(presence) => (presence.envelope.clone(), Some(&presence.element)),
-        None => {
-            synthetic = Envelope {
-                from: Some(full.into()),
-                ..Envelope::default()
-            };
-            (synthetic, None)
-        }
+    let envelope = match presence {
+        Some(presence) => presence.envelope.clone(),
+        None => Envelope {
+            from: Some(full.into()),
+            ..Envelope::default()
+        },
     };
+    let payload = presence.map_or("", |said| said.element.root().inner_source());
     let contacts = match was_available {
         true => cx.tx.contacts(account)?,
         false => Vec::new(),
     };
     let mut heard: Vec<&BareJid> = audience(cx, &own, &contacts).collect();
+    let mut outgoing = Outgoing::new(cx, PresenceKind::Unavailable, envelope, payload);
     if was_available {
         for target in &heard {
-            send_unavailable(cx, target.as_jid(), &envelope, element)?;
+            outgoing.send(cx, target.as_jid())?;
         }
         remember_activity(cx, &own, account, presence)?;
         // §4.5.2: the session itself hears it too, if it said it.
-        send_unavailable(cx, own.as_jid(), &envelope, element)?;
+        outgoing.send(cx, own.as_jid())?;
         heard.push(&own);
         heard.sort_unstable();
     }
@@ -191,7 +189,7 @@ fn unavailable(
     // §4.6.3: and those who only got it directed.
     directed.retain(|target| !reaches(cx, &heard, target));
     for target in directed {
-        send_unavailable(cx, &target, &envelope, element)?;
+        outgoing.send(cx, &target)?;
     }
     Ok(())
 }

@@ -3,10 +3,10 @@
 use crate::state::{Address, Cx, Origin, SessionId};
 use crate::store::{AccountId, Contact, StoreError};
 use crate::xml::Writer;
-use crate::xmpp::{BareJid, Envelope, Jid, Presence, write_open};
+use crate::xmpp::{BareJid, Envelope, Jid, Presence, PresenceKind};
 
 use super::blocked::{blocks, is_blocked_by};
-use super::broadcast::{deliver, send_to};
+use super::broadcast::{Outgoing, deliver, send_to};
 use crate::server::outlet;
 
 /// The current presence of all available sessions of an account, to one address. True if there was any.
@@ -31,24 +31,13 @@ pub fn send_session_presence(cx: &mut Cx<'_>, id: SessionId, to: &Jid) -> Result
     let Some(session) = cx.state.sessions.get(id) else {
         return Ok(());
     };
-    let from = Jid::from(session.jid.clone());
     let envelope = Envelope {
-        from: Some(from.clone()),
-        to: Some(to.clone()),
+        from: Some(Jid::from(session.jid.clone())),
+        to: None,
         id: presence.id.clone(),
         lang: presence.lang.clone(),
     };
-    let start = cx.out.bytes.len();
-    write_open(&mut cx.out.bytes, "presence", "", &envelope);
-    if presence.payload.is_empty() {
-        cx.out.bytes.extend_from_slice(b"/>");
-    } else {
-        cx.out.bytes.push(b'>');
-        cx.out.bytes.extend_from_slice(presence.payload.as_bytes());
-        cx.out.bytes.extend_from_slice(b"</presence>");
-    }
-    let stanza = start..cx.out.bytes.len();
-    deliver(cx, &from, to, stanza)
+    Outgoing::new(cx, PresenceKind::Available, envelope, &presence.payload).send(cx, to)
 }
 
 /// §4.2.2, §4.3: the session hears who of its contacts is there, without a probe for local ones.

@@ -270,7 +270,6 @@ fn write(cx: &mut Cx<'_>, presence: &Presence) -> Range<usize> {
         kind,
         &presence.envelope,
         &presence.element,
-        &[],
     );
     start..cx.out.bytes.len()
 }

@@ -1,7 +1,5 @@
 //! RFC 6120 §10.1: what comes while an account is being given what waited for it (`unseen`) does not overtake that.
-use std::ops::Range;
-
-use crate::state::{Behind, CatchingUp, Cx, Keep, SessionId, Urgency};
+use crate::state::{Behind, CatchingUp, Cx, Keep, SessionId, Urgency, Written};
 use crate::xmpp::BareJid;
 
 /// Bytes of messages that wait for an account in memory, behind what waits in the archive: those that are in no archive, and
@@ -41,20 +39,20 @@ pub fn deliver_in_turn(
     cx: &mut Cx<'_>,
     account: &BareJid,
     session: SessionId,
-    stanza: Range<usize>,
+    stanza: &Written<'_>,
     (urgency, keep): (Urgency<'_>, Keep),
 ) {
     let takes = cx.state.sessions.get(session);
     let takes = takes.is_some_and(|session| session.takes_messages());
     if takes && turn(cx, account, false) == Turn::Behind {
-        let bytes = cx.out.bytes.get(stanza.clone()).unwrap_or_default();
+        let bytes = stanza.byte_count();
         let online = cx.state.sessions.online_mut(account);
-        let fits = |all: &&mut Box<CatchingUp>| behind_bytes(all) + bytes.len() <= BEHIND_BYTES_MAX;
+        let fits = |all: &&mut Box<CatchingUp>| behind_bytes(all) + bytes <= BEHIND_BYTES_MAX;
         let catching_up = online.and_then(|online| online.catching_up.as_mut());
         if let Some(catching_up) = catching_up.filter(fits) {
             catching_up.behind.push(Behind {
                 session,
-                stanza: bytes.into(),
+                stanza: cx.out.keep(stanza, &cx.state.shared_bytes),
                 keep,
             });
             return;
@@ -76,9 +74,8 @@ pub fn let_go(cx: &mut Cx<'_>, account: &BareJid, session: SessionId) {
 
 pub fn deliver_behind(cx: &mut Cx<'_>, behind: Vec<Behind>) {
     for behind in behind {
-        let start = cx.out.bytes.len();
-        cx.out.bytes.extend_from_slice(&behind.stanza);
-        let stanza = start..cx.out.bytes.len();
-        cx.deliver_as(behind.session, stanza, Urgency::Now, behind.keep);
+        let (head, shared) = cx.out.write_kept(&behind.stanza);
+        let stanza = Written::new(head, shared.as_ref());
+        cx.deliver_as(behind.session, &stanza, Urgency::Now, behind.keep);
     }
 }

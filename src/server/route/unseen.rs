@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use crate::state::{Cx, Form, Keep, Output, Session, SessionId, Urgency, received_id};
+use crate::state::{
+    Cx, Form, Keep, Output, Session, SessionId, Shared, Urgency, Written, received_id,
+};
 use crate::store::{AccountId, ArchiveId, StoreError, Stored};
 use crate::xmpp::{BareJid, Message};
 
@@ -286,10 +288,11 @@ fn give(
             Some((session, _)) => vec![session],
             None => takers,
         };
-        let stanza = write(cx, account, stored);
+        let stanza = Shared::at(write(cx, account, stored));
+        let stanza = Written::for_all(&stanza, direct.len());
         for taker in &direct {
             let keep = Keep::Archived(stored.id, Form::Direct);
-            cx.deliver_as(*taker, stanza.clone(), Urgency::Now, keep);
+            cx.deliver_as(*taker, &stanza, Urgency::Now, keep);
         }
         let acknowledges = |id: &SessionId| {
             let taker = cx.state.sessions.get(*id);

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use crate::feature::{self, Storable};
-use crate::state::{Cx, Ended, Keep, SessionId, Urgency};
-use crate::store::{AccountId, Direction, Owner, QueueRow, Record, StoreError};
+use crate::state::{Cx, Ended, Keep, SessionId, Shared, Urgency, Written};
+use crate::store::{AccountId, Direction, Kept, Owner, QueueRow, Record, StoreError};
 use crate::xmpp::{
     BareJid, Condition, Envelope, Iq, IqKind, Jid, Message, MessageKind, Stanza, StanzaError, ns,
 };
@@ -14,7 +14,7 @@ use crate::server::route::again;
 
 /// What of a session's queue needs something done.
 struct Left {
-    stanza: Box<[u8]>,
+    stanza: Kept,
     at: crate::xmpp::Timestamp,
     shared: bool,
 }
@@ -57,7 +57,8 @@ pub fn give_up(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
         });
     }
     for left in left {
-        let text = std::str::from_utf8(&left.stanza).unwrap_or_default();
+        let stanza = left.stanza.bytes();
+        let text = std::str::from_utf8(&stanza).unwrap_or_default();
         // Presence needs nothing done.
         if text.starts_with("<presence") {
             continue;
@@ -114,12 +115,13 @@ fn redirect(
         if !left.shared {
             let mut bytes = std::mem::take(&mut cx.out.bytes);
             let start = bytes.len();
-            again::write_late(&mut bytes, cx, &left.stanza, left.at);
+            again::write_late(&mut bytes, cx, &left.stanza.bytes(), left.at);
             cx.out.bytes = bytes;
-            let stanza = start..cx.out.bytes.len();
+            let stanza = Shared::at(start..cx.out.bytes.len());
+            let stanza = Written::for_all(&stanza, others.len());
             for other in others {
                 let urgency = Urgency::Now;
-                cx.deliver_as(other, stanza.clone(), urgency, Keep::Whole { shared: true });
+                cx.deliver_as(other, &stanza, urgency, Keep::Whole { shared: true });
             }
         }
         return Ok(());

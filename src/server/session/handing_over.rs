@@ -2,8 +2,8 @@
 //! gets them (the rule is at `unseen::hand_over`), once: the session's queue notes that somebody else was given them, and
 //! keeps them for its own return.
 use crate::feature;
-use crate::state::{Cx, Keep, Session, SessionId, Urgency};
-use crate::store::{QueueRow, StoreError};
+use crate::state::{Cx, Keep, Session, SessionId, Shared, Urgency, Written};
+use crate::store::{Kept, QueueRow, StoreError};
 use crate::xmpp::{BareJid, MessageKind, Stanza, Timestamp, ns};
 
 use crate::server::route::{again, turn};
@@ -11,7 +11,7 @@ use crate::server::route::{again, turn};
 /// A message of a queue that nobody else was given.
 struct Unshared {
     position: u64,
-    stanza: Box<[u8]>,
+    stanza: Kept,
     at: Timestamp,
 }
 
@@ -27,12 +27,13 @@ pub fn hand_over_unarchived(cx: &mut Cx<'_>, account: &BareJid) -> Result<(), St
         for message in unshared(cx, session)? {
             let mut bytes = std::mem::take(&mut cx.out.bytes);
             let start = bytes.len();
-            again::write_late(&mut bytes, cx, &message.stanza, message.at);
+            again::write_late(&mut bytes, cx, &message.stanza.bytes(), message.at);
             cx.out.bytes = bytes;
-            let stanza = start..cx.out.bytes.len();
+            let stanza = Shared::at(start..cx.out.bytes.len());
+            let stanza = Written::for_all(&stanza, takers.len());
             for taker in &takers {
                 let how = (Urgency::Now, Keep::Whole { shared: true });
-                turn::deliver_in_turn(cx, account, *taker, stanza.clone(), how);
+                turn::deliver_in_turn(cx, account, *taker, &stanza, how);
             }
             share(cx, session, message)?;
         }
@@ -52,7 +53,7 @@ fn unshared(cx: &Cx<'_>, session: SessionId) -> Result<Vec<Unshared>, StoreError
     let mut look = |row: &QueueRow| {
         if let QueueRow::Whole { stanza, at, shared } = row
             && !shared
-            && is_for_a_person(stanza)
+            && is_for_a_person(&stanza.bytes())
         {
             found.push(Unshared {
                 position,

@@ -26,7 +26,7 @@ type Shared = HashMap<String, Rc<Caps>>;
 /// Gives memory back: a session that is away goes to the store but for what routing needs, of any other its queue does.
 /// Returns about how many bytes.
 pub fn hibernate(cx: &mut Cx<'_>, session: SessionId) -> Result<usize, StoreError> {
-    let before = memory_bytes(cx, session);
+    let before = memory_bytes(cx, session) + cx.state.shared_bytes.get();
     let Some(known) = cx.state.sessions.get(session) else {
         return Ok(0);
     };
@@ -40,16 +40,17 @@ pub fn hibernate(cx: &mut Cx<'_>, session: SessionId) -> Result<usize, StoreErro
     } else {
         cx.spill(session)?;
     }
-    Ok(before.saturating_sub(memory_bytes(cx, session)))
+    let after = memory_bytes(cx, session) + cx.state.shared_bytes.get();
+    Ok(before.saturating_sub(after))
 }
 
-/// What of a session `hibernate` can give back.
+/// What of a session `hibernate` can give back, beside what it shares with others.
 pub(in crate::server) fn memory_bytes(cx: &Cx<'_>, session: SessionId) -> usize {
     let Some(known) = cx.state.sessions.get(session) else {
         return 0;
     };
-    let queue = known.management.as_ref().map_or(0, |m| m.queue_bytes());
-    let held = known.held.as_ref().map_or(0, |held| held.bytes());
+    let queue = known.management.as_ref().map_or(0, |m| m.own_bytes());
+    let held = known.held.as_ref().map_or(0, |held| held.own_bytes());
     let details = known.presence.as_ref().and_then(|p| p.details.as_ref());
     queue + held + details.map_or(0, |details| details.payload.len())
 }

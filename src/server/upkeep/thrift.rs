@@ -113,6 +113,7 @@ impl Server {
     fn memory_account(&self, outside_bytes: usize) -> MemoryAccount {
         let mut account = MemoryAccount {
             outside: outside_bytes,
+            shared: self.state.shared_bytes.get(),
             ..MemoryAccount::default()
         };
         for session in self.state.sessions.all() {

@@ -1,6 +1,6 @@
 //! An account that is being given what waited for it.
 use crate::state::{Keep, SessionId};
-use crate::store::ArchiveId;
+use crate::store::{ArchiveId, Kept};
 
 /// What waited is being delivered.
 #[derive(Debug, Default)]
@@ -15,6 +15,6 @@ pub struct CatchingUp {
 #[derive(Debug)]
 pub struct Behind {
     pub session: SessionId,
-    pub stanza: Box<[u8]>,
+    pub stanza: Kept,
     pub keep: Keep,
 }

@@ -2,6 +2,7 @@
 use std::collections::VecDeque;
 
 use crate::state::Keep;
+use crate::store::Kept;
 
 /// Stanzas held for one session; reaching it lets all of them go.
 pub const HELD_STANZAS_MAX: usize = 512;
@@ -64,7 +65,7 @@ impl Replaces<'_> {
 pub struct HeldStanza {
     /// What replaces it; empty: nothing does.
     pub key: Box<str>,
-    pub stanza: Box<[u8]>,
+    pub stanza: Kept,
     pub keep: Keep,
 }
 
@@ -77,7 +78,7 @@ pub struct Held {
 
 impl Held {
     /// Takes a stanza to hold; false when it is `Now` or there is no room, so that everything must go out.
-    pub fn hold(&mut self, urgency: Urgency<'_>, stanza: &[u8], keep: Keep) -> bool {
+    pub fn hold(&mut self, urgency: Urgency<'_>, stanza: Kept, keep: Keep) -> bool {
         let key = match urgency {
             Urgency::Now => return false,
             Urgency::Later => String::new(),
@@ -85,7 +86,7 @@ impl Held {
         };
         self.push(HeldStanza {
             key: key.into(),
-            stanza: stanza.into(),
+            stanza,
             keep,
         })
     }
@@ -125,9 +126,15 @@ impl Held {
         self.stanzas.is_empty()
     }
 
-    /// What is held takes in memory.
+    /// What is held takes in memory, or would if it shared nothing with others.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// What it takes by itself.
+    pub fn own_bytes(&self) -> usize {
+        let shared = self.stanzas.iter().map(|held| held.stanza.body_len());
+        self.bytes - shared.sum::<usize>()
     }
 }
 
@@ -138,6 +145,10 @@ fn footprint(held: &HeldStanza) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn kept(bytes: &[u8]) -> Kept {
+        Kept::from(Box::from(bytes))
+    }
 
     const fn presence(sender: &str) -> Urgency<'_> {
         Urgency::Latest(Replaces {
@@ -151,17 +162,17 @@ mod tests {
     #[test]
     fn the_latest_of_a_sender_takes_its_place_in_order() {
         let mut held = Held::default();
-        assert!(held.hold(presence("a"), b"a1", Keep::WHOLE));
-        assert!(held.hold(presence("b"), b"b1", Keep::WHOLE));
-        assert!(held.hold(Urgency::Later, b"receipt", Keep::WHOLE));
-        assert!(held.hold(Urgency::Later, b"receipt", Keep::WHOLE));
-        assert!(held.hold(presence("a"), b"a2", Keep::WHOLE));
-        assert!(!held.hold(Urgency::Now, b"message", Keep::WHOLE));
+        assert!(held.hold(presence("a"), kept(b"a1"), Keep::WHOLE));
+        assert!(held.hold(presence("b"), kept(b"b1"), Keep::WHOLE));
+        assert!(held.hold(Urgency::Later, kept(b"receipt"), Keep::WHOLE));
+        assert!(held.hold(Urgency::Later, kept(b"receipt"), Keep::WHOLE));
+        assert!(held.hold(presence("a"), kept(b"a2"), Keep::WHOLE));
+        assert!(!held.hold(Urgency::Now, kept(b"message"), Keep::WHOLE));
         assert!(held.bytes() > 18);
         let all: Vec<_> = held
             .take()
             .into_iter()
-            .map(|held| String::from_utf8(held.stanza.into()).unwrap())
+            .map(|held| String::from_utf8(held.stanza.bytes().into_owned()).unwrap())
             .collect();
         assert_eq!(all, ["b1", "receipt", "receipt", "a2"]);
         assert_eq!((held.bytes(), held.is_empty()), (0, true));
@@ -171,12 +182,12 @@ mod tests {
     fn holds_no_more_than_its_limits() {
         let mut held = Held::default();
         let taken = (0..HELD_STANZAS_MAX + 5)
-            .filter(|n| held.hold(presence(&n.to_string()), b"x", Keep::WHOLE))
+            .filter(|n| held.hold(presence(&n.to_string()), kept(b"x"), Keep::WHOLE))
             .count();
         assert_eq!(taken, HELD_STANZAS_MAX);
         let mut held = Held::default();
         let taken = (0..100)
-            .filter(|n| held.hold(presence(&n.to_string()), &[0; 1000], Keep::WHOLE))
+            .filter(|n| held.hold(presence(&n.to_string()), kept(&[0; 1000]), Keep::WHOLE))
             .count();
         assert!((50..=HELD_BYTES_MAX / 1000).contains(&taken), "{taken}");
         assert!(held.bytes() <= HELD_BYTES_MAX);

@@ -2,12 +2,14 @@
 //!
 //! The queue is one list in order: its older part may be in the store, its newer part is in memory. A stanza of the
 //! archive is kept as its id, for its bytes can be made again.
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 
 use crate::store::{ArchiveId, QueueRow};
-use crate::xmpp::Timestamp;
 
 /// Stanzas sent since the last request after which another is made.
 const ASK_AFTER_STANZAS: u32 = 32;
@@ -101,6 +103,8 @@ pub struct Management {
     stored_bytes: u64,
     queue: VecDeque<QueueRow>,
     queue_bytes: usize,
+    /// Of these, bytes that others hold as well.
+    shared_bytes: usize,
     /// On a new connection what was sent before is sent again, in portions; from this position on it still is to be.
     again_from: Option<u64>,
     stanzas_since_ask: u32,
@@ -109,23 +113,13 @@ pub struct Management {
 }
 
 impl Management {
-    /// Counts a stanza that is being sent. True: ask for an acknowledgement behind it.
-    pub fn sent(&mut self, stanza: &[u8], keep: Keep, at: Timestamp) -> bool {
-        let row = match keep {
-            Keep::Whole { shared } => QueueRow::Whole {
-                stanza: stanza.into(),
-                at,
-                shared,
-            },
-            Keep::Archived(id, form) => QueueRow::Archived {
-                id,
-                form: form.code(),
-            },
-        };
+    /// Counts a stanza of so many bytes that is being sent. True: ask for an acknowledgement behind it.
+    pub fn sent(&mut self, row: QueueRow, bytes: usize) -> bool {
         self.queue_bytes += footprint(&row);
+        self.shared_bytes += shared_bytes(&row);
         self.queue.push_back(row);
         self.stanzas_since_ask += 1;
-        self.bytes_since_ask += stanza.len();
+        self.bytes_since_ask += bytes;
         if self.stanzas_since_ask < ASK_AFTER_STANZAS && self.bytes_since_ask < ASK_AFTER_BYTES {
             return false;
         }
@@ -157,6 +151,7 @@ impl Management {
         let mut received = Vec::new();
         for row in self.queue.drain(..of_memory) {
             self.queue_bytes -= footprint(&row);
+            self.shared_bytes -= shared_bytes(&row);
             received.extend(received_id(&row));
         }
         if self.queue.is_empty() {
@@ -222,15 +217,20 @@ impl Management {
         self.stored_bytes
     }
 
-    /// What the queue takes in memory.
+    /// What the queue takes in memory, or would if it shared nothing with others.
     pub fn queue_bytes(&self) -> usize {
         self.queue_bytes
+    }
+
+    /// What it takes by itself.
+    pub fn own_bytes(&self) -> usize {
+        self.queue_bytes - self.shared_bytes
     }
 
     /// Takes the part in memory, to be appended to the part in the store at the position returned. It counts as stored.
     pub fn take_queue(&mut self) -> (u64, VecDeque<QueueRow>) {
         let queue = std::mem::take(&mut self.queue);
-        self.queue_bytes = 0;
+        (self.queue_bytes, self.shared_bytes) = (0, 0);
         let from = self.stored.end;
         self.stored.end += u64::try_from(queue.len()).unwrap_or(u64::MAX);
         (from, queue)
@@ -304,80 +304,17 @@ fn footprint(row: &QueueRow) -> usize {
     size_of::<QueueRow>() + bytes
 }
 
+fn shared_bytes(row: &QueueRow) -> usize {
+    match row {
+        QueueRow::Whole { stanza, .. } => stanza.body_len(),
+        QueueRow::Archived { .. } => 0,
+    }
+}
+
 /// The id of a message that the account received.
 pub fn received_id(row: &QueueRow) -> Option<ArchiveId> {
     match row {
         QueueRow::Archived { id, form } => Keep::Archived(*id, Form::of_code(*form)).received(),
         QueueRow::Whole { .. } => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const AT: Timestamp = Timestamp(0);
-
-    #[test]
-    fn counters_wrap() {
-        let mut management = Management::restore("id", 600, (0, u32::MAX - 1), (0..0, 0));
-        for _ in 0..4 {
-            management.sent(b"<message/>", Keep::WHOLE, AT);
-        }
-        assert_eq!(management.sent_count(), 2);
-        assert!(management.acknowledge(u32::MAX).is_ok());
-        assert_eq!(management.unacknowledged(), 3);
-        assert!(management.acknowledge(1).is_ok());
-        assert_eq!(management.unacknowledged(), 1);
-        assert_eq!(management.acknowledge(3), Err(TooHigh { h: 3, sent: 2 }));
-        assert!(
-            management.acknowledge(1).is_ok(),
-            "an acknowledgement may be repeated"
-        );
-        assert_eq!(management.queue_bytes(), size_of::<QueueRow>() + 10);
-    }
-
-    #[test]
-    fn acknowledgements_reach_from_the_store_into_memory() {
-        let mut management = Management::default();
-        let archived = |n| Keep::Archived(ArchiveId(n), Form::Direct);
-        (0..3).for_each(|n| {
-            management.sent(b"<message/>", archived(n), AT);
-        });
-        let (from, rows) = management.take_queue();
-        assert_eq!((from, rows.len()), (0, 3));
-        management.sent(b"<message/>", archived(3), AT);
-        management.sent(b"<message/>", Keep::Archived(ArchiveId(4), Form::Sent), AT);
-        assert_eq!(management.unacknowledged(), 5);
-        let acknowledged = management.acknowledge(2).unwrap();
-        assert_eq!((acknowledged.stored, management.stored()), (0..2, 2..3));
-        let acknowledged = management.acknowledge(5).unwrap();
-        assert_eq!(acknowledged.stored, 2..3);
-        assert_eq!(acknowledged.received, [ArchiveId(3)]);
-        assert_eq!(
-            (management.unacknowledged(), management.queue_bytes()),
-            (0, 0)
-        );
-    }
-
-    #[test]
-    fn asks_rarely_and_by_bytes() {
-        let mut management = Management::default();
-        let asked = (0..320)
-            .filter(|_| management.sent(b"<message/>", Keep::WHOLE, AT))
-            .count();
-        assert_eq!(asked, 10);
-        let mut management = Management::default();
-        assert!(management.sent(&[b'x'; ASK_AFTER_BYTES], Keep::WHOLE, AT));
-    }
-
-    #[test]
-    fn a_stanza_of_the_archive_takes_little() {
-        assert!(size_of::<QueueRow>() <= 40, "{}", size_of::<QueueRow>());
-        assert!(
-            size_of::<Management>() <= 144,
-            "{}",
-            size_of::<Management>()
-        );
     }
 }

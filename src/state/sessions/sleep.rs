@@ -2,7 +2,7 @@
 //! memory go there as well, of sessions that are awake too.
 use std::rc::Rc;
 
-use crate::store::{HeldRow, StoreError, Suspended, SuspendedId, SuspendedPresence};
+use crate::store::{HeldRow, Kept, StoreError, Suspended, SuspendedId, SuspendedPresence};
 use crate::xmpp::{Jid, quoted};
 
 use crate::state::{
@@ -173,10 +173,7 @@ impl Cx<'_> {
             .and_then(|known| known.held.as_mut());
         if !held.is_some_and(|held| held.push(stanza.clone())) {
             self.release_held(session);
-            let range = self.write(|w| {
-                w.raw(std::str::from_utf8(&stanza.stanza).unwrap_or_default());
-            });
-            self.transmit(session, range, stanza.keep);
+            self.transmit_kept(session, &stanza);
         }
     }
 
@@ -231,7 +228,7 @@ fn awake_parts(known: &Session) -> Suspended {
 fn held_row(held: &HeldStanza) -> HeldRow {
     HeldRow {
         key: held.key.to_string(),
-        stanza: held.stanza.to_vec(),
+        stanza: held.stanza.bytes().into_owned(),
         archived: match held.keep {
             Keep::Archived(id, form) => Some((id, form.code())),
             Keep::Whole { .. } => None,
@@ -242,7 +239,7 @@ fn held_row(held: &HeldStanza) -> HeldRow {
 fn held_stanza(row: HeldRow) -> HeldStanza {
     HeldStanza {
         key: row.key.into(),
-        stanza: row.stanza.into(),
+        stanza: Kept::from(row.stanza.into_boxed_slice()),
         keep: match row.archived {
             Some((id, form)) => Keep::Archived(id, Form::of_code(form)),
             None => Keep::WHOLE,

@@ -4,7 +4,7 @@ use std::ops::Range;
 use crate::xmpp::Timestamp;
 
 use crate::store::engine::codec::{Decoder, Encoder};
-use crate::store::{ArchiveId, StoreError};
+use crate::store::{ArchiveId, Kept, StoreError};
 
 /// A session as the store keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub struct HeldRow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueueRow {
     Whole {
-        stanza: Box<[u8]>,
+        stanza: Kept,
         at: Timestamp,
         /// Another session got it as well.
         shared: bool,
@@ -186,7 +186,7 @@ impl QueueRow {
             QueueRow::Whole { stanza, at, shared } => Encoder::default()
                 .byte(if *shared { WHOLE_SHARED } else { WHOLE })
                 .time(*at)
-                .bytes(stanza)
+                .bytes(&stanza.bytes())
                 .done(),
             QueueRow::Archived { id, form } => Encoder::default()
                 .byte(ARCHIVED)
@@ -205,7 +205,7 @@ impl QueueRow {
             },
             kind => QueueRow::Whole {
                 at: row.time()?,
-                stanza: row.bytes()?.into(),
+                stanza: Kept::from(Box::from(row.bytes()?)),
                 shared: kind == WHOLE_SHARED,
             },
         })
@@ -272,7 +272,7 @@ mod tests {
                 form: 1,
             },
             QueueRow::Whole {
-                stanza: b"<iq/>".as_slice().into(),
+                stanza: Kept::from(Box::from(*b"<iq/>")),
                 at: Timestamp(5),
                 shared: true,
             },
