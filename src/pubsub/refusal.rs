@@ -28,6 +28,8 @@ pub const NOT_IN_ROSTER_GROUP: StanzaError =
 pub const NOT_SUBSCRIBED: StanzaError = refusal(Condition::NotAuthorized, "not-subscribed");
 /// The same of what changes or ends a subscription that is not there (§6.2.3.2, §6.3.4.2).
 pub const NO_SUBSCRIPTION: StanzaError = refusal(Condition::UnexpectedRequest, "not-subscribed");
+/// Items of a node that an account might have.
+pub const NO_NODE_OF_ONES_OWN: StanzaError = StanzaError::new(Condition::ItemNotFound).code("404");
 pub const PAYLOAD_REQUIRED: StanzaError = refusal(Condition::BadRequest, "payload-required");
 pub const PAYLOAD_TOO_BIG: StanzaError = refusal(Condition::NotAcceptable, "payload-too-big");
 pub const PENDING_SUBSCRIPTION: StanzaError =

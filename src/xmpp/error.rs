@@ -95,6 +95,8 @@ pub struct StanzaError {
     pub application: Option<(&'static str, &'static str)>,
     /// XEP-0060 §15.2: the feature that an `unsupported` of that kind names.
     pub feature: Option<&'static str>,
+    /// XEP-0086 §3: what the condition's number was.
+    pub code: Option<&'static str>,
 }
 
 impl StanzaError {
@@ -105,6 +107,7 @@ impl StanzaError {
             text: None,
             application: None,
             feature: None,
+            code: None,
         }
     }
 
@@ -133,9 +136,18 @@ impl StanzaError {
         }
     }
 
+    pub const fn code(self, code: &'static str) -> StanzaError {
+        StanzaError {
+            code: Some(code),
+            ..self
+        }
+    }
+
     /// Writes the `<error/>` child.
     pub fn write(&self, w: &mut Writer<'_>) {
-        w.open("error").attr("type", self.kind.as_str());
+        w.open("error")
+            .attr("type", self.kind.as_str())
+            .attr_opt("code", self.code);
         w.open_ns(self.condition.as_str(), ns::STANZAS).close();
         if let Some(text) = self.text {
             w.open_ns("text", ns::STANZAS)
