@@ -41,6 +41,7 @@ pub use last_activity::{
     is_asked as asks_last_activity, require_may_ask as require_may_ask_last_activity,
 };
 pub use privilege::{advertise as advertise_privileges, forwarded as privileged_message};
+pub use pubsub::decision as pubsub_decision;
 pub use roster::{push as push_roster, require_room as require_roster_room};
 pub use spec::{Spec, Support, specification_table};
 pub use token_auth::{OAUTH_ACCESS_MS, OAUTH_GRANT};
@@ -49,7 +50,7 @@ use crate::pubsub::notify::last;
 use crate::state::{ComponentId, Cx, Fault, Origin, Question, SessionId, Settings, Then};
 use crate::store::{AccountId, StoreError};
 use crate::xml::{ElementRef, Writer};
-use crate::xmpp::{BareJid, Condition, Iq, IqKind, Jid};
+use crate::xmpp::{BareJid, Condition, Iq, IqKind, Jid, StanzaError};
 
 /// Every feature, in the order of their first specification.
 pub const FEATURES: &[&Feature] = &[
@@ -145,6 +146,8 @@ pub enum Reply {
     Payload(Vec<u8>),
     /// The result comes when work off the reactor thread is done.
     Later,
+    /// An error with this child before it.
+    Refused(StanzaError, Vec<u8>),
 }
 
 impl Reply {

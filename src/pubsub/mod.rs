@@ -12,6 +12,7 @@ pub mod notify;
 pub mod owner;
 pub mod publish;
 pub mod refusal;
+pub mod related;
 mod room;
 
 pub use access::{Standing, What};

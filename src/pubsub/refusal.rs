@@ -1,13 +1,11 @@
 //! XEP-0060 §15.2: what is said beside the condition of an error.
-use crate::xmpp::{Condition, StanzaError, ns};
+use crate::xmpp::{Condition, ErrorType, StanzaError, ns};
 
 const fn refusal(condition: Condition, name: &'static str) -> StanzaError {
     StanzaError::new(condition).application(name, ns::PUBSUB_ERRORS)
 }
 
 pub const CLOSED_NODE: StanzaError = refusal(Condition::NotAllowed, "closed-node");
-pub const CONFIGURATION_REQUIRED: StanzaError =
-    refusal(Condition::NotAcceptable, "configuration-required");
 pub const INVALID_JID: StanzaError = refusal(Condition::BadRequest, "invalid-jid");
 pub const INVALID_OPTIONS: StanzaError = refusal(Condition::BadRequest, "invalid-options");
 pub const INVALID_PAYLOAD: StanzaError = refusal(Condition::BadRequest, "invalid-payload");
@@ -27,7 +25,8 @@ pub const NOT_IN_ROSTER_GROUP: StanzaError =
     refusal(Condition::NotAuthorized, "not-in-roster-group");
 pub const NOT_SUBSCRIBED: StanzaError = refusal(Condition::NotAuthorized, "not-subscribed");
 /// The same of what changes or ends a subscription that is not there (§6.2.3.2, §6.3.4.2).
-pub const NO_SUBSCRIPTION: StanzaError = refusal(Condition::UnexpectedRequest, "not-subscribed");
+pub const NO_SUBSCRIPTION: StanzaError =
+    refusal(Condition::UnexpectedRequest, "not-subscribed").kind(ErrorType::Cancel);
 /// Items of a node that an account might have.
 pub const NO_NODE_OF_ONES_OWN: StanzaError = StanzaError::new(Condition::ItemNotFound).code("404");
 pub const PAYLOAD_REQUIRED: StanzaError = refusal(Condition::BadRequest, "payload-required");
@@ -38,7 +37,7 @@ pub const PRECONDITION_NOT_MET: StanzaError = refusal(Condition::Conflict, "prec
 pub const PRESENCE_SUBSCRIPTION_REQUIRED: StanzaError =
     refusal(Condition::NotAuthorized, "presence-subscription-required");
 pub const TOO_MANY_SUBSCRIPTIONS: StanzaError =
-    refusal(Condition::PolicyViolation, "too-many-subscriptions");
+    refusal(Condition::PolicyViolation, "too-many-subscriptions").kind(ErrorType::Wait);
 
 pub const UNSUPPORTED_ACCESS_MODEL: StanzaError =
     refusal(Condition::NotAcceptable, "unsupported-access-model");

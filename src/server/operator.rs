@@ -5,6 +5,7 @@ pub mod answer;
 pub mod command;
 mod redirect;
 
+use crate::pubsub;
 use crate::state::{JobId, Outbox, QueuedPresence, Sessions};
 use crate::store::{AccountId, StoreError, Tx};
 use crate::stream::{Credentials, sasl};
@@ -220,6 +221,7 @@ impl Server {
             }
         }
         presence::send_queued(&mut self.cx(step));
+        pubsub::related::forget::forget(step.tx, jid.as_str())?;
         step.tx.delete_account(&name)?;
         self.state.rights.forget(account.id);
         self.wake_upkeep(step.now);

@@ -70,12 +70,19 @@ pub fn send_error(
 }
 
 fn write_result(w: &mut Writer<'_>, request: &Envelope, reply: &Reply) {
-    w.open("iq").attr("type", "result");
+    let kind = match reply {
+        Reply::Refused(..) => "error",
+        _ => "result",
+    };
+    w.open("iq").attr("type", kind);
     w.attr_opt("id", request.id.as_deref());
     w.attr_opt("from", request.to.as_ref().map(Jid::as_str));
     w.attr_opt("to", request.from.as_ref().map(Jid::as_str));
-    if let Reply::Payload(xml) = reply {
+    if let Reply::Payload(xml) | Reply::Refused(_, xml) = reply {
         w.raw(std::str::from_utf8(xml).expect("the writer writes UTF-8"));
+    }
+    if let Reply::Refused(error, _) = reply {
+        error.write(w);
     }
     w.close();
 }

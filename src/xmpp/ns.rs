@@ -45,6 +45,8 @@ pub const MARKERS: &str = "urn:xmpp:chat-markers:0";
 pub const CARBONS: &str = "urn:xmpp:carbons:2";
 pub const MANAGEMENT: &str = "urn:xmpp:sm:3";
 pub const CLIENT_STATE: &str = "urn:xmpp:csi:0";
+/// XEP-0050
+pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
 pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 pub const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
 pub const PUBSUB_ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";

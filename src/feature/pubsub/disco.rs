@@ -4,7 +4,7 @@ use crate::pubsub::{self, Node, Owner, What, access};
 use crate::state::{Cx, Fault};
 use crate::xmpp::{Condition, Rsm, RsmStart, ns};
 
-use super::super::disco::{Identity, Info, features};
+use super::super::disco::{Identity, Info, features, write_items};
 use super::super::{Item, Reply, Request};
 use super::{SERVICE, form};
 
@@ -69,6 +69,15 @@ fn info_of_node(
     }))
 }
 
+/// XEP-0050 §2.1: what can be called.
+fn command(owner: &Owner) -> Item {
+    Item {
+        jid: owner.jid.to_string(),
+        node: Some(super::decide::GET_PENDING.into()),
+        name: Some("Requests that wait".into()),
+    }
+}
+
 fn item_of(owner: &Owner, node: &Node) -> Item {
     Item {
         jid: owner.jid.to_string(),
@@ -85,6 +94,7 @@ pub fn nodes_of_account(
 ) -> Result<Option<Vec<Item>>, Fault> {
     let owner = Owner::account(request.account_jid(), request.account_id());
     match node {
+        Some(ns::COMMANDS) if request.is_own() => Ok(Some(vec![command(&owner)])),
         Some(name) => items_of_node(cx, &owner, request, name),
         None => {
             let (nodes, _) = nodes(cx, &owner, request, ("", LOOKED_AT_MAX))?;
@@ -142,10 +152,13 @@ fn items_of_node(
 pub fn items_of_service(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     let owner = Owner::service(cx);
     let node = request.payload.attribute("node");
+    if node.as_deref() == Some(ns::COMMANDS) {
+        return Ok(write_items(&[command(&owner)], node.as_deref()));
+    }
     if let Some(name) = &node {
         let items = items_of_node(cx, &owner, request, name)?;
         let items = items.ok_or(Condition::ItemNotFound)?;
-        return Ok(super::super::disco::write_items(&items, Some(name)));
+        return Ok(write_items(&items, Some(name)));
     }
     let rsm = Rsm::parse(request.payload)?;
     let is_asked = request.payload.child("set", ns::RSM).is_some();

@@ -1,16 +1,18 @@
 //! XEP-0060: Publish-Subscribe, as accounts (XEP-0163) and the service are asked for it. What is asked is read here; the
 //! engine is `pubsub`.
+mod decide;
 mod disco;
 mod form;
 mod items;
 mod own;
 mod owners;
+mod subscribe;
 
 use crate::pubsub::{self, AccessModel, Owner, OwnerKind, refusal};
-use crate::state::{Cx, Fault};
+use crate::state::{Cx, Fault, Local};
 use crate::store::Affiliation;
 use crate::xml::ElementRef;
-use crate::xmpp::{Condition, DataForm, FormKind, IqKind, ns};
+use crate::xmpp::{Condition, DataForm, FormKind, IqKind, Message, ns};
 
 use super::{Feature, IqRoute, Reply, Request, Spec, To, sees_presence};
 
@@ -23,6 +25,8 @@ macro_rules! features {
             (SERVICE, ns::PUBSUB),
             (SERVICE, ns::DISCO_INFO),
             (SERVICE, ns::DISCO_ITEMS),
+            (SERVICE, ns::COMMANDS),
+            (To::OwnAccount, ns::COMMANDS),
             $(
                 (To::Account, concat!("http://jabber.org/protocol/pubsub#", $name)),
                 (SERVICE, concat!("http://jabber.org/protocol/pubsub#", $name)),
@@ -39,7 +43,7 @@ pub const FEATURE: Feature = Feature {
         "XEP-0060",
         "Publish-Subscribe",
         "1.30.0",
-        "subscriptions, collections",
+        "collections, digests, leases",
     )],
     disco: features![
         "auto-create",
@@ -49,18 +53,31 @@ pub const FEATURE: Feature = Feature {
         "create-nodes",
         "delete-items",
         "delete-nodes",
+        "get-pending",
         "item-ids",
+        "manage-subscriptions",
+        "member-affiliation",
         "meta-data",
+        "modify-affiliations",
         "multi-items",
+        "outcast-affiliation",
         "persistent-items",
         "publish",
         "publish-node-full",
+        "publish-only-affiliation",
         "publish-options",
+        "publisher-affiliation",
         "purge-nodes",
         "retract-items",
+        "retrieve-affiliations",
         "retrieve-default",
+        "retrieve-default-sub",
         "retrieve-items",
+        "retrieve-subscriptions",
         "rsm",
+        "subscribe",
+        "subscription-notifications",
+        "subscription-options",
     ],
     // XEP-0163 §6.1: an account has nodes.
     identities: &[(To::Account, "pubsub", "pep")],
@@ -77,6 +94,8 @@ pub const FEATURE: Feature = Feature {
         IqRoute::set(SERVICE, ns::PUBSUB, "pubsub", run),
         IqRoute::get(SERVICE, ns::PUBSUB_OWNER, "pubsub", run),
         IqRoute::set(SERVICE, ns::PUBSUB_OWNER, "pubsub", run),
+        IqRoute::set(To::OwnAccount, ns::COMMANDS, "command", decide::get_pending),
+        IqRoute::set(SERVICE, ns::COMMANDS, "command", decide::get_pending),
         IqRoute::get(SERVICE, ns::DISCO_INFO, "query", disco::info_of_service),
         IqRoute::get(SERVICE, ns::DISCO_ITEMS, "query", disco::items_of_service),
     ],
@@ -100,6 +119,40 @@ const ACTIONS: &[(IqKind, &str, &str, Run)] = &[
     (IqKind::Set, ns::PUBSUB, "create", owners::create),
     (IqKind::Get, ns::PUBSUB, "subscriptions", own::subscriptions),
     (IqKind::Get, ns::PUBSUB, "affiliations", own::affiliations),
+    (IqKind::Set, ns::PUBSUB, "subscribe", subscribe::subscribe),
+    (
+        IqKind::Set,
+        ns::PUBSUB,
+        "unsubscribe",
+        subscribe::unsubscribe,
+    ),
+    (IqKind::Get, ns::PUBSUB, "options", subscribe::options),
+    (IqKind::Set, ns::PUBSUB, "options", subscribe::set_options),
+    (IqKind::Get, ns::PUBSUB, "default", subscribe::usual_options),
+    (
+        IqKind::Get,
+        ns::PUBSUB_OWNER,
+        "affiliations",
+        decide::affiliations,
+    ),
+    (
+        IqKind::Set,
+        ns::PUBSUB_OWNER,
+        "affiliations",
+        decide::set_affiliations,
+    ),
+    (
+        IqKind::Get,
+        ns::PUBSUB_OWNER,
+        "subscriptions",
+        decide::subscriptions,
+    ),
+    (
+        IqKind::Set,
+        ns::PUBSUB_OWNER,
+        "subscriptions",
+        decide::set_subscriptions,
+    ),
     (
         IqKind::Get,
         ns::PUBSUB_OWNER,
@@ -117,6 +170,26 @@ const ACTIONS: &[(IqKind, &str, &str, Run)] = &[
     (IqKind::Set, ns::PUBSUB_OWNER, "purge", owners::purge),
 ];
 
+fn owner_of(cx: &Cx<'_>, request: &Request<'_>) -> Owner {
+    match request.account {
+        Some((jid, account)) => Owner::account(jid, account),
+        None => Owner::service(cx),
+    }
+}
+
+/// §8.6.1: a message to the service, or of an account to itself, by which an owner decides; false: it is something else.
+pub fn decision(
+    cx: &mut Cx<'_>,
+    account: Option<&Local>,
+    message: &Message,
+) -> Result<bool, Fault> {
+    let owner = match account {
+        Some(local) => Owner::account(&local.jid, local.account),
+        None => Owner::service(cx),
+    };
+    decide::decision(cx, &owner, message)
+}
+
 fn run(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     let payload = request.payload;
     let find = |child: ElementRef<'_>| {
@@ -125,17 +198,17 @@ fn run(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
         };
         ACTIONS.iter().find(is_it).map(|(_, _, _, run)| *run)
     };
-    let owner = match request.account {
-        Some((jid, account)) => Owner::account(jid, account),
-        None => Owner::service(cx),
-    };
+    let owner = owner_of(cx, request);
     if let OwnerKind::Account(_) = owner.kind
         && !may_know(cx, &owner, request)?
     {
         return Err(Condition::ItemNotFound.into());
     }
+    // §6.3.7: options may go along with a subscription.
+    let subscribes = payload.child("subscribe", ns::PUBSUB).is_some();
     let mut known = payload
         .children()
+        .filter(|child| !subscribes || child.name() != "options")
         .filter_map(|child| Some((child, find(child)?)));
     let Some((child, run)) = known.next() else {
         return Err(refused(payload));

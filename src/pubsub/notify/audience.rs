@@ -10,7 +10,7 @@ use crate::pubsub::config::{AccessModel, field};
 use crate::pubsub::node::Node;
 use crate::pubsub::owner::{Owner, OwnerKind};
 use crate::state::{BlockList, Cx, Online, Session, SessionId};
-use crate::store::{AccountId, Related, StoreError, SubscriptionState};
+use crate::store::{AccountId, Related, StoreError};
 use crate::xmpp::Jid;
 
 /// Rows of subscribers read at a time.
@@ -125,7 +125,7 @@ fn add_subscribers(
 fn addresses(related: &Related) -> impl Iterator<Item = Jid> {
     let subscriptions = related.subscriptions.iter();
     subscriptions
-        .filter(|one| one.state == SubscriptionState::Subscribed)
+        .filter(|one| one.delivers())
         .filter_map(|one| Jid::parse(&one.jid).ok())
 }
 

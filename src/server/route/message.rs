@@ -49,6 +49,7 @@ pub fn send_own(cx: &mut Cx<'_>) {
         let envelope = Envelope {
             from: Some(own.from.into()),
             to: Some(own.to),
+            id: own.element.root().attribute("id").map(|id| id.into()),
             ..Envelope::default()
         };
         let message = Message {
@@ -78,6 +79,17 @@ fn route(cx: &mut Cx<'_>, origin: Origin, message: &Message) -> Result<(), Fault
     require_not_blocked_by_sender(cx, &own, &to)?;
     let storable = feature::storable(message);
     let (addressee, exactly) = match Address::resolve(cx, &to)? {
+        // XEP-0060 §8.6.1: an account decides on who may see its nodes.
+        Address::Account(local)
+            if local.jid == own && feature::pubsub_decision(cx, Some(&local), message)? =>
+        {
+            return Ok(());
+        }
+        Address::Service(service)
+            if service.is_pubsub() && feature::pubsub_decision(cx, None, message)? =>
+        {
+            return Ok(());
+        }
         Address::Account(local) => (local, None),
         Address::Session(local, session) => (local, Some(session)),
         // §8.5.1: an unknown user; a blocking one looks the same (XEP-0191 §3.2).

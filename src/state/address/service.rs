@@ -42,6 +42,10 @@ impl Service {
         }
     }
 
+    pub fn is_pubsub(&self) -> bool {
+        self.label == "pubsub"
+    }
+
     pub fn domain(&self, served: &str) -> String {
         format!("{}.{served}", self.label)
     }

@@ -46,6 +46,15 @@ pub struct NodeSubscription {
     pub options: Vec<(u8, u64)>,
 }
 
+impl NodeSubscription {
+    /// The option that nothing is sent.
+    pub const SILENT: (u8, u64) = (0, 0);
+
+    pub fn delivers(&self) -> bool {
+        self.state == SubscriptionState::Subscribed && !self.options.contains(&Self::SILENT)
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Related {
     pub affiliation: Affiliation,

@@ -1,0 +1,12 @@
+//! Who has to do with nodes: subscriptions as subscribers ask for them and owners decide, and affiliations.
+pub mod decide;
+pub mod forget;
+pub mod subscribe;
+pub mod told;
+
+/// Addresses related to one node: subscribed, waiting to be, or affiliated.
+pub const RELATED_MAX: u64 = 10_000;
+/// Subscriptions of one node that wait for its owners.
+pub const PENDING_MAX: u64 = 100;
+/// Subscriptions of one bare JID at one node, by its resources.
+pub const ADDRESSES_MAX: usize = 16;
