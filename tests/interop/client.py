@@ -57,3 +57,18 @@ class Client(slixmpp.ClientXMPP):
         async for result in self.plugin["xep_0313"].iterate(rsm={"max": 50}):
             bodies.append(result["mam_result"]["forwarded"]["stanza"]["body"])
         return bodies
+
+
+async def befriend(one, other):
+    """Each sees the presence of the other."""
+    me, you = one.boundjid.bare, other.boundjid.bare
+    one.send_presence_subscription(pto=you, ptype="subscribe")
+    await asyncio.wait_for(other.requests.get(), TIMEOUT)
+    other.send_presence_subscription(pto=me, ptype="subscribed")
+    other.send_presence_subscription(pto=me, ptype="subscribe")
+    await asyncio.wait_for(one.requests.get(), TIMEOUT)
+    one.send_presence_subscription(pto=you, ptype="subscribed")
+    while (await asyncio.wait_for(one.presences.get(), TIMEOUT))["from"].bare != you:
+        pass
+    while (await asyncio.wait_for(other.presences.get(), TIMEOUT))["from"].bare != me:
+        pass

@@ -5,21 +5,8 @@ import asyncio
 import logging
 import sys
 
-from client import TIMEOUT, Client
+from client import TIMEOUT, Client, befriend
 from server import Server
-
-
-async def befriend(romeo, juliet):
-    romeo.send_presence_subscription(pto="juliet@localhost", ptype="subscribe")
-    await asyncio.wait_for(juliet.requests.get(), TIMEOUT)
-    juliet.send_presence_subscription(pto="romeo@localhost", ptype="subscribed")
-    juliet.send_presence_subscription(pto="romeo@localhost", ptype="subscribe")
-    await asyncio.wait_for(romeo.requests.get(), TIMEOUT)
-    romeo.send_presence_subscription(pto="juliet@localhost", ptype="subscribed")
-    while (await asyncio.wait_for(romeo.presences.get(), TIMEOUT))["from"].bare != "juliet@localhost":
-        pass
-    while (await asyncio.wait_for(juliet.presences.get(), TIMEOUT))["from"].bare != "romeo@localhost":
-        pass
 
 
 async def converse(server):
