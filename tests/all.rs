@@ -24,6 +24,7 @@ mod guessing;
 mod layers;
 mod operator;
 mod order;
+mod pep;
 mod proxied;
 mod readme;
 mod reconnect;

@@ -13,6 +13,7 @@ mod core;
 mod disco;
 mod last_activity;
 mod no_reply;
+mod pep;
 mod ping;
 mod private_xml;
 mod privilege;
@@ -62,6 +63,7 @@ pub const FEATURES: &[&Feature] = &[
     &private_xml::FEATURE,
     &vcard::FEATURE,
     &pubsub::FEATURE,
+    &pep::FEATURE,
     &registration::FEATURE,
     &software_version::FEATURE,
     &components::FEATURE,

@@ -1,9 +1,11 @@
 //! XEP-0049: Private XML Storage. Kept by name and namespace of the stored element; the owner's alone.
+use crate::pubsub::Owner;
 use crate::state::{Cx, Fault};
 use crate::store::AccountId;
 use crate::xml::ElementRef;
 use crate::xmpp::{Condition, StanzaError};
 
+use super::pep::bookmarks;
 use super::{Feature, IqRoute, Reply, Request, Spec, To};
 
 const NS: &str = "jabber:iq:private";
@@ -29,8 +31,10 @@ struct Item<'a> {
 }
 
 fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
-    let items = items(request.payload, cx.state.settings.private_items_max)?;
+    let mut items = items(request.payload, cx.state.settings.private_items_max)?;
     let account = request.account_id();
+    let is_list = |item: &mut Item<'_>| bookmarks::is_list(item.name, item.namespace);
+    let list = items.extract_if(.., is_list).next();
     let settings = &cx.state.settings;
     let bytes = |item: &Item<'_>| item.xml.as_ref().map_or(0, String::len);
     if items
@@ -58,6 +62,11 @@ fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
         return Err(too_many());
     }
     cx.require_disk_space()?;
+    if let Some(list) = list {
+        let owner = Owner::account(request.account_jid(), account);
+        bookmarks::adopt(cx, &owner, account)?;
+        bookmarks::set_list(cx, &owner, list.xml.as_deref())?;
+    }
     for item in &items {
         cx.tx
             .set_private_xml(account, item.name, item.namespace, item.xml.as_deref())?;
@@ -122,9 +131,18 @@ fn get(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     let (Some(child), None) = (children.next(), children.next()) else {
         return Err(Condition::BadRequest.into());
     };
-    let stored = cx
-        .tx
-        .private_xml(request.account_id(), child.name(), child.namespace())?;
+    let account = request.account_id();
+    let mut stored = None;
+    if bookmarks::is_list(child.name(), child.namespace()) {
+        let owner = Owner::account(request.account_jid(), account);
+        bookmarks::adopt(cx, &owner, account)?;
+        stored = bookmarks::list(cx, &owner)?;
+    }
+    if stored.is_none() {
+        stored = cx
+            .tx
+            .private_xml(account, child.name(), child.namespace())?;
+    }
     let asked = || child.to_xml().into_owned();
     let xml = stored.unwrap_or_else(asked);
     Ok(Reply::payload(|w| {

@@ -4,6 +4,7 @@ use crate::store::{Affiliation, Related};
 use crate::xmpp::{Condition, Jid};
 
 use super::config::NodeConfig;
+use super::known;
 use super::node::{self, Node};
 use super::owner::{Owner, OwnerKind};
 use super::refusal;
@@ -25,6 +26,7 @@ pub fn create(
         return Err(Condition::Conflict.into());
     }
     require_may_create(cx, owner, name, creator)?;
+    known::require_private(owner.kind, name, &config)?;
     cx.require_disk_space()?;
     let config_row = config.to_row(owner.kind);
     let creator = creator.to_bare();

@@ -3,6 +3,7 @@ use crate::state::{Cx, Fault};
 use crate::xmpp::{DataForm, Jid};
 
 use super::access::{self, What};
+use super::known;
 use super::node;
 use super::notify;
 use super::owner::Owner;
@@ -21,6 +22,7 @@ pub fn configure(
     access::may(cx, owner, &node, who, What::Own)?;
     let before = node.config.clone();
     node.config.apply(form, cx.state)?;
+    known::require_private(owner.kind, name, &node.config)?;
     if node.config == before {
         return Ok(());
     }

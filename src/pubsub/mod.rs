@@ -6,6 +6,7 @@ pub mod access;
 pub mod config;
 pub mod create;
 pub mod items;
+pub mod known;
 pub mod manage;
 pub mod node;
 pub mod notify;

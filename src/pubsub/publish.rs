@@ -8,6 +8,7 @@ use crate::xmpp::{Condition, DataForm, Jid, StanzaError};
 use super::access::{self, Standing, What};
 use super::config::{NodeConfig, field};
 use super::create;
+use super::known;
 use super::node::{self, Node};
 use super::notify;
 use super::owner::{Owner, OwnerKind};
@@ -82,12 +83,15 @@ fn config_of_new(
         return Err(Condition::ItemNotFound.into());
     }
     create::require_may_create(cx, owner, name, publisher)?;
-    let mut config = NodeConfig::usual(owner.kind);
+    let mut config = known::usual(owner.kind, name);
     if let Some(form) = options {
         if !NodeConfig::knows(form) {
             return Err(refusal::PRECONDITION_NOT_MET.into());
         }
         config.apply(form, cx.state)?;
+        if known::require_private(owner.kind, name, &config).is_err() {
+            return Err(refusal::PRECONDITION_NOT_MET.into());
+        }
     }
     Ok(config)
 }

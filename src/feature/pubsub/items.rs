@@ -7,6 +7,7 @@ use crate::xml::ElementRef;
 use crate::xmpp::{Condition, Rsm, RsmStart, ns};
 
 use super::{Asked, Reply};
+use crate::feature::pep;
 
 /// Items of one answer.
 const PAGE_MAX: usize = 2500;
@@ -168,7 +169,7 @@ pub fn publish(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
         None => None,
     };
     let from = asked.request.from;
-    let ids = pubsub::publish(cx, &asked.owner, &name, items, from, options.as_ref())?;
+    let ids = pep::publish(cx, &asked.owner, &name, items, from, options.as_ref())?;
     Ok(Reply::payload(|w| {
         w.open_ns("pubsub", ns::PUBSUB);
         w.open("publish").attr("node", &name);
@@ -212,6 +213,6 @@ pub fn retract(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
         Some(_) => return Err(Condition::BadRequest.into()),
     };
     let how = (asked.request.from, notify);
-    pubsub::retract(cx, &asked.owner, &name, &ids, how)?;
+    pep::retract(cx, &asked.owner, &name, &ids, how)?;
     Ok(Reply::Empty)
 }

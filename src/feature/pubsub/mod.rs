@@ -14,7 +14,7 @@ use crate::store::Affiliation;
 use crate::xml::ElementRef;
 use crate::xmpp::{Condition, DataForm, FormKind, IqKind, Message, ns};
 
-use super::{Feature, IqRoute, Reply, Request, Spec, To, sees_presence};
+use super::{Feature, IqRoute, Reply, Request, Spec, To, pep, sees_presence};
 
 const SERVICE: To = To::Service(crate::pubsub::owner::SERVICE);
 
@@ -221,6 +221,9 @@ fn run(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
         owner,
         child,
     };
+    if let Some(node) = asked.child.attribute("node") {
+        pep::prepare(cx, &asked.owner, request.from, &node)?;
+    }
     run(cx, &asked)
 }
 

@@ -6,6 +6,7 @@ use crate::xmpp::{Condition, DataForm, FormKind, ns};
 
 use super::form::write_configuration;
 use super::{Asked, Reply};
+use crate::feature::pep;
 
 /// Bytes of the URI of what takes a node's place.
 const URI_BYTES_MAX: usize = 3071;
@@ -26,7 +27,7 @@ pub fn create(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
         None if owner.kind == OwnerKind::Service => cx.new_id(),
         None => return Err(refusal::NODEID_REQUIRED_TO_CREATE.into()),
     };
-    let mut config = NodeConfig::usual(owner.kind);
+    let mut config = pubsub::known::usual(owner.kind, &name);
     if let Some(form) = configure {
         config.apply(&form, cx.state)?;
     }
@@ -112,13 +113,13 @@ pub fn delete(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
         return Err(Condition::NotAcceptable.into());
     }
     let from = asked.request.from;
-    pubsub::delete(cx, &asked.owner, &name, from, uri.as_deref())?;
+    pep::delete(cx, &asked.owner, &name, from, uri.as_deref())?;
     Ok(Reply::Empty)
 }
 
 /// §8.5
 pub fn purge(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
     let name = asked.node()?;
-    pubsub::purge(cx, &asked.owner, &name, asked.request.from)?;
+    pep::purge(cx, &asked.owner, &name, asked.request.from)?;
     Ok(Reply::Empty)
 }

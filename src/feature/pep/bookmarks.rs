@@ -1,0 +1,197 @@
+//! XEP-0402 §5: bookmarks are one thing in three forms: an item for each (XEP-0402), a list in a node (XEP-0048) and the same
+//! list in private XML (XEP-0049). The items are what counts; the list is made of them at each change, and is what private XML
+//! shows.
+//!
+//! Who writes last is right, item by item. A list that is written says of each room in it what is so now; unless it says the
+//! same as the item, that is published. It takes away only rooms that the list before it showed: no client can mean to remove
+//! what it could not see. What an item has and a list does not know (extensions) stays. What a list has that is no room stays
+//! in the list. A list that is retracted, purged or deleted is an empty list.
+//!
+//! Private XML of a database of before is taken over when somebody first asks for bookmarks, in whatever form.
+use crate::pubsub::{self, NewItem, Node, Owner};
+use crate::state::{Cx, Fault};
+use crate::store::{Item, Span};
+use crate::xml::{Element, parse_stored};
+use crate::xmpp::Jid;
+
+use super::bookmark_forms::{
+    NS, STORAGE_NS, Storage, item_of_room, room_of_item, says_the_same, storage,
+};
+
+/// Name of the list, and id of its item (XEP-0048 §3).
+const STORAGE: &str = "storage";
+const CURRENT: &str = "current";
+/// A list of nothing.
+pub const EMPTY: &str = "<storage xmlns='storage:bookmarks'/>";
+/// Items read at a time.
+const READ_MAX: usize = 500;
+
+/// Whether a node is one of theirs.
+pub fn is_of_bookmarks(node: &str) -> bool {
+    matches!(node, NS | STORAGE_NS)
+}
+
+/// The list of before is taken over, once.
+pub fn adopt(
+    cx: &mut Cx<'_>,
+    owner: &Owner,
+    account: crate::store::AccountId,
+) -> Result<(), Fault> {
+    let Some(old) = cx.tx.private_xml(account, STORAGE, STORAGE_NS)? else {
+        return Ok(());
+    };
+    if cx.state.disk_low {
+        return Ok(());
+    }
+    set_list(cx, owner, Some(&old))?;
+    cx.tx.set_private_xml(account, STORAGE, STORAGE_NS, None)?;
+    Ok(())
+}
+
+/// What private XML shows; `None`: nothing was ever written.
+pub fn list(cx: &Cx<'_>, owner: &Owner) -> Result<Option<String>, Fault> {
+    let Some(node) = pubsub::node(cx, owner, STORAGE_NS)? else {
+        return Ok(None);
+    };
+    let item = pubsub::last_item(cx, &node)?;
+    Ok(item.map(|item| item.payload.into()))
+}
+
+/// Whether an element of private XML is the list.
+pub fn is_list(name: &str, namespace: &str) -> bool {
+    (name, namespace) == (STORAGE, STORAGE_NS)
+}
+
+/// A list is written as private XML; `None`: an empty one.
+pub fn set_list(cx: &mut Cx<'_>, owner: &Owner, xml: Option<&str>) -> Result<(), Fault> {
+    let xml = xml.unwrap_or(EMPTY);
+    // Of several the first counts.
+    let first = parse_stored(&format!("<query>{xml}</query>"), "");
+    let first = first
+        .ok()
+        .and_then(|query| Some(query.root().children().next()?.to_xml().into_owned()));
+    let xml = first.as_deref().unwrap_or(EMPTY);
+    let before = rooms_shown(cx, owner)?;
+    let item = NewItem {
+        id: Some(CURRENT.into()),
+        payload: xml.into(),
+    };
+    pubsub::publish(cx, owner, STORAGE_NS, vec![item], owner.jid.as_jid(), None)?;
+    take_list(cx, owner, &before, xml)
+}
+
+/// Bare JIDs of the rooms that the list shows now.
+pub fn rooms_shown(cx: &Cx<'_>, owner: &Owner) -> Result<Vec<String>, Fault> {
+    let list = list(cx, owner)?.and_then(|list| parse_stored(&list, "").ok());
+    Ok(list.map_or_else(Vec::new, |list| {
+        let rooms = Storage::read(list.root()).rooms;
+        rooms.into_iter().map(|(jid, _)| jid).collect()
+    }))
+}
+
+/// A list was written: the items follow. `before`: the rooms it showed until then.
+pub fn take_list(
+    cx: &mut Cx<'_>,
+    owner: &Owner,
+    before: &[String],
+    xml: &str,
+) -> Result<(), Fault> {
+    let taken = follow_list(cx, owner, before, xml);
+    if taken.is_err() {
+        // There is no room for the items: the list says again what is so.
+        show(cx, owner)?;
+    }
+    taken
+}
+
+fn follow_list(cx: &mut Cx<'_>, owner: &Owner, before: &[String], xml: &str) -> Result<(), Fault> {
+    let Ok(list) = parse_stored(xml, "") else {
+        return Ok(());
+    };
+    let rooms = Storage::read(list.root()).rooms;
+    let node = pubsub::node(cx, owner, NS)?;
+    let mut changed = Vec::new();
+    for (jid, room) in &rooms {
+        let item = match &node {
+            Some(node) => pubsub::item(cx, node, jid)?.and_then(|item| parsed(&item)),
+            None => None,
+        };
+        let item = item.as_ref().map(Element::root);
+        if !item.is_some_and(|item| says_the_same(*room, item)) {
+            changed.push(NewItem {
+                id: Some(jid.as_str().into()),
+                payload: item_of_room(*room, item).into(),
+            });
+        }
+    }
+    let own: &Jid = owner.jid.as_jid();
+    for some in changed.chunks(pubsub::publish::ITEMS_MAX) {
+        pubsub::publish(cx, owner, NS, some.to_vec(), own, None)?;
+    }
+    let Some(node) = node else { return Ok(()) };
+    let mut gone: Vec<Box<str>> = Vec::new();
+    for jid in before {
+        let stays = rooms.iter().any(|(room, _)| room == jid);
+        if !stays && pubsub::item(cx, &node, jid)?.is_some() {
+            gone.push(jid.as_str().into());
+        }
+    }
+    match gone.is_empty() {
+        true => Ok(()),
+        false => pubsub::retract(cx, owner, NS, &gone, (own, true)),
+    }
+}
+
+/// Items were published or went: the list follows.
+pub fn show(cx: &mut Cx<'_>, owner: &Owner) -> Result<(), Fault> {
+    let old = list(cx, owner)?;
+    let element = old.as_deref().and_then(|old| parse_stored(old, "").ok());
+    let rest = element.as_ref().map(|list| Storage::read(list.root()).rest);
+    let rest = rest.into_iter().flatten();
+    let rest: String = rest.map(|child| child.to_xml().into_owned()).collect();
+    let node = pubsub::node(cx, owner, NS)?;
+    let rooms = match &node {
+        Some(node) => rooms(cx, node)?,
+        None => Vec::new(),
+    };
+    if old.is_none() && rooms.is_empty() {
+        return Ok(());
+    }
+    let new = storage(rooms.into_iter(), &rest);
+    if old.as_deref() == Some(new.as_str()) {
+        return Ok(());
+    }
+    let item = NewItem {
+        id: Some(CURRENT.into()),
+        payload: new.into(),
+    };
+    let own = owner.jid.as_jid();
+    match pubsub::publish(cx, owner, STORAGE_NS, vec![item], own, None) {
+        // It is longer than one item may be: better none than one that is not so. What is written then takes nothing away.
+        Err(Fault::Stanza(_)) if old.is_some() => pubsub::purge(cx, owner, STORAGE_NS, own),
+        Err(Fault::Stanza(_)) => Ok(()),
+        done => done.map(|_| ()),
+    }
+}
+
+/// All items, as a list has them.
+fn rooms(cx: &Cx<'_>, node: &Node) -> Result<Vec<String>, Fault> {
+    let mut rooms = Vec::new();
+    let mut span = Span::default();
+    loop {
+        let items = cx.tx.items_in(&node.row, span, (false, READ_MAX))?;
+        let Some((place, _)) = items.last() else {
+            return Ok(rooms);
+        };
+        span.after = Some(*place);
+        let shown = items.iter().filter_map(|(_, item)| {
+            let element = parsed(item)?;
+            room_of_item(&item.id, element.root())
+        });
+        rooms.extend(shown);
+    }
+}
+
+fn parsed(item: &Item) -> Option<Element> {
+    parse_stored(&item.payload, "").ok()
+}
