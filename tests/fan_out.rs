@@ -2,6 +2,7 @@
 //! clients are not told yet (XEP-0352). Whoever lost it is sent all of it.
 use stonechat::server::Input;
 use stonechat::state::{MemoryAccount, Session};
+use stonechat::stream::Framing;
 use stonechat::xmpp::Jid;
 
 use crate::transcript::core::Core;
@@ -18,8 +19,9 @@ fn name(n: usize) -> String {
 }
 
 /// Romeo, and all who hear of his presence; the names by which they resume their sessions.
-fn house(hearers: usize) -> (Core, Vec<String>) {
+fn house(hearers: usize, framing: Framing) -> (Core, Vec<String>) {
     let mut core = Core::with_accounts(&[]);
+    core.framing = framing;
     let lines: Vec<String> = (0..hearers)
         .map(|n| format!("contacts romeo c{n}"))
         .collect();
@@ -69,7 +71,7 @@ fn heard(core: &mut Core, connection: &str) -> Vec<String> {
 
 #[test]
 fn a_stanza_to_many_is_one_body_and_many_heads() {
-    let (mut core, resumptions) = house(HEARERS);
+    let (mut core, resumptions) = house(HEARERS, Framing::Bytes);
     let before = account(&mut core);
     let first = says(&mut core, 'a');
     assert!(core.queued_bytes > HEARERS * BODY_BYTES);
@@ -118,7 +120,7 @@ fn a_stanza_to_many_is_one_body_and_many_heads() {
 
 #[test]
 fn what_many_are_not_told_yet_is_one_body() {
-    let (mut core, _) = house(INACTIVE);
+    let (mut core, _) = house(INACTIVE, Framing::Messages);
     for n in 0..INACTIVE {
         core.say(&name(n), "<inactive xmlns='urn:xmpp:csi:0'/>");
     }

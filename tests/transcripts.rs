@@ -1,9 +1,11 @@
 //! Every file under `tests/transcripts` on the pure core: whole, byte by byte, and at seeded random cuts.
 use std::path::{Path, PathBuf};
 
-use crate::transcript::core::{Cutting, Disk};
+use stonechat::stream::Framing;
+
+use crate::transcript::core::{Core, Cutting, Disk};
 use crate::transcript::prng::Prng;
-use crate::transcript::run::{run, run_core};
+use crate::transcript::run::{run, run_core, settings};
 use crate::transcript::script::{Line, parse};
 use crate::transcript::tls::Real;
 
@@ -44,14 +46,16 @@ pub fn all() -> Vec<(String, String)> {
 
 /// Runs all and reports every one that fails.
 fn run_all(disk: Disk, cutting: impl Fn(usize) -> Cutting) {
+    let index = std::cell::Cell::new(0);
+    run_each(|name, text| run_core(name, text, disk, cutting(index.replace(index.get() + 1))));
+}
+
+fn run_each(run: impl Fn(&str, &str)) {
     let mut failed = Vec::new();
     let transcripts = all();
     assert!(!transcripts.is_empty());
-    for (index, (name, text)) in transcripts.iter().enumerate() {
-        let cutting = cutting(index);
-        let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            run_core(name, text, disk, cutting)
-        }));
+    for (name, text) in &transcripts {
+        let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(name, text)));
         if run.is_err() {
             failed.push(name.clone());
         }
@@ -81,6 +85,16 @@ fn at_random_cuts() {
             Cutting::Random(Prng(run * 1000 + index as u64))
         });
     }
+}
+
+/// As messages of one element each (RFC 7395), whatever is said and however it comes about.
+#[test]
+fn as_messages() {
+    run_each(|name, text| {
+        let mut core = Core::new(settings(text), Cutting::Whole);
+        core.framing = Framing::Messages;
+        run(name, text, &mut core);
+    });
 }
 
 /// What tells of nothing new comes at once, what does comes in order when it is durable, and nothing waits for ever.

@@ -25,6 +25,7 @@ use super::tls::TlsSession;
 use crate::server::{Command, Input, Port, Server};
 use crate::state::{ConnectionId, JobId};
 use crate::store::{RESERVE_BYTES, StorageThread, Store, StoreError, Tx};
+use crate::stream::Framing;
 use crate::xmpp::quoted_error;
 use answers::Waiting;
 use batch::{Action, Batch};
@@ -274,6 +275,7 @@ impl Driver {
             connection: id,
             address,
             port,
+            framing: Framing::Bytes,
         };
         self.step(opened, tx)?;
         if port == Port::ClientsTls {

@@ -73,7 +73,8 @@ impl Server {
             return Ok(());
         };
         connection.component = Some(component);
-        step.out.send(id, |bytes| connection.stream.admit(bytes));
+        step.out
+            .send(connection.wire(id), |bytes| connection.stream.admit(bytes));
         step.out.push(Output::LoggedIn { connection: id });
         if let Some(known) = self.state.domains.components.get_mut(component) {
             known.connection = Some(id);

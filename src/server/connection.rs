@@ -9,10 +9,10 @@ use std::rc::Rc;
 
 use crate::state::{
     Applicant, ComponentId, ConnectionId, HashJob, JobId, Moment, Origin, Output, SessionClient,
-    SessionId,
+    SessionId, Wire,
 };
 use crate::store::StoreError;
-use crate::stream::{Event, Right, Stream, TlsFacts};
+use crate::stream::{Event, Framing, Right, Stream, TlsFacts};
 use crate::xml::Element;
 use crate::xmpp::{BareJid, SaslCondition, quoted};
 
@@ -57,6 +57,15 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Where what it is sent goes.
+    pub fn wire(&self, connection: ConnectionId) -> Wire {
+        let framing = self.stream.framing();
+        Wire {
+            connection,
+            framing,
+        }
+    }
+
     /// Who is there, once that is proved and stanzas pass.
     pub fn peer(&self) -> Option<Origin> {
         let component = self.component.map(Origin::Component);
@@ -70,7 +79,7 @@ impl Server {
         step: &mut Step<'_>,
         id: ConnectionId,
         address: IpAddr,
-        port: Port,
+        (port, framing): (Port, Framing),
     ) {
         if self.shutting_down {
             step.out.push(Output::Close { connection: id });
@@ -83,7 +92,7 @@ impl Server {
             Port::Components => Stream::of_component(settings),
         };
         let connection = Connection {
-            stream,
+            stream: stream.framed(framing),
             address,
             session: None,
             component: None,
@@ -158,7 +167,8 @@ impl Server {
                 connection
                     .stream
                     .poll(&mut input, self.entropy.as_mut(), &mut step.out.bytes);
-            step.out.send_range(id, start..step.out.bytes.len());
+            let wire = connection.wire(id);
+            step.out.send_range(wire, start..step.out.bytes.len());
             let Some(event) = event else {
                 return Ok(());
             };

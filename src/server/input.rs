@@ -3,7 +3,7 @@ use std::net::IpAddr;
 
 use super::operator::command::Command;
 use crate::state::{ConnectionId, Hashed, JobId};
-use crate::stream::TlsFacts;
+use crate::stream::{Framing, TlsFacts};
 
 pub enum Input<'a> {
     /// A connection was accepted.
@@ -11,6 +11,7 @@ pub enum Input<'a> {
         connection: ConnectionId,
         address: IpAddr,
         port: Port,
+        framing: Framing,
     },
     /// The TLS handshake is complete, or (`facts.early`) as far as it has to be for early data (RFC 8446 §2.3).
     Secured {

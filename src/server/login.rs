@@ -301,7 +301,7 @@ impl Server {
         let authorized = session.map_or(account.as_str(), |session| session.jid.as_str());
         let entropy = self.entropy.as_mut();
         if let Some(connection) = self.connections.get_mut(&id) {
-            out.send(id, |bytes| {
+            out.send(connection.wire(id), |bytes| {
                 connection
                     .stream
                     .complete(account, authorized, inline, outcome, entropy, bytes);

@@ -176,8 +176,9 @@ impl Server {
                 connection,
                 address,
                 port,
+                framing,
             } => {
-                self.opened(step, connection, address, port);
+                self.opened(step, connection, address, (port, framing));
             }
             Input::Secured { connection, facts } => self.secured(connection, facts),
             Input::HandshakeDone { connection } => self.handshake_done(step, connection)?,

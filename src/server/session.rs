@@ -95,6 +95,9 @@ impl Server {
         let session = add_session(&mut self.cx(step), jid, account, id, client)?;
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.session = Some(session);
+            if let Some(known) = self.state.sessions.get_mut(session) {
+                known.framing = connection.stream.framing();
+            }
         }
         step.out.push(Output::LoggedIn { connection: id });
         self.watch_idle(step.now, id);

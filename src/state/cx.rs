@@ -3,13 +3,13 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use crate::store::{AccountId, QueueRow, StoreError, Tx};
-use crate::stream::Entropy;
+use crate::stream::{Entropy, Framing};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, StanzaError, quoted};
 
 use super::{
     BlockList, CONNECTED_BYTES_MAX, ComponentId, DETACHED_BYTES_MAX, HeldStanza, Keep, Moment,
-    Outbox, PresenceDetails, SessionId, Shared, State, UNACKNOWLEDGED_MAX, Urgency, Written,
+    Outbox, PresenceDetails, SessionId, Shared, State, UNACKNOWLEDGED_MAX, Urgency, Wire, Written,
 };
 
 /// XEP-0198 §4: the request for an acknowledgement.
@@ -167,11 +167,10 @@ impl Cx<'_> {
             }
         }
         // Its turn comes when everything before it was sent again.
-        if let Some(connection) = known.connection.filter(|_| !is_behind) {
-            self.out.send_written(connection, stanza);
+        if let Some(wire) = known.wire().filter(|_| !is_behind) {
+            self.out.send_written(wire, stanza);
             if ask {
-                self.out
-                    .send(connection, |bytes| bytes.extend_from_slice(ASK));
+                self.out.send(wire, |bytes| bytes.extend_from_slice(ASK));
             }
         }
     }
@@ -181,12 +180,11 @@ impl Cx<'_> {
         let Some(known) = self.state.sessions.get_mut(session) else {
             return;
         };
-        if let (Some(connection), Some(management)) = (known.connection, &mut known.management)
+        if let (Some(wire), Some(management)) = (known.wire(), &mut known.management)
             && management.needs_ask()
             && management.ask()
         {
-            self.out
-                .send(connection, |bytes| bytes.extend_from_slice(ASK));
+            self.out.send(wire, |bytes| bytes.extend_from_slice(ASK));
         }
     }
 
@@ -216,7 +214,14 @@ impl Cx<'_> {
     pub fn pass(&mut self, component: ComponentId, stanza: &Written<'_>) -> bool {
         let connection = self.state.domains.components.connection(component);
         if let Some(connection) = connection {
-            self.out.send_written(connection, stanza);
+            let framing = Framing::Bytes;
+            self.out.send_written(
+                Wire {
+                    connection,
+                    framing,
+                },
+                stanza,
+            );
         }
         connection.is_some()
     }

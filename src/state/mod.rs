@@ -37,7 +37,7 @@ pub use cx::{ASK, Cx, Fault, name_of};
 pub use effects::{Effects, OwnMessage, PasswordChange, QueuedPresence};
 pub use moment::{Belief, Moment};
 pub use network::{AddressRange, Network};
-pub use outbox::{Applicant, ConnectionId, HashJob, Hashed, JobId, Outbox, Output};
+pub use outbox::{Applicant, ConnectionId, HashJob, Hashed, JobId, Outbox, Output, Piece, Wire};
 pub use sessions::catching_up::{Behind, CatchingUp};
 pub use sessions::client_state::{
     HELD_BYTES_MAX as CLIENT_STATE_BYTES_MAX, HELD_STANZAS_MAX as CLIENT_STATE_STANZAS_MAX, Held,

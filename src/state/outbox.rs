@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use crate::store::Epoch;
-use crate::stream::{Credentials, ScramHash};
+use crate::stream::{Credentials, Framing, ScramHash};
+use crate::xml;
 
 use super::Written;
 
@@ -46,12 +47,31 @@ pub enum Applicant {
     Stranger { address: IpAddr, account: u64 },
 }
 
+/// Where bytes are sent, and how they follow each other there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wire {
+    pub connection: ConnectionId,
+    pub framing: Framing,
+}
+
+/// What the bytes of one `Output::Send` are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Of a stream of bytes, which may be cut and joined anywhere.
+    OfStream,
+    /// The beginning of an element whose rest is in what the same connection is sent next.
+    Beginning,
+    /// An element, or all that is left of one.
+    Element,
+}
+
 #[derive(Debug)]
 pub enum Output {
     /// Send these bytes of the outbox's buffer.
     Send {
         connection: ConnectionId,
         bytes: Range<usize>,
+        piece: Piece,
     },
     /// Start the TLS handshake as server after what was sent before.
     StartTls { connection: ConnectionId },
@@ -115,14 +135,22 @@ pub struct Outbox {
 
 impl Outbox {
     /// Writes with `write` and sends what it wrote.
-    pub fn send(&mut self, connection: ConnectionId, write: impl FnOnce(&mut Vec<u8>)) {
+    pub fn send(&mut self, wire: Wire, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
         write(&mut self.bytes);
-        self.send_range(connection, start..self.bytes.len());
+        self.send_range(wire, start..self.bytes.len());
     }
 
-    /// Sends bytes that are in the buffer already; a second send right behind the first is joined with it.
-    pub fn send_range(&mut self, connection: ConnectionId, range: Range<usize>) {
+    /// Sends bytes that are in the buffer already: whole elements, one or more. On a stream of bytes a second send right
+    /// behind the first is joined with it.
+    pub fn send_range(&mut self, wire: Wire, range: Range<usize>) {
+        match wire.framing {
+            Framing::Bytes => self.send_bytes(wire.connection, range),
+            Framing::Messages => self.send_elements(wire.connection, range),
+        }
+    }
+
+    fn send_bytes(&mut self, connection: ConnectionId, range: Range<usize>) {
         if range.is_empty() {
             return;
         }
@@ -131,6 +159,7 @@ impl Outbox {
             && let Some(Output::Send {
                 connection: last,
                 bytes,
+                piece: Piece::OfStream,
             }) = self.outputs.last_mut()
             && *last == connection
             && bytes.end == range.start
@@ -141,14 +170,45 @@ impl Outbox {
         self.outputs.push(Output::Send {
             connection,
             bytes: range,
+            piece: Piece::OfStream,
+        });
+    }
+
+    /// One by one, however many were written at once.
+    fn send_elements(&mut self, connection: ConnectionId, mut range: Range<usize>) {
+        while !range.is_empty() {
+            let rest = self.bytes.get(range.clone()).unwrap_or_default();
+            let length = xml::first_element(rest);
+            let (start, end) = (range.start, range.start + length);
+            self.send_piece(connection, start..end, Piece::Element);
+            range.start = end;
+        }
+    }
+
+    fn send_piece(&mut self, connection: ConnectionId, bytes: Range<usize>, piece: Piece) {
+        self.queued_bytes += bytes.len();
+        self.outputs.push(Output::Send {
+            connection,
+            bytes,
+            piece,
         });
     }
 
     /// Sends a stanza that is in the buffer already.
-    pub fn send_written(&mut self, connection: ConnectionId, stanza: &Written<'_>) {
-        self.send_range(connection, stanza.head.clone());
-        if let Some(body) = stanza.body() {
-            self.send_range(connection, body);
+    pub fn send_written(&mut self, wire: Wire, stanza: &Written<'_>) {
+        let (head, body) = (stanza.head.clone(), stanza.body());
+        match (wire.framing, body) {
+            (_, None) => self.send_range(wire, head),
+            (Framing::Bytes, Some(body)) => {
+                self.send_bytes(wire.connection, head);
+                self.send_bytes(wire.connection, body);
+            }
+            (Framing::Messages, Some(body)) => {
+                if !head.is_empty() {
+                    self.send_piece(wire.connection, head, Piece::Beginning);
+                }
+                self.send_piece(wire.connection, body, Piece::Element);
+            }
         }
     }
 
@@ -168,10 +228,12 @@ impl Outbox {
             Output::Send {
                 connection: before,
                 bytes,
+                piece: Piece::OfStream,
             },
             Output::Send {
                 connection,
                 bytes: more,
+                piece: Piece::OfStream,
             },
         ] = self.outputs.as_mut_slice()
             && before == connection

@@ -11,11 +11,12 @@ use std::rc::Rc;
 use crate::store::{
     AccountId, ArchiveId, ArchivePreferences, ClientKey, SuspendedId, SuspendedPresence,
 };
-use crate::stream::{Grant, Offer};
+use crate::stream::{Framing, Grant, Offer};
 use crate::xmpp::{BareJid, FullJid, Jid, Timestamp};
 
 use super::{
-    BlockList, Caps, CatchingUp, ConnectionId, Held, Management, Uncopied, give_back_room, resettle,
+    BlockList, Caps, CatchingUp, ConnectionId, Held, Management, Uncopied, Wire, give_back_room,
+    resettle,
 };
 
 /// A session, for the life of the process; never reused.
@@ -98,6 +99,8 @@ pub struct Session {
     pub account: AccountId,
     /// `None`: its connection is gone, and it may come back (XEP-0198 §5).
     pub connection: Option<ConnectionId>,
+    /// Of that connection.
+    pub framing: Framing,
     /// `None`: not available.
     pub presence: Option<AvailablePresence>,
     /// Asked for the roster, so it gets pushes (RFC 6121 §2.1.6).
@@ -138,6 +141,15 @@ impl Session {
         self.presence
             .as_ref()
             .is_some_and(|presence| presence.priority >= 0)
+    }
+
+    /// Where what it is sent goes, if anywhere.
+    pub fn wire(&self) -> Option<Wire> {
+        let framing = self.framing;
+        self.connection.map(|connection| Wire {
+            connection,
+            framing,
+        })
     }
 
     /// Whoever is sent something and stays silent may not have got it.
@@ -323,6 +335,7 @@ impl Sessions {
             jid,
             account,
             connection,
+            framing: Framing::default(),
             presence: None,
             wants_roster: false,
             wants_blocking: false,

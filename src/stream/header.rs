@@ -10,11 +10,8 @@ use crate::xmpp::{BareJid, Jid, StreamCondition, StreamError, domainpart, ns};
 use super::bind::Bind;
 use super::negotiation::{Answer, Io, Negotiation, StartTls};
 use super::sasl::Auth;
-use super::{Entropy, Event, Offer, StreamSettings, TlsFacts};
+use super::{Entropy, Event, Framing, Offer, StreamSettings, TlsFacts};
 use super::{component, features};
-
-/// Our closing tag.
-pub(super) const END: &[u8] = b"</stream:stream>";
 
 /// A language tag longer than this is not remembered (RFC 5646 §4.4.1).
 const LANG_BYTES_MAX: usize = 35;
@@ -47,11 +44,12 @@ impl Header {
             .map(|lang| lang.into());
         let from = check_from(root, io.settings);
         // §4.9.1.2: an error in the peer's header is told inside ours, so ours comes first whatever was wrong.
+        let to = from.as_ref().ok().and_then(Option::as_ref);
         write(
             io.settings,
-            from.as_ref().ok().and_then(Option::as_ref),
-            io.entropy,
-            io.out,
+            io.framing,
+            to,
+            (&mut *io.entropy, &mut *io.out),
         );
         *io.header_sent = true;
         check(root, io.context, io.settings)?;
@@ -183,22 +181,33 @@ fn check_from(
 /// Our header.
 pub(super) fn write(
     settings: &StreamSettings,
+    framing: Framing,
     to: Option<&BareJid>,
-    entropy: &mut dyn Entropy,
-    out: &mut Vec<u8>,
+    (entropy, out): (&mut dyn Entropy, &mut Vec<u8>),
 ) {
     let mut id = [0; ID_BYTES];
     entropy.fill(&mut id);
-    out.extend_from_slice(b"<?xml version='1.0'?>");
-    Writer::new(out)
-        .open_ns("stream:stream", ns::CLIENT)
-        .attr("xmlns:stream", ns::STREAM)
-        .attr("from", &settings.domain)
+    if framing == Framing::Bytes {
+        out.extend_from_slice(b"<?xml version='1.0'?>");
+    }
+    let mut w = Writer::new(out);
+    match framing {
+        Framing::Bytes => {
+            w.open_ns("stream:stream", ns::CLIENT);
+            w.attr("xmlns:stream", ns::STREAM);
+        }
+        // RFC 7395 §3.4
+        Framing::Messages => _ = w.open_ns("open", ns::FRAMING),
+    }
+    w.attr("from", &settings.domain)
         .attr_opt("to", to.map(|to| to.as_str()))
         .attr("id", &BASE64_URL_SAFE_NO_PAD.encode(id))
         .attr("version", "1.0")
-        .attr("xml:lang", settings.lang)
-        .raw("");
+        .attr("xml:lang", settings.lang);
+    match framing {
+        Framing::Bytes => _ = w.raw(""),
+        Framing::Messages => _ = w.close(),
+    }
 }
 
 thread_local! {

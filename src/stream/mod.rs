@@ -5,6 +5,7 @@
 mod bind;
 mod component;
 mod features;
+mod framing;
 mod header;
 mod negotiation;
 pub mod sasl;
@@ -15,6 +16,7 @@ mod unread;
 use std::rc::Rc;
 
 pub use features::LastWritten;
+pub use framing::Framing;
 pub use sasl::{
     BindRequest, Credentials, EnableRequest, FastCandidate, FastStanding, Grant, HashedPassword,
     Hashes, Login, Offer, Proof, Request, ResumeRequest, Right, ScramHash, ScramKeys, Slot,
@@ -202,6 +204,7 @@ pub struct Stream {
     deferred: Option<Box<Element>>,
     /// XEP-0114.
     is_component: bool,
+    framing: Framing,
     state: Negotiation,
 }
 
@@ -223,6 +226,7 @@ impl Stream {
             early: false,
             deferred: None,
             is_component: false,
+            framing: Framing::default(),
             state,
         }
     }
@@ -234,6 +238,15 @@ impl Stream {
             state: Negotiation::Header(header::Header::Component),
             ..Stream::new(settings, false)
         }
+    }
+
+    /// The same, framed in another way than most.
+    pub fn framed(self, framing: Framing) -> Stream {
+        Stream { framing, ..self }
+    }
+
+    pub fn framing(&self) -> Framing {
+        self.framing
     }
 
     /// TLS is up; a new stream header is expected.
@@ -400,7 +413,7 @@ impl Stream {
         match self.state {
             Negotiation::Closing | Negotiation::Abandoned | Negotiation::Ended => {}
             _ if self.header_sent => {
-                out.extend_from_slice(header::END);
+                out.extend_from_slice(self.framing.end());
                 self.state = Negotiation::Closing;
             }
             // There is no stream to close yet.
@@ -496,6 +509,7 @@ impl Stream {
             context: &self.context,
             lang: &mut self.lang,
             header_sent: &mut self.header_sent,
+            framing: self.framing,
             early: self.early,
             entropy,
             out,
@@ -540,7 +554,7 @@ impl Stream {
     /// RFC 6120 §4.4: the peer's closing tag (or error) is answered by ours, if that was not first.
     fn peer_closed(&mut self, out: &mut Vec<u8>) -> Event {
         if self.header_sent && !matches!(self.state, Negotiation::Closing) {
-            out.extend_from_slice(header::END);
+            out.extend_from_slice(self.framing.end());
         }
         self.forget();
         Event::Closed(None)
@@ -550,11 +564,11 @@ impl Stream {
         if !self.header_sent {
             match self.is_component {
                 true => drop(component::write_header(&self.settings.domain, entropy, out)),
-                false => header::write(&self.settings, None, entropy, out),
+                false => header::write(&self.settings, self.framing, None, (entropy, &mut *out)),
             }
         }
         error.write(&mut xml::Writer::new(out));
-        out.extend_from_slice(header::END);
+        out.extend_from_slice(self.framing.end());
     }
 
     /// Nothing more will be read or written.

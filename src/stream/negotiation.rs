@@ -10,8 +10,8 @@ use super::component;
 use super::header::{Header, Offering};
 use super::sasl::{Auth, Profile, SaslFailure};
 use super::{
-    AccountAnswer, Entropy, Event, FastCandidate, Offer, ScramKeys, StreamSettings, TlsFacts,
-    TokenAnswer,
+    AccountAnswer, Entropy, Event, FastCandidate, Framing, Offer, ScramKeys, StreamSettings,
+    TlsFacts, TokenAnswer,
 };
 
 pub(super) enum Negotiation {
@@ -62,6 +62,7 @@ pub(super) struct Io<'a> {
     pub context: &'a Context,
     pub lang: &'a mut Option<Rc<str>>,
     pub header_sent: &'a mut bool,
+    pub framing: Framing,
     /// What is handled came before the end of the TLS handshake.
     pub early: bool,
     pub entropy: &'a mut dyn Entropy,

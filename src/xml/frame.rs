@@ -47,6 +47,24 @@ pub struct Framer {
 /// So many open elements have their end tags compared while bytes trickle in; the strict pass compares all.
 const OPEN_NAMES: usize = 6;
 
+/// How many bytes the first of some elements has that were written by ourselves; all of them where there is none.
+pub fn first_element(bytes: &[u8]) -> usize {
+    let mut framer = Framer {
+        phase: Phase::Body,
+        ..Framer::new(Limits {
+            bytes: usize::MAX,
+            depth: usize::MAX,
+            attributes: usize::MAX,
+            elements: usize::MAX,
+        })
+    };
+    let mut rest = bytes;
+    match framer.next(&mut rest) {
+        Ok(Some(Frame::Element(element))) => element.len(),
+        _ => bytes.len(),
+    }
+}
+
 /// Where in the stream the current frame begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {

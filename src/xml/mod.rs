@@ -14,7 +14,7 @@ mod tag;
 mod write;
 
 pub use element::{Attribute, Element, ElementRef};
-pub use frame::{Frame, Framer};
+pub use frame::{Frame, Framer, first_element};
 pub use parse::{Context, parse, parse_header, parse_stored};
 pub use write::{Escaped, Writer, escaped_len};
 

@@ -7,6 +7,8 @@ pub const PRIVILEGE: &str = "urn:xmpp:privilege:2";
 /// XEP-0114
 pub const COMPONENT: &str = "jabber:component:accept";
 pub const STREAM: &str = "http://etherx.jabber.org/streams";
+/// RFC 7395
+pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 pub const STREAMS_ERROR: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 pub const STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 pub const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";

@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
 use stonechat::server::{Command, Input, Moment, Port, Server};
-use stonechat::state::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output, Settings};
+use stonechat::state::{ConnectionId, HashJob, Hashed, JobId, Outbox, Output, Piece, Settings};
 use stonechat::store::{Epoch, Flush, Store, Tx};
-use stonechat::stream::{TlsFacts, sasl};
+use stonechat::stream::{Framing, TlsFacts, sasl};
+use stonechat::xml::{Context, parse};
 use stonechat::xmpp::Timestamp;
 
 use super::client::Client;
@@ -115,6 +116,10 @@ pub struct Core {
     pub hashed: usize,
     /// Where new connections come from.
     pub address: IpAddr,
+    /// How elements follow each other on those of clients.
+    pub framing: Framing,
+    /// What was sent of messages that are not whole yet.
+    beginnings: HashMap<ConnectionId, Vec<u8>>,
     pub held: Vec<(JobId, HashJob)>,
     /// By the last piece of an input.
     pub queued_bytes: usize,
@@ -155,6 +160,8 @@ impl Core {
             held: Vec::new(),
             queued_bytes: 0,
             buffered_bytes: 0,
+            framing: Framing::Bytes,
+            beginnings: HashMap::new(),
             pressure: 0,
         };
         core.start();
@@ -270,6 +277,10 @@ impl Core {
             connection: id,
             address,
             port,
+            framing: match port {
+                Port::Components => Framing::Bytes,
+                _ => self.framing,
+            },
         });
         id
     }
@@ -421,9 +432,12 @@ impl Core {
         for (_, output, bytes) in self.behind.held.extract_if(.., is_due).collect::<Vec<_>>() {
             let mut out = Outbox::default();
             out.outputs.push(match output {
-                Output::Send { connection, .. } => Output::Send {
+                Output::Send {
+                    connection, piece, ..
+                } => Output::Send {
                     connection,
                     bytes: 0..bytes.len(),
+                    piece,
                 },
                 other => other,
             });
@@ -456,19 +470,35 @@ impl Core {
         }
     }
 
+    fn deliver(&mut self, connection: ConnectionId, bytes: &[u8], piece: Piece) {
+        let bytes = match piece {
+            Piece::OfStream => bytes.to_vec(),
+            Piece::Beginning => {
+                let before = self.beginnings.insert(connection, bytes.to_vec());
+                assert!(before.is_none(), "an element begins within another");
+                return;
+            }
+            Piece::Element => {
+                let mut message = self.beginnings.remove(&connection).unwrap_or_default();
+                message.extend_from_slice(bytes);
+                of_message(&message)
+            }
+        };
+        let name = self.names.get(&connection);
+        if let Some((_, client)) = name.and_then(|name| self.clients.get_mut(name)) {
+            client.take(&bytes);
+        }
+    }
+
     fn perform(&mut self, out: Outbox) {
         for output in out.outputs {
             self.hashed += usize::from(matches!(output, Output::Hash { .. }));
             match output {
-                Output::Send { connection, bytes } => {
-                    if let Some((_, client)) = self
-                        .names
-                        .get(&connection)
-                        .and_then(|n| self.clients.get_mut(n))
-                    {
-                        client.take(&out.bytes[bytes]);
-                    }
-                }
+                Output::Send {
+                    connection,
+                    bytes,
+                    piece,
+                } => self.deliver(connection, &out.bytes[bytes], piece),
                 Output::StartTls { connection } => {
                     if let Some((_, client)) = self
                         .names
@@ -498,6 +528,31 @@ impl Core {
                 Output::Cancel { job } => self.held.retain(|(held, _)| *held != job),
                 Output::Exit | Output::LoggedIn { .. } => {}
             }
+        }
+    }
+}
+
+/// What a stream would have in place of a message (RFC 7395 §3), which is one element.
+fn of_message(message: &[u8]) -> Vec<u8> {
+    let text = std::str::from_utf8(message).expect("UTF-8");
+    let context = Context {
+        default_namespace: "jabber:client".into(),
+        prefixes: vec![("stream".into(), "http://etherx.jabber.org/streams".into())],
+    };
+    let element = parse(message, &context).unwrap_or_else(|e| panic!("{e:?} in {text}"));
+    let root = element.root();
+    if root.namespace() != "urn:ietf:params:xml:ns:xmpp-framing" {
+        return message.to_vec();
+    }
+    match text.strip_prefix("<open xmlns='urn:ietf:params:xml:ns:xmpp-framing'") {
+        Some(open) => format!(
+            "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'{}>",
+            open.strip_suffix("/>").expect("it is empty")
+        )
+        .into_bytes(),
+        None => {
+            assert_eq!(root.name(), "close");
+            b"</stream:stream>".to_vec()
         }
     }
 }

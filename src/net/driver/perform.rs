@@ -39,7 +39,9 @@ impl Driver {
         let mut actions = std::mem::take(&mut self.actions);
         for output in out.outputs.drain(..) {
             let (connection, action) = match output {
-                Output::Send { connection, bytes } => (connection, Action::Send(bytes)),
+                Output::Send {
+                    connection, bytes, ..
+                } => (connection, Action::Send(bytes)),
                 Output::StartTls { connection } => (connection, Action::StartTls),
                 Output::ReportDrained { connection } => (connection, Action::ReportDrained),
                 Output::Close { connection } => (connection, Action::Close),

@@ -219,7 +219,9 @@ impl Driver {
         if shell.held.congested.get() > 0 {
             let sent = self.batch.out.outputs.get(sent).unwrap_or_default();
             let slow = |output: &Output| match output {
-                Output::Send { connection, bytes } if *connection != open.id => {
+                Output::Send {
+                    connection, bytes, ..
+                } if *connection != open.id => {
                     let reader = shell.sockets.get(*connection)?;
                     let (waiting, most) = (reader.unasked_bytes(), shell.send_queue_bytes_max);
                     let fullness = pace::fullness(waiting, most);

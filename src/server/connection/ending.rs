@@ -83,8 +83,9 @@ impl Server {
             StreamCondition::ConnectionTimeout | StreamCondition::SeeOtherHost
         );
         let entropy = self.entropy.as_mut();
+        let wire = connection.wire(id);
         step.out
-            .send(id, |bytes| connection.stream.fail(error, entropy, bytes));
+            .send(wire, |bytes| connection.stream.fail(error, entropy, bytes));
         step.out.push(Output::Close { connection: id });
         self.closed(step, id, lost)
     }

@@ -87,7 +87,7 @@ impl Server {
         }
         for (id, connection) in self.connections.iter_mut() {
             let error = StreamError::new(StreamCondition::SystemShutdown);
-            step.out.send(id, |bytes| {
+            step.out.send(connection.wire(id), |bytes| {
                 connection.stream.fail(error, self.entropy.as_mut(), bytes)
             });
             (connection.session, connection.component) = (None, None);

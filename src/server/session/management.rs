@@ -56,9 +56,13 @@ impl Server {
             }
             (_, "resume") => {
                 // §5: instead of binding, not after it.
-                cx.out.send(id, |bytes| {
-                    write_failed(&mut Writer::new(bytes), None, Condition::UnexpectedRequest);
-                });
+                let known = cx.state.sessions.get(session);
+                if let Some(wire) = known.and_then(|known| known.wire()) {
+                    let condition = Condition::UnexpectedRequest;
+                    cx.out.send(wire, |bytes| {
+                        write_failed(&mut Writer::new(bytes), None, condition);
+                    });
+                }
                 Ok(())
             }
             (_, "a") => acknowledged_by_peer(&mut cx, session, root)?,
@@ -135,13 +139,9 @@ fn enable_requested(
     request: ElementRef<'_>,
 ) -> Result<(), StreamError> {
     let enabled = enable(cx, session, enable_request(request));
-    let connection = cx
-        .state
-        .sessions
-        .get(session)
-        .and_then(|known| known.connection);
-    if let Some(connection) = connection {
-        cx.out.send(connection, |bytes| {
+    let known = cx.state.sessions.get(session);
+    if let Some(wire) = known.and_then(|known| known.wire()) {
+        cx.out.send(wire, |bytes| {
             write_enabled(&mut Writer::new(bytes), &enabled);
         });
     }
@@ -210,9 +210,9 @@ pub fn acknowledge_to_peer(cx: &mut Cx<'_>, session: SessionId) {
     let Some(known) = cx.state.sessions.get(session) else {
         return;
     };
-    if let (Some(connection), Some(management)) = (known.connection, &known.management) {
+    if let (Some(wire), Some(management)) = (known.wire(), &known.management) {
         let received = management.received.to_string();
-        cx.out.send(connection, |bytes| {
+        cx.out.send(wire, |bytes| {
             Writer::new(bytes)
                 .open_ns("a", ns::MANAGEMENT)
                 .attr("h", &received)

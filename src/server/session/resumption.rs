@@ -48,12 +48,12 @@ impl Server {
             self.state.effects.ending.push((id, too_high(error)));
             return Ok(());
         }
-        step.out.send(id, |bytes| {
-            write_outcome(&mut Writer::new(bytes), previous, &outcome);
-        });
         let Some(connection) = self.connections.get_mut(&id) else {
             return Ok(());
         };
+        step.out.send(connection.wire(id), |bytes| {
+            write_outcome(&mut Writer::new(bytes), previous, &outcome);
+        });
         match outcome {
             ResumeOutcome::Resumed { session, .. } => {
                 connection.stream.resumed();
@@ -110,6 +110,9 @@ impl Server {
         }
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.session = Some(session);
+            if let Some(known) = self.state.sessions.get_mut(session) {
+                known.framing = connection.stream.framing();
+            }
             let login = std::mem::take(&mut connection.client);
             taken_over(&mut self.cx(step), session, login)?;
         }
@@ -280,7 +283,7 @@ fn send_again(cx: &mut Cx<'_>, session: SessionId) -> Result<bool, StoreError> {
     let Some(known) = cx.state.sessions.get(session) else {
         return Ok(false);
     };
-    let (Some(connection), Some(management)) = (known.connection, &known.management) else {
+    let (Some(wire), Some(management)) = (known.wire(), &known.management) else {
         return Ok(known.management.is_none());
     };
     let Some(from) = management.again_from() else {
@@ -311,7 +314,7 @@ fn send_again(cx: &mut Cx<'_>, session: SessionId) -> Result<bool, StoreError> {
         }
     }
     cx.out.bytes = bytes;
-    cx.out.send_range(connection, start..cx.out.bytes.len());
+    cx.out.send_range(wire, start..cx.out.bytes.len());
     let is_all = cx.state.sessions.get_mut(session).is_some_and(|known| {
         let management = known.management.as_mut();
         management.is_some_and(|management| {
@@ -320,6 +323,7 @@ fn send_again(cx: &mut Cx<'_>, session: SessionId) -> Result<bool, StoreError> {
         })
     });
     if !is_all {
+        let connection = wire.connection;
         cx.out.push(Output::ReportDrained { connection });
     }
     Ok(is_all)

@@ -12,7 +12,7 @@ use stonechat::state::{
     ComponentSettings, ConnectionId, HashJob, Hashed, JobId, Outbox, Output, Settings,
 };
 use stonechat::store::Store;
-use stonechat::stream::{Entropy, TlsFacts, sasl};
+use stonechat::stream::{Entropy, Framing, TlsFacts, sasl};
 use stonechat::xmpp::Timestamp;
 
 pub const ROMEO: ConnectionId = ConnectionId(1);
@@ -69,6 +69,7 @@ impl World {
             connection: BRIDGE,
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: Port::Components,
+            framing: Framing::Bytes,
         });
         let header = "<stream:stream to='bridge.localhost' xmlns='jabber:component:accept' \
                       xmlns:stream='http://etherx.jabber.org/streams'>";
@@ -110,6 +111,7 @@ impl World {
             connection,
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: Port::ClientsTls,
+            framing: Framing::Bytes,
         });
         let facts = TlsFacts {
             exporter: Some([7; 32]),
