@@ -52,7 +52,7 @@ use engine::behind::Behind;
 use engine::file::StoreFile;
 use engine::fresh::Fresh;
 use engine::reader::Reader;
-use engine::table::{Row, TableDefinition, View, WriteTransaction};
+use engine::table::{Plain, Row, Source, TableDefinition, View, WriteTransaction};
 use opening::{Closed, Opened, Renewal, Renewed};
 
 /// How far the time written down may be behind.
@@ -348,17 +348,21 @@ impl Tx {
 
     /// A table to read from. A table must not be viewed twice at the same time.
     fn view<K, V: Row>(&self, table: TableDefinition<K, V>) -> Result<View<'_, K, V>, StoreError> {
+        Ok(table.on(self.source(table.plain())?))
+    }
+
+    fn source(&self, table: Plain) -> Result<Source<'_>, StoreError> {
         if let Some(txn) = &self.write {
-            return txn.view(table);
+            return txn.source(table);
         }
         let mut reader = self.shared.reader.borrow_mut();
         if let Some(reader) = &*reader {
-            return reader.view(table);
+            return reader.source(table);
         }
         let database = self.shared.database.borrow();
         let database = database.as_ref().ok_or_else(being_renewed)?;
         let reader = reader.insert(Reader::new(database, Rc::clone(&self.shared.fresh))?);
-        reader.view(table)
+        reader.source(table)
     }
 }
 

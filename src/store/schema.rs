@@ -5,7 +5,7 @@ use redb::{Database, ReadableDatabase, TableError, TableHandle};
 use super::StoreError;
 use super::accounts::tokens;
 use super::archive::retention;
-use super::engine::table::{Sums, TableDefinition, View, WriteTransaction};
+use super::engine::table::{Source, Sums, TableDefinition, WriteTransaction};
 
 /// Account id and a JID.
 type AccountText = (u32, &'static str);
@@ -180,7 +180,7 @@ pub(super) fn version(database: &Database) -> Result<u32, StoreError> {
         error => error.into(),
     })?;
     // Of a number the first octets are read, whatever is behind them.
-    let meta = View::of(meta.into(), META, Sums::Absent);
+    let meta = META.on(Source::of(meta.into(), META.plain(), (Sums::Absent, None)));
     let version = meta.get(META_SCHEMA)?.ok_or_else(foreign)?;
     u32::try_from(version.value()).map_err(|_| foreign())
 }
@@ -249,11 +249,9 @@ pub(super) fn table_names() -> Vec<&'static str> {
 }
 
 pub(super) fn create_tables(txn: &mut WriteTransaction) -> Result<(), StoreError> {
-    macro_rules! open {
-        ($($scope:ident $table:ident),*) => {{ $(txn.open_table($table)?;)* }};
-    }
-    each_table!(open);
-    Ok(())
+    table_names()
+        .into_iter()
+        .try_for_each(|name| txn.create(name))
 }
 
 /// Removes what an account has in its tables, but its archive.
@@ -273,12 +271,9 @@ pub(super) fn remove_account(txn: &WriteTransaction, account: u32) -> Result<(),
 
 /// A sum behind each value.
 fn add_sums(txn: &mut WriteTransaction) -> Result<(), StoreError> {
-    macro_rules! add {
-        ($($scope:ident $table:ident),*) => {{
-            $(txn.add_sums($table)?;)*
-        }};
+    for name in table_names() {
+        txn.add_sums(name)?;
     }
-    each_table!(add);
     txn.sums_are_there();
     Ok(())
 }

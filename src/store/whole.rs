@@ -18,7 +18,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTableMetadata};
 use super::accounts::decode_account;
 use super::archive::stanza::StanzaRow;
 use super::engine::damage::unwound;
-use super::engine::table::{Row, Snapshot, Sums, TableDefinition, View};
+use super::engine::table::{Row, Snapshot, Source, Sums, TableDefinition};
 use super::opening::builder;
 use super::schema::{
     self, ACCOUNTS, ARCHIVE, ARCHIVE_WITH, META, META_CHECKPOINT, SECRETS, STANZAS,
@@ -102,10 +102,14 @@ impl Store {
         let mut whole = Whole::of(&database)?;
         let txn = whole.txn.as_ref().expect("begun above");
         let stanzas = Rc::new(STANZAS.open(txn)?);
-        let stanzas = View::of(stanzas, STANZAS, whole.sums);
+        let stanzas = STANZAS.on(Source::of(stanzas, STANZAS.plain(), (whole.sums, None)));
         let last = stanzas.range(..)?.next_back().transpose()?;
         let last = last.map_or(0, |(key, _)| key.value());
-        let meta = View::of(Rc::new(META.open(txn)?), META, whole.sums);
+        let meta = META.on(Source::of(
+            Rc::new(META.open(txn)?),
+            META.plain(),
+            (whole.sums, None),
+        ));
         let checkpoint = meta.get(META_CHECKPOINT)?.map_or(1, |row| row.value());
         whole.live = Some(Live {
             last,

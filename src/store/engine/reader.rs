@@ -6,7 +6,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase};
 
 use super::damage::caught;
 use super::fresh::Fresh;
-use super::table::{Row, Snapshot, Sums, TableDefinition, View};
+use super::table::{Plain, Snapshot, Source, Sums, open};
 use crate::store::StoreError;
 
 pub struct Reader {
@@ -24,20 +24,20 @@ impl Reader {
         })
     }
 
-    pub fn view<K, V: Row>(
-        &self,
-        table: TableDefinition<K, V>,
-    ) -> Result<View<'static, K, V>, StoreError> {
+    pub fn source(&self, table: Plain) -> Result<Source<'static>, StoreError> {
+        let snapshot = self.opened(table.name)?;
+        let fresh = Some(Rc::clone(&self.fresh));
+        Ok(Source::of(snapshot, table, (Sums::There, fresh)))
+    }
+
+    fn opened(&self, name: &'static str) -> Result<Rc<Snapshot>, StoreError> {
         let mut tables = self.tables.borrow_mut();
-        let known = tables.iter().find(|(name, _)| *name == table.name());
-        if let Some((_, known)) = known {
-            let view = View::of(Rc::clone(known), table, Sums::There);
-            return Ok(view.beside(&self.fresh));
+        if let Some((_, known)) = tables.iter().find(|(known, _)| *known == name) {
+            return Ok(Rc::clone(known));
         }
-        let opened = caught(table.name(), &[], || table.open(&self.snapshot))?;
-        let opened = Rc::new(opened);
-        tables.push((table.name(), Rc::clone(&opened)));
-        Ok(View::of(opened, table, Sums::There).beside(&self.fresh))
+        let opened = Rc::new(caught(name, &[], || open(&self.snapshot, name))?);
+        tables.push((name, Rc::clone(&opened)));
+        Ok(opened)
     }
 }
 

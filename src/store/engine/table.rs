@@ -4,23 +4,22 @@
 mod bounds;
 mod range;
 mod row;
+mod transaction;
 
-use std::cell::Cell;
 use std::marker::PhantomData;
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 use std::rc::Rc;
 
-use redb::{
-    AccessGuard, Database, Durability, ReadOnlyTable, ReadTransaction, ReadableTable, TableError,
-};
+use redb::{AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable, TableError};
 
 use super::damage::{self, caught};
 use super::fresh::Fresh;
-use crate::store::{AccountId, StoreError};
+use crate::store::StoreError;
 use bounds::Bounds;
 pub use range::Range;
 use range::Walk;
 pub use row::Row;
+pub use transaction::WriteTransaction;
 
 type Bytes = &'static [u8];
 /// A table of a snapshot.
@@ -31,15 +30,6 @@ type Types<K, V> = PhantomData<fn() -> (K, V)>;
 pub struct TableDefinition<K, V> {
     name: &'static str,
     types: Types<K, V>,
-}
-
-/// redb's, for tables of ours.
-pub struct WriteTransaction {
-    raw: redb::WriteTransaction,
-    sums: Sums,
-    has_appended: Cell<bool>,
-    written_bytes: Cell<usize>,
-    fresh: Rc<Fresh>,
 }
 
 /// Whether there are sums behind the values. A file of before has none until it is upgraded.
@@ -67,8 +57,8 @@ pub struct View<'t, K, V> {
     types: Types<K, V>,
 }
 
-/// Its bytes: what is done with them is compiled once for all types.
-struct Source<'t> {
+/// Its bytes.
+pub struct Source<'t> {
     raw: Raw<'t>,
     name: &'static str,
     sums: Sums,
@@ -116,137 +106,58 @@ impl<K, V> TableDefinition<K, V> {
         self.name
     }
 
-    fn raw(&self) -> redb::TableDefinition<'static, Bytes, Bytes> {
-        redb::TableDefinition::new(self.name)
-    }
-
     /// The table as a read transaction has it.
     pub fn open(&self, txn: &ReadTransaction) -> Result<Snapshot, TableError> {
-        txn.open_table(self.raw())
+        open(txn, self.name)
     }
 }
 
-impl<K, V: Row> View<'static, K, V> {
-    /// `snapshot`: what `open` of the same table gave.
-    pub fn of(
-        snapshot: Rc<Snapshot>,
-        table: TableDefinition<K, V>,
-        sums: Sums,
-    ) -> View<'static, K, V> {
-        let source = Source {
-            raw: Raw::Snapshot(snapshot),
-            name: table.name,
-            sums,
-            fresh: None,
-            octets: V::OCTETS,
-        };
+impl<K, V: Row> TableDefinition<K, V> {
+    /// `source`: of this table.
+    pub fn on<'t>(&self, source: Source<'t>) -> View<'t, K, V> {
         let types = PhantomData;
         View { source, types }
     }
 
-    /// What is read of what is not durable yet is noted there.
-    pub fn beside(mut self, fresh: &Rc<Fresh>) -> View<'static, K, V> {
-        self.source.fresh = Some(Rc::clone(fresh));
-        self
+    /// What its bytes are told from.
+    pub fn plain(&self) -> Plain {
+        Plain {
+            name: self.name,
+            octets: V::OCTETS,
+        }
     }
 }
 
-impl WriteTransaction {
-    /// Durable once it is committed, and quick to open after a crash.
-    pub fn begin(database: &Database, fresh: Rc<Fresh>) -> Result<WriteTransaction, StoreError> {
-        let txn = WriteTransaction::begin_with(database, Sums::There)?;
-        Ok(WriteTransaction { fresh, ..txn })
-    }
+/// A table whatever its types are: what is done with one is compiled once for all.
+#[derive(Clone, Copy)]
+pub struct Plain {
+    pub name: &'static str,
+    /// Of all its values, if they have as many.
+    octets: Option<usize>,
+}
 
-    pub fn begin_with(database: &Database, sums: Sums) -> Result<WriteTransaction, StoreError> {
-        let mut raw = database.begin_write()?;
-        raw.set_durability(Durability::Immediate)
-            .expect("without savepoints the durability is free");
-        raw.set_quick_repair(true);
-        Ok(WriteTransaction {
-            raw,
+fn raw(name: &'static str) -> redb::TableDefinition<'static, Bytes, Bytes> {
+    redb::TableDefinition::new(name)
+}
+
+pub fn open(txn: &ReadTransaction, name: &'static str) -> Result<Snapshot, TableError> {
+    txn.open_table(raw(name))
+}
+
+impl Source<'static> {
+    /// `snapshot`: what `open` of the same table gave. `fresh`: where it is noted that something is read that is not durable yet.
+    pub fn of(
+        snapshot: Rc<Snapshot>,
+        table: Plain,
+        (sums, fresh): (Sums, Option<Rc<Fresh>>),
+    ) -> Source<'static> {
+        Source {
+            raw: Raw::Snapshot(snapshot),
+            name: table.name,
             sums,
-            has_appended: Cell::default(),
-            written_bytes: Cell::default(),
-            fresh: Rc::default(),
-        })
-    }
-
-    /// What was written is an account's, though its key does not say so.
-    pub fn wrote_for(&self, account: AccountId) {
-        self.fresh.wrote(&account.0.to_be_bytes());
-    }
-
-    /// Bytes of rows written so far.
-    pub fn written_bytes(&self) -> usize {
-        self.written_bytes.get()
-    }
-
-    pub fn open_table<K, V: Row>(
-        &self,
-        table: TableDefinition<K, V>,
-    ) -> Result<Table<'_, K, V>, StoreError> {
-        let target = Target {
-            raw: caught(table.name, &[], || self.raw.open_table(table.raw()))?,
-            txn: self,
-            name: table.name,
-            octets: V::OCTETS,
-        };
-        let types = PhantomData;
-        Ok(Table { target, types })
-    }
-
-    /// The table as the batch has it so far.
-    pub fn view<K, V: Row>(
-        &self,
-        table: TableDefinition<K, V>,
-    ) -> Result<View<'_, K, V>, StoreError> {
-        let raw = caught(table.name, &[], || self.raw.open_table(table.raw()))?;
-        let source = Source {
-            raw: Raw::Batch(raw),
-            name: table.name,
-            sums: self.sums,
-            fresh: Some(Rc::clone(&self.fresh)),
-            octets: V::OCTETS,
-        };
-        let types = PhantomData;
-        Ok(View { source, types })
-    }
-
-    /// Puts sums behind the values of a table that has none, so many rows at a time.
-    pub fn add_sums<K, V>(&mut self, table: TableDefinition<K, V>) -> Result<(), StoreError> {
-        const ROWS_AT_A_TIME: usize = 1000;
-        let mut raw = self.raw.open_table(table.raw())?;
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let from = match &after {
-                Some(key) => Bound::Excluded(key.as_slice()),
-                None => Bound::Unbounded,
-            };
-            let rows = raw.range::<&[u8]>((from, Bound::Unbounded))?;
-            let rows = rows.take(ROWS_AT_A_TIME).map(|row| {
-                let (key, value) = row?;
-                Ok((key.value().to_vec(), value.value().to_vec()))
-            });
-            let rows: Vec<(Vec<u8>, Vec<u8>)> = rows.collect::<Result<_, StoreError>>()?;
-            let Some((last, _)) = rows.last() else {
-                return Ok(());
-            };
-            after = Some(last.clone());
-            for (key, mut value) in rows {
-                value.extend(damage::sum(&key, &value));
-                raw.insert(key.as_slice(), value.as_slice())?;
-            }
+            fresh,
+            octets: table.octets,
         }
-    }
-
-    /// From now on the sums are there.
-    pub fn sums_are_there(&mut self) {
-        self.sums = Sums::There;
-    }
-
-    pub fn commit(self) -> Result<(), StoreError> {
-        Ok(self.raw.commit()?)
     }
 }
 
