@@ -41,6 +41,7 @@ pub use clients::{Access, Revoked, all as all_access, take_away as take_access_a
 pub use last_activity::{
     is_asked as asks_last_activity, require_may_ask as require_may_ask_last_activity,
 };
+pub use pep::{photo_changed, photo_in_presence};
 pub use privilege::{advertise as advertise_privileges, forwarded as privileged_message};
 pub use pubsub::decision as pubsub_decision;
 pub use roster::{push as push_roster, require_room as require_roster_room};

@@ -1,7 +1,9 @@
 //! XEP-0054: vcard-temp. Everyone may read an account's vCard; only its owner sets it.
+use crate::pubsub::Owner;
 use crate::state::{Cx, Fault};
 use crate::xmpp::{Condition, StanzaError};
 
+use super::pep::vcards;
 use super::{Feature, IqRoute, Reply, Request, Spec, To};
 
 const NS: &str = "vcard-temp";
@@ -20,7 +22,7 @@ pub const FEATURE: Feature = Feature {
 
 /// §3.1
 fn own(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
-    let vcard = cx.tx.vcard(request.account_id())?;
+    let vcard = shown(cx, request)?;
     // Either that or an error is right; several clients take the error for a failure and never let anybody set one.
     let empty = || format!("<vCard xmlns='{NS}'/>");
     Ok(reply(vcard.unwrap_or_else(empty)))
@@ -35,7 +37,9 @@ fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
             .into());
     }
     cx.require_disk_space()?;
-    cx.tx.set_vcard(request.account_id(), &xml)?;
+    let account = request.account_id();
+    let owner = Owner::account(request.account_jid(), account);
+    vcards::set_temp(cx, &owner, account, &xml)?;
     Ok(Reply::Empty)
 }
 
@@ -46,8 +50,14 @@ fn set_of_another(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fau
 
 /// §3.3: no vCard looks like no such user.
 fn of_another(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
-    let vcard = cx.tx.vcard(request.account_id())?;
+    let vcard = shown(cx, request)?;
     Ok(reply(vcard.ok_or(Condition::ServiceUnavailable)?))
+}
+
+fn shown(cx: &Cx<'_>, request: &Request<'_>) -> Result<Option<String>, Fault> {
+    let account = request.account_id();
+    let owner = Owner::account(request.account_jid(), account);
+    vcards::temp(cx, &owner, account, request.from)
 }
 
 fn reply(vcard: String) -> Reply {

@@ -19,6 +19,8 @@ pub struct Effects {
     /// Messages that a handler wants sent on behalf of an account or the server; the server sends them when the handler is
     /// done.
     pub own_messages: Vec<OwnMessage>,
+    /// Accounts whose avatar changed: the presence of their sessions tells so.
+    pub new_photos: Vec<BareJid>,
     /// Stanzas that follow the reply of the request being handled.
     pub after_reply: Vec<(SessionId, Range<usize>)>,
     /// Sessions to end: their unacknowledged stanzas passed the limit, their time is over, or their account is gone.

@@ -19,7 +19,7 @@ use redb::Database;
 pub use accounts::clients::{CLIENTS_MAX, Client, ClientKey};
 pub use accounts::grants::{APP_TOKENS_MAX, AppToken, OauthGrant};
 pub use accounts::kept::{Body, Kept};
-pub use accounts::personal::LastActivity;
+pub use accounts::personal::{Avatar, LastActivity};
 pub use accounts::roster::{Contact, RosterChange, Subscription};
 pub use accounts::suspended::SuspendedId;
 pub use accounts::suspended_row::{HeldRow, QueueRow, Suspended, SuspendedPresence};

@@ -20,6 +20,8 @@ pub(super) const CREDENTIALS: TableDefinition<u32, &[u8]> = TableDefinition::new
 pub(super) const PRIVATE_XML: TableDefinition<(u32, &str, &str), &str> =
     TableDefinition::new("private_xml");
 pub(super) const VCARDS: TableDefinition<u32, &str> = TableDefinition::new("vcards");
+/// Account -> kind and hash of the avatar that is advertised.
+pub(super) const AVATARS: TableDefinition<u32, &[u8]> = TableDefinition::new("avatars");
 pub(super) const LAST_ACTIVITY: TableDefinition<u32, &[u8]> = TableDefinition::new("last_activity");
 
 pub(super) const ROSTER: TableDefinition<AccountText, &[u8]> = TableDefinition::new("roster");
@@ -206,6 +208,7 @@ macro_rules! each_table {
             Account CREDENTIALS,
             Account PRIVATE_XML,
             Account VCARDS,
+            Account AVATARS,
             Account LAST_ACTIVITY,
             Account ROSTER,
             Account ROSTER_VERSIONS,

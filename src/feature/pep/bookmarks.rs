@@ -26,11 +26,6 @@ pub const EMPTY: &str = "<storage xmlns='storage:bookmarks'/>";
 /// Items read at a time.
 const READ_MAX: usize = 500;
 
-/// Whether a node is one of theirs.
-pub fn is_of_bookmarks(node: &str) -> bool {
-    matches!(node, NS | STORAGE_NS)
-}
-
 /// The list of before is taken over, once.
 pub fn adopt(
     cx: &mut Cx<'_>,

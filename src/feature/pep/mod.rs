@@ -1,11 +1,19 @@
 //! XEP-0163: what accounts have on the publish-subscribe engine beside plain nodes. What is written to some nodes is shown in
 //! another form elsewhere: every request that writes to an account's nodes comes by here.
 
+mod avatars;
 mod bookmark_forms;
 pub mod bookmarks;
+mod image;
+mod photo;
+mod vcard_forms;
+pub mod vcards;
+
+pub use photo::{changed as photo_changed, in_presence as photo_in_presence};
 
 use crate::pubsub::{self, NewItem, Owner, OwnerKind};
 use crate::state::{Cx, Fault};
+use crate::store::AccountId;
 use crate::xmpp::{DataForm, Jid};
 
 use super::{Feature, Spec, To};
@@ -13,6 +21,8 @@ use super::{Feature, Spec, To};
 pub const FEATURE: Feature = Feature {
     specs: &[
         Spec::complete("XEP-0048", "Bookmarks", "1.2"),
+        Spec::complete("XEP-0084", "User Avatar", "1.1.4"),
+        Spec::complete("XEP-0153", "vCard-Based Avatars", "1.1.1"),
         Spec::complete("XEP-0163", "Personal Eventing Protocol", "1.2.2"),
         Spec::complete(
             "XEP-0222",
@@ -24,9 +34,17 @@ pub const FEATURE: Feature = Feature {
             "Persistent Storage of Private Data via PubSub",
             "1.1.1",
         ),
+        Spec::complete("XEP-0292", "vCard4 Over XMPP", "0.12.0"),
+        Spec::complete(
+            "XEP-0398",
+            "User Avatar to vCard-Based Avatars Conversion",
+            "1.0.0",
+        ),
         Spec::complete("XEP-0402", "PEP Native Bookmarks", "1.2.0"),
     ],
     disco: &[
+        (To::Account, "urn:ietf:params:xml:ns:vcard-4.0"),
+        (To::Account, "urn:xmpp:pep-vcard-conversion:0"),
         (To::Account, "urn:xmpp:bookmarks:1#compat"),
         (To::Account, "urn:xmpp:bookmarks:1#compat-pep"),
     ],
@@ -38,21 +56,31 @@ pub const FEATURE: Feature = Feature {
 enum Kind {
     Bookmarks,
     BookmarkList,
+    AvatarData,
+    AvatarMetadata,
+    VCard4,
 }
 
-fn kind(owner: &Owner, node: &str) -> Option<Kind> {
+/// `None`: the node has no other form.
+fn kind(owner: &Owner, node: &str) -> Option<(Kind, AccountId)> {
     let kind = match node {
         bookmark_forms::NS => Kind::Bookmarks,
         bookmark_forms::STORAGE_NS => Kind::BookmarkList,
+        avatars::DATA => Kind::AvatarData,
+        avatars::METADATA => Kind::AvatarMetadata,
+        vcards::FOUR => Kind::VCard4,
         _ => return None,
     };
-    matches!(owner.kind, OwnerKind::Account(_)).then_some(kind)
+    match owner.kind {
+        OwnerKind::Account(account) => Some((kind, account)),
+        OwnerKind::Service => None,
+    }
 }
 
 /// Somebody asks for a node: what is kept in an older form is brought there.
 pub fn prepare(cx: &mut Cx<'_>, owner: &Owner, who: &Jid, node: &str) -> Result<(), Fault> {
-    match owner.kind {
-        OwnerKind::Account(account) if bookmarks::is_of_bookmarks(node) && owner.is_self(who) => {
+    match kind(owner, node) {
+        Some((Kind::Bookmarks | Kind::BookmarkList, account)) if owner.is_self(who) => {
             bookmarks::adopt(cx, owner, account)
         }
         _ => Ok(()),
@@ -68,21 +96,42 @@ pub fn publish(
     publisher: &Jid,
     options: Option<&DataForm>,
 ) -> Result<Vec<Box<str>>, Fault> {
-    let Some(kind) = kind(owner, node) else {
+    let Some((kind, account)) = kind(owner, node) else {
         return pubsub::publish(cx, owner, node, items, publisher, options);
     };
-    let before = match kind {
-        Kind::BookmarkList => bookmarks::rooms_shown(cx, owner)?,
-        Kind::Bookmarks => Vec::new(),
-    };
+    let before = rooms_before(cx, owner, kind)?;
     let last = items.last().map(|item| item.payload.clone());
     let ids = pubsub::publish(cx, owner, node, items, publisher, options)?;
-    match (kind, last) {
-        (Kind::Bookmarks, _) => bookmarks::show(cx, owner)?,
-        (Kind::BookmarkList, Some(list)) => bookmarks::take_list(cx, owner, &before, &list)?,
-        (Kind::BookmarkList, None) => {}
+    match kind {
+        Kind::BookmarkList => {
+            let list = last.unwrap_or_else(|| bookmarks::EMPTY.into());
+            bookmarks::take_list(cx, owner, &before, &list)?;
+        }
+        // The picture that takes the place of the one there is is told of next.
+        Kind::AvatarData if !avatars::concerns(cx, owner, &ids)? => {}
+        _ => follow(cx, owner, (kind, account))?,
     }
     Ok(ids)
+}
+
+/// Bookmarks that a list shows, for what it will no longer show is to go.
+fn rooms_before(cx: &Cx<'_>, owner: &Owner, kind: Kind) -> Result<Vec<String>, Fault> {
+    match kind {
+        Kind::BookmarkList => bookmarks::rooms_shown(cx, owner),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The other forms show what is so now.
+fn follow(cx: &mut Cx<'_>, owner: &Owner, (kind, account): (Kind, AccountId)) -> Result<(), Fault> {
+    match kind {
+        Kind::Bookmarks | Kind::BookmarkList => bookmarks::show(cx, owner),
+        Kind::AvatarData | Kind::AvatarMetadata => match avatars::advertise(cx, owner)? {
+            true => vcards::show_photo(cx, owner, account),
+            false => Ok(()),
+        },
+        Kind::VCard4 => vcards::four_changed(cx, owner, account),
+    }
 }
 
 /// As the engine's.
@@ -93,14 +142,14 @@ pub fn retract(
     ids: &[Box<str>],
     how: (&Jid, bool),
 ) -> Result<(), Fault> {
-    removing(cx, owner, node, &|cx| {
+    changing(cx, owner, node, &|cx| {
         pubsub::retract(cx, owner, node, ids, how)
     })
 }
 
 /// As the engine's.
 pub fn purge(cx: &mut Cx<'_>, owner: &Owner, node: &str, who: &Jid) -> Result<(), Fault> {
-    removing(cx, owner, node, &|cx| pubsub::purge(cx, owner, node, who))
+    changing(cx, owner, node, &|cx| pubsub::purge(cx, owner, node, who))
 }
 
 /// As the engine's.
@@ -111,28 +160,43 @@ pub fn delete(
     who: &Jid,
     redirect: Option<&str>,
 ) -> Result<(), Fault> {
-    removing(cx, owner, node, &|cx| {
+    changing(cx, owner, node, &|cx| {
         pubsub::delete(cx, owner, node, who, redirect)
     })
 }
 
-/// What is removed in one form is removed in the others.
-fn removing(
+/// As the engine's: who may read a picture changes who is shown it elsewhere.
+pub fn configure(
     cx: &mut Cx<'_>,
     owner: &Owner,
     node: &str,
-    remove: &dyn Fn(&mut Cx<'_>) -> Result<(), Fault>,
+    who: &Jid,
+    form: &DataForm,
 ) -> Result<(), Fault> {
-    let Some(kind) = kind(owner, node) else {
-        return remove(cx);
+    pubsub::configure(cx, owner, node, who, form)?;
+    match kind(owner, node) {
+        Some((Kind::AvatarData | Kind::AvatarMetadata, account)) => {
+            avatars::advertise(cx, owner)?;
+            vcards::show_photo(cx, owner, account)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is removed in one form is removed in the others.
+fn changing(
+    cx: &mut Cx<'_>,
+    owner: &Owner,
+    node: &str,
+    change: &dyn Fn(&mut Cx<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let Some((kind, account)) = kind(owner, node) else {
+        return change(cx);
     };
-    let before = match kind {
-        Kind::BookmarkList => bookmarks::rooms_shown(cx, owner)?,
-        Kind::Bookmarks => Vec::new(),
-    };
-    remove(cx)?;
+    let before = rooms_before(cx, owner, kind)?;
+    change(cx)?;
     match kind {
-        Kind::Bookmarks => bookmarks::show(cx, owner),
         Kind::BookmarkList => bookmarks::take_list(cx, owner, &before, bookmarks::EMPTY),
+        _ => follow(cx, owner, (kind, account)),
     }
 }

@@ -75,7 +75,7 @@ pub fn configure(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
     access::may(cx, &asked.owner, &node, asked.request.from, What::Own)?;
     let is_there = asked.child.child("x", ns::DATA_FORM).is_some();
     match asked.form(asked.child, FORM_TYPE)? {
-        Some(form) => pubsub::configure(cx, &asked.owner, &name, asked.request.from, &form)?,
+        Some(form) => pep::configure(cx, &asked.owner, &name, asked.request.from, &form)?,
         // Cancelled: all stays as it is.
         None if is_there => {}
         None => return Err(Condition::BadRequest.into()),

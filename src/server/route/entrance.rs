@@ -64,6 +64,7 @@ pub fn from_session(
         }
     }
     presence::send_queued(cx);
+    presence::announce_photos(cx);
     message::send_own(cx);
     Ok(())
 }
@@ -122,6 +123,7 @@ pub fn from_component(
     };
     answer_fault(cx, origin, name, answered, done);
     presence::send_queued(cx);
+    presence::announce_photos(cx);
     message::send_own(cx);
     Ok(())
 }

@@ -2,7 +2,7 @@
 use crate::xmpp::Timestamp;
 
 use crate::store::engine::codec::{Decoder, Encoder};
-use crate::store::schema::{LAST_ACTIVITY, PRIVATE_XML, VCARDS};
+use crate::store::schema::{AVATARS, LAST_ACTIVITY, PRIVATE_XML, VCARDS};
 use crate::store::{AccountId, StoreError, Tx};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,46 @@ pub struct LastActivity {
     pub status: String,
 }
 
+/// The avatar that is advertised of an account (XEP-0084, XEP-0153).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Avatar {
+    /// SHA-1 of the picture, in hexadecimal digits.
+    pub id: String,
+    /// Its media type.
+    pub kind: String,
+}
+
 impl Tx {
+    pub fn avatar(&self, account: AccountId) -> Result<Option<Avatar>, StoreError> {
+        let table = self.view(AVATARS)?;
+        let row = table.get(account.0)?;
+        row.map(|row| {
+            let mut row = Decoder::new(row.value());
+            Ok(Avatar {
+                id: row.text()?.to_string(),
+                kind: row.text()?.to_string(),
+            })
+        })
+        .transpose()
+    }
+
+    /// `None`: there is none any more.
+    pub fn set_avatar(
+        &mut self,
+        account: AccountId,
+        avatar: Option<&Avatar>,
+    ) -> Result<(), StoreError> {
+        let writing = self.writing()?;
+        let mut table = writing.txn.open_table(AVATARS)?;
+        match avatar {
+            Some(avatar) => {
+                let row = Encoder::default().text(&avatar.id).text(&avatar.kind);
+                table.insert(account.0, row.done().as_slice())
+            }
+            None => table.remove(account.0),
+        }
+    }
+
     pub fn private_xml(
         &self,
         account: AccountId,
