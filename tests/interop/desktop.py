@@ -5,152 +5,13 @@ place is at the other, in its old form too; OMEMO messages both ways, to who is 
 starts Gajim anew, with the server killed in between. No errors in their logs, none in answers but for nodes not there yet.
 usage: desktop.py BINARY (SCREENSHOTS=DIRECTORY keeps pictures of the windows)"""
 import hashlib
-import json
 import os
-import re
 import shutil
-import struct
-import subprocess
 import sys
 import tempfile
-import time
-import zlib
 
 from server import Server
-
-SECONDS_MAX = 30
-# Errors in the log that are not the server's doing: no desktop around it; and it looks for the server where DNS says
-# (before it thinks of the address it was given, once the certificate is trusted) and while there is none.
-NOT_HERE = re.compile(r"gajim\.c\.dbus|Unable to connect to|Could not connect to")
-
-DEVICES = "module('OMEMO').backend.get_devices('{}', without_self=True)"
-
-
-class Display:
-    """An X server of its own."""
-
-    def __init__(self):
-        reader, writer = os.pipe()
-        self.process = subprocess.Popen(["Xvfb", "-displayfd", str(writer), "-screen", "0", "1024x768x24", "-nolisten", "tcp"],
-                                        pass_fds=[writer], stderr=subprocess.DEVNULL)
-        os.close(writer)
-        with os.fdopen(reader) as number:
-            self.name = ":" + number.readline().strip()
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait()
-
-
-class Gajim:
-    """One Gajim with a home directory of its own, which stays when it is closed, and a screen of its own."""
-
-    def __init__(self, home, name):
-        self.home, self.name = home, name
-        self.display = Display()
-        self.process = None
-        os.makedirs(os.path.join(self.home, "run"), mode=0o700)
-
-    def start(self):
-        reader, writer = os.pipe()
-        env = dict(os.environ, HOME=self.home, DISPLAY=self.display.name, XDG_RUNTIME_DIR=os.path.join(self.home, "run"),
-                   GSETTINGS_BACKEND="memory", LANG="C.UTF-8", NO_AT_BRIDGE="1")
-        for kind in ("CONFIG", "DATA", "CACHE"):
-            env[f"XDG_{kind}_HOME"] = os.path.join(self.home, kind.lower())
-        self.process = subprocess.Popen(
-            ["dbus-run-session", "--", "/usr/bin/python3", "-P", "gajim_console.py", str(writer), "-l", "INFO"],
-            env=env, stdin=subprocess.PIPE, stdout=open(self.log, "ab"), stderr=subprocess.STDOUT, pass_fds=[writer], text=True)
-        os.close(writer)
-        self.answers = os.fdopen(reader)
-        self.until("app.window is not None")
-        self.do("watch()")
-        return self
-
-    @property
-    def log(self):
-        return os.path.join(self.home, "log")
-
-    def do(self, code):
-        print(json.dumps(code), file=self.process.stdin, flush=True)
-        answer = json.loads(self.answers.readline() or '{"error": "Gajim is gone"}')
-        if "error" in answer:
-            raise SystemExit(f"{self.home}: {code}: {answer['error']}")
-        return answer["value"]
-
-    def until(self, code):
-        """Asks until it is so, and returns what it is."""
-        end = time.monotonic() + SECONDS_MAX
-        while True:
-            value = self.do(code)
-            if value:
-                return value
-            if time.monotonic() > end:
-                raise SystemExit(f"{self.home}: never {code}\n" + "\n".join(map(str, self.do("stanzas[-12:]"))))
-            time.sleep(0.1)
-
-    def log_in(self, server, direct_tls):
-        port = server.tls_port if direct_tls else server.port
-        self.until("get_app_window('AccountWizard')")
-        self.do(f"log_in({self.name!r}, {server.domain!r}, {port}, {direct_tls})")
-        self.until("trust()")
-        self.is_there()
-        return self
-
-    def is_there(self):
-        self.until("client().state.is_available")
-
-    def hears(self, who, text):
-        assert [who, text, "OMEMO"] in self.until(f"[m for m in said if m[1] == {text!r}]")
-
-    def sees_avatar(self, who, digest):
-        self.until(f"contact({who!r}).avatar_sha == {digest!r} and app.app.avatar_storage.avatar_exists({digest!r})")
-
-    def says(self, text):
-        self.do(f"type_and_send({text!r})")
-
-    def look(self, name):
-        if "SCREENSHOTS" in os.environ:
-            self.do(f"picture({os.path.join(os.environ['SCREENSHOTS'], name + '.png')!r})")
-
-    def is_content(self):
-        """No errors in its log; whatever it asked was answered, and nothing refused but nodes that are not there yet."""
-        self.until("is_answered()")
-        for request, condition in self.do("refusals()"):
-            assert condition == "item-not-found" and "<items " in request, f"{condition}: {request}"
-        with open(self.log, encoding="utf-8") as lines:
-            wrong = [line for line in lines if re.search(r"\(E\)|\(C\)|Traceback", line) and not NOT_HERE.search(line)]
-        assert not wrong, "".join(wrong)
-
-    def close(self):
-        if self.process and self.process.poll() is None:
-            self.do("app.app.start_shutdown(message='')")
-            self.process.wait(timeout=10)
-            self.answers.close()
-
-    def end(self):
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.display.close()
-
-
-def png(size):
-    """A picture of one colour."""
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    rows = (b"\0" + b"\xd0\x30\x60" * size) * size
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0))
-            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
-
-
-def meet(romeo, juliet):
-    """Both see each other's presence."""
-    romeo.do("module('Presence').subscribe('juliet@localhost', name='Juliet', auto_auth=True)")
-    juliet.until("any(m == 'S' and \"type=\\\"subscribe\\\"\" in s for m, s in stanzas)")
-    juliet.do("module('Presence').subscribed('romeo@localhost')")
-    juliet.do("module('Presence').subscribe('romeo@localhost', name='Romeo')")
-    for gajim, other in ((romeo, "juliet"), (juliet, "romeo")):
-        gajim.until(f"contact('{other}@localhost').subscription == 'both' and contact('{other}@localhost').is_available")
+from windows import DEVICES, Gajim, meet, open_chats, png
 
 
 def share(romeo, juliet, garden, picture):
@@ -168,13 +29,6 @@ def share(romeo, juliet, garden, picture):
     garden.do("old_bookmarks()")
     garden.until("'orchard@rooms.example' in found")
     return digest
-
-
-def open_chats(romeo, juliet):
-    """With the keys of all the other's devices."""
-    for gajim, other in ((romeo, "juliet@localhost"), (juliet, "romeo@localhost")):
-        gajim.do(f"open_chat({other!r}, 'OMEMO')")
-        gajim.until(f"{DEVICES.format(other)} and not module('OMEMO').backend.devices_without_sessions({other!r})")
 
 
 def converse(romeo, juliet, garden):
@@ -219,6 +73,7 @@ def main(binary):
             romeo = person("romeo", "orchard").log_in(server, direct_tls=False)
             juliet = person("juliet", "balcony").log_in(server, direct_tls=True)
             garden = person("romeo", "garden").log_in(server, direct_tls=False)
+            assert all(gajim.was_asked for gajim in people), "who said yes to the certificate?"
             meet(romeo, juliet)
             print("   the certificate trusted when asked, logged in, met: ok", flush=True)
             digest = share(romeo, juliet, garden, os.path.join(place, "avatar.png"))

@@ -113,7 +113,7 @@ def is_acknowledged():
 def refusals():
     """What was answered with an error: the request, the condition."""
     return [[str(request), answer.getTag("error").getChildren()[0].getName()]
-            for request, answer in requests() if answer.getAttr("type") == "error"]
+            for request, answer in requests() if answer is not None and answer.getAttr("type") == "error"]
 
 
 def picture(path):
