@@ -41,7 +41,7 @@ def converse(romeo, juliet, garden):
         gajim.hears("juliet@localhost", "Ay me")
 
 
-def come_back(server, romeo, juliet, digest):
+def come_back(server, romeo, juliet):
     """Who was away hears what was said, though the server was killed; who was there goes on by itself."""
     juliet.close()
     romeo.says("O speak again")
@@ -51,7 +51,6 @@ def come_back(server, romeo, juliet, digest):
     juliet.start()
     juliet.is_there()
     juliet.hears("romeo@localhost", "O speak again")
-    juliet.sees_avatar("romeo@localhost", digest)
     romeo.is_there()
     open_chats(romeo, juliet)
     juliet.says("Wherefore art thou")
@@ -80,10 +79,11 @@ def main(binary):
             print("   avatars and bookmarks, new form and old: ok", flush=True)
             converse(romeo, juliet, garden)
             print("   OMEMO both ways, at both places: ok", flush=True)
-            come_back(server, romeo, juliet, digest)
+            come_back(server, romeo, juliet)
             print("   OMEMO to who was away, the server killed meanwhile: ok", flush=True)
             before = romeo.do(f"len({DEVICES.format('juliet@localhost')})")
             window = person("juliet", "window").log_in(server, direct_tls=False)
+            window.sees_avatar("romeo@localhost", digest)
             romeo.until(f"len({DEVICES.format('juliet@localhost')}) > {before}")
             open_chats(romeo, window)
             romeo.says("By yonder blessed moon")
@@ -91,7 +91,11 @@ def main(binary):
                 gajim.hears("romeo@localhost", "By yonder blessed moon")
             window.says("Swear not by the moon")
             romeo.hears("juliet@localhost", "Swear not by the moon")
-            print("   OMEMO with a device added later: ok", flush=True)
+            print("   an avatar and OMEMO at a device added later: ok", flush=True)
+            garden.is_there()
+            garden.do("old_bookmarks()")
+            garden.until("'orchard@rooms.example' in found")
+            print("   bookmarks, the server killed meanwhile: ok", flush=True)
             for gajim in people:
                 gajim.look(os.path.basename(gajim.home))
             for gajim in people:

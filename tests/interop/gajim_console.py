@@ -86,6 +86,7 @@ def type_and_send(text):
 
 def old_bookmarks():
     """Asks for them in the form of XEP-0049; they come into `found`."""
+    found.clear()
     client().connection.get_module("PrivateBookmarks").request_bookmarks(callback=found_bookmarks)
 
 
@@ -102,7 +103,7 @@ def requests():
 
 
 def is_answered():
-    return all(answer is not None for _, answer in requests())
+    return all(answer is not None or "/" in (request.getAttr("to") or "") for request, answer in requests())
 
 
 def is_acknowledged():
@@ -111,9 +112,9 @@ def is_acknowledged():
 
 
 def refusals():
-    """What was answered with an error: the request, the condition."""
-    return [[str(request), answer.getTag("error").getChildren()[0].getName()]
-            for request, answer in requests() if answer is not None and answer.getAttr("type") == "error"]
+    """What the server answered with an error (not somebody's client): the request, the condition."""
+    return [[str(request), answer.getTag("error").getChildren()[0].getName()] for request, answer in requests()
+            if answer is not None and answer.getAttr("type") == "error" and "/" not in (request.getAttr("to") or "")]
 
 
 def picture(path):

@@ -13,8 +13,9 @@ import zlib
 
 SECONDS_MAX = 30
 # Errors in Gajim's log that are not the server's doing: no desktop around it; and it looks for the server where DNS says
-# (before it thinks of the address it was given, once the certificate is trusted) and while there is none.
-NOT_HERE = re.compile(r"gajim\.c\.dbus|Unable to connect to|Could not connect to")
+# (before it thinks of the address it was given, once the certificate is trusted) and while there is none; a server that was
+# killed knows no session of before, and may say so without a number (XEP-0198 §5).
+NOT_HERE = re.compile(r"gajim\.c\.dbus|did not send h attribute|Unable to connect to|Could not connect to")
 DEVICES = "module('OMEMO').backend.get_devices('{}', without_self=True)"
 
 
@@ -227,9 +228,9 @@ class Dino:
             time.sleep(0.1)
 
     def refusals(self):
-        """What was answered with an error: the request, the condition."""
-        return [(request, re.search(r"xmpp-stanzas\}:([\w-]+)", answer).group(1))
-                for request, answer in self.requests() if answer and "}:type='error'" in answer]
+        """What the server answered with an error (not somebody's client): the request, the condition."""
+        return [(request, re.search(r"xmpp-stanzas\}:([\w-]+)", answer).group(1)) for request, answer in self.requests()
+                if answer and "}:type='error'" in answer and not re.search(r"\}:to='[^']*/", request)]
 
     def close(self):
         if self.process and self.process.poll() is None:
