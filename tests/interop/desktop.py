@@ -13,22 +13,32 @@ import tempfile
 from server import Server
 from windows import DEVICES, Gajim, meet, open_chats, png
 
+ORCHARD = "orchard@rooms.example"
 
-def share(romeo, juliet, garden, picture):
-    """An avatar for others, a bookmark for oneself."""
+
+def show(romeo, juliet, garden, picture):
+    """An avatar, to a contact and to the other place."""
     with open(picture, "wb") as file:
         file.write(png(64))
     digest = hashlib.sha1(png(64)).hexdigest()
     romeo.do(f"set_avatar({picture!r})")
     juliet.sees_avatar("romeo@localhost", digest)
     garden.sees_avatar("romeo@localhost", digest)
-    assert romeo.do("module('Bookmarks').nativ_bookmarks_used"), "it does not believe in XEP-0402 here"
-    room = "JID.from_string('orchard@rooms.example')"
-    romeo.do(f"module('Bookmarks').add_or_modify({room}, name='Orchard', autojoin=False)")
-    assert garden.until(f"module('Bookmarks').get_bookmark({room})")[1] == "Orchard"
-    garden.do("old_bookmarks()")
-    garden.until("'orchard@rooms.example' in found")
     return digest
+
+
+def bookmark(romeo, garden):
+    """What one place writes the other has, whatever form it speaks (XEP-0402 §3, XEP-0049)."""
+    assert romeo.do("module('Bookmarks').nativ_bookmarks_used"), "it does not believe in XEP-0402 here"
+    for name in ("Orchard", "Capulet's orchard"):
+        romeo.do(f"module('Bookmarks').add_or_modify(JID.from_string({ORCHARD!r}), name={name!r})")
+        garden.until(f"name_of_room({ORCHARD!r}) == {name!r}")
+    garden.has_old_bookmark(ORCHARD, "Capulet's orchard")
+    garden.do("add_old_bookmark('cell@rooms.example', 'Cell')")
+    romeo.until("name_of_room('cell@rooms.example') == 'Cell'")
+    assert romeo.do(f"name_of_room({ORCHARD!r})") == "Capulet's orchard"
+    garden.do("module('Bookmarks').remove(JID.from_string('cell@rooms.example'))")
+    romeo.until("name_of_room('cell@rooms.example') is None")
 
 
 def converse(romeo, juliet, garden):
@@ -75,7 +85,8 @@ def main(binary):
             assert all(gajim.was_asked for gajim in people), "who said yes to the certificate?"
             meet(romeo, juliet)
             print("   the certificate trusted when asked, logged in, met: ok", flush=True)
-            digest = share(romeo, juliet, garden, os.path.join(place, "avatar.png"))
+            digest = show(romeo, juliet, garden, os.path.join(place, "avatar.png"))
+            bookmark(romeo, garden)
             print("   avatars and bookmarks, new form and old: ok", flush=True)
             converse(romeo, juliet, garden)
             print("   OMEMO both ways, at both places: ok", flush=True)
@@ -93,9 +104,11 @@ def main(binary):
             romeo.hears("juliet@localhost", "Swear not by the moon")
             print("   an avatar and OMEMO at a device added later: ok", flush=True)
             garden.is_there()
-            garden.do("old_bookmarks()")
-            garden.until("'orchard@rooms.example' in found")
-            print("   bookmarks, the server killed meanwhile: ok", flush=True)
+            garden.has_old_bookmark(ORCHARD, "Capulet's orchard")
+            garden.do("set_avatar(None)")
+            for gajim in (juliet, window):
+                gajim.until("contact('romeo@localhost').avatar_sha is None")
+            print("   bookmarks after that, an avatar removed: ok", flush=True)
             for gajim in people:
                 gajim.look(os.path.basename(gajim.home))
             for gajim in people:

@@ -16,6 +16,7 @@ from nbxmpp.const import ConnectionProtocol, ConnectionType
 from nbxmpp.modules.user_avatar import Avatar
 from nbxmpp.protocol import JID
 from nbxmpp.simplexml import Node
+from nbxmpp.structs import BookmarkData
 
 answers = os.fdopen(int(sys.argv.pop(1)), "w", buffering=1)
 stanzas = []  # as sent and received
@@ -66,11 +67,18 @@ def trust():
 
 
 def set_avatar(path):
-    with open(path, "rb") as file:
-        picture = file.read()
-    avatar = Avatar()
-    avatar.add_image_source(picture, "image/png", 64, 64)
+    """None: no more."""
+    avatar = None
+    if path is not None:
+        avatar = Avatar()
+        with open(path, "rb") as file:
+            avatar.add_image_source(file.read(), "image/png", 64, 64)
     module("UserAvatar").set_avatar(avatar, public=False)
+
+
+def name_of_room(jid):
+    bookmark = module("Bookmarks").get_bookmark(JID.from_string(jid))
+    return bookmark and bookmark.name
 
 
 def open_chat(jid, encryption):
@@ -91,7 +99,13 @@ def old_bookmarks():
 
 
 def found_bookmarks(task):
-    found[:] = [str(bookmark.jid) for bookmark in task.finish()]
+    found[:] = [[str(bookmark.jid), bookmark.name] for bookmark in task.finish()]
+
+
+def add_old_bookmark(jid, name):
+    """As a client does that knows no other form: all of them anew."""
+    bookmarks = [*module("Bookmarks").bookmarks, BookmarkData(jid=JID.from_string(jid), name=name, autojoin=False)]
+    client().connection.get_module("PrivateBookmarks").store_bookmarks(bookmarks)
 
 
 def requests():

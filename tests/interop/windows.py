@@ -98,6 +98,10 @@ class Gajim:
     def sees_avatar(self, who, digest):
         self.until(f"contact({who!r}).avatar_sha == {digest!r} and app.app.avatar_storage.avatar_exists({digest!r})")
 
+    def has_old_bookmark(self, jid, name):
+        self.do("old_bookmarks()")
+        self.until(f"{[jid, name]!r} in found")
+
     def says(self, text):
         self.do(f"type_and_send({text!r})")
 
