@@ -1,4 +1,8 @@
 //! What accounts have on the engine (XEP-0163) and cannot be seen in a transcript: what a database of before holds, and limits.
+use stonechat::feature::SUBSCRIPTIONS_MAX;
+use stonechat::store::{Contact, SubscribedTo, Subscription};
+use stonechat::xmpp::BareJid;
+
 use crate::transcript::core::Core;
 
 const LIST: &str = "<storage xmlns='storage:bookmarks'><conference jid='Play@conf.lit' autojoin='1'><nick>J</nick>\
@@ -45,4 +49,111 @@ fn bookmarks_of_before_are_taken_over_in_whatever_form_they_are_asked_for() {
             assert_eq!(left, None, "it is taken over once");
         });
     }
+}
+
+/// XEP-0376 §3.2: what an account may be subscribed to elsewhere is bounded; what is on the list may be asked for again.
+#[test]
+fn a_list_of_subscriptions_ends_somewhere() {
+    let mut core = Core::with_accounts(&["romeo"]);
+    core.stop_and(|tx| {
+        let account = tx.account("romeo").unwrap().unwrap().id;
+        for n in 0..SUBSCRIPTIONS_MAX {
+            let row = SubscribedTo {
+                state: "subscribed".into(),
+                ..SubscribedTo::default()
+            };
+            tx.set_subscribed_to(account, "pubsub.localhost", &n.to_string(), Some(&row))
+                .unwrap();
+        }
+    });
+    core.bind("romeo/a");
+    let subscribe = |node: &str| {
+        format!(
+            "<iq type='set' id='x'><pam xmlns='urn:xmpp:pam:0' jid='pubsub.localhost'>\
+             <subscribe xmlns='http://jabber.org/protocol/pubsub' node='{node}' jid='romeo@localhost'/></pam></iq>"
+        )
+    };
+    for (node, condition) in [("new", "too-many-subscriptions"), ("7", "item-not-found")] {
+        core.say("romeo/a", &subscribe(node));
+        let answer = core.expect("romeo/a", "iq");
+        assert!(answer.source().contains(condition), "{}", answer.source());
+    }
+    let all = ask(&mut core, "<subscriptions xmlns='urn:xmpp:pam:0'/>");
+    assert_eq!(all.matches("<subscription ").count(), SUBSCRIPTIONS_MAX);
+}
+
+/// XEP-0163 §4.3.4: somebody with many contacts whose items are large is told of all, and is sent no more than fits.
+#[test]
+fn last_items_beyond_a_limit_come_without_payload() {
+    const CONTACTS: usize = 8;
+    const BYTES: usize = 200 << 10;
+    let names: Vec<String> = (0..CONTACTS).map(|n| format!("contact{n}")).collect();
+    let mut accounts: Vec<&str> = names.iter().map(String::as_str).collect();
+    accounts.push("romeo");
+    let mut core = Core::with_accounts(&accounts);
+    core.stop_and(|tx| {
+        let both = Contact {
+            subscription: Subscription::Both,
+            listed: true,
+            ..Contact::default()
+        };
+        let jid = |name: &str| BareJid::parse(&format!("{name}@localhost")).unwrap();
+        let romeo = tx.account("romeo").unwrap().unwrap().id;
+        for name in &names {
+            let account = tx.account(name).unwrap().unwrap().id;
+            tx.set_contact(account, &jid("romeo"), &both).unwrap();
+            tx.set_contact(romeo, &jid(name), &both).unwrap();
+        }
+        tx.set_capabilities("QgayPKawpkPSDYmwT/WM94uAlu0=", &["urn:example:x".into()])
+            .unwrap();
+    });
+    let payload = "x".repeat(BYTES);
+    for name in &names {
+        let full = format!("{name}/a");
+        core.bind(&full);
+        core.say(
+            &full,
+            &format!(
+                "<iq type='set' id='p'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:example:x'>\
+                 <item id='i'><x xmlns='urn:example:x'>{payload}</x></item></publish></pubsub></iq>"
+            ),
+        );
+        let done = core.expect(&full, "iq");
+        assert!(done.source().contains("result"), "{}", done.source());
+    }
+    core.bind("romeo/a");
+    core.say(
+        "romeo/a",
+        "<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='QgayPKawpkPSDYmwT/WM94uAlu0='/></presence>",
+    );
+    let events = core.all("romeo/a");
+    let events = events.iter().filter(|e| e.root().name() == "message");
+    let whole: Vec<bool> = events.map(|e| e.source().len() > BYTES).collect();
+    assert_eq!(whole.len(), CONTACTS);
+    assert_eq!(whole.iter().filter(|whole| **whole).count(), 5);
+}
+
+/// XEP-0376: what an account is subscribed to moves with the domain: at accounts, and at the server's own service.
+#[test]
+fn a_list_of_subscriptions_moves_with_the_domain() {
+    let mut core = Core::with_accounts(&["romeo"]);
+    core.stop_and(|tx| {
+        let account = tx.account("romeo").unwrap().unwrap().id;
+        let row = SubscribedTo::default();
+        for service in ["pubsub.localhost", "juliet@localhost", "feeds.localhost"] {
+            tx.set_subscribed_to(account, service, "n", Some(&row))
+                .unwrap();
+        }
+        tx.rename("localhost", "new.example").unwrap();
+        let all = tx.all_subscribed_to(account).unwrap();
+        let services: Vec<&str> = all.iter().map(|(service, ..)| service.as_str()).collect();
+        assert_eq!(
+            services,
+            [
+                "feeds.localhost",
+                "juliet@new.example",
+                "pubsub.new.example"
+            ]
+        );
+    });
 }

@@ -41,6 +41,8 @@ pub use clients::{Access, Revoked, all as all_access, take_away as take_access_a
 pub use last_activity::{
     is_asked as asks_last_activity, require_may_ask as require_may_ask_last_activity,
 };
+pub use pep::displayed::taken as displayed_taken;
+pub use pep::pam::{SUBSCRIPTIONS_MAX, spread as spread_event};
 pub use pep::{photo_changed, photo_in_presence};
 pub use privilege::{advertise as advertise_privileges, forwarded as privileged_message};
 pub use pubsub::decision as pubsub_decision;
@@ -281,6 +283,7 @@ pub fn answered(cx: &mut Cx<'_>, question: Question, iq: &Iq) -> Result<(), Stor
             }
         }
         Then::Privileged(asked) => privilege::answered(cx, &asked, iq),
+        Then::Subscription(asked) => pep::pam::answered(cx, &asked, iq)?,
     }
     Ok(())
 }

@@ -35,9 +35,19 @@ impl Caps {
         self.nodes.is_some()
     }
 
-    /// The nodes the client wants to be notified of, in order; none as long as that is not verified.
+    /// The nodes the client wants to be notified of and the features it has, in order; none as long as that is not verified.
     pub fn wanted(&self) -> &[Box<str>] {
         self.nodes.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the client announces a feature that the server goes by.
+    pub fn has(&self, feature: &str) -> bool {
+        self.wants(&Caps::feature(feature))
+    }
+
+    /// How a feature stands among the nodes.
+    pub fn feature(feature: &str) -> String {
+        format!("={feature}")
     }
 
     pub fn wants(&self, node: &str) -> bool {

@@ -26,7 +26,7 @@ pub use address::components::{
 };
 pub use address::domains::{Domain, Domains};
 pub use address::origin::Origin;
-pub use address::questions::{Asked, Privileged, Question, Questions, Then};
+pub use address::questions::{Asked, Privileged, Question, Questions, SubscriptionAsked, Then};
 pub use address::service::{SERVICES, Service};
 pub use address::{Address, Local};
 pub use archive_ids::ArchiveIds;

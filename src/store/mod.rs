@@ -40,6 +40,7 @@ pub use engine::thread::StorageThread;
 pub use pubsub::items::{Item, Span};
 pub use pubsub::nodes::{ConfigRow, NodeOwner, NodeRow, Owned};
 pub use pubsub::related::{Affiliation, NodeSubscription, Related, SubscriptionState};
+pub use pubsub::subscribed_to::SubscribedTo;
 pub use whole::backup::{BackupError, File as BackupFile, write as write_backup};
 pub use whole::findings::{Damage, Findings};
 pub use whole::rename::{Domain, Moved};

@@ -87,6 +87,9 @@ pub(super) const PUBSUB_ITEM_IDS: TableDefinition<(u32, u64, &str), u64> =
 /// (Owner, number of the node, bare JID) -> affiliation and subscriptions.
 pub(super) const PUBSUB_RELATED: TableDefinition<(u32, u64, &str), &[u8]> =
     TableDefinition::new("pubsub_related");
+/// (Account, service, node) -> what the account is subscribed to elsewhere.
+pub(super) const PUBSUB_SUBSCRIBED_TO: TableDefinition<(u32, &str, &str), &[u8]> =
+    TableDefinition::new("pubsub_subscribed_to");
 /// (Owner, bare JID, number of the node) -> name of the node.
 pub(super) const PUBSUB_RELATED_BY: TableDefinition<(u32, &str, u64), &str> =
     TableDefinition::new("pubsub_related_by");
@@ -237,6 +240,7 @@ macro_rules! each_table {
             Archive PUBSUB_ITEMS,
             Archive PUBSUB_ITEM_IDS,
             Archive PUBSUB_RELATED,
+            Account PUBSUB_SUBSCRIBED_TO,
             Archive PUBSUB_RELATED_BY
         )
     };

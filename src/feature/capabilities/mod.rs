@@ -29,6 +29,8 @@ const NODE: &str = "urn:stonechat:server";
 const HASH: &str = "sha-1";
 /// What ends the features by which a client says what it wants to hear of (XEP-0163 §4.2).
 const NOTIFY: &str = "+notify";
+/// Features of clients that the server goes by.
+const FEATURES_KEPT: &[&str] = &[super::pep::pam::NS];
 /// Bytes of all nodes kept of one client.
 const CLIENT_NODES_BYTES_MAX: usize = 8 << 10;
 /// Sessions asked about the same hash within so long: one answer is enough, but those who never answer keep nobody from
@@ -174,7 +176,7 @@ pub fn ask(cx: &mut Cx<'_>, session: SessionId, announced: Announced) {
 fn may_ask(questions: &Questions, client: &Jid, caps: &CapsId, now_ms: u64) -> bool {
     let is_same = |question: &&Question| match &question.then {
         Then::Capabilities(asked) => asked.id == *caps,
-        Then::Privileged(_) => false,
+        Then::Privileged(_) | Then::Subscription(_) => false,
     };
     let is_lately =
         |question: &&Question| question.deadline_ms + ASKED_LATELY_MS > now_ms + ANSWER_MS_MAX;
@@ -257,14 +259,20 @@ fn verified(id: &CapsId, older: Option<&CapsId>, iq: &Iq) -> Vec<Caps> {
 fn wanted(answer: &Answer) -> Vec<Box<str>> {
     let mut bytes = 0;
     let features = answer.info.features.iter();
+    let kept = |feature: &String| match feature.strip_suffix(NOTIFY) {
+        Some(node) => Some(node.to_string()),
+        None => FEATURES_KEPT
+            .contains(&feature.as_str())
+            .then(|| Caps::feature(feature)),
+    };
     features
-        .filter_map(|feature| feature.strip_suffix(NOTIFY))
+        .filter_map(kept)
         .take(CLIENT_NODES_MAX)
         .take_while(|node| {
             bytes += node.len();
             bytes <= CLIENT_NODES_BYTES_MAX
         })
-        .map(Box::from)
+        .map(String::into_boxed_str)
         .collect()
 }
 

@@ -4,7 +4,9 @@
 mod avatars;
 mod bookmark_forms;
 pub mod bookmarks;
+pub mod displayed;
 mod image;
+pub mod pam;
 mod photo;
 mod vcard_forms;
 pub mod vcards;
@@ -35,19 +37,29 @@ pub const FEATURE: Feature = Feature {
             "1.1.1",
         ),
         Spec::complete("XEP-0292", "vCard4 Over XMPP", "0.12.0"),
+        Spec::partial(
+            "XEP-0376",
+            "Pubsub Account Management",
+            "0.2",
+            "no automatic subscriptions",
+        ),
         Spec::complete(
             "XEP-0398",
             "User Avatar to vCard-Based Avatars Conversion",
             "1.0.0",
         ),
         Spec::complete("XEP-0402", "PEP Native Bookmarks", "1.2.0"),
+        Spec::complete("XEP-0490", "Message Displayed Synchronization", "1.0.1"),
     ],
     disco: &[
         (To::Account, "urn:ietf:params:xml:ns:vcard-4.0"),
+        (To::Account, "urn:xmpp:mds:server-assist:0"),
+        (To::Account, pam::NS),
         (To::Account, "urn:xmpp:pep-vcard-conversion:0"),
         (To::Account, "urn:xmpp:bookmarks:1#compat"),
         (To::Account, "urn:xmpp:bookmarks:1#compat-pep"),
     ],
+    iq: pam::ROUTES,
     ..Feature::new("pep")
 };
 

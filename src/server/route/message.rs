@@ -27,7 +27,12 @@ enum Fate {
 }
 
 /// A message with a `from` that its sender may use.
-pub fn from(cx: &mut Cx<'_>, origin: Origin, message: Message) -> Result<(), Fault> {
+pub fn from(cx: &mut Cx<'_>, origin: Origin, mut message: Message) -> Result<(), Fault> {
+    if let Some(session) = origin.session()
+        && let Some(element) = feature::displayed_taken(cx, session, &message)
+    {
+        message.element = element;
+    }
     if let Some(session) = origin.session()
         && message.kind != MessageKind::Error
         && !feature::carbons_eligible(&message, false)
@@ -109,15 +114,34 @@ fn route(cx: &mut Cx<'_>, origin: Origin, message: &Message) -> Result<(), Fault
     if is_blocked_by(cx, &addressee, &from)? {
         return to_nobody(&to, message, storable);
     }
+    let whose = (&addressee.jid, addressee.account);
+    let spread = match exactly {
+        None => feature::spread_event(cx, whose, message)?,
+        Some(_) => None,
+    };
+    let is_wanted = spread.as_ref().is_some_and(|spread| spread.archived);
+    let storable = if is_wanted {
+        Storable::Archive
+    } else {
+        storable
+    };
     let turn = turn::turn(cx, &addressee.jid, storable != Storable::No);
-    let fate = fate(cx, (&addressee, turn), exactly, message, storable)?;
+    let fate = match &spread {
+        Some(spread) if !spread.takers.is_empty() => Fate::Deliver(spread.takers.clone()),
+        _ => fate(cx, (&addressee, turn), exactly, message, storable)?,
+    };
     let direct = match fate {
         Fate::Deliver(sessions) => Some(sessions),
         Fate::Wait => None,
+        // XEP-0376 §3.6: nobody is there, and it is in the archive all the same.
+        Fate::Ignore if is_wanted => Some(Vec::new()),
         Fate::Ignore => return Ok(()),
     };
     let copied = copies::takers_of_received(cx, message, &addressee.jid, origin, direct.as_deref());
-    let unseen = unseen_by(cx, direct.as_deref(), &copied);
+    let unseen = match &spread {
+        Some(_) if direct.is_some() => Unseen::No,
+        _ => unseen_by(cx, direct.as_deref(), &copied),
+    };
     let archived = archive(
         cx,
         (&from, &to),

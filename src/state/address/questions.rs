@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::xmpp::{Iq, Jid};
+use crate::store::AccountId;
+use crate::xmpp::{BareJid, Iq, Jid};
 
 use crate::state::{CapsId, ComponentId};
 
@@ -18,6 +19,8 @@ pub enum Then {
     Capabilities(Box<Asked>),
     /// XEP-0356 §6.3: a component asked on behalf of an account, and is to be told.
     Privileged(Box<Privileged>),
+    /// XEP-0376 §3.2: a service was asked to subscribe an account, or to end that.
+    Subscription(Box<SubscriptionAsked>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,20 @@ pub struct Asked {
     pub id: CapsId,
     /// The hash of XEP-0115 that was announced beside it, and the disco node to ask about that.
     pub older: Option<(CapsId, String)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionAsked {
+    pub account: AccountId,
+    /// The client's own request: from whom, to whom, and by which id.
+    pub from: Jid,
+    pub to: Option<Jid>,
+    pub id: Option<Rc<str>>,
+    pub service: BareJid,
+    pub node: String,
+    pub unsubscribes: bool,
+    /// Its events are wanted in the archive.
+    pub archived: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,3 +5,4 @@ pub mod items;
 pub mod nodes;
 pub mod related;
 pub mod removal;
+pub mod subscribed_to;

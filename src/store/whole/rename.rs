@@ -14,8 +14,8 @@ use crate::store::engine::table::{Row, TableDefinition, WriteTransaction};
 use crate::store::pubsub::{items, nodes, related};
 use crate::store::schema::{
     ARCHIVE_PREFERENCES, ARCHIVE_WITH, BLOCKED, ENDED, META, PUBSUB_ITEMS, PUBSUB_NODES,
-    PUBSUB_RELATED, PUBSUB_RELATED_BY, ROSTER, ROSTER_LOG, ROSTER_VERSIONS, STANZAS, SUSPENDED,
-    SUSPENDED_QUEUE,
+    PUBSUB_RELATED, PUBSUB_RELATED_BY, PUBSUB_SUBSCRIBED_TO, ROSTER, ROSTER_LOG, ROSTER_VERSIONS,
+    STANZAS, SUSPENDED, SUSPENDED_QUEUE,
 };
 use crate::store::{NodeOwner, StoreError, Tx, Writing};
 
@@ -191,6 +191,20 @@ fn move_nodes(txn: &WriteTransaction, domains: Move<'_>) -> Result<(), StoreErro
         }
         let key = <(u32, u64, &str)>::encode(&(owner, node, &jid), <[u8]>::to_vec);
         Ok(Some((key, related::encode(&related))))
+    })?;
+    // The server's own service has its name from the domain.
+    let service = (
+        format!("pubsub.{}", domains.old),
+        format!("pubsub.{}", domains.new),
+    );
+    rewrite(txn, PUBSUB_SUBSCRIBED_TO, &mut |key, value| {
+        let (account, at, node) = <(u32, &str, &str)>::decode(key);
+        let moved = domains.jid(at);
+        let moved = moved.or_else(|| (at == service.0).then(|| service.1.clone()));
+        Ok(moved.map(|at| {
+            let key = <(u32, &str, &str)>::encode(&(account, &at, node), <[u8]>::to_vec);
+            (key, value.to_vec())
+        }))
     })?;
     rewrite(txn, PUBSUB_RELATED_BY, &mut |key, value| {
         let (owner, jid, node) = <(u32, &str, u64)>::decode(key);
