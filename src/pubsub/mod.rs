@@ -5,6 +5,7 @@
 pub mod access;
 pub mod config;
 pub mod create;
+pub mod expiry;
 pub mod items;
 pub mod known;
 pub mod manage;

@@ -8,6 +8,7 @@ use crate::xmpp::{Condition, DataForm, Jid, StanzaError};
 use super::access::{self, Standing, What};
 use super::config::{NodeConfig, field};
 use super::create;
+use super::items;
 use super::known;
 use super::node::{self, Node};
 use super::notify;
@@ -140,6 +141,7 @@ fn stamped(cx: &mut Cx<'_>, publisher: &Jid, items: Vec<NewItem>) -> Vec<Item> {
             id: item.id.unwrap_or_else(|| cx.new_id().into()),
             publisher: publisher.bare_str().into(),
             at: cx.now.wall,
+            born: 0,
             payload: item.payload,
         });
     }
@@ -185,7 +187,7 @@ pub fn retract(
         return Err(refusal::unsupported("persistent-items").into());
     }
     for id in ids {
-        let item = cx.tx.item(&node.row, id)?.ok_or(Condition::ItemNotFound)?;
+        let item = items::item(cx, &node, id)?.ok_or(Condition::ItemNotFound)?;
         // §4.1: owners take away anything, others what they published.
         if standing.affiliation != Affiliation::Owner && !is_by(&item, who) {
             return Err(Condition::Forbidden.into());

@@ -33,6 +33,7 @@ use connection::connections::Connections;
 use login::jobs::Jobs;
 use timers::{Timer, Timers};
 use upkeep::Upkeep;
+use upkeep::expiring::Expiring;
 use upkeep::forgetting::Forgetting;
 
 /// The whole server but its sockets, clock, threads and files.
@@ -55,6 +56,7 @@ pub struct Server {
     expiry_due_ms: u64,
     upkeep: Upkeep,
     forgetting: Forgetting,
+    expiring: Expiring,
     belief: Belief,
 }
 
@@ -113,6 +115,7 @@ impl Server {
             expiry_due_ms: start.monotonic_ms,
             upkeep: Upkeep::due(start.monotonic_ms),
             forgetting: Forgetting::default(),
+            expiring: Expiring::default(),
             belief,
         };
         server.timers.set(start.monotonic_ms, Timer::Upkeep);

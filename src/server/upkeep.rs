@@ -1,5 +1,6 @@
 //! What is done now and then: pruning by age and size, removing what deleted accounts and nodes left, watching the disk.
 
+pub mod expiring;
 pub mod forgetting;
 pub mod thrift;
 
@@ -69,6 +70,7 @@ impl Server {
         self.end_expired(step)?;
         let mut more = step.tx.purge_step(STEP_ROWS_MAX)?;
         more |= step.tx.remove_gone_step(STEP_ROWS_MAX)?;
+        more |= self.expire_items(step)?;
         more |= self.forget_clients(step)?;
         if let Some(days) = self.state.settings.archive_days_max {
             let aged = step

@@ -47,6 +47,10 @@ pub const MARKERS: &str = "urn:xmpp:chat-markers:0";
 pub const CARBONS: &str = "urn:xmpp:carbons:2";
 pub const MANAGEMENT: &str = "urn:xmpp:sm:3";
 pub const CLIENT_STATE: &str = "urn:xmpp:csi:0";
+/// XEP-0462
+pub const PUBSUB_FILTER: &str = "urn:xmpp:pubsub-filter:0";
+/// XEP-0413
+pub const ORDER_BY: &str = "urn:xmpp:order-by:1";
 /// XEP-0050
 pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
 pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";

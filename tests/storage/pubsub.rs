@@ -20,6 +20,7 @@ fn item(id: &str, payload: &str) -> Item {
         id: id.into(),
         publisher: "a@b/c".into(),
         at: Timestamp(2),
+        born: 0,
         payload: payload.into(),
     }
 }

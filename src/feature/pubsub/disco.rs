@@ -2,7 +2,7 @@
 use crate::pubsub::config::field;
 use crate::pubsub::{self, Node, Owner, What, access};
 use crate::state::{Cx, Fault};
-use crate::xmpp::{Condition, Rsm, RsmStart, ns};
+use crate::xmpp::{Condition, DataForm, Rsm, RsmStart, ns};
 
 use super::super::disco::{Identity, Info, features, write_items};
 use super::super::{Item, Reply, Request};
@@ -104,6 +104,43 @@ pub fn nodes_of_account(
     }
 }
 
+/// XEP-0462 §4: only nodes of these types, or of others; an empty one is that of nodes that have none.
+enum Filter {
+    None,
+    Only(Vec<String>),
+    But(Vec<String>),
+}
+
+impl Filter {
+    fn of(request: &Request<'_>) -> Result<Filter, Condition> {
+        let Some(filter) = request.payload.child("filter", ns::PUBSUB_FILTER) else {
+            return Ok(Filter::None);
+        };
+        let form = filter
+            .child("x", ns::DATA_FORM)
+            .and_then(DataForm::parse)
+            .filter(|form| form.form_type() == Some(ns::PUBSUB_FILTER))
+            .ok_or(Condition::BadRequest)?;
+        let types = |var| form.values(var).map(<[String]>::to_vec);
+        match (types("included-types"), types("excluded-types")) {
+            (Some(_), Some(_)) => Err(Condition::BadRequest),
+            (Some(only), None) => Ok(Filter::Only(only)),
+            (None, Some(but)) => Ok(Filter::But(but)),
+            (None, None) => Ok(Filter::None),
+        }
+    }
+
+    fn passes(&self, node: &Node) -> bool {
+        let kind = node.config.text(field::TYPE).unwrap_or_default();
+        let is_in = |types: &[String]| types.iter().any(|known| known == kind);
+        match self {
+            Filter::None => true,
+            Filter::Only(types) => is_in(types),
+            Filter::But(types) => !is_in(types),
+        }
+    }
+}
+
 /// Those the sender may know, and the last one looked at if there may be more.
 fn nodes(
     cx: &Cx<'_>,
@@ -111,12 +148,13 @@ fn nodes(
     request: &Request<'_>,
     (behind, count_max): (&str, usize),
 ) -> Result<(Vec<Node>, Option<String>), Fault> {
+    let filter = Filter::of(request)?;
     let all = pubsub::node::behind(cx, owner, behind, count_max)?;
     let last = all.last().filter(|_| all.len() == count_max);
     let more = last.map(|node| node.name().to_string());
     let mut nodes = Vec::new();
     for node in all {
-        if access::can(cx, owner, &node, request.from, What::See)? {
+        if filter.passes(&node) && access::can(cx, owner, &node, request.from, What::See)? {
             nodes.push(node);
         }
     }

@@ -6,6 +6,7 @@ mod form;
 mod items;
 mod own;
 mod owners;
+mod retrieve;
 mod subscribe;
 
 use crate::pubsub::{self, AccessModel, Owner, OwnerKind, refusal};
@@ -26,6 +27,12 @@ macro_rules! features {
             (SERVICE, ns::DISCO_INFO),
             (SERVICE, ns::DISCO_ITEMS),
             (SERVICE, ns::COMMANDS),
+            (SERVICE, ns::PUBSUB_FILTER),
+            (To::Account, ns::PUBSUB_FILTER),
+            (SERVICE, ns::ORDER_BY),
+            (SERVICE, "urn:xmpp:order-by:1@http://jabber.org/protocol/pubsub"),
+            (To::Account, ns::ORDER_BY),
+            (To::Account, "urn:xmpp:order-by:1@http://jabber.org/protocol/pubsub"),
             (To::OwnAccount, ns::COMMANDS),
             $(
                 (To::Account, concat!("http://jabber.org/protocol/pubsub#", $name)),
@@ -39,12 +46,16 @@ macro_rules! features {
 }
 
 pub const FEATURE: Feature = Feature {
-    specs: &[Spec::partial(
-        "XEP-0060",
-        "Publish-Subscribe",
-        "1.30.0",
-        "collections, digests, leases",
-    )],
+    specs: &[
+        Spec::partial(
+            "XEP-0060",
+            "Publish-Subscribe",
+            "1.30.0",
+            "no collections, digests, leases",
+        ),
+        Spec::partial("XEP-0413", "Order-By", "0.2.1", "only items of nodes"),
+        Spec::complete("XEP-0462", "PubSub Type Filtering", "0.1.1"),
+    ],
     disco: features![
         "auto-create",
         "config-node",
@@ -113,7 +124,7 @@ type Run = fn(&mut Cx<'_>, &Asked<'_>) -> Result<Reply, Fault>;
 
 /// What can be asked.
 const ACTIONS: &[(IqKind, &str, &str, Run)] = &[
-    (IqKind::Get, ns::PUBSUB, "items", items::retrieve),
+    (IqKind::Get, ns::PUBSUB, "items", retrieve::retrieve),
     (IqKind::Set, ns::PUBSUB, "publish", items::publish),
     (IqKind::Set, ns::PUBSUB, "retract", items::retract),
     (IqKind::Set, ns::PUBSUB, "create", owners::create),

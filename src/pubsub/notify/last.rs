@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::pubsub::access::{self, Standing, What};
 use crate::pubsub::config::{SendLast, field};
+use crate::pubsub::items;
 use crate::pubsub::node::{self, Node};
 use crate::pubsub::owner::{Owner, OwnerKind};
 use crate::state::{Caps, Cx, SessionId};
@@ -198,7 +199,7 @@ fn wanted_nodes(cx: &Cx<'_>, owner: &Owner, wanted: &[Box<str>]) -> Result<Vec<N
 }
 
 fn send(cx: &mut Cx<'_>, taker: &mut Taker, owner: &Owner, node: &Node) -> Result<(), StoreError> {
-    let Some(item) = cx.tx.last_item(&node.row)? else {
+    let Some(item) = items::last_item(cx, node)? else {
         return Ok(());
     };
     taker.items += 1;
@@ -231,7 +232,7 @@ pub fn to_subscriber(
     if !is_sent(node, SendLast::OnSubscription) {
         return Ok(());
     }
-    let Some(item) = cx.tx.last_item(&node.row)? else {
+    let Some(item) = items::last_item(cx, node)? else {
         return Ok(());
     };
     let end = write_end(cx, &|w| write_last(w, node, &item, true), Some(item.at));

@@ -17,6 +17,8 @@ pub struct Item {
     /// Who published it, as a bare JID.
     pub publisher: Box<str>,
     pub at: Timestamp,
+    /// The place it had when its id was new (XEP-0413); given by `put_item`.
+    pub born: u64,
     /// One element, checked; empty: there is none.
     pub payload: Box<str>,
 }
@@ -100,16 +102,31 @@ impl Tx {
 
     /// Publishes an item in the place of the one of the same id, if there is one. The node is to be written down afterwards.
     pub fn put_item(&mut self, node: &mut NodeRow, item: &Item) -> Result<(), StoreError> {
-        self.remove_item(node, &item.id)?;
         let place = node.next;
+        let before = self.item_place(node, &item.id)?;
+        let born = match before {
+            Some(before) => self.born(node, before)?,
+            None => place,
+        };
+        self.remove_item(node, &item.id)?;
         node.next += 1;
         node.items += 1;
         node.bytes += item.bytes();
         let Writing { txn, .. } = self.writing()?;
         txn.open_table(PUBSUB_ITEMS)?
-            .insert((node.owner.0, node.contents, place), &encode(item))?;
+            .insert((node.owner.0, node.contents, place), &encode(item, born))?;
         txn.open_table(PUBSUB_ITEM_IDS)?
             .insert((node.owner.0, node.contents, &item.id), place)
+    }
+
+    /// Of a damaged one nobody knows.
+    fn born(&self, node: &NodeRow, place: u64) -> Result<u64, StoreError> {
+        let table = self.view(PUBSUB_ITEMS)?;
+        match table.get((node.owner.0, node.contents, place)) {
+            Ok(Some(row)) => Ok(decode(row.value())?.born),
+            Ok(None) | Err(StoreError::Damaged { .. }) => Ok(place),
+            Err(error) => Err(error),
+        }
     }
 
     /// False: there is none of this id. The node is to be written down afterwards.
@@ -139,9 +156,10 @@ impl Tx {
     }
 }
 
-pub(in crate::store) fn encode(item: &Item) -> Vec<u8> {
+pub(in crate::store) fn encode(item: &Item, born: u64) -> Vec<u8> {
     Encoder::default()
         .time(item.at)
+        .number(born)
         .text(&item.id)
         .text(&item.publisher)
         .raw(item.payload.as_bytes())
@@ -152,6 +170,7 @@ pub(in crate::store) fn decode(bytes: &[u8]) -> Result<Item, StoreError> {
     let mut row = Decoder::new(bytes);
     Ok(Item {
         at: row.time()?,
+        born: row.number()?,
         id: row.text()?.into(),
         publisher: row.text()?.into(),
         payload: row.rest_text()?.into(),

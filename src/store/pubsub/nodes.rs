@@ -89,6 +89,24 @@ impl Tx {
         .collect()
     }
 
+    /// Nodes of all owners, from behind one on.
+    pub fn all_nodes_behind(
+        &self,
+        (owner, name): (NodeOwner, &str),
+        count_max: usize,
+    ) -> Result<Vec<NodeRow>, StoreError> {
+        let table = self.view(PUBSUB_NODES)?;
+        let from = std::ops::Bound::Excluded((owner.0, name));
+        let rows = table.range((from, std::ops::Bound::Unbounded))?;
+        rows.take(count_max)
+            .map(|row| {
+                let (key, row) = row?;
+                let (owner, name) = key.value();
+                decode(NodeOwner(owner), name, row.value())
+            })
+            .collect()
+    }
+
     pub fn owned(&self, owner: NodeOwner) -> Result<Owned, StoreError> {
         let table = self.view(PUBSUB_OWNERS)?;
         let row = table.get(owner.0)?;

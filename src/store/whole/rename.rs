@@ -175,7 +175,7 @@ fn move_nodes(txn: &WriteTransaction, domains: Move<'_>) -> Result<(), StoreErro
         let publisher = domains.jid(&item.publisher);
         Ok(publisher.map(|publisher| {
             item.publisher = publisher.into();
-            (key.to_vec(), items::encode(&item))
+            (key.to_vec(), items::encode(&item, item.born))
         }))
     })?;
     rewrite(txn, PUBSUB_RELATED, &mut |key, value| {
