@@ -1,5 +1,5 @@
 """A slixmpp component beside the server: found, befriended, written to, archived; what it writes to the absent survives
-SIGKILL, and it comes back.
+SIGKILL, and it comes back. It hears of nodes that it subscribed to, and keeps a bookmark for an account, as it may (XEP-0356).
 
 usage: component.py BINARY"""
 import asyncio
@@ -7,8 +7,12 @@ import logging
 import sys
 
 import slixmpp
+from slixmpp.plugins.xep_0402 import stanza as bookmarks
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import StanzaPath
 
 from client import TIMEOUT, Client
+from person import PUBSUB, Event, Person
 from server import Server
 
 DOMAIN, SECRET = "bridge.localhost", "secret of the bridge".replace(" ", "-")
@@ -21,8 +25,10 @@ class Bridge(slixmpp.ComponentXMPP):
     def __init__(self, server):
         super().__init__(DOMAIN, SECRET, "127.0.0.1", server.component_port)
         self.ready = asyncio.Event()
-        for plugin in ("xep_0030", "xep_0199"):
+        for plugin in ("xep_0030", "xep_0060", "xep_0199", "xep_0356"):
             self.register_plugin(plugin)
+        self.events = asyncio.Queue()
+        self.register_handler(Callback("Events", StanzaPath("message/pubsub_event"), self.events.put_nowait))
         self.plugin["xep_0030"].add_identity("gateway", "sms", name="Bridge")
         self.auto_authorize = self.auto_subscribe = None
         self.add_event_handler("session_start", lambda _: self.ready.set())
@@ -96,6 +102,28 @@ async def converse(server, bridge):
     await romeo.go()
 
 
+async def eventing(server, bridge):
+    """As a subscriber, and in romeo's name."""
+    romeo = await Person(server, "romeo", "orchard", [bookmarks.NS]).come()
+    await romeo.create("pubsub.localhost", "news", access_model="open")
+    await bridge.plugin["xep_0060"].subscribe("pubsub.localhost", "news", ifrom=NURSE)
+    await told(romeo, bridge, "one")
+    asked = bridge.make_iq_set(ito="romeo@localhost", ifrom="romeo@localhost")
+    asked["pubsub"]["publish"]["node"] = bookmarks.NS
+    asked["pubsub"]["publish"]["item"]["id"] = f"garden@{DOMAIN}"
+    asked["pubsub"]["publish"]["item"].append(bookmarks.Conference())
+    await bridge.plugin["xep_0356"].send_privileged_iq(asked)
+    await romeo.hears(Event("romeo@localhost", bookmarks.NS, "published", (f"garden@{DOMAIN}",)))
+    await romeo.go()
+
+
+async def told(romeo, bridge, item):
+    await romeo.publish("pubsub.localhost", "news", item)
+    event = await asyncio.wait_for(bridge.events.get(), TIMEOUT)
+    assert (event["from"], event["to"]) == ("pubsub.localhost", NURSE), event
+    assert event["pubsub_event"]["items"]["item"]["id"] == item, event
+
+
 async def survive(server, bridge):
     """Romeo is away, the server is killed, the bridge comes back by itself."""
     for number in range(5):
@@ -103,7 +131,7 @@ async def survive(server, bridge):
     await bridge.plugin["xep_0199"].ping("localhost")
     server.kill()
     server.start()
-    romeo = await Client(server, "romeo", "orchard").come()
+    romeo = await Person(server, "romeo", "orchard").come()
     for number in range(5):
         message = await romeo.next_message()
         assert message["body"] == f"while away {number}", message
@@ -115,20 +143,25 @@ async def survive(server, bridge):
     assert romeo.client_roster[NURSE]["subscription"] == "both"
     romeo.send_message(NURSE, "still there?", mtype="chat")
     assert (await romeo.next_message())["body"] == "you said still there?"
+    await told(romeo, bridge, "another")
+    assert list(await romeo.items(None, bookmarks.NS)) == [f"garden@{DOMAIN}"]
     await romeo.go()
 
 
 async def main(binary):
-    with Server(binary, components=[f"{DOMAIN} {SECRET}"]) as server:
+    privileges = f'component_privileges = "{DOMAIN} iq={PUBSUB}"'
+    with Server(binary, components=[f"{DOMAIN} {SECRET}"], settings=privileges) as server:
         server.user_add("romeo", "secret of romeo")
         await refused(server)
         bridge = await Bridge(server).come()
         await converse(server, bridge)
+        await eventing(server, bridge)
         await survive(server, bridge)
         bridge.comes_back = False
         bridge.abort()
-    print("ok: a component is found, befriended, written to, archived; it comes back after SIGKILL and nothing is lost")
+    print("ok: a component is found, befriended, written to, archived, hears events; it comes back after SIGKILL, nothing is lost")
 
 
 logging.basicConfig(level=logging.ERROR)
+logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # clients of a killed server leave tasks behind
 asyncio.run(main(sys.argv[1]))
