@@ -99,7 +99,10 @@ fn a_stanza_to_many_is_one_body_and_many_heads() {
     let second = says(&mut core, 'b');
     for (n, resumption) in resumptions.iter().enumerate() {
         if n == HEARERS / 2 {
+            let written = core.written_bytes;
             core.wait(300_000);
+            let written = core.written_bytes - written;
+            assert!(written < HEARERS * 1000, "{written}");
             let after = account(&mut core);
             assert_eq!((after.queues, after.shared), (0, 0));
         }

@@ -1,5 +1,6 @@
 //! Accounts: name, credentials, state.
 
+pub mod bodies;
 pub mod clients;
 pub mod grants;
 pub mod kept;

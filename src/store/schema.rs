@@ -3,7 +3,7 @@
 use redb::{Database, ReadableDatabase, TableError, TableHandle};
 
 use super::StoreError;
-use super::accounts::tokens;
+use super::accounts::{suspended, tokens};
 use super::archive::retention;
 use super::engine::table::{Source, Sums, TableDefinition, WriteTransaction};
 
@@ -51,6 +51,10 @@ pub(super) const SUSPENDED: TableDefinition<(u32, u64), &[u8]> = TableDefinition
 /// (Account, number of the session, position) -> a stanza that the session has not acknowledged.
 pub(super) const SUSPENDED_QUEUE: TableDefinition<(u32, u64, u64), &[u8]> =
     TableDefinition::new("suspended_queue");
+/// Number -> what rows of several sessions end with.
+pub(super) const SHARED_BODIES: TableDefinition<u64, &[u8]> = TableDefinition::new("shared_bodies");
+/// The same number -> how many rows do.
+pub(super) const SHARED_COUNTS: TableDefinition<u64, u64> = TableDefinition::new("shared_counts");
 /// (Account, name of an ended session) -> how many of its client's stanzas were handled.
 pub(super) const ENDED: TableDefinition<AccountText, u32> = TableDefinition::new("ended");
 /// Deleted accounts whose archives are still to be removed.
@@ -110,6 +114,8 @@ pub(super) const META_CHECKPOINT: &str = "checkpoint";
 pub(super) const META_BYTES: &str = "bytes";
 /// The number of the next suspended session.
 pub(super) const META_NEXT_SUSPENDED: &str = "next_suspended";
+/// The number of the next shared body.
+pub(super) const META_NEXT_BODY: &str = "next_body";
 /// 1: the last run ended in order, and all sessions that may be resumed are in `suspended` as they were then.
 pub(super) const META_STOPPED: &str = "stopped";
 
@@ -124,6 +130,8 @@ const STEPS: &[Step] = &[
     // `moved` came later than the others.
     create_tables,
     // So did `capabilities` and those of publish-subscribe.
+    create_tables,
+    // And those of shared bodies.
     create_tables,
 ];
 /// Files of this version and later have sums behind their values.
@@ -231,6 +239,8 @@ macro_rules! each_table {
             Account OAUTH_GRANTS,
             Account SUSPENDED,
             Account SUSPENDED_QUEUE,
+            Global SHARED_BODIES,
+            Global SHARED_COUNTS,
             Account ENDED,
             Account MOVED,
             Global CAPABILITIES,
@@ -263,6 +273,7 @@ pub(super) fn create_tables(txn: &mut WriteTransaction) -> Result<(), StoreError
 
 /// Removes what an account has in its tables, but its archive.
 pub(super) fn remove_account(txn: &WriteTransaction, account: u32) -> Result<(), StoreError> {
+    suspended::release_bodies(txn, account)?;
     let tables = each_table!(names_and_scopes);
     let (first, end) = (
         account.to_be_bytes(),
@@ -360,12 +371,12 @@ mod tests {
         let txn = WriteTransaction::begin(&database, Default::default()).unwrap();
         txn.open_table(META)
             .unwrap()
-            .insert(META_SCHEMA, 7)
+            .insert(META_SCHEMA, 8)
             .unwrap();
         txn.commit().unwrap();
         let refused = upgrade(&database);
         assert!(
-            matches!(refused, Err(StoreError::Newer { found: 7, known: 6 })),
+            matches!(refused, Err(StoreError::Newer { found: 8, known: 7 })),
             "{refused:?}"
         );
     }
@@ -429,7 +440,7 @@ mod tests {
             .unwrap();
         txn.commit().unwrap();
         upgrade(&database).unwrap();
-        assert_eq!(version(&database).unwrap(), 6);
+        assert_eq!(version(&database).unwrap(), 7);
         let txn = WriteTransaction::begin(&database, Default::default()).unwrap();
         let tokens = txn.view(FAST_TOKENS).unwrap();
         let left: Vec<_> = tokens.range(..).unwrap().map(Result::unwrap).collect();

@@ -1,7 +1,10 @@
 //! Random batches, done to a store and to its model alike.
+use std::rc::Rc;
+
 use stonechat::store::{
-    AccountId, ArchiveId, ArchivePreferences, ArchiveQuery, Contact, DefaultPolicy, Direction,
-    Kept, LastActivity, Need, Owner, QueueRow, Record, StoreError, Subscription, Suspended, Tx,
+    AccountId, ArchiveId, ArchivePreferences, ArchiveQuery, Body, Contact, DefaultPolicy,
+    Direction, Kept, LastActivity, Need, Owner, QueueRow, Record, StoreError, Subscription,
+    Suspended, Tx,
 };
 use stonechat::stream::{Credentials, HashedPassword, ScramKeys};
 use stonechat::xmpp::{Jid, Timestamp};
@@ -320,6 +323,8 @@ impl Random {
                 Ok(())
             }
             _ => {
+                let body = vec![b'y'; 1 + self.0.below(300)];
+                let body = Rc::new(Body::new(&body, &Rc::default()));
                 let rows: Vec<QueueRow> = (0..1 + self.0.below(20))
                     .map(|n| match self.one_in(2) {
                         true => QueueRow::Archived {
@@ -327,7 +332,10 @@ impl Random {
                             form: 1,
                         },
                         false => QueueRow::Whole {
-                            stanza: Kept::from(vec![b'x'; self.0.below(300)].into_boxed_slice()),
+                            stanza: Kept {
+                                head: vec![b'x'; self.0.below(300)].into(),
+                                body: self.one_in(2).then(|| Rc::clone(&body)),
+                            },
                             at: Timestamp(n as i64),
                             shared: self.one_in(2),
                         },

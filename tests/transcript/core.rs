@@ -125,6 +125,8 @@ pub struct Core {
     pub queued_bytes: usize,
     /// Where they lie: what is sent to many lies there once.
     pub buffered_bytes: usize,
+    /// Written to the store so far.
+    pub written_bytes: usize,
     /// Since something was last sent.
     pub pressure: u64,
 }
@@ -160,6 +162,7 @@ impl Core {
             held: Vec::new(),
             queued_bytes: 0,
             buffered_bytes: 0,
+            written_bytes: 0,
             framing: Framing::Bytes,
             beginnings: HashMap::new(),
             pressure: 0,
@@ -379,6 +382,7 @@ impl Core {
             .step(now, input, &mut tx, &mut out)
             .expect("step");
         tx.checkpoint_if_due().expect("checkpoint");
+        self.written_bytes += tx.written_bytes();
         let unfinished = std::mem::take(&mut out.unfinished);
         (self.queued_bytes, self.buffered_bytes) = (out.queued_bytes, out.bytes.len());
         self.pressure = self.pressure.max(out.pressure);

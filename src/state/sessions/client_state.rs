@@ -133,7 +133,7 @@ impl Held {
 
     /// What it takes by itself.
     pub fn own_bytes(&self) -> usize {
-        let shared = self.stanzas.iter().map(|held| held.stanza.body_len());
+        let shared = self.stanzas.iter().map(|held| held.stanza.shared_len());
         self.bytes - shared.sum::<usize>()
     }
 }

@@ -306,7 +306,7 @@ fn footprint(row: &QueueRow) -> usize {
 
 fn shared_bytes(row: &QueueRow) -> usize {
     match row {
-        QueueRow::Whole { stanza, .. } => stanza.body_len(),
+        QueueRow::Whole { stanza, .. } => stanza.shared_len(),
         QueueRow::Archived { .. } => 0,
     }
 }

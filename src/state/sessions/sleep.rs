@@ -2,7 +2,7 @@
 //! memory go there as well, of sessions that are awake too.
 use std::rc::Rc;
 
-use crate::store::{HeldRow, Kept, StoreError, Suspended, SuspendedId, SuspendedPresence};
+use crate::store::{HeldRow, StoreError, Suspended, SuspendedId, SuspendedPresence};
 use crate::xmpp::{Jid, quoted};
 
 use crate::state::{
@@ -228,7 +228,7 @@ fn awake_parts(known: &Session) -> Suspended {
 fn held_row(held: &HeldStanza) -> HeldRow {
     HeldRow {
         key: held.key.to_string(),
-        stanza: held.stanza.bytes().into_owned(),
+        stanza: held.stanza.clone(),
         archived: match held.keep {
             Keep::Archived(id, form) => Some((id, form.code())),
             Keep::Whole { .. } => None,
@@ -239,7 +239,7 @@ fn held_row(held: &HeldStanza) -> HeldRow {
 fn held_stanza(row: HeldRow) -> HeldStanza {
     HeldStanza {
         key: row.key.into(),
-        stanza: Kept::from(row.stanza.into_boxed_slice()),
+        stanza: row.stanza,
         keep: match row.archived {
             Some((id, form)) => Keep::Archived(id, Form::of_code(form)),
             None => Keep::WHOLE,

@@ -9,6 +9,8 @@ pub struct Body {
     bytes: Box<[u8]>,
     /// Where its bytes are counted as long as it is there.
     counter: Option<Rc<Cell<usize>>>,
+    /// In the store, if it was written there.
+    number: Cell<Option<u64>>,
 }
 
 impl Body {
@@ -17,7 +19,24 @@ impl Body {
         Body {
             bytes: bytes.into(),
             counter: Some(Rc::clone(counter)),
+            number: Cell::new(None),
         }
+    }
+
+    pub(in crate::store) fn of_store(bytes: &[u8], number: u64) -> Body {
+        Body {
+            bytes: bytes.into(),
+            counter: None,
+            number: Cell::new(Some(number)),
+        }
+    }
+
+    pub(in crate::store) fn number(&self) -> Option<u64> {
+        self.number.get()
+    }
+
+    pub(in crate::store) fn set_number(&self, number: u64) {
+        self.number.set(Some(number));
     }
 
     pub fn bytes(&self) -> &[u8] {
@@ -57,16 +76,19 @@ impl Kept {
     }
 
     pub fn len(&self) -> usize {
-        self.head.len() + self.body_len()
+        let body = self.body.as_ref().map_or(0, |body| body.bytes.len());
+        self.head.len() + body
     }
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What it shares with others.
-    pub fn body_len(&self) -> usize {
-        self.body.as_ref().map_or(0, |body| body.bytes.len())
+    /// What it shares with others, and is counted elsewhere.
+    pub fn shared_len(&self) -> usize {
+        let body = self.body.as_ref();
+        let shared = body.filter(|body| body.counter.is_some());
+        shared.map_or(0, |body| body.bytes.len())
     }
 }
 

@@ -2,8 +2,10 @@
 //! stanzas that sessions have not acknowledged and memory does not hold. A stanza of the archive is kept as its id.
 use std::ops::Range;
 
+use super::bodies;
+use crate::store::engine::table::{Table, WriteTransaction};
 use crate::store::schema::{
-    ENDED, META, META_NEXT_SUSPENDED, META_STOPPED, SUSPENDED, SUSPENDED_QUEUE,
+    ENDED, META, META_NEXT_SUSPENDED, META_STOPPED, SHARED_BODIES, SUSPENDED, SUSPENDED_QUEUE,
 };
 use crate::store::{AccountId, QueueRow, StoreError, Suspended, Tx, Writing};
 
@@ -26,15 +28,25 @@ impl Tx {
 
     pub fn suspend(&mut self, id: SuspendedId, session: &Suspended) -> Result<(), StoreError> {
         let Writing { txn, .. } = self.writing()?;
-        txn.open_table(SUSPENDED)?
-            .insert((id.account.0, id.number), session.encode().as_slice())?;
-        Ok(())
+        let row = session.encode(&mut |body| bodies::keep(txn, body))?;
+        let key = (id.account.0, id.number);
+        let mut table = txn.open_table(SUSPENDED)?;
+        let before = numbers_of(&table, key)?;
+        table.insert(key, row.as_slice())?;
+        drop(table);
+        bodies::release(txn, before)
     }
 
     pub fn suspended(&self, id: SuspendedId) -> Result<Option<Suspended>, StoreError> {
         let table = self.view(SUSPENDED)?;
         let row = table.get((id.account.0, id.number))?;
-        row.map(|row| Suspended::decode(row.value())).transpose()
+        row.map(|row| self.decode_suspended(row.value()))
+            .transpose()
+    }
+
+    fn decode_suspended(&self, row: &[u8]) -> Result<Suspended, StoreError> {
+        let bodies = self.view(SHARED_BODIES)?;
+        Suspended::decode(row, &mut |number| bodies::find(&bodies, number))
     }
 
     /// Calls `visit` for every session in the store.
@@ -49,7 +61,7 @@ impl Tx {
                 account: AccountId(account),
                 number,
             };
-            visit(id, Suspended::decode(row.value())?)?;
+            visit(id, self.decode_suspended(row.value())?)?;
         }
         Ok(())
     }
@@ -57,9 +69,12 @@ impl Tx {
     /// The session's row; its queue stays.
     pub fn forget_suspended(&mut self, id: SuspendedId) -> Result<(), StoreError> {
         let Writing { txn, .. } = self.writing()?;
-        txn.open_table(SUSPENDED)?
-            .remove((id.account.0, id.number))?;
-        Ok(())
+        let key = (id.account.0, id.number);
+        let mut table = txn.open_table(SUSPENDED)?;
+        let numbers = numbers_of(&table, key)?;
+        table.remove(key)?;
+        drop(table);
+        bodies::release(txn, numbers)
     }
 
     /// Appends to a session's queue, from position `from` on. Returns the bytes written.
@@ -70,12 +85,17 @@ impl Tx {
         rows: impl Iterator<Item = &'r QueueRow>,
     ) -> Result<u64, StoreError> {
         let Writing { txn, .. } = self.writing()?;
-        let mut table = txn.open_table(SUSPENDED_QUEUE)?;
         let mut written = 0;
         for (position, row) in (from..).zip(rows) {
-            let row = row.encode();
-            table.insert((id.account.0, id.number, position), row.as_slice())?;
-            written += u64::try_from(row.len()).unwrap_or(u64::MAX);
+            let key = (id.account.0, id.number, position);
+            let row = row.encode(&mut |body| bodies::keep(txn, body))?;
+            let mut table = txn.open_table(SUSPENDED_QUEUE)?;
+            let before = table.get(key)?.map(|row| QueueRow::decode(row.value()));
+            table.insert(key, row.as_slice())?;
+            if let Some(number) = before.transpose()?.and_then(|before| before.body()) {
+                bodies::release(txn, [number])?;
+            }
+            written += QueueRow::decode(&row)?.bytes(row.len());
         }
         Ok(written)
     }
@@ -96,7 +116,12 @@ impl Tx {
             .range(key(positions.start)..key(positions.end))?
         {
             let (_, row) = row?;
-            if !visit(QueueRow::decode(row.value())?)? {
+            let lying = QueueRow::decode(row.value())?;
+            let body = match lying.body() {
+                Some(number) => bodies::find(&self.view(SHARED_BODIES)?, number)?,
+                None => None,
+            };
+            if !visit(lying.with_body(body))? {
                 break;
             }
         }
@@ -129,11 +154,16 @@ impl Tx {
         let key = |position| (id.account.0, id.number, position);
         let Writing { txn, .. } = self.writing()?;
         let mut table = txn.open_table(SUSPENDED_QUEUE)?;
-        let mut bytes = 0;
+        let (mut bytes, mut numbers) = (0, Vec::new());
         table.retain_in(key(positions.start)..key(positions.end), |_, row| {
-            bytes += u64::try_from(row.len()).unwrap_or(u64::MAX);
+            if let Ok(lying) = QueueRow::decode(row) {
+                bytes += lying.bytes(row.len());
+                numbers.extend(lying.body());
+            }
             false
         })?;
+        drop(table);
+        bodies::release(txn, numbers)?;
         Ok(bytes)
     }
 
@@ -190,12 +220,153 @@ impl Tx {
             }
         }
         for (account, number) in lost {
-            let Writing { txn, .. } = self.writing()?;
-            txn.open_table(SUSPENDED_QUEUE)?.retain_in(
-                (account, number, 0)..=(account, number, u64::MAX),
-                |_, _| false,
-            )?;
+            let account = AccountId(account);
+            self.remove_queue(SuspendedId { account, number }, 0..u64::MAX)?;
         }
         Ok(())
+    }
+}
+
+/// The rows of an account are about to go.
+pub(in crate::store) fn release_bodies(
+    txn: &WriteTransaction,
+    account: u32,
+) -> Result<(), StoreError> {
+    let mut numbers = Vec::new();
+    let queues = txn.view(SUSPENDED_QUEUE)?;
+    for row in queues.range((account, 0, 0)..=(account, u64::MAX, u64::MAX))? {
+        let Ok((_, row)) = row else { continue };
+        numbers.extend(
+            QueueRow::decode(row.value())
+                .ok()
+                .and_then(|row| row.body()),
+        );
+    }
+    let sessions = txn.view(SUSPENDED)?;
+    for row in sessions.range((account, 0)..=(account, u64::MAX))? {
+        let Ok((_, row)) = row else { continue };
+        numbers.extend(numbers_in(row.value()));
+    }
+    drop((queues, sessions));
+    bodies::release(txn, numbers)
+}
+
+/// The bodies of what a session holds.
+fn numbers_of(
+    table: &Table<'_, (u32, u64), &'static [u8]>,
+    key: (u32, u64),
+) -> Result<Vec<u64>, StoreError> {
+    let row = table.get(key)?;
+    Ok(row.map_or_else(Vec::new, |row| numbers_in(row.value())))
+}
+
+fn numbers_in(row: &[u8]) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    // What cannot be read refers to nothing.
+    let _row = Suspended::decode(row, &mut |number| {
+        numbers.push(number);
+        Ok(None)
+    });
+    numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+    use crate::store::{Body, HeldRow, Kept, Store};
+    use crate::xmpp::Timestamp;
+
+    fn bodies(tx: &Tx) -> usize {
+        let bodies = tx.view(SHARED_BODIES).unwrap();
+        bodies.range(..).unwrap().count()
+    }
+
+    #[test]
+    fn bodies_go_with_whatever_has_them() {
+        let store = Store::open_backend(InMemoryBackend::new(), 1 << 16).unwrap();
+        let mut tx = store.begin();
+        let body = Rc::new(Body::new(&[b'x'; 10_000], &Rc::default()));
+        let stanza = || Kept {
+            head: Box::from(*b"<message"),
+            body: Some(Rc::clone(&body)),
+        };
+        let row = QueueRow::Whole {
+            stanza: stanza(),
+            at: Timestamp(0),
+            shared: false,
+        };
+        let session = Suspended {
+            held: vec![HeldRow {
+                key: String::new(),
+                stanza: stanza(),
+                archived: None,
+            }],
+            ..Suspended::default()
+        };
+        let accounts = ["a", "b", "c", "d"].map(|name| {
+            let credentials = Default::default();
+            let at = Timestamp(0);
+            tx.add_account(name, &credentials, at).unwrap().unwrap()
+        });
+        let ids = accounts.map(|account| {
+            let id = tx.new_suspended(account).unwrap();
+            let bytes = tx.append_queue(id, 0, [&row, &row].into_iter()).unwrap();
+            assert!(bytes > 20_000, "each counts all of it: {bytes}");
+            // Twice: the later takes the place of the earlier.
+            tx.append_queue(id, 0, [&row].into_iter()).unwrap();
+            tx.suspend(id, &session).unwrap();
+            tx.suspend(id, &session).unwrap();
+            id
+        });
+        assert_eq!(bodies(&tx), 1);
+        assert_eq!(tx.suspended(ids[0]).unwrap().unwrap(), session);
+        tx.visit_queue(ids[0], 0..2, &mut |found| {
+            assert_eq!(found, row);
+            Ok(true)
+        })
+        .unwrap();
+        // The first acknowledges, the second is gone with its account, the third was lost, the fourth ends.
+        assert!(tx.remove_queue(ids[0], 0..2).unwrap() > 20_000);
+        tx.forget_suspended(ids[0]).unwrap();
+        tx.delete_account("b").unwrap();
+        tx.forget_suspended(ids[2]).unwrap();
+        tx.remove_lost_queues().unwrap();
+        assert_eq!(bodies(&tx), 1);
+        tx.remove_queue(ids[3], 0..2).unwrap();
+        assert_eq!(bodies(&tx), 1);
+        tx.forget_suspended(ids[3]).unwrap();
+        assert_eq!(bodies(&tx), 0);
+    }
+
+    #[test]
+    fn a_lost_body_leaves_a_stanza_in_its_place() {
+        let store = Store::open_backend(InMemoryBackend::new(), 1 << 16).unwrap();
+        let mut tx = store.begin();
+        let account = AccountId(7);
+        let id = tx.new_suspended(account).unwrap();
+        let body = Rc::new(Body::new(b"x", &Rc::default()));
+        let row = QueueRow::Whole {
+            stanza: Kept {
+                head: Box::from(*b"<message"),
+                body: Some(body),
+            },
+            at: Timestamp(0),
+            shared: false,
+        };
+        tx.append_queue(id, 0, [&row].into_iter()).unwrap();
+        let Writing { txn, .. } = tx.writing().unwrap();
+        txn.open_table(SHARED_BODIES).unwrap().remove(1).unwrap();
+        let mut found = Vec::new();
+        tx.visit_queue(id, 0..1, &mut |row| {
+            found.push(row);
+            Ok(true)
+        })
+        .unwrap();
+        let (id, form) = (crate::store::ArchiveId(0), 0);
+        assert_eq!(found, [QueueRow::Archived { id, form }]);
     }
 }

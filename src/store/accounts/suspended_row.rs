@@ -1,10 +1,11 @@
 //! The rows of sessions in the store (`suspended`): how they lie in the tables.
 use std::ops::Range;
+use std::rc::Rc;
 
 use crate::xmpp::Timestamp;
 
 use crate::store::engine::codec::{Decoder, Encoder};
-use crate::store::{ArchiveId, Kept, StoreError};
+use crate::store::{ArchiveId, Body, Kept, StoreError};
 
 /// A session as the store keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +55,7 @@ pub struct SuspendedPresence {
 pub struct HeldRow {
     /// What replaces it.
     pub key: String,
-    pub stanza: Vec<u8>,
+    pub stanza: Kept,
     /// Its id in the archive, and a number that says how it looks.
     pub archived: Option<(ArchiveId, u8)>,
 }
@@ -72,8 +73,13 @@ pub enum QueueRow {
     Archived { id: ArchiveId, form: u8 },
 }
 
+/// Gives a body its number.
+pub(super) type KeepBody<'k> = &'k mut dyn FnMut(&Body) -> Result<u64, StoreError>;
+/// Has the body of a number, if it is there.
+pub(super) type FindBody<'f> = &'f mut dyn FnMut(u64) -> Result<Option<Rc<Body>>, StoreError>;
+
 impl Suspended {
-    pub(in crate::store) fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self, keep: KeepBody<'_>) -> Result<Vec<u8>, StoreError> {
         let flags = [
             self.wants_roster,
             self.wants_blocking,
@@ -105,21 +111,16 @@ impl Suspended {
             .texts(&self.directed)
             .length(self.held.len());
         for held in &self.held {
-            row = row
-                .text(&held.key)
-                .bytes(&held.stanza)
-                .flag(held.archived.is_some());
-            if let Some((id, form)) = held.archived {
-                row = row.number(id.0).byte(form);
-            }
+            row = held.encode(row, keep)?;
         }
-        row.number(self.queue.start)
+        Ok(row
+            .number(self.queue.start)
             .number(self.queue.end)
             .number(self.queue_bytes)
-            .done()
+            .done())
     }
 
-    pub(in crate::store) fn decode(bytes: &[u8]) -> Result<Suspended, StoreError> {
+    pub(super) fn decode(bytes: &[u8], find: FindBody<'_>) -> Result<Suspended, StoreError> {
         let mut row = Decoder::new(bytes);
         Ok(Suspended {
             remaining_ms: row.number()?,
@@ -151,10 +152,11 @@ impl Suspended {
             capabilities: read_optional(&mut row)?,
             directed: row.texts()?,
             held: {
-                let count = row.length()?;
-                (0..count)
-                    .map(|_| HeldRow::decode(&mut row))
-                    .collect::<Result<_, StoreError>>()?
+                let mut all = Vec::new();
+                for _ in 0..row.length()? {
+                    all.extend(HeldRow::decode(&mut row, find)?);
+                }
+                all
             },
             queue: row.number()?..row.number()?,
             queue_bytes: row.number()?,
@@ -162,16 +164,48 @@ impl Suspended {
     }
 }
 
+/// What of a held stanza follows its head.
+const HELD_ARCHIVED: u8 = 1;
+const HELD_BODY: u8 = 2;
+
 impl HeldRow {
-    fn decode(row: &mut Decoder<'_>) -> Result<HeldRow, StoreError> {
-        Ok(HeldRow {
-            key: row.text()?.to_string(),
-            stanza: row.bytes()?.to_vec(),
-            archived: match row.flag()? {
-                true => Some((ArchiveId(row.number()?), row.byte()?)),
-                false => None,
+    fn encode(&self, row: Encoder, keep: KeepBody<'_>) -> Result<Encoder, StoreError> {
+        let archived = self.archived.map_or(0, |_| HELD_ARCHIVED);
+        let body = self.stanza.body.as_ref().map_or(0, |_| HELD_BODY);
+        let mut row = row
+            .text(&self.key)
+            .bytes(&self.stanza.head)
+            .byte(archived | body);
+        if let Some((id, form)) = self.archived {
+            row = row.number(id.0).byte(form);
+        }
+        if let Some(body) = &self.stanza.body {
+            row = row.number(keep(body)?);
+        }
+        Ok(row)
+    }
+
+    /// `None`: its body is lost.
+    fn decode(row: &mut Decoder<'_>, find: FindBody<'_>) -> Result<Option<HeldRow>, StoreError> {
+        let key = row.text()?.to_string();
+        let head = Box::from(row.bytes()?);
+        let follows = row.byte()?;
+        let archived = match follows & HELD_ARCHIVED {
+            0 => None,
+            _ => Some((ArchiveId(row.number()?), row.byte()?)),
+        };
+        let body = match follows & HELD_BODY {
+            0 => None,
+            _ => match find(row.number()?)? {
+                None => return Ok(None),
+                found => found,
             },
-        })
+        };
+        Ok(Some(HeldRow {
+            key,
+            stanza: Kept { head, body },
+            archived,
+        }))
     }
 }
 
@@ -179,10 +213,65 @@ impl HeldRow {
 const WHOLE: u8 = 0;
 const WHOLE_SHARED: u8 = 1;
 const ARCHIVED: u8 = 2;
+/// A head, and the number of a body.
+const PARTS: u8 = 3;
+const PARTS_SHARED: u8 = 4;
+
+/// A row as it lies in its table: a body is elsewhere.
+pub(super) struct Lying {
+    row: QueueRow,
+    body: Option<(u64, u64)>,
+}
+
+impl Lying {
+    /// The number of the body.
+    pub(super) fn body(&self) -> Option<u64> {
+        self.body.map(|(number, _)| number)
+    }
+
+    /// With the body, which is found by its number.
+    pub(super) fn with_body(self, found: Option<Rc<Body>>) -> QueueRow {
+        match (self.row, self.body, found) {
+            (QueueRow::Whole { stanza, at, shared }, Some(_), Some(body)) => QueueRow::Whole {
+                stanza: Kept {
+                    head: stanza.head,
+                    body: Some(body),
+                },
+                at,
+                shared,
+            },
+            // It is lost. The stanza was counted, so something has to take its place: one of no archive does.
+            (_, Some(_), None) => QueueRow::Archived {
+                id: ArchiveId(0),
+                form: 0,
+            },
+            (row, None, _) | (row @ QueueRow::Archived { .. }, _, _) => row,
+        }
+    }
+
+    /// What the row takes, of `length` bytes itself: all of it, whoever shares its body.
+    pub(super) fn bytes(&self, length: usize) -> u64 {
+        let body = self.body.map_or(0, |(_, bytes)| bytes);
+        u64::try_from(length)
+            .unwrap_or(u64::MAX)
+            .saturating_add(body)
+    }
+}
 
 impl QueueRow {
-    pub(in crate::store) fn encode(&self) -> Vec<u8> {
-        match self {
+    pub(super) fn encode(&self, keep: KeepBody<'_>) -> Result<Vec<u8>, StoreError> {
+        if let QueueRow::Whole { stanza, at, shared } = self
+            && let Some(body) = &stanza.body
+        {
+            return Ok(Encoder::default()
+                .byte(if *shared { PARTS_SHARED } else { PARTS })
+                .time(*at)
+                .bytes(&stanza.head)
+                .number(keep(body)?)
+                .length(body.bytes().len())
+                .done());
+        }
+        Ok(match self {
             QueueRow::Whole { stanza, at, shared } => Encoder::default()
                 .byte(if *shared { WHOLE_SHARED } else { WHOLE })
                 .time(*at)
@@ -193,20 +282,28 @@ impl QueueRow {
                 .byte(*form)
                 .number(id.0)
                 .done(),
-        }
+        })
     }
 
-    pub(in crate::store) fn decode(bytes: &[u8]) -> Result<QueueRow, StoreError> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Lying, StoreError> {
         let mut row = Decoder::new(bytes);
-        Ok(match row.byte()? {
+        let kind = row.byte()?;
+        let decoded = match kind {
             ARCHIVED => QueueRow::Archived {
                 form: row.byte()?,
                 id: ArchiveId(row.number()?),
             },
-            kind => QueueRow::Whole {
+            _ => QueueRow::Whole {
                 at: row.time()?,
                 stanza: Kept::from(Box::from(row.bytes()?)),
-                shared: kind == WHOLE_SHARED,
+                shared: matches!(kind, WHOLE_SHARED | PARTS_SHARED),
+            },
+        };
+        Ok(Lying {
+            row: decoded,
+            body: match kind {
+                PARTS | PARTS_SHARED => Some((row.number()?, row.number()?)),
+                _ => None,
             },
         })
     }
@@ -254,17 +351,18 @@ mod tests {
             directed: vec!["nurse@localhost/a".into()],
             held: vec![HeldRow {
                 key: "p\nnurse@localhost".into(),
-                stanza: b"<presence/>".to_vec(),
+                stanza: Kept::from(Box::from(*b"<presence/>")),
                 archived: Some((ArchiveId(9), 2)),
             }],
             queue: 3..u64::MAX,
             queue_bytes: 12,
             ..Suspended::default()
         };
-        let bytes = session.encode();
-        assert_eq!(Suspended::decode(&bytes).unwrap(), session);
+        let none = &mut |_: u64| panic!("it has no bodies");
+        let bytes = session.encode(&mut |_| panic!("it has none")).unwrap();
+        assert_eq!(Suspended::decode(&bytes, none).unwrap(), session);
         for end in 0..bytes.len() {
-            assert!(Suspended::decode(&bytes[..end]).is_err(), "{end}");
+            assert!(Suspended::decode(&bytes[..end], none).is_err(), "{end}");
         }
         for row in [
             QueueRow::Archived {
@@ -277,7 +375,10 @@ mod tests {
                 shared: true,
             },
         ] {
-            assert_eq!(QueueRow::decode(&row.encode()).unwrap(), row);
+            let bytes = row.encode(&mut |_| panic!("it has none")).unwrap();
+            let lying = QueueRow::decode(&bytes).unwrap();
+            assert_eq!(lying.body(), None);
+            assert_eq!(lying.with_body(None), row);
         }
     }
 }

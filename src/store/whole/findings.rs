@@ -36,7 +36,9 @@ fn words(table: &str) -> &str {
         "archive_preferences" => "archive preferences",
         "purge" => "deleted accounts",
         "clients" | "fast_tokens" | "app_tokens" | "oauth_grants" => "clients and tokens",
-        "suspended" | "suspended_queue" | "ended" => "sessions to be resumed",
+        "suspended" | "suspended_queue" | "shared_bodies" | "shared_counts" | "ended" => {
+            "sessions to be resumed"
+        }
         other => other,
     }
 }

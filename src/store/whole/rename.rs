@@ -15,7 +15,7 @@ use crate::store::pubsub::{items, nodes, related};
 use crate::store::schema::{
     ARCHIVE_PREFERENCES, ARCHIVE_WITH, BLOCKED, ENDED, META, PUBSUB_ITEMS, PUBSUB_NODES,
     PUBSUB_RELATED, PUBSUB_RELATED_BY, PUBSUB_SUBSCRIBED_TO, ROSTER, ROSTER_LOG, ROSTER_VERSIONS,
-    STANZAS, SUSPENDED, SUSPENDED_QUEUE,
+    SHARED_BODIES, SHARED_COUNTS, STANZAS, SUSPENDED, SUSPENDED_QUEUE,
 };
 use crate::store::{NodeOwner, StoreError, Tx, Writing};
 
@@ -98,6 +98,8 @@ impl Tx {
         txn.open_table(SUSPENDED)?.retain_in(.., |_, _| false)?;
         txn.open_table(SUSPENDED_QUEUE)?
             .retain_in(.., |_, _| false)?;
+        txn.open_table(SHARED_BODIES)?.retain_in(.., |_, _| false)?;
+        txn.open_table(SHARED_COUNTS)?.retain_in(.., |_, _| false)?;
         txn.open_table(ENDED)?.retain_in(.., |_, _| false)?;
         moved.stanzas = move_stanzas(txn, &mut memory, domains)?;
         retention::count_anew(txn)?;
