@@ -108,6 +108,12 @@ def add_old_bookmark(jid, name):
     client().connection.get_module("PrivateBookmarks").store_bookmarks(bookmarks)
 
 
+def exception():
+    """What it shows instead of going on, or None."""
+    dialog = get_app_window("ExceptionDialog")
+    return dialog and dialog._issue_text
+
+
 def requests():
     """Each that was sent, with its answer or None."""
     nodes = [(mark, Node(node=text)) for mark, text in stanzas if text.startswith("<iq")]

@@ -78,8 +78,12 @@ class Gajim:
             if value:
                 return value
             if time.monotonic() > end:
-                raise SystemExit(f"{self.home}: never {code}\n" + "\n".join(map(str, self.do("stanzas[-12:]"))))
+                raise SystemExit("\n".join([f"{self.home}: never {code}", *map(str, self.do("stanzas[-12:]")), self.printed()[-3000:]]))
             time.sleep(0.1)
+
+    def printed(self):
+        with open(self.log, encoding="utf-8") as file:
+            return file.read()
 
     def log_in(self, server, direct_tls):
         port = server.tls_port if direct_tls else server.port
@@ -114,8 +118,8 @@ class Gajim:
         self.until("is_answered()")
         for request, condition in self.do("refusals()"):
             assert condition == "item-not-found" and "<items " in request, f"{condition}: {request}"
-        with open(self.log, encoding="utf-8") as lines:
-            wrong = [line for line in lines if re.search(r"\(E\)|\(C\)|Traceback", line) and not NOT_HERE.search(line)]
+        assert self.do("exception()") is None, self.do("exception()")
+        wrong = [line for line in self.printed().splitlines(True) if re.search(r"\(E\)|\(C\)|Traceback", line) and not NOT_HERE.search(line)]
         assert not wrong, "".join(wrong)
 
     def close(self):
