@@ -1,10 +1,12 @@
 """Publish-subscribe (XEP-0060) as slixmpp speaks it, with the service and with an account: nodes, items, pages, rights, doors.
-What a stranger may not see he does not see; all of it is there after SIGKILL, and is told to who subscribed before.
+What a stranger may not see he does not see, nor who may not any more; all of it is there after SIGKILL, and subscribers hear.
 
 usage: pubsub.py BINARY"""
 import asyncio
 import logging
 import sys
+
+from slixmpp.exceptions import IqError
 
 from client import befriend
 from person import Event, Person, entry, refused, told
@@ -171,6 +173,50 @@ async def doors(where, romeo, juliet, tybalt):
                 assert await told(ask(where, node)) == await told(ask(where, "no such node")), f"a stranger may tell that there is a {node}"
 
 
+async def shut_out(romeo, juliet):
+    """Who might and may not any more hears and reads nothing, though subscribed: by each way to lose it."""
+    async def member(affiliation):
+        await romeo.pubsub.modify_affiliations(ACCOUNT, "inner", [("juliet@localhost", affiliation)])
+
+    async def group(name):
+        await romeo.update_roster("juliet@localhost", groups=[name])
+
+    async def blocked(is_blocked):
+        await getattr(romeo.plugin["xep_0191"], "block" if is_blocked else "unblock")(["juliet@localhost"])
+
+    async def seen(is_seen):
+        romeo.send_presence_subscription(pto="juliet@localhost", ptype="subscribed" if is_seen else "unsubscribed")
+        await romeo.answered()
+        if is_seen:  # approved before it is asked for
+            juliet.send_presence_subscription(pto=ACCOUNT, ptype="subscribe")
+            await juliet.answered()
+
+    async def open_to(model):
+        await romeo.configure(ACCOUNT, "inner", access_model=model)
+
+    for model, way, outside, inside in (
+            ("whitelist", member, "none", "member"), ("roster", group, "Strangers", "Capulets"), ("open", member, "outcast", "none"),
+            ("open", open_to, "whitelist", "open"), ("open", blocked, True, False), ("presence", seen, False, True)):
+        case = f"{model}, {way.__name__} {outside}"
+        await romeo.create(ACCOUNT, "inner", access_model=model, roster_groups_allowed=["Capulets"], send_last_published_item="never")
+        await way(inside)
+        assert await juliet.subscribe(ACCOUNT, "inner") == "subscribed"
+        await romeo.publish(ACCOUNT, "inner", "one")
+        assert Event(ACCOUNT, "inner", "published", ("one",)) in await juliet.heard(), case
+        await way(outside)
+        await juliet.heard()  # what it is told of that
+        await romeo.publish(ACCOUNT, "inner", "two")
+        assert await juliet.heard() == [], case
+        try:
+            found = await juliet.items(ACCOUNT, "inner")
+        except IqError:
+            found = {}
+        assert found == {}, case
+        await way(inside)
+        await romeo.pubsub.delete_node(ACCOUNT, "inner")
+        await juliet.heard()
+
+
 async def authorized(where, node, romeo, juliet, tybalt):
     """The owner is asked (§8.6), and lets juliet in, not tybalt."""
     for who in (juliet, tybalt):
@@ -237,6 +283,9 @@ async def main(binary):
             await rights(where, romeo, juliet, tybalt)
             await doors(where, romeo, juliet, tybalt)
             print(f"   {where}: nodes, items, pages, rights, doors: ok")
+        romeo.register_plugin("xep_0191")
+        await shut_out(romeo, juliet)
+        print("   who may not any more hears nothing any more: ok")
         await survived(server, romeo, juliet, tybalt)
         server.stop()
 
