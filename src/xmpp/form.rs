@@ -82,6 +82,18 @@ impl DataForm {
             Some("result") => FormKind::Result,
             _ => return None,
         };
+        Some(DataForm::read(x, kind))
+    }
+
+    /// The same of what can only be an answer: several programs leave out its type.
+    pub fn parse_answer(x: ElementRef<'_>) -> Option<DataForm> {
+        match x.attribute("type") {
+            None if x.is("x", ns::DATA_FORM) => Some(DataForm::read(x, FormKind::Submit)),
+            _ => DataForm::parse(x),
+        }
+    }
+
+    fn read(x: ElementRef<'_>, kind: FormKind) -> DataForm {
         let fields = x
             .children()
             .filter(|c| c.is("field", ns::DATA_FORM))
@@ -96,10 +108,10 @@ impl DataForm {
                     values: values.collect(),
                 })
             });
-        Some(DataForm {
+        DataForm {
             kind,
             fields: fields.collect(),
-        })
+        }
     }
 
     pub fn form_type(&self) -> Option<&str> {

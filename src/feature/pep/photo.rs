@@ -5,6 +5,9 @@ use crate::xml::{Element, ElementRef, parse_stored};
 use crate::xmpp::{Presence, ns};
 
 const NS: &str = "vcard-temp:x:update";
+/// What the server says of an account that has no avatar any more. A client's own word is written in another way.
+const NO_MORE: &str = "<x xmlns='vcard-temp:x:update'><photo></photo></x>";
+const CLIENT_WANTS_NONE: &str = "<x xmlns='vcard-temp:x:update'><photo/></x>";
 
 /// Available presence as it leaves: with the hash, unless the client says that it wants none shown. `None`: as it came.
 pub fn in_presence(
@@ -12,34 +15,31 @@ pub fn in_presence(
     account: AccountId,
     presence: &Presence,
 ) -> Result<Option<Presence>, StoreError> {
-    let Some(avatar) = cx.tx.avatar(account)? else {
+    let Some(photo) = cx.tx.photo_told(account)? else {
         return Ok(None);
     };
     let root = presence.element.root();
-    if wants_none(root) || said(root).as_deref() == Some(avatar.id.as_str()) {
-        return Ok(None);
-    }
-    let element = rewritten(root, Some(&avatar.id));
+    let said = said(root);
+    let x = match said.as_deref() {
+        Some("") => CLIENT_WANTS_NONE.to_string(),
+        Some(said) if said == photo => return Ok(None),
+        _ => telling(&photo),
+    };
+    let element = rewritten(root, &x);
     Ok(element.map(|element| Presence {
         element,
         ..presence.clone()
     }))
 }
 
-/// Presence that was said before, now that the avatar is another: as it is kept, and as it is told. `None`: it stays as it is.
-pub fn changed(payload: &str, hash: Option<&str>) -> Option<(Element, Element)> {
+/// Presence that was said before, now that the avatar is another. `photo`: empty if there is none any more, so that whoever
+/// comes later does not keep showing the last one. `None`: it stays as it is.
+pub fn changed(payload: &str, photo: &str) -> Option<Element> {
     let presence = parse_stored(&format!("<presence>{payload}</presence>"), ns::CLIENT).ok()?;
     let root = presence.root();
-    if wants_none(root) {
-        return None;
-    }
-    match hash {
-        Some(_) => {
-            let told = rewritten(root, hash)?;
-            Some((told.clone(), told))
-        }
-        // §4: it is told that there is none any more; whoever comes later need not hear of it.
-        None => Some((rewritten(root, None)?, rewritten(root, Some(""))?)),
+    match wants_none(root) {
+        true => None,
+        false => rewritten(root, &telling(photo)),
     }
 }
 
@@ -52,28 +52,32 @@ fn said(root: ElementRef<'_>) -> Option<String> {
     Some(photo.text().trim().to_string())
 }
 
-/// XEP-0398 §4: an empty `<photo/>` is the client's own word.
+/// XEP-0398 §4: an empty `<photo/>` is the client's own word, unless it is the server's.
 fn wants_none(root: ElementRef<'_>) -> bool {
-    said(root).is_some_and(|photo| photo.is_empty())
+    let is_told = update(root).is_some_and(|x| x.source() == NO_MORE);
+    !is_told && said(root).is_some_and(|photo| photo.is_empty())
 }
 
-fn rewritten(root: ElementRef<'_>, photo: Option<&str>) -> Option<Element> {
-    let others = root.children().filter(|child| !child.is("x", NS));
-    let mut text: String = others.map(ElementRef::source).collect();
-    if let Some(photo) = photo {
-        text.push_str(&format!("<x xmlns='{NS}'><photo>{photo}</photo></x>"));
+fn telling(photo: &str) -> String {
+    match photo.is_empty() {
+        true => NO_MORE.to_string(),
+        false => format!("<x xmlns='{NS}'><photo>{photo}</photo></x>"),
     }
-    parse_stored(&format!("<presence>{text}</presence>"), ns::CLIENT).ok()
+}
+
+fn rewritten(root: ElementRef<'_>, x: &str) -> Option<Element> {
+    let others = root.children().filter(|child| !child.is("x", NS));
+    let others: String = others.map(ElementRef::source).collect();
+    parse_stored(&format!("<presence>{others}{x}</presence>"), ns::CLIENT).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn payloads(payload: &str, hash: Option<&str>) -> Option<(String, String)> {
-        let (kept, told) = changed(payload, hash)?;
-        let inner = |element: Element| element.root().inner_source().to_string();
-        Some((inner(kept), inner(told)))
+    fn told(payload: &str, photo: &str) -> Option<String> {
+        let presence = changed(payload, photo)?;
+        Some(presence.root().inner_source().to_string())
     }
 
     const NEW: &str = "<show>away</show><x xmlns='vcard-temp:x:update'><photo>new</photo></x>";
@@ -86,16 +90,15 @@ mod tests {
             "<x xmlns='vcard-temp:x:update'><photo>old</photo></x>",
         ] {
             let payload = format!("{x}<show>away</show>");
-            let (kept, told) = payloads(&payload, Some("new")).unwrap();
-            assert_eq!((kept.as_str(), told.as_str()), (NEW, NEW));
-            let (kept, told) = payloads(&payload, None).unwrap();
-            assert_eq!(kept, "<show>away</show>");
-            assert_eq!(told, NEW.replace("new", ""));
+            assert_eq!(told(&payload, "new").unwrap(), NEW);
+            let no_more = told(&payload, "").unwrap();
+            assert_eq!(no_more, NEW.replace("new", ""));
+            assert_eq!(told(&no_more, "new").unwrap(), NEW);
         }
         for x in ["<photo/>", "<photo> </photo>"] {
             let payload = format!("<x xmlns='vcard-temp:x:update'>{x}</x>");
-            assert_eq!(payloads(&payload, Some("new")), None);
-            assert_eq!(payloads(&payload, None), None);
+            assert_eq!(told(&payload, "new"), None);
+            assert_eq!(told(&payload, ""), None);
         }
     }
 }

@@ -284,7 +284,7 @@ impl Asked<'_> {
         let Some(x) = within.child("x", ns::DATA_FORM) else {
             return Ok(None);
         };
-        let form = DataForm::parse(x).ok_or(Condition::BadRequest)?;
+        let form = DataForm::parse_answer(x).ok_or(Condition::BadRequest)?;
         match form.kind {
             FormKind::Submit if form.form_type().is_none_or(|known| known == form_type) => {
                 Ok(Some(form))

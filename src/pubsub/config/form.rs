@@ -39,7 +39,7 @@ impl NodeConfig {
             match value {
                 Some((number, Value::Number(wanted))) => self.number(number) == wanted,
                 Some((number, Value::Texts(wanted))) => self.texts(number) == wanted,
-                None => is_leaf(given),
+                None => false,
             }
         })
     }
@@ -47,7 +47,7 @@ impl NodeConfig {
     /// Whether `meets` could ever be.
     pub fn knows(form: &DataForm) -> bool {
         let mut fields = form.fields.iter();
-        fields.all(|given| given.var == "FORM_TYPE" || find(&given.var).is_some() || is_leaf(given))
+        fields.all(|given| given.var == "FORM_TYPE" || find(&given.var).is_some())
     }
 }
 
@@ -55,7 +55,7 @@ impl NodeConfig {
 fn refuse_collections(given: &FormField) -> Result<(), StanzaError> {
     let is_set = given.values.iter().any(|value| !value.is_empty());
     let is_of_collections = match given.var.as_str() {
-        "pubsub#node_type" => !is_leaf(given),
+        "pubsub#node_type" => given.values.iter().any(|value| value != "leaf"),
         "pubsub#collection" | "pubsub#children" => is_set,
         _ => false,
     };
@@ -63,10 +63,6 @@ fn refuse_collections(given: &FormField) -> Result<(), StanzaError> {
         true => Err(refusal::unsupported("collections")),
         false => Ok(()),
     }
-}
-
-fn is_leaf(given: &FormField) -> bool {
-    given.var == "pubsub#node_type" && given.values.iter().all(|value| value == "leaf")
 }
 
 /// `None`: no value of this field.

@@ -61,6 +61,7 @@ pub mod field {
     pub const LANGUAGE: usize = 21;
     pub const CONTACT: usize = 22;
     pub const ROSTER_GROUPS_ALLOWED: usize = 23;
+    pub const NODE_TYPE: usize = 24;
 }
 
 const fn row(
@@ -83,9 +84,10 @@ const PUBLISH: Shape = Shape::Choice(&["publishers", "subscribers", "open"]);
 const SEND: Shape = Shape::Choice(&["never", "on_sub", "on_sub_and_presence"]);
 const FULL: Shape = Shape::Choice(&["retract-oldest", "discard-oldest", "reject"]);
 const STYLE: Shape = Shape::Choice(&["normal", "headline"]);
+const KIND: Shape = Shape::Choice(&["leaf"]);
 const REPLY: Shape = Shape::Choice(&["none", "owner", "publisher"]);
 
-pub const COUNT: usize = 24;
+pub const COUNT: usize = 25;
 
 /// In the order of their numbers.
 pub const FIELDS: [Field; COUNT] = [
@@ -173,6 +175,8 @@ pub const FIELDS: [Field; COUNT] = [
         0,
         0,
     ),
+    // XEP-0248: there are no others; programs look for the field.
+    row("node_type", "Kind of node", KIND, 0, 0),
 ];
 
 pub fn find(var: &str) -> Option<(usize, &'static Field)> {
@@ -196,6 +200,7 @@ mod tests {
             (field::ITEMREPLY, "itemreply"),
             (field::SUBSCRIBE, "subscribe"),
             (field::ROSTER_GROUPS_ALLOWED, "roster_groups_allowed"),
+            (field::NODE_TYPE, "node_type"),
         ] {
             assert_eq!(FIELDS[number].var, var);
         }

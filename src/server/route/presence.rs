@@ -320,8 +320,7 @@ fn announce_photo(cx: &mut Cx<'_>, own: &BareJid) -> Result<(), StoreError> {
     let Some(account) = cx.account(own)? else {
         return Ok(());
     };
-    let avatar = cx.tx.avatar(account)?;
-    let hash = avatar.as_ref().map(|avatar| avatar.id.as_str());
+    let photo = cx.tx.photo_told(account)?.unwrap_or_default();
     let sessions = cx
         .state
         .sessions
@@ -334,11 +333,11 @@ fn announce_photo(cx: &mut Cx<'_>, own: &BareJid) -> Result<(), StoreError> {
         let Some(details) = cx.presence_details(id)? else {
             continue;
         };
-        let Some((kept, told)) = feature::photo_changed(&details.payload, hash) else {
+        let Some(told) = feature::photo_changed(&details.payload, &photo) else {
             continue;
         };
         let details = PresenceDetails {
-            payload: kept.root().inner_source().into(),
+            payload: told.root().inner_source().into(),
             id: details.id.clone(),
             lang: details.lang.clone(),
         };

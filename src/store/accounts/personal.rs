@@ -23,6 +23,17 @@ pub struct Avatar {
 
 impl Tx {
     pub fn avatar(&self, account: AccountId) -> Result<Option<Avatar>, StoreError> {
+        let avatar = self.last_avatar(account)?;
+        Ok(avatar.filter(|avatar| !avatar.id.is_empty()))
+    }
+
+    /// XEP-0153 §4.1: what presence tells of the avatar: empty if there is none any more, `None` if there never was one.
+    pub fn photo_told(&self, account: AccountId) -> Result<Option<String>, StoreError> {
+        Ok(self.last_avatar(account)?.map(|avatar| avatar.id))
+    }
+
+    /// One without an id: there is none any more.
+    fn last_avatar(&self, account: AccountId) -> Result<Option<Avatar>, StoreError> {
         let table = self.view(AVATARS)?;
         let row = table.get(account.0)?;
         row.map(|row| {
@@ -41,15 +52,11 @@ impl Tx {
         account: AccountId,
         avatar: Option<&Avatar>,
     ) -> Result<(), StoreError> {
+        let (id, kind) = avatar.map_or(("", ""), |avatar| (&avatar.id, &avatar.kind));
+        let row = Encoder::default().text(id).text(kind);
         let writing = self.writing()?;
         let mut table = writing.txn.open_table(AVATARS)?;
-        match avatar {
-            Some(avatar) => {
-                let row = Encoder::default().text(&avatar.id).text(&avatar.kind);
-                table.insert(account.0, row.done().as_slice())
-            }
-            None => table.remove(account.0),
-        }
+        table.insert(account.0, row.done().as_slice())
     }
 
     pub fn private_xml(
