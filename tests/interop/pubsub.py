@@ -269,6 +269,38 @@ async def survived(server, romeo, juliet, tybalt):
     print("   nodes, items, rights, subscriptions after SIGKILL: ok")
 
 
+async def under_load(server):
+    """Killed while items are published: what was answered for is there, and so is what subscribers were told of."""
+    romeo, juliet = [await Person(server, name, "study").come() for name in ("romeo", "juliet")]
+    await romeo.create(SERVICE, "stream", access_model="open", max_items="max", send_last_published_item="never")
+    assert await juliet.subscribe(SERVICE, "stream") == "subscribed"
+    answered = []
+
+    async def publish(lane):
+        for number in range(100_000):
+            answered.append(await romeo.publish(SERVICE, "stream", f"{lane}.{number}"))
+
+    lanes = [asyncio.ensure_future(publish(lane)) for lane in range(5)]
+    await juliet.until(lambda: len(juliet.events) > 500, "500 events")
+    server.kill()
+    for lane in lanes:
+        lane.cancel()
+    await asyncio.gather(*lanes, return_exceptions=True)
+    heard = {event.which[0] for event in juliet.events}
+    for person in (romeo, juliet):
+        person.abort()
+    server.start()
+    juliet = await Person(server, "juliet", "study").come()
+    there, page = set(), await juliet.page(SERVICE, "stream", max="250")
+    while page:
+        there |= set(page)
+        page = await juliet.page(SERVICE, "stream", max="250", after=page[-1])
+    assert len(answered) > 300 and set(answered) <= there, f"lost: {sorted(set(answered) - there)[:5]} of {len(answered)}"
+    assert heard <= there, f"told of what is not: {sorted(heard - there)[:5]} of {len(heard)}"
+    await juliet.go()
+    print(f"   {len(answered)} items answered for, {len(heard)} told of, none missing after SIGKILL")
+
+
 async def main(binary):
     with Server(binary) as server:
         for name in ("romeo", "juliet", "tybalt"):
@@ -287,9 +319,11 @@ async def main(binary):
         await shut_out(romeo, juliet)
         print("   who may not any more hears nothing any more: ok")
         await survived(server, romeo, juliet, tybalt)
+        await under_load(server)
         server.stop()
 
 
 logging.basicConfig(level=logging.ERROR)
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # clients of a killed server leave tasks behind
+logging.getLogger("slixmpp.xmlstream.xmlstream").setLevel(logging.CRITICAL)  # they write when it is gone
 asyncio.run(main(sys.argv[1]))
