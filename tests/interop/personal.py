@@ -211,6 +211,7 @@ async def avatars(server):
     await juliet.plugin["xep_0084"].stop()
     assert await photo(romeo, JULIET) == (None, b"")
     await hash_told(romeo, JULIET, "")
+    assert await hash_shown(romeo, juliet) == "", "who was away keeps the picture"
     await show(juliet, PNG, "image/png")
     await go(romeo, juliet, nurse, tybalt)
     print("   avatars and vCards, both ways: ok")
