@@ -149,27 +149,39 @@ fn add_address(
     {
         return Ok(());
     }
-    let is_ours = cx.state.domains.is_served(jid);
     let needs_presence = node.config.flag(field::PRESENCE_BASED_DELIVERY);
     let bare = jid.to_bare();
     let online = cx.state.sessions.online(&bare);
-    let mut there = cx.state.sessions.of(&bare);
-    match jid.is_bare() {
+    if !cx.state.domains.is_served(jid) || (jid.is_bare() && online.is_none() && !needs_presence) {
+        audience.others.push(jid.clone());
+        return Ok(());
+    }
+    let Some(online) = online.filter(|online| !is_blocked(blocked, online, owner, jid)) else {
+        return Ok(());
+    };
+    let of_account = online.sessions.iter();
+    let takers = of_account.filter_map(|id| cx.state.sessions.get(*id));
+    let takers: Vec<SessionId> = match jid.resource() {
         // One address, one notification.
-        false if is_ours => {
-            let session = cx.state.sessions.find(jid);
-            let session = session.filter(|session| !needs_presence || session.presence.is_some());
-            let is_blocked = online.is_some_and(|online| is_blocked(blocked, online, owner, jid));
-            if let Some(session) = session.filter(|_| !is_blocked)
-                && hear.insert(session.id)
-            {
-                audience.sessions.push(session.id);
-            }
+        Some(resource) => takers
+            .filter(|one| one.jid.resource() == resource)
+            .filter(|one| !needs_presence || one.presence.is_some())
+            .map(|one| one.id)
+            .collect(),
+        None => takers
+            .filter(|one| one.takes_messages())
+            .map(|one| one.id)
+            .collect(),
+    };
+    let is_new = !takers.iter().any(|session| hear.contains(session));
+    let new = takers.into_iter().filter(|session| hear.insert(*session));
+    match jid.is_bare() && is_new {
+        // To the address that subscribed, which stands for all of them.
+        true => {
+            new.for_each(drop);
+            audience.others.push(jid.clone());
         }
-        // The resources that ask for it have it.
-        true if is_ours && there.any(|session| hear.contains(&session.id)) => {}
-        true if is_ours && needs_presence && online.is_none() => {}
-        _ => audience.others.push(jid.clone()),
+        false => audience.sessions.extend(new),
     }
     Ok(())
 }
