@@ -157,3 +157,26 @@ fn a_list_of_subscriptions_moves_with_the_domain() {
         );
     });
 }
+
+/// XEP-0398 §3.2: a picture that was in a vCard when the database was of a version before is the avatar from the first time
+/// its owner is there.
+#[test]
+fn pictures_of_before_become_avatars() {
+    const VCARD: &str = "<vCard xmlns='vcard-temp'><FN>R</FN><PHOTO><TYPE>image/png</TYPE>\
+        <BINVAL>iVBORw0KGgo=</BINVAL></PHOTO></vCard>";
+    const HASH: &str = "4caece539b039b16e16206ea2478f8c5ffb2ca05";
+    let mut core = Core::with_accounts(&["romeo"]);
+    core.stop_and(|tx| {
+        let account = tx.account("romeo").unwrap().unwrap().id;
+        tx.set_vcard(account, VCARD).unwrap();
+    });
+    core.bind("romeo/a");
+    core.say("romeo/a", "<presence/>");
+    let told = core.all("romeo/a");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].source().contains(HASH), "{told:?}");
+    let items = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:avatar:metadata'/></pubsub>";
+    assert!(ask(&mut core, items).contains(HASH));
+    let vcard = ask(&mut core, "<vCard xmlns='vcard-temp'/>");
+    assert!(vcard.contains("<BINVAL>iVBORw0KGgo=</BINVAL>"), "{vcard}");
+}

@@ -43,6 +43,7 @@ pub use last_activity::{
 };
 pub use pep::displayed::taken as displayed_taken;
 pub use pep::pam::{SUBSCRIPTIONS_MAX, spread as spread_event};
+pub use pep::vcards::adopt as adopt_vcard;
 pub use pep::{photo_changed, photo_in_presence};
 pub use privilege::{advertise as advertise_privileges, forwarded as privileged_message};
 pub use pubsub::decision as pubsub_decision;

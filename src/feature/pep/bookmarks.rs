@@ -104,18 +104,18 @@ fn follow_list(cx: &mut Cx<'_>, owner: &Owner, before: &[String], xml: &str) -> 
         return Ok(());
     };
     let rooms = Storage::read(list.root()).rooms;
-    let node = pubsub::node(cx, owner, NS)?;
+    let known = match pubsub::node(cx, owner, NS)? {
+        Some(node) => known(cx, &node)?,
+        None => Vec::new(),
+    };
     let mut changed = Vec::new();
     for (jid, room) in &rooms {
-        let item = match &node {
-            Some(node) => pubsub::item(cx, node, jid)?.and_then(|item| parsed(&item)),
-            None => None,
-        };
-        let item = item.as_ref().map(Element::root);
-        if !item.is_some_and(|item| says_the_same(*room, item)) {
+        let item = known.iter().find(|item| item.jid == *jid);
+        let before = item.map(|item| item.element.root());
+        if !before.is_some_and(|before| says_the_same(*room, before)) {
             changed.push(NewItem {
-                id: Some(jid.as_str().into()),
-                payload: item_of_room(*room, item).into(),
+                id: Some(item.map_or_else(|| jid.as_str().into(), |item| item.id.clone())),
+                payload: item_of_room(*room, before).into(),
             });
         }
     }
@@ -123,14 +123,11 @@ fn follow_list(cx: &mut Cx<'_>, owner: &Owner, before: &[String], xml: &str) -> 
     for some in changed.chunks(pubsub::publish::ITEMS_MAX) {
         pubsub::publish(cx, owner, NS, some.to_vec(), own, None)?;
     }
-    let Some(node) = node else { return Ok(()) };
-    let mut gone: Vec<Box<str>> = Vec::new();
-    for jid in before {
-        let stays = rooms.iter().any(|(room, _)| room == jid);
-        if !stays && pubsub::item(cx, &node, jid)?.is_some() {
-            gone.push(jid.as_str().into());
-        }
-    }
+    let is_gone = |item: &&Known| {
+        before.contains(&item.jid) && !rooms.iter().any(|(room, _)| *room == item.jid)
+    };
+    let gone = known.iter().filter(is_gone);
+    let gone: Vec<Box<str>> = gone.map(|item| item.id.clone()).collect();
     match gone.is_empty() {
         true => Ok(()),
         false => pubsub::retract(cx, owner, NS, &gone, (own, true)),
@@ -145,10 +142,13 @@ pub fn show(cx: &mut Cx<'_>, owner: &Owner) -> Result<(), Fault> {
     let rest = rest.into_iter().flatten();
     let rest: String = rest.map(|child| child.to_xml().into_owned()).collect();
     let node = pubsub::node(cx, owner, NS)?;
-    let rooms = match &node {
-        Some(node) => rooms(cx, node)?,
+    let known = match &node {
+        Some(node) => known(cx, node)?,
         None => Vec::new(),
     };
+    let rooms = known.iter();
+    let rooms = rooms.map(|item| room_of_item(&item.id, item.element.root()));
+    let rooms: Vec<String> = rooms.flatten().collect();
     if old.is_none() && rooms.is_empty() {
         return Ok(());
     }
@@ -169,21 +169,35 @@ pub fn show(cx: &mut Cx<'_>, owner: &Owner) -> Result<(), Fault> {
     }
 }
 
-/// All items, as a list has them.
-fn rooms(cx: &Cx<'_>, node: &Node) -> Result<Vec<String>, Fault> {
-    let mut rooms = Vec::new();
+/// An item that a list can show.
+struct Known {
+    /// As clients wrote it.
+    id: Box<str>,
+    /// Prepared.
+    jid: String,
+    element: Element,
+}
+
+/// All of them, oldest first.
+fn known(cx: &Cx<'_>, node: &Node) -> Result<Vec<Known>, Fault> {
+    let mut known = Vec::new();
     let mut span = Span::default();
     loop {
         let items = cx.tx.items_in(&node.row, span, (false, READ_MAX))?;
         let Some((place, _)) = items.last() else {
-            return Ok(rooms);
+            return Ok(known);
         };
         span.after = Some(*place);
-        let shown = items.iter().filter_map(|(_, item)| {
-            let element = parsed(item)?;
-            room_of_item(&item.id, element.root())
-        });
-        rooms.extend(shown);
+        known.extend(items.into_iter().filter_map(|(_, item)| {
+            let element = parsed(&item)?;
+            let jid = Jid::parse(&item.id).ok()?;
+            let is_bookmark = jid.is_bare() && element.root().is("conference", NS);
+            is_bookmark.then(|| Known {
+                jid: jid.bare_str().to_string(),
+                id: item.id,
+                element,
+            })
+        }));
     }
 }
 

@@ -51,7 +51,32 @@ pub const FEATURE: Feature = Feature {
         Spec::complete("XEP-0402", "PEP Native Bookmarks", "1.2.0"),
         Spec::complete("XEP-0490", "Message Displayed Synchronization", "1.0.1"),
     ],
+    // XEP-0060 §9, §10.
     disco: &[
+        (
+            To::Account,
+            "http://jabber.org/protocol/pubsub#auto-subscribe",
+        ),
+        (
+            To::Account,
+            "http://jabber.org/protocol/pubsub#filtered-notifications",
+        ),
+        (
+            To::Account,
+            "http://jabber.org/protocol/pubsub#last-published",
+        ),
+        (
+            To::Account,
+            "http://jabber.org/protocol/pubsub#presence-notifications",
+        ),
+        (
+            To::Account,
+            "http://jabber.org/protocol/pubsub#presence-subscribe",
+        ),
+        (
+            To::Account,
+            "http://jabber.org/protocol/pubsub#pubsub-on-a-jid",
+        ),
         (To::Account, "urn:ietf:params:xml:ns:vcard-4.0"),
         (To::Account, "urn:xmpp:mds:server-assist:0"),
         (To::Account, pam::NS),

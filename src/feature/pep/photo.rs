@@ -37,7 +37,7 @@ pub fn in_presence(
 pub fn changed(payload: &str, photo: &str) -> Option<Element> {
     let presence = parse_stored(&format!("<presence>{payload}</presence>"), ns::CLIENT).ok()?;
     let root = presence.root();
-    match wants_none(root) {
+    match wants_none(root) || said(root).as_deref() == Some(photo) {
         true => None,
         false => rewritten(root, &telling(photo)),
     }

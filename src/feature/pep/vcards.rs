@@ -8,7 +8,7 @@ use crate::pubsub::{self, NewItem, Owner};
 use crate::state::{Cx, Fault};
 use crate::store::AccountId;
 use crate::xml::{Element, ElementRef, parse_stored};
-use crate::xmpp::Jid;
+use crate::xmpp::{BareJid, Jid};
 
 use super::avatars::{self, photo_of};
 use super::image;
@@ -45,6 +45,21 @@ pub fn temp(
         _ if has_own => stored,
         _ => stored.map(|_| with_photo(element.root(), "")),
     })
+}
+
+/// A vCard of a database of before has its picture in it: that becomes the avatar, once.
+pub fn adopt(cx: &mut Cx<'_>, jid: &BareJid, account: AccountId) -> Result<(), Fault> {
+    if cx.state.disk_low || cx.tx.avatar(account)?.is_some() {
+        return Ok(());
+    }
+    let Some(vcard) = cx.tx.vcard(account)? else {
+        return Ok(());
+    };
+    let element = parsed(&vcard);
+    match photo_of(element.root().child("PHOTO", TEMP_NS)) {
+        Ok(Some(_)) => set_temp(cx, &Owner::account(jid, account), account, &vcard),
+        _ => Ok(()),
+    }
 }
 
 /// Somebody writes their vcard-temp.

@@ -182,16 +182,11 @@ fn is_blocked(
 
 /// Those of an account that are wanted, in order: few accounts have more than some, and those lie side by side.
 fn wanted_nodes(cx: &Cx<'_>, owner: &Owner, wanted: &[Box<str>]) -> Result<Vec<Node>, StoreError> {
-    let mut nodes = node::behind(cx, owner, "", NODES_READ_MAX)?;
-    if nodes.len() < NODES_READ_MAX {
-        nodes.retain(|node| {
-            wanted
-                .binary_search_by(|known| (**known).cmp(node.name()))
-                .is_ok()
-        });
-        return Ok(nodes);
+    let read = cx.tx.nodes_wanted(owner.number(), wanted, NODES_READ_MAX)?;
+    if let Some(rows) = read {
+        return Ok(rows.into_iter().map(|row| Node::new(owner, row)).collect());
     }
-    nodes.clear();
+    let mut nodes = Vec::new();
     for name in wanted {
         nodes.extend(node::node(cx, owner, name)?);
     }

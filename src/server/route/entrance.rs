@@ -10,7 +10,7 @@ use crate::xmpp::{
     StanzaParseError, StreamCondition, StreamError,
 };
 
-use super::{forged, iq, message, presence};
+use super::{forged, iq, message, photo, presence};
 
 /// A stanza of a session; `lang` is the language of its stream. An error ends the stream.
 pub fn from_session(
@@ -64,7 +64,7 @@ pub fn from_session(
         }
     }
     presence::send_queued(cx);
-    presence::announce_photos(cx);
+    photo::announce(cx);
     message::send_own(cx);
     Ok(())
 }
@@ -123,7 +123,7 @@ pub fn from_component(
     };
     answer_fault(cx, origin, name, answered, done);
     presence::send_queued(cx);
-    presence::announce_photos(cx);
+    photo::announce(cx);
     message::send_own(cx);
     Ok(())
 }

@@ -9,6 +9,7 @@ pub mod entrance;
 pub mod forged;
 pub mod iq;
 pub mod message;
+mod photo;
 pub mod presence;
 pub mod probe;
 pub mod subscription;

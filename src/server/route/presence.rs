@@ -13,7 +13,7 @@ use crate::xmpp::{
 
 use super::blocked::require_not_blocked_by_sender;
 use super::broadcast::{Outgoing, audience, broadcast, send_to};
-use super::{probe, subscription, unseen};
+use super::{photo, probe, subscription, unseen};
 use crate::server::outlet;
 
 /// Entities one session can have sent directed presence to at a time.
@@ -29,7 +29,7 @@ const STATUS_CHARS_MAX: usize = 1024;
 /// A presence of one of our sessions, `from` stamped.
 pub fn from_session(cx: &mut Cx<'_>, session: SessionId, presence: Presence) -> Result<(), Fault> {
     require_size(&presence)?;
-    let presence = with_photo(cx, session, presence)?;
+    let presence = photo::told(cx, session, presence)?;
     match (&presence.envelope.to, presence.kind) {
         (None, PresenceKind::Available) => available(cx, session, &presence),
         (None, PresenceKind::Unavailable) => Ok(unavailable(cx, session, Some(&presence))?),
@@ -54,16 +54,6 @@ pub fn from_session(cx: &mut Cx<'_>, session: SessionId, presence: Presence) -> 
             }
         }
     }
-}
-
-/// XEP-0398 §4: available presence tells of the avatar, to all and to one alike.
-fn with_photo(cx: &Cx<'_>, session: SessionId, presence: Presence) -> Result<Presence, StoreError> {
-    let known = cx.state.sessions.get(session);
-    let Some(known) = known.filter(|_| presence.kind == PresenceKind::Available) else {
-        return Ok(presence);
-    };
-    let told = feature::photo_in_presence(cx, known.account, &presence)?;
-    Ok(told.unwrap_or(presence))
 }
 
 /// A presence of an external component, with a `from` and a `to` that were checked.
@@ -301,86 +291,6 @@ fn directed(cx: &mut Cx<'_>, id: SessionId, presence: &Presence, to: &Jid) -> Re
         }
     }
     Ok(send_to(cx, presence, to)?)
-}
-
-/// XEP-0398 §4: the avatars of accounts changed, and their sessions' presence tells so.
-pub fn announce_photos(cx: &mut Cx<'_>) {
-    for account in std::mem::take(&mut cx.state.effects.new_photos) {
-        if let Err(error) = announce_photo(cx, &account) {
-            log::error!(
-                "presence.failed from={} error={}",
-                quoted(account.as_str()),
-                quoted(&format!("{error:?}"))
-            );
-        }
-    }
-}
-
-fn announce_photo(cx: &mut Cx<'_>, own: &BareJid) -> Result<(), StoreError> {
-    let Some(account) = cx.account(own)? else {
-        return Ok(());
-    };
-    let photo = cx.tx.photo_told(account)?.unwrap_or_default();
-    let sessions = cx
-        .state
-        .sessions
-        .ids_where(own, |session| session.presence.is_some());
-    let contacts = match sessions.is_empty() {
-        true => return Ok(()),
-        false => cx.tx.contacts(account)?,
-    };
-    for id in sessions {
-        let Some(details) = cx.presence_details(id)? else {
-            continue;
-        };
-        let Some(told) = feature::photo_changed(&details.payload, &photo) else {
-            continue;
-        };
-        let details = PresenceDetails {
-            payload: told.root().inner_source().into(),
-            id: details.id.clone(),
-            lang: details.lang.clone(),
-        };
-        let presence = Presence {
-            envelope: Envelope {
-                from: cx
-                    .state
-                    .sessions
-                    .get(id)
-                    .map(|known| known.jid.clone().into()),
-                id: details.id.clone(),
-                lang: details.lang.clone(),
-                ..Envelope::default()
-            },
-            kind: PresenceKind::Available,
-            element: told,
-        };
-        keep_details(cx, id, details)?;
-        broadcast(cx, own, &contacts, &presence)?;
-    }
-    Ok(())
-}
-
-/// What a session says of itself is this now, in memory or where it sleeps.
-fn keep_details(
-    cx: &mut Cx<'_>,
-    id: SessionId,
-    details: PresenceDetails,
-) -> Result<(), StoreError> {
-    let known = cx.state.sessions.get(id);
-    let was_asleep = known.is_some_and(|known| known.is_asleep());
-    cx.wake(id)?;
-    let Some(known) = cx.state.sessions.get_mut(id) else {
-        return Ok(());
-    };
-    if let Some(presence) = &mut known.presence {
-        presence.details = Some(Rc::new(details));
-    }
-    let remaining_ms = known.expires_ms.saturating_sub(cx.now.monotonic_ms);
-    match was_asleep {
-        true => cx.put_to_sleep(id, remaining_ms),
-        false => Ok(()),
-    }
 }
 
 /// Sends what handlers queued on behalf of accounts (roster removal, account deletion).

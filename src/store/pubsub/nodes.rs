@@ -107,6 +107,33 @@ impl Tx {
             .collect()
     }
 
+    /// Those of an owner whose names are wanted (in order), by a look at all that there are. `None`: there are more.
+    pub fn nodes_wanted(
+        &self,
+        owner: NodeOwner,
+        wanted: &[Box<str>],
+        count_max: usize,
+    ) -> Result<Option<Vec<NodeRow>>, StoreError> {
+        let table = self.view(PUBSUB_NODES)?;
+        let to = match owner.0.checked_add(1) {
+            Some(next) => std::ops::Bound::Excluded((next, "")),
+            None => std::ops::Bound::Unbounded,
+        };
+        let rows = table.range((std::ops::Bound::Included((owner.0, "")), to))?;
+        let mut nodes = Vec::new();
+        for (at, row) in rows.enumerate() {
+            if at >= count_max {
+                return Ok(None);
+            }
+            let (key, row) = row?;
+            let (_, name) = key.value();
+            if wanted.binary_search_by(|known| (**known).cmp(name)).is_ok() {
+                nodes.push(decode(owner, name, row.value())?);
+            }
+        }
+        Ok(Some(nodes))
+    }
+
     pub fn owned(&self, owner: NodeOwner) -> Result<Owned, StoreError> {
         let table = self.view(PUBSUB_OWNERS)?;
         let row = table.get(owner.0)?;
