@@ -1,6 +1,6 @@
 //! What a component can grow is bounded: bytes before its proof, what it sends ahead, contacts it makes up, questions it asks
 //! in somebody's name. And it costs nobody else anything when it goes.
-use stonechat::state::{Access, ComponentSettings, Privileges, Settings};
+use stonechat::state::{Access, ComponentSettings, Privileges, Settings, UNDER_WAY_MAX};
 use stonechat::xml::Element;
 
 use crate::transcript::computed;
@@ -184,4 +184,42 @@ fn one_that_dies_in_the_middle_leaves_nothing_behind() {
         "<message from='a@bridge.localhost' to='romeo@localhost/orchard'><body>1</body></message>",
     );
     core.expect("romeo/orchard", "message");
+}
+
+/// The errors that a client gets, by the ids of what they answer.
+fn refused(core: &mut Core, client: &str) -> Vec<String> {
+    let all = core.all(client).into_iter();
+    let errors = all.filter(|element| element.root().attribute("type").as_deref() == Some("error"));
+    errors
+        .map(|error| error.root().attribute("id").expect("an id").into_owned())
+        .collect()
+}
+
+#[test]
+fn requests_under_way_are_remembered_up_to_a_number() {
+    let accounts: Vec<String> = (0..20).map(|n| format!("a{n}")).collect();
+    let accounts: Vec<&str> = accounts.iter().map(String::as_str).collect();
+    let mut core = with_component(&accounts, |_| {});
+    come(&mut core, "c");
+    let of_one = UNDER_WAY_MAX / 8;
+    for account in &accounts {
+        let client = format!("{account}/r");
+        core.bind(&client);
+        for n in 0..of_one + 2 {
+            core.say(
+                &client,
+                &format!("<iq type='get' id='{n}' to='{NAME}'><q xmlns='urn:example:q'/></iq>"),
+            );
+        }
+    }
+    core.cut("c");
+    // Of each the latest; of all those of the last eight.
+    let expected: Vec<String> = (2..of_one + 2).map(|n| n.to_string()).collect();
+    for (at, account) in accounts.iter().enumerate() {
+        let refused = refused(&mut core, &format!("{account}/r"));
+        match at + 8 >= accounts.len() {
+            true => assert_eq!(refused, expected, "{account}"),
+            false => assert!(refused.is_empty(), "{account}"),
+        }
+    }
 }

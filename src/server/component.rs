@@ -9,6 +9,7 @@ use crate::store::StoreError;
 use crate::xmpp::{StreamCondition, StreamError, quoted};
 
 use super::route::component_presence::{component_came, component_went};
+use super::route::unanswered;
 use super::{Server, Step};
 
 /// How long the older has to give a sign of life.
@@ -111,6 +112,7 @@ impl Server {
         known.connection = None;
         let newer = known.waiting.take();
         log::info!("component.ended name={}", quoted(known.jid.as_str()));
+        unanswered::component_went(&mut self.cx(step), component);
         match newer {
             Some(newer) => {
                 self.admit(step, newer, component)?;

@@ -91,6 +91,7 @@ impl Server {
                 sessions: Sessions::default(),
                 capabilities,
                 questions: Questions::default(),
+                under_way: Default::default(),
                 archive_ids: ArchiveIds::new(&archive_ids),
                 tokens: Tokens::new(token_key, &clients),
                 own_caps,
@@ -205,6 +206,7 @@ impl Server {
         self.end_streams(step)?;
         self.spill_queues(step)?;
         self.watch_unacknowledged(step.now);
+        self.watch_questions();
         self.watch_seen(step)
     }
 

@@ -16,7 +16,7 @@ use crate::xmpp::{BareJid, Condition, FullJid, StanzaError, StreamCondition, Str
 
 use super::login::client::{Seen, note_client};
 use super::login::fast;
-use super::route::{presence, turn, unseen};
+use super::route::{presence, turn, unanswered, unseen};
 use super::{Server, Step};
 
 impl Server {
@@ -190,7 +190,7 @@ pub fn end(cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
         holds_token: false,
     };
     passed_over(note_client(cx, id, &seen))?;
-    cx.state.questions.forget(jid.as_jid());
+    unanswered::session_ended(cx, jid.as_jid());
     cx.state.sessions.remove(id);
     passed_over(unseen::hand_over(cx, &jid.to_bare()))?;
     log::info!("session.ended jid={}", quoted(jid.as_str()));

@@ -17,6 +17,8 @@ pub enum Timer {
     WriteSeen,
     /// A session may have to be asked for an acknowledgement.
     Ask(SessionId),
+    /// The time of a question is over.
+    Questions,
     /// Pruning and purging.
     Upkeep,
 }

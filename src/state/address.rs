@@ -5,6 +5,7 @@ pub mod domains;
 pub mod origin;
 pub mod questions;
 pub mod service;
+pub mod under_way;
 
 use crate::store::{AccountId, StoreError};
 use crate::xmpp::{BareJid, Jid};

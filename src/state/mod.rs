@@ -28,6 +28,7 @@ pub use address::domains::{Domain, Domains};
 pub use address::origin::Origin;
 pub use address::questions::{Asked, Privileged, Question, Questions, SubscriptionAsked, Then};
 pub use address::service::{SERVICES, Service};
+pub use address::under_way::{AllUnderWay, UNDER_WAY_MAX, UnderWay};
 pub use address::{Address, Local};
 pub use archive_ids::ArchiveIds;
 pub use block_list::BlockList;
@@ -69,6 +70,7 @@ pub struct State {
     pub sessions: Sessions,
     pub capabilities: Capabilities,
     pub questions: Questions,
+    pub under_way: AllUnderWay,
     pub archive_ids: ArchiveIds,
     pub tokens: Tokens,
     pub rights: Rights,

@@ -3,7 +3,7 @@ use crate::state::{ConnectionId, Moment};
 use crate::store::StoreError;
 use crate::xmpp::{StreamCondition, StreamError};
 
-use crate::server::route::iq;
+use crate::server::route::{iq, unanswered};
 use crate::server::timers::Timer;
 use crate::server::{Server, Step};
 
@@ -28,11 +28,22 @@ impl Server {
                 Timer::Away(session) => self.check_away(step, session)?,
                 Timer::WriteSeen => self.write_seen(step.tx)?,
                 Timer::Ask(session) => self.check_unacknowledged(step, session),
+                Timer::Questions => {
+                    unanswered::expire(&mut self.cx(step));
+                    self.state.questions.looked_at();
+                }
                 Timer::Upkeep => self.upkeep(step)?,
             }
             self.end_streams(step)?;
         }
         Ok(())
+    }
+
+    /// Sets a timer for whoever waits for an answer that may not come.
+    pub(in crate::server) fn watch_questions(&mut self) {
+        if let Some(due_ms) = self.state.questions.newly_due_ms() {
+            self.timers.set(due_ms, Timer::Questions);
+        }
     }
 
     /// Total and idle time before a resource is bound.

@@ -2,7 +2,7 @@
 //! exactly one answer.
 use crate::feature::{self, Reply, Request, To};
 use crate::server::outlet::{self, send_error, send_result, write_stanza};
-use crate::state::{Address, Cx, Fault, Origin};
+use crate::state::{Address, Cx, Fault, Origin, UnderWay};
 use crate::xml::parse_stored;
 use crate::xmpp::{BareJid, Condition, Iq, IqKind, Jid, Stanza, StanzaError, ns, quoted};
 
@@ -27,7 +27,12 @@ pub fn from(cx: &mut Cx<'_>, origin: Origin, iq: &Iq) {
 
 fn take(cx: &mut Cx<'_>, origin: Origin, iq: &Iq) {
     match iq.kind {
-        IqKind::Result | IqKind::Error => answer(cx, iq),
+        IqKind::Result | IqKind::Error => {
+            if let Origin::Component(component) = origin {
+                cx.state.under_way.answered(component, iq);
+            }
+            answer(cx, iq);
+        }
         IqKind::Get | IqKind::Set => {
             if let Err(fault) = request(cx, origin, iq) {
                 let error = fault.into_stanza_error();
@@ -61,10 +66,17 @@ fn request(cx: &mut Cx<'_>, origin: Origin, iq: &Iq) -> Result<(), Fault> {
         Address::Account(local) => (local, None),
         Address::Session(local, session) => (local, Some(session)),
         Address::Component(component) => {
-            return match relay(cx, Origin::Component(component), iq) {
-                true => Ok(()),
-                false => Err(outlet::COMPONENT_AWAY.into()),
-            };
+            if !relay(cx, Origin::Component(component), iq) {
+                return Err(outlet::COMPONENT_AWAY.into());
+            }
+            // What was asked in somebody's name is among the questions.
+            if origin != Origin::Own {
+                let (asker, asked) = (from.clone(), to.clone());
+                let id = iq.envelope.id.clone();
+                let request = UnderWay { asker, asked, id };
+                cx.state.under_way.add(component, request);
+            }
+            return Ok(());
         }
         _ => return unknown_account(cx, origin, iq, to),
     };

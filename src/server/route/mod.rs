@@ -14,4 +14,5 @@ pub mod presence;
 pub mod probe;
 pub mod subscription;
 pub mod turn;
+pub mod unanswered;
 pub mod unseen;

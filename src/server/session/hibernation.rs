@@ -13,7 +13,7 @@ use crate::xmpp::{FullJid, Jid, StreamCondition, StreamError};
 
 use super::management;
 use crate::server::login::fast;
-use crate::server::route::turn;
+use crate::server::route::{turn, unanswered};
 use crate::server::{Server, Step, session};
 
 /// After a start a session may stay away for at least so long (if it might at all), whatever the clock says: it may have
@@ -80,6 +80,10 @@ impl Server {
     pub(in crate::server) fn shutdown(&mut self, step: &mut Step<'_>) -> Result<(), StoreError> {
         self.shutting_down = true;
         self.end_streams(step)?;
+        let components = self.state.domains.components.connected();
+        for component in components.map(|(id, _)| id).collect::<Vec<_>>() {
+            unanswered::component_went(&mut self.cx(step), component);
+        }
         let ids = self.state.sessions.ids();
         for session in &ids {
             // §4: so that clients know what they need not send again.

@@ -66,51 +66,82 @@ pub struct Question {
     pub then: Then,
 }
 
+impl Question {
+    /// Somebody else is to be told what comes of it.
+    pub fn is_waited_for(&self) -> bool {
+        !matches!(self.then, Then::Capabilities(_))
+    }
+}
+
 /// By stanza id, which no two have.
 #[derive(Debug, Default)]
-pub struct Questions(HashMap<Box<str>, Question>);
+pub struct Questions {
+    by_id: HashMap<Box<str>, Question>,
+    /// A time is set at which they are looked at.
+    is_due: bool,
+}
 
 impl Questions {
     /// Whether there is room for one more. Those whose time is over make room.
     pub fn has_room(&mut self, asked: &Jid, now_ms: u64) -> bool {
-        if self.0.len() >= QUESTIONS_MAX || self.of(asked).count() >= QUESTIONS_OF_ONE_MAX {
-            self.0.retain(|_, question| question.deadline_ms > now_ms);
+        if self.by_id.len() >= QUESTIONS_MAX || self.of(asked).count() >= QUESTIONS_OF_ONE_MAX {
+            self.by_id
+                .retain(|_, question| question.deadline_ms > now_ms);
         }
-        self.0.len() < QUESTIONS_MAX && self.of(asked).count() < QUESTIONS_OF_ONE_MAX
+        self.by_id.len() < QUESTIONS_MAX && self.of(asked).count() < QUESTIONS_OF_ONE_MAX
     }
 
     /// All that this one is asked.
     pub fn of(&self, asked: &Jid) -> impl Iterator<Item = &Question> {
-        self.0
+        self.by_id
             .values()
             .filter(move |question| question.asked == *asked)
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Question> {
-        self.0.values()
+        self.by_id.values()
     }
 
     /// Notes a question under an id that no other has. `has_room` was asked.
     pub fn ask(&mut self, id: &str, question: Question) {
-        self.0.insert(id.into(), question);
+        self.by_id.insert(id.into(), question);
     }
 
     /// The question that this result or error answers, which is over.
     pub fn answered(&mut self, iq: &Iq, now_ms: u64) -> Option<Question> {
         let id = iq.envelope.id.as_deref()?;
-        let question = self.0.get(id)?;
+        let question = self.by_id.get(id)?;
         let is_answer = iq.envelope.from.as_ref() == Some(&question.asked)
             && iq.envelope.to.as_ref() == Some(&question.asker);
         if !is_answer {
             return None;
         }
-        let question = self.0.remove(id)?;
+        let question = self.by_id.remove(id)?;
         (question.deadline_ms > now_ms).then_some(question)
     }
 
-    /// Whoever was asked answers no more.
-    pub fn forget(&mut self, asked: &Jid) {
-        self.0.retain(|_, question| question.asked != *asked);
+    /// Those that nobody will answer any more.
+    pub fn take_if(&mut self, is_over: impl Fn(&Question) -> bool) -> Vec<(Box<str>, Question)> {
+        let over = self.by_id.extract_if(|_, question| is_over(question));
+        over.collect()
+    }
+
+    /// When somebody who waits for an answer is to be looked at, if nobody is being yet (`looked_at`).
+    pub fn newly_due_ms(&mut self) -> Option<u64> {
+        if self.is_due || self.by_id.is_empty() {
+            return None;
+        }
+        let waiting = self
+            .by_id
+            .values()
+            .filter(|question| question.is_waited_for());
+        let due_ms = waiting.map(|question| question.deadline_ms).min();
+        self.is_due = due_ms.is_some();
+        due_ms
+    }
+
+    pub fn looked_at(&mut self) {
+        self.is_due = false;
     }
 }
 
@@ -182,7 +213,7 @@ mod tests {
         }
         assert_eq!(questions.all().count(), QUESTIONS_MAX);
         let gone = jid("x0@house/b");
-        questions.forget(&gone);
-        assert_eq!(questions.of(&gone).count(), 0);
+        let over = questions.take_if(|question| question.asked == gone);
+        assert_eq!((over.len(), questions.of(&gone).count()), (1, 0));
     }
 }
