@@ -38,6 +38,8 @@ class Person(Client):
         for plugin in ("xep_0004", "xep_0059", "xep_0060", "xep_0115", "xep_0163"):
             self.register_plugin(plugin)
         self.pubsub = self.plugin["xep_0060"]
+        # Asks nobody what he can: no answers come in between.
+        self.del_event_handler("entity_caps", self.plugin["xep_0115"]._process_caps)
         self.interests = [f"{node}+notify" for node in interests]
         # Also those without a body.
         self.register_handler(Callback("Any message", MatchXPath("{jabber:client}message"), self.on_message))
@@ -166,6 +168,28 @@ class Person(Client):
 
     async def inside(self, jid, node):
         return (await self.plugin["xep_0030"].get_items(jid, node, local=False))["disco_items"]
+
+
+def published(who, node, *items):
+    return Event(who, node, "published", items)
+
+
+async def come(server, name, resource, *interests, plugins=()):
+    person = Person(server, name, resource, interests)
+    for plugin in plugins:
+        person.register_plugin(plugin)
+    return await person.come()
+
+
+async def go(*people):
+    for person in people:
+        await person.go()
+
+
+def element(namespace, name, /, text=None, **attributes):
+    made = ET.Element(f"{{{namespace}}}{name}", attributes)
+    made.text = text
+    return made
 
 
 def entry(text):
