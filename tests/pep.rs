@@ -1,5 +1,5 @@
 //! What accounts have on the engine (XEP-0163) and cannot be seen in a transcript: what a database of before holds, and limits.
-use stonechat::feature::SUBSCRIPTIONS_MAX;
+use stonechat::feature::{BOOKMARKS_SHOWN_MAX, SUBSCRIPTIONS_MAX};
 use stonechat::store::{Contact, SubscribedTo, Subscription};
 use stonechat::xmpp::BareJid;
 
@@ -179,4 +179,46 @@ fn pictures_of_before_become_avatars() {
     assert!(ask(&mut core, items).contains(HASH));
     let vcard = ask(&mut core, "<vCard xmlns='vcard-temp'/>");
     assert!(vcard.contains("<BINVAL>iVBORw0KGgo=</BINVAL>"), "{vcard}");
+}
+
+fn set_list(core: &mut Core, rooms: std::ops::Range<usize>) {
+    let rooms: String = rooms
+        .map(|n| format!("<conference jid='r{n}@conf.lit'/>"))
+        .collect();
+    core.say(
+        "romeo/a",
+        &format!(
+            "<iq type='set' id='s'><query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'>{rooms}</storage></query></iq>"
+        ),
+    );
+    let done = core.expect("romeo/a", "iq");
+    assert!(done.source().contains("result"), "{}", done.source());
+}
+
+fn items_of_bookmarks(core: &mut Core) -> usize {
+    let items = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:bookmarks:1'/></pubsub>";
+    ask(core, items).matches("<item ").count()
+}
+
+/// XEP-0402 §5: a list shows so many rooms; those beyond stay in it, and more items than that are shown in none. A list that
+/// showed no rooms takes none away.
+#[test]
+fn a_list_of_bookmarks_ends_somewhere_and_loses_nothing() {
+    let list = "<query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'/></query>";
+    let mut core = Core::with_accounts(&["romeo"]);
+    core.bind("romeo/a");
+    set_list(&mut core, 0..BOOKMARKS_SHOWN_MAX + 5);
+    assert_eq!(items_of_bookmarks(&mut core), BOOKMARKS_SHOWN_MAX);
+    let shown = ask(&mut core, list).matches("<conference ").count();
+    assert_eq!(shown, BOOKMARKS_SHOWN_MAX + 5);
+    core.say(
+        "romeo/a",
+        "<iq type='set' id='p'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:xmpp:bookmarks:1'>\
+         <item id='more@conf.lit'><conference xmlns='urn:xmpp:bookmarks:1'/></item></publish></pubsub></iq>",
+    );
+    core.expect("romeo/a", "iq");
+    let shown = ask(&mut core, list).matches("<conference ").count();
+    assert_eq!(shown, 5, "what was beyond the limit");
+    set_list(&mut core, 0..3);
+    assert_eq!(items_of_bookmarks(&mut core), BOOKMARKS_SHOWN_MAX + 1);
 }

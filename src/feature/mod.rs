@@ -41,6 +41,7 @@ pub use clients::{Access, Revoked, all as all_access, take_away as take_access_a
 pub use last_activity::{
     is_asked as asks_last_activity, require_may_ask as require_may_ask_last_activity,
 };
+pub use pep::bookmark_forms::ROOMS_MAX as BOOKMARKS_SHOWN_MAX;
 pub use pep::displayed::taken as displayed_taken;
 pub use pep::pam::{SUBSCRIPTIONS_MAX, spread as spread_event};
 pub use pep::vcards::adopt as adopt_vcard;

@@ -1,5 +1,7 @@
 //! Bookmarks in their two forms, turned into each other: one element for all of them (XEP-0048, in private XML and in a node),
 //! and one item for each (XEP-0402). Nothing of the one is lost for what the other cannot say.
+use std::collections::HashSet;
+
 use crate::xml::{ElementRef, Writer};
 use crate::xmpp::Jid;
 
@@ -7,6 +9,9 @@ use crate::xmpp::Jid;
 pub const NS: &str = "urn:xmpp:bookmarks:1";
 /// XEP-0048
 pub const STORAGE_NS: &str = "storage:bookmarks";
+
+/// Rooms of one list: all of them are looked at whenever one changes.
+pub const ROOMS_MAX: usize = 1000;
 
 /// What both forms say of a room.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,18 +27,22 @@ struct Said {
 pub struct Storage<'a> {
     /// Rooms by their bare JID, prepared; each once, as it came first.
     pub rooms: Vec<(String, ElementRef<'a>)>,
-    /// What is no room, or of no JID that could be an item's id: pages, and whatever a client keeps there.
+    /// What is no room, or of no JID that could be an item's id, or beyond the limit: pages, and whatever a client keeps there.
     pub rest: Vec<ElementRef<'a>>,
 }
 
 impl<'a> Storage<'a> {
     pub fn read(storage: ElementRef<'a>) -> Storage<'a> {
         let mut read = Storage::default();
+        let mut seen = HashSet::new();
         for child in storage.children() {
             match jid(child) {
-                Some(jid) if read.rooms.iter().any(|(known, _)| *known == jid) => {}
-                Some(jid) => read.rooms.push((jid, child)),
-                None => read.rest.push(child),
+                Some(jid) if seen.contains(&jid) => {}
+                Some(jid) if seen.len() < ROOMS_MAX => {
+                    seen.insert(jid.clone());
+                    read.rooms.push((jid, child));
+                }
+                _ => read.rest.push(child),
             }
         }
         read

@@ -8,6 +8,8 @@
 //! in the list. A list that is retracted, purged or deleted is an empty list.
 //!
 //! Private XML of a database of before is taken over when somebody first asks for bookmarks, in whatever form.
+use std::collections::{HashMap, HashSet};
+
 use crate::pubsub::{self, NewItem, Node, Owner};
 use crate::state::{Cx, Fault};
 use crate::store::{Item, Span};
@@ -15,7 +17,7 @@ use crate::xml::{Element, parse_stored};
 use crate::xmpp::Jid;
 
 use super::bookmark_forms::{
-    NS, STORAGE_NS, Storage, item_of_room, room_of_item, says_the_same, storage,
+    NS, ROOMS_MAX, STORAGE_NS, Storage, item_of_room, room_of_item, says_the_same, storage,
 };
 
 /// Name of the list, and id of its item (XEP-0048 §3).
@@ -23,8 +25,6 @@ const STORAGE: &str = "storage";
 const CURRENT: &str = "current";
 /// A list of nothing.
 pub const EMPTY: &str = "<storage xmlns='storage:bookmarks'/>";
-/// Items read at a time.
-const READ_MAX: usize = 500;
 
 /// The list of before is taken over, once.
 pub fn adopt(
@@ -67,11 +67,7 @@ pub fn set_list(cx: &mut Cx<'_>, owner: &Owner, xml: Option<&str>) -> Result<(),
         .and_then(|query| Some(query.root().children().next()?.to_xml().into_owned()));
     let xml = first.as_deref().unwrap_or(EMPTY);
     let before = rooms_shown(cx, owner)?;
-    let item = NewItem {
-        id: Some(CURRENT.into()),
-        payload: xml.into(),
-    };
-    pubsub::publish(cx, owner, STORAGE_NS, vec![item], owner.jid.as_jid(), None)?;
+    publish_list(cx, owner, xml.to_string())?;
     take_list(cx, owner, &before, xml)
 }
 
@@ -104,13 +100,19 @@ fn follow_list(cx: &mut Cx<'_>, owner: &Owner, before: &[String], xml: &str) -> 
         return Ok(());
     };
     let rooms = Storage::read(list.root()).rooms;
-    let known = match pubsub::node(cx, owner, NS)? {
-        Some(node) => known(cx, &node)?,
-        None => Vec::new(),
-    };
+    let node = pubsub::node(cx, owner, NS)?;
+    let known = known_of(cx, node.as_ref())?;
+    let by_jid = known.iter().flatten().rev();
+    let by_jid: HashMap<&str, &Known> = by_jid.map(|item| (item.jid.as_str(), item)).collect();
     let mut changed = Vec::new();
     for (jid, room) in &rooms {
-        let item = known.iter().find(|item| item.jid == *jid);
+        let mut item = by_jid.get(jid.as_str()).copied();
+        let read;
+        if let (None, Some(node)) = (&known, &node) {
+            // Too many to look at all of them: the one of this name.
+            read = pubsub::item(cx, node, jid)?.and_then(Known::of);
+            item = read.as_ref();
+        }
         let before = item.map(|item| item.element.root());
         if !before.is_some_and(|before| says_the_same(*room, before)) {
             changed.push(NewItem {
@@ -123,10 +125,11 @@ fn follow_list(cx: &mut Cx<'_>, owner: &Owner, before: &[String], xml: &str) -> 
     for some in changed.chunks(pubsub::publish::ITEMS_MAX) {
         pubsub::publish(cx, owner, NS, some.to_vec(), own, None)?;
     }
-    let is_gone = |item: &&Known| {
-        before.contains(&item.jid) && !rooms.iter().any(|(room, _)| *room == item.jid)
-    };
-    let gone = known.iter().filter(is_gone);
+    let before: HashSet<&str> = before.iter().map(String::as_str).collect();
+    let stay: HashSet<&str> = rooms.iter().map(|(jid, _)| jid.as_str()).collect();
+    let is_gone =
+        |item: &&Known| before.contains(item.jid.as_str()) && !stay.contains(item.jid.as_str());
+    let gone = known.iter().flatten().filter(is_gone);
     let gone: Vec<Box<str>> = gone.map(|item| item.id.clone()).collect();
     match gone.is_empty() {
         true => Ok(()),
@@ -142,13 +145,10 @@ pub fn show(cx: &mut Cx<'_>, owner: &Owner) -> Result<(), Fault> {
     let rest = rest.into_iter().flatten();
     let rest: String = rest.map(|child| child.to_xml().into_owned()).collect();
     let node = pubsub::node(cx, owner, NS)?;
-    let known = match &node {
-        Some(node) => known(cx, node)?,
-        None => Vec::new(),
-    };
+    let known = known_of(cx, node.as_ref())?.unwrap_or_default();
     let rooms = known.iter();
-    let rooms = rooms.map(|item| room_of_item(&item.id, item.element.root()));
-    let rooms: Vec<String> = rooms.flatten().collect();
+    let rooms = rooms.filter_map(|item| room_of_item(&item.id, item.element.root()));
+    let rooms: Vec<String> = rooms.collect();
     if old.is_none() && rooms.is_empty() {
         return Ok(());
     }
@@ -156,17 +156,26 @@ pub fn show(cx: &mut Cx<'_>, owner: &Owner) -> Result<(), Fault> {
     if old.as_deref() == Some(new.as_str()) {
         return Ok(());
     }
+    match publish_list(cx, owner, new) {
+        // It is longer than one item may be: better no rooms than those of before. What is written then takes nothing away.
+        Err(Fault::Stanza(_)) => {
+            match publish_list(cx, owner, storage(std::iter::empty(), &rest)) {
+                Err(Fault::Store(error)) => Err(error.into()),
+                _ => Ok(()),
+            }
+        }
+        done => done,
+    }
+}
+
+fn publish_list(cx: &mut Cx<'_>, owner: &Owner, list: String) -> Result<(), Fault> {
     let item = NewItem {
         id: Some(CURRENT.into()),
-        payload: new.into(),
+        payload: list.into(),
     };
     let own = owner.jid.as_jid();
-    match pubsub::publish(cx, owner, STORAGE_NS, vec![item], own, None) {
-        // It is longer than one item may be: better none than one that is not so. What is written then takes nothing away.
-        Err(Fault::Stanza(_)) if old.is_some() => pubsub::purge(cx, owner, STORAGE_NS, own),
-        Err(Fault::Stanza(_)) => Ok(()),
-        done => done.map(|_| ()),
-    }
+    pubsub::publish(cx, owner, STORAGE_NS, vec![item], own, None)?;
+    Ok(())
 }
 
 /// An item that a list can show.
@@ -178,29 +187,29 @@ struct Known {
     element: Element,
 }
 
-/// All of them, oldest first.
-fn known(cx: &Cx<'_>, node: &Node) -> Result<Vec<Known>, Fault> {
-    let mut known = Vec::new();
-    let mut span = Span::default();
-    loop {
-        let items = cx.tx.items_in(&node.row, span, (false, READ_MAX))?;
-        let Some((place, _)) = items.last() else {
-            return Ok(known);
-        };
-        span.after = Some(*place);
-        known.extend(items.into_iter().filter_map(|(_, item)| {
-            let element = parsed(&item)?;
-            let jid = Jid::parse(&item.id).ok()?;
-            let is_bookmark = jid.is_bare() && element.root().is("conference", NS);
-            is_bookmark.then(|| Known {
-                jid: jid.bare_str().to_string(),
-                id: item.id,
-                element,
-            })
-        }));
+impl Known {
+    /// `None`: no list can show it.
+    fn of(item: Item) -> Option<Known> {
+        let element = parse_stored(&item.payload, "").ok()?;
+        let jid = Jid::parse(&item.id).ok()?;
+        let is_bookmark = jid.is_bare() && element.root().is("conference", NS);
+        is_bookmark.then(|| Known {
+            jid: jid.bare_str().to_string(),
+            id: item.id,
+            element,
+        })
     }
 }
 
-fn parsed(item: &Item) -> Option<Element> {
-    parse_stored(&item.payload, "").ok()
+/// All of them, oldest first. `None`: there are more than a list shows.
+fn known_of(cx: &Cx<'_>, node: Option<&Node>) -> Result<Option<Vec<Known>>, Fault> {
+    let Some(node) = node else {
+        return Ok(Some(Vec::new()));
+    };
+    let items = cx
+        .tx
+        .items_in(&node.row, Span::default(), (false, ROOMS_MAX + 1))?;
+    let all = items.len() <= ROOMS_MAX;
+    let known = items.into_iter().filter_map(|(_, item)| Known::of(item));
+    Ok(all.then(|| known.collect()))
 }

@@ -2,7 +2,7 @@
 //! another form elsewhere: every request that writes to an account's nodes comes by here.
 
 mod avatars;
-mod bookmark_forms;
+pub mod bookmark_forms;
 pub mod bookmarks;
 pub mod displayed;
 mod image;
