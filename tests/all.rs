@@ -26,6 +26,7 @@ mod operator;
 mod order;
 mod pep;
 mod proxied;
+mod pubsub_limits;
 mod pubsub_model;
 mod readme;
 mod reconnect;

@@ -1,46 +1,12 @@
-//! XEP-0060 §8.2.2, §5.4: forms about nodes.
-use crate::pubsub::config::{FIELDS, FORM_TYPE, NodeConfig, PREFIX, Shape, field};
+//! XEP-0060 §5.4: what is told of a node.
+use crate::pubsub::config::{FIELDS, PREFIX, field};
 use crate::pubsub::{Node, Owner, OwnerKind};
 use crate::state::{Cx, Fault};
 use crate::store::Affiliation;
-use crate::xml::Writer;
-use crate::xmpp::{DataForm, Field, FormKind, ns};
+use crate::xmpp::{DataForm, Field, FormKind};
 
 /// Owners and publishers named in the metadata.
 const NAMED_MAX: usize = 50;
-
-/// The configuration, to be changed.
-pub fn write_configuration(w: &mut Writer<'_>, config: &NodeConfig, kind: FormKind) {
-    w.open_ns("x", ns::DATA_FORM).attr("type", kind.as_str());
-    w.open("field")
-        .attr("var", "FORM_TYPE")
-        .attr("type", "hidden")
-        .leaf("value", FORM_TYPE)
-        .close();
-    for (number, known) in FIELDS.iter().enumerate() {
-        let shape = match known.shape {
-            Shape::Flag => "boolean",
-            Shape::Choice(_) => "list-single",
-            Shape::NumberOrMax | Shape::Number | Shape::Text => "text-single",
-            Shape::Texts => "text-multi",
-            Shape::Jids => "jid-multi",
-        };
-        w.open("field")
-            .attr("var", &format!("{PREFIX}{}", known.var))
-            .attr("type", shape)
-            .attr("label", known.label);
-        if let Shape::Choice(names) = known.shape {
-            for name in names {
-                w.open("option").leaf("value", name).close();
-            }
-        }
-        for value in config.values(number) {
-            w.leaf("value", &value);
-        }
-        w.close();
-    }
-    w.close();
-}
 
 /// §5.4
 pub fn metadata(cx: &Cx<'_>, owner: &Owner, node: &Node) -> Result<DataForm, Fault> {

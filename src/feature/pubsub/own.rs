@@ -1,4 +1,5 @@
 //! XEP-0060 §5.6, §5.7: what the one who asks has to do with an owner's nodes.
+use crate::pubsub::related::NODES_OF_ONE_MAX;
 use crate::pubsub::{self, Node};
 use crate::state::{Cx, Fault};
 use crate::store::{Affiliation, Related, SubscriptionState};
@@ -6,9 +7,6 @@ use crate::xml::Writer;
 use crate::xmpp::ns;
 
 use super::{Asked, Reply};
-
-/// Nodes looked at for one list.
-const NODES_MAX: usize = 1000;
 
 pub fn affiliation_text(affiliation: Affiliation) -> &'static str {
     match affiliation {
@@ -69,13 +67,13 @@ fn list(
     let names: Vec<Box<str>> = match &only {
         Some(node) => vec![(**node).into()],
         None if owner.is_self(from) => {
-            let nodes = pubsub::node::behind(cx, owner, "", NODES_MAX)?;
+            let nodes = pubsub::node::behind(cx, owner, "", NODES_OF_ONE_MAX)?;
             nodes.iter().map(|node| node.name().into()).collect()
         }
         None => cx.tx.related_nodes(owner.number(), from.bare_str())?,
     };
     let mut theirs = Vec::new();
-    for name in names.iter().take(NODES_MAX) {
+    for name in names.iter().take(NODES_OF_ONE_MAX) {
         let Some(node) = pubsub::node(cx, owner, name)? else {
             continue;
         };

@@ -4,7 +4,6 @@ use crate::pubsub::{self, NodeConfig, OwnerKind, What, access, refusal};
 use crate::state::{Cx, Fault};
 use crate::xmpp::{Condition, DataForm, FormKind, ns};
 
-use super::form::write_configuration;
 use super::{Asked, Reply};
 use crate::feature::pep;
 
@@ -63,7 +62,7 @@ pub fn configuration(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault>
     Ok(Reply::payload(|w| {
         w.open_ns("pubsub", ns::PUBSUB_OWNER);
         w.open("configure").attr("node", &name);
-        write_configuration(w, &node.config, FormKind::Form);
+        node.config.write(w, FormKind::Form);
         w.close().close();
     }))
 }
@@ -96,7 +95,7 @@ pub fn usual(_cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
     Ok(Reply::payload(|w| {
         w.open_ns("pubsub", ns::PUBSUB_OWNER);
         w.open("default");
-        write_configuration(w, &config, FormKind::Form);
+        config.write(w, FormKind::Form);
         w.close().close();
     }))
 }

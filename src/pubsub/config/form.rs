@@ -1,9 +1,10 @@
-//! What forms say of a configuration: values that are set (XEP-0060 §8.2.4), and preconditions (§7.1.5).
+//! Configurations as forms: values that are set (XEP-0060 §8.2.4), preconditions (§7.1.5), and what is shown.
 use crate::state::State;
-use crate::xmpp::{Condition, DataForm, Field as FormField, Jid, StanzaError};
+use crate::xml::Writer;
+use crate::xmpp::{Condition, DataForm, Field as FormField, FormKind, Jid, StanzaError, ns};
 
-use super::table::{Field, MAX, Shape, field, find};
-use super::{NodeConfig, Value};
+use super::table::{FIELDS, Field, MAX, PREFIX, Shape, field, find};
+use super::{FORM_TYPE, NodeConfig, Value};
 use crate::pubsub::refusal;
 
 /// Bytes of a text, and values of a field that has several.
@@ -48,6 +49,39 @@ impl NodeConfig {
     pub fn knows(form: &DataForm) -> bool {
         let mut fields = form.fields.iter();
         fields.all(|given| given.var == "FORM_TYPE" || find(&given.var).is_some())
+    }
+
+    /// §8.2.2: to be changed, or as it is (§8.2.5.3).
+    pub fn write(&self, w: &mut Writer<'_>, kind: FormKind) {
+        w.open_ns("x", ns::DATA_FORM).attr("type", kind.as_str());
+        w.open("field")
+            .attr("var", "FORM_TYPE")
+            .attr("type", "hidden")
+            .leaf("value", FORM_TYPE)
+            .close();
+        for (number, known) in FIELDS.iter().enumerate() {
+            let shape = match known.shape {
+                Shape::Flag => "boolean",
+                Shape::Choice(_) => "list-single",
+                Shape::NumberOrMax | Shape::Number | Shape::Text => "text-single",
+                Shape::Texts => "text-multi",
+                Shape::Jids => "jid-multi",
+            };
+            w.open("field")
+                .attr("var", &format!("{PREFIX}{}", known.var))
+                .attr("type", shape)
+                .attr("label", known.label);
+            if let Shape::Choice(names) = known.shape {
+                for name in names {
+                    w.open("option").leaf("value", name).close();
+                }
+            }
+            for value in self.values(number) {
+                w.leaf("value", &value);
+            }
+            w.close();
+        }
+        w.close();
     }
 }
 

@@ -6,7 +6,7 @@ pub mod last;
 use crate::state::{Cx, Fault, Keep, Kind, OwnMessage, Replaces, SessionId, Shared, Urgency};
 use crate::store::Item;
 use crate::xml::{Writer, parse_stored};
-use crate::xmpp::{Envelope, Jid, MessageKind, Timestamp, ns, write_open};
+use crate::xmpp::{Envelope, FormKind, Jid, MessageKind, Timestamp, ns, write_open};
 
 use super::config::field;
 use super::node::Node;
@@ -78,7 +78,11 @@ pub fn configured(cx: &mut Cx<'_>, owner: &Owner, node: &Node) -> Result<(), Fau
         return Ok(());
     }
     send(cx, owner, node, About::All, &|w| {
-        w.open("configuration").attr("node", node.name()).close();
+        w.open("configuration").attr("node", node.name());
+        if node.config.flag(field::DELIVER_PAYLOADS) {
+            node.config.write(w, FormKind::Result);
+        }
+        w.close();
     })
 }
 

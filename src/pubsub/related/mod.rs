@@ -10,3 +10,5 @@ pub const RELATED_MAX: u64 = 10_000;
 pub const PENDING_MAX: u64 = 100;
 /// Subscriptions of one bare JID at one node, by its resources.
 pub const ADDRESSES_MAX: usize = 16;
+/// Nodes of one owner that one bare JID has to do with: so many are listed.
+pub const NODES_OF_ONE_MAX: usize = 1000;

@@ -10,7 +10,7 @@ use crate::state::{Cx, Fault};
 use crate::store::{Affiliation, NodeSubscription, Related, SubscriptionState};
 use crate::xmpp::Jid;
 
-use super::{ADDRESSES_MAX, PENDING_MAX, RELATED_MAX, told};
+use super::{ADDRESSES_MAX, NODES_OF_ONE_MAX, PENDING_MAX, RELATED_MAX, told};
 
 /// §6.1: `who` asks that `jid` be subscribed. Where owners decide, it waits for them.
 pub fn subscribe(
@@ -39,6 +39,10 @@ pub fn subscribe(
         None => {}
     }
     require_room(&node, &related)?;
+    let theirs = cx.tx.related_nodes(owner.number(), who.bare_str())?;
+    if theirs.len() >= NODES_OF_ONE_MAX {
+        return Err(refusal::TOO_MANY_SUBSCRIPTIONS.into());
+    }
     cx.require_disk_space()?;
     let waits = node.config.access() == AccessModel::Authorize
         && !owner.is_self(who)
