@@ -3,12 +3,12 @@ use crate::state::{Cx, Fault};
 use crate::xmpp::{DataForm, Jid};
 
 use super::access::{self, What};
+use super::items::room::keep_to_limit;
 use super::known;
 use super::node;
 use super::notify;
 use super::owner::Owner;
 use super::refusal;
-use super::room::keep_to_limit;
 
 /// §8.2.4: by an owner.
 pub fn configure(

@@ -5,23 +5,20 @@
 pub mod access;
 pub mod config;
 pub mod create;
-pub mod expiry;
 pub mod items;
 pub mod known;
 pub mod manage;
 pub mod node;
 pub mod notify;
 pub mod owner;
-pub mod publish;
 pub mod refusal;
 pub mod related;
-mod room;
 
 pub use access::{Standing, What};
 pub use config::{AccessModel, NodeConfig, PublishModel, SendLast};
 pub use create::create;
+pub use items::publish::{NewItem, publish, retract};
 pub use items::{Page, item, items_page, last_item};
 pub use manage::{configure, delete, purge};
 pub use node::{Node, node};
 pub use owner::{Owner, OwnerKind};
-pub use publish::{NewItem, publish, retract};

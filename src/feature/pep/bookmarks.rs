@@ -122,7 +122,7 @@ fn follow_list(cx: &mut Cx<'_>, owner: &Owner, before: &[String], xml: &str) -> 
         }
     }
     let own: &Jid = owner.jid.as_jid();
-    for some in changed.chunks(pubsub::publish::ITEMS_MAX) {
+    for some in changed.chunks(pubsub::items::publish::ITEMS_MAX) {
         pubsub::publish(cx, owner, NS, some.to_vec(), own, None)?;
     }
     let before: HashSet<&str> = before.iter().map(String::as_str).collect();

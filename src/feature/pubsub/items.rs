@@ -30,7 +30,7 @@ pub fn publish(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
     let mut items = Vec::new();
     let children = asked.child.children();
     for item in children.filter(|child| child.is("item", ns::PUBSUB)) {
-        if items.len() >= pubsub::publish::ITEMS_MAX {
+        if items.len() >= pubsub::items::publish::ITEMS_MAX {
             return Err(refusal::MAX_ITEMS_EXCEEDED.into());
         }
         items.push(read_item(item)?);

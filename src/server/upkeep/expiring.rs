@@ -1,5 +1,5 @@
 //! Items of nodes that are kept for so long only (XEP-0060 `item_expire`).
-use crate::pubsub::expiry::expire;
+use crate::pubsub::items::expiry::expire;
 use crate::server::{Server, Step};
 use crate::store::{NodeOwner, StoreError};
 

@@ -2,11 +2,11 @@
 use crate::state::{Cx, Fault};
 use crate::store::{Item, Span};
 
-use super::config::{NodeConfig, NodeFull, field};
-use super::node::Node;
-use super::notify;
-use super::owner::{Owner, OwnerKind};
-use super::refusal;
+use crate::pubsub::config::{NodeConfig, NodeFull, field};
+use crate::pubsub::node::Node;
+use crate::pubsub::notify;
+use crate::pubsub::owner::{Owner, OwnerKind};
+use crate::pubsub::refusal;
 
 /// Items that lose their place to newer ones at a time.
 const OUSTED_MAX: usize = 100;

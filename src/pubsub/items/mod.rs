@@ -1,4 +1,8 @@
 //! Items as they are read (XEP-0060 §6.5), in the order they were published in.
+pub mod expiry;
+pub mod publish;
+pub mod room;
+
 use crate::state::Cx;
 use crate::store::{Item, Span, StoreError};
 

@@ -5,16 +5,16 @@ use crate::state::{Cx, Fault};
 use crate::store::{Affiliation, Item};
 use crate::xmpp::{Condition, DataForm, Jid, StanzaError};
 
-use super::access::{self, Standing, What};
-use super::config::{NodeConfig, field};
-use super::create;
-use super::items;
-use super::known;
-use super::node::{self, Node};
-use super::notify;
-use super::owner::{Owner, OwnerKind};
-use super::refusal;
 use super::room::{keep_to_limit, require_room};
+use crate::pubsub::access::{self, Standing, What};
+use crate::pubsub::config::{NodeConfig, field};
+use crate::pubsub::create;
+use crate::pubsub::items;
+use crate::pubsub::known;
+use crate::pubsub::node::{self, Node};
+use crate::pubsub::notify;
+use crate::pubsub::owner::{Owner, OwnerKind};
+use crate::pubsub::refusal;
 
 /// Items of one request.
 pub const ITEMS_MAX: usize = 100;

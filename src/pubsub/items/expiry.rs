@@ -2,8 +2,8 @@
 use crate::store::{AccountId, NodeOwner, NodeRow, Span, StoreError, Tx};
 use crate::xmpp::Timestamp;
 
-use super::config::{MAX, NodeConfig, field};
-use super::owner::OwnerKind;
+use crate::pubsub::config::{MAX, NodeConfig, field};
+use crate::pubsub::owner::OwnerKind;
 
 /// Removes up to `rows_max` items of a node that have expired; returns how many.
 pub fn expire(
