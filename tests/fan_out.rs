@@ -151,3 +151,42 @@ fn what_many_are_not_told_yet_is_one_body() {
     }
     assert_eq!(account(&mut core).shared, 0);
 }
+
+/// XEP-0060 §7.1.2.1: one large item does not take memory for each of many hearers; they hear that it is there.
+#[test]
+fn an_event_that_costs_too_much_comes_without_its_payload() {
+    const NODE: &str = "to='pubsub.localhost'><pubsub xmlns='http://jabber.org/protocol/pubsub'>";
+    let (mut core, _) = house(100, Framing::Bytes);
+    core.say(
+        "romeo/r",
+        &format!("<iq type='set' id='c' {NODE}<create node='n'/></pubsub></iq>"),
+    );
+    let hearers: Vec<String> = (0..100).map(name).collect();
+    for (n, name) in hearers.iter().enumerate() {
+        core.say(
+            name,
+            &format!("<iq type='set' id='s' {NODE}<subscribe node='n' jid='c{n}@localhost/r'/></pubsub></iq>"),
+        );
+        core.all(name);
+    }
+    for (bytes, is_told) in [(100_000, true), (200_000, false), (100_000, true)] {
+        let text = "a".repeat(bytes);
+        let item = format!("<item id='i'><x xmlns='x'>{text}</x></item>");
+        core.say(
+            "romeo/r",
+            &format!(
+                "<iq type='set' id='p' {NODE}<publish node='n'>{item}</publish></pubsub></iq>"
+            ),
+        );
+        for name in &hearers {
+            let heard = core.all(name);
+            let events = heard
+                .iter()
+                .filter(|heard| heard.root().name() == "message");
+            let events: Vec<_> = events.map(|event| event.source()).collect();
+            assert_eq!(events.len(), 1, "{bytes}");
+            assert!(events.iter().all(|event| event.contains("id='i'")));
+            assert_eq!(events.iter().any(|event| event.contains(&text)), is_told);
+        }
+    }
+}

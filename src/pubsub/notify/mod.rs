@@ -13,11 +13,17 @@ use super::node::Node;
 use super::owner::Owner;
 use audience::Audience;
 
+/// Bytes of payloads that one event may cost, all hearers together: beyond that they are told without, and can ask for it.
+const FAN_OUT_BYTES_MAX: usize = 16 << 20;
+
 /// XEP-0060 §7.1.2.1: items were published.
 pub fn published(cx: &mut Cx<'_>, owner: &Owner, node: &Node, items: &[Item]) -> Result<(), Fault> {
-    let with_payload = node.config.flag(field::DELIVER_PAYLOADS);
     let ids = items.iter().map(|item| &*item.id);
-    send(cx, owner, node, About::items(node, ids), &|w| {
+    let about = About::items(node, ids);
+    let bytes: usize = items.iter().map(|item| item.payload.len()).sum();
+    let is_wanted = node.config.flag(field::DELIVER_PAYLOADS);
+    send(cx, owner, node, about, &|w, hearers| {
+        let with_payload = is_wanted && bytes.saturating_mul(hearers) <= FAN_OUT_BYTES_MAX;
         w.open("items").attr("node", node.name());
         for item in items {
             write_item(w, node, item, with_payload);
@@ -34,7 +40,7 @@ pub fn retracted(
     ids: &[Box<str>],
 ) -> Result<(), Fault> {
     let about = About::items(node, ids.iter().map(|id| &**id));
-    send(cx, owner, node, about, &|w| {
+    send(cx, owner, node, about, &|w, _| {
         w.open("items").attr("node", node.name());
         for id in ids {
             w.open("retract").attr("id", id).close();
@@ -48,7 +54,7 @@ pub fn purged(cx: &mut Cx<'_>, owner: &Owner, node: &Node) -> Result<(), Fault> 
     if !node.config.flag(field::NOTIFY_RETRACT) {
         return Ok(());
     }
-    send(cx, owner, node, About::All, &|w| {
+    send(cx, owner, node, About::All, &|w, _| {
         w.open("purge").attr("node", node.name()).close();
     })
 }
@@ -63,7 +69,7 @@ pub fn deleted(
     if !node.config.flag(field::NOTIFY_DELETE) {
         return Ok(());
     }
-    send(cx, owner, node, About::All, &|w| {
+    send(cx, owner, node, About::All, &|w, _| {
         w.open("delete").attr("node", node.name());
         if let Some(uri) = redirect {
             w.open("redirect").attr("uri", uri).close();
@@ -77,7 +83,7 @@ pub fn configured(cx: &mut Cx<'_>, owner: &Owner, node: &Node) -> Result<(), Fau
     if !node.config.flag(field::NOTIFY_CONFIG) {
         return Ok(());
     }
-    send(cx, owner, node, About::All, &|w| {
+    send(cx, owner, node, About::All, &|w, _| {
         w.open("configuration").attr("node", node.name());
         if node.config.flag(field::DELIVER_PAYLOADS) {
             node.config.write(w, FormKind::Result);
@@ -129,13 +135,13 @@ impl<'a> About<'a> {
     }
 }
 
-/// To all who are to know: the event is written once, with a head for each.
+/// To all who are to know: the event is written once, for so many hearers, with a head for each.
 fn send(
     cx: &mut Cx<'_>,
     owner: &Owner,
     node: &Node,
     about: About<'_>,
-    event: &dyn Fn(&mut Writer<'_>),
+    event: &dyn Fn(&mut Writer<'_>, usize),
 ) -> Result<(), Fault> {
     if !node.config.flag(field::DELIVER_NOTIFICATIONS) {
         return Ok(());
@@ -144,8 +150,9 @@ fn send(
     if audience.is_empty() {
         return Ok(());
     }
-    let end = write_end(cx, event, None);
     let Audience { sessions, others } = audience;
+    let hearers = sessions.len() + others.len();
+    let end = write_end(cx, &|w| event(w, hearers), None);
     for session in sessions {
         deliver(cx, owner, node, (session, about), &end);
     }
