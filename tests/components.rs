@@ -223,3 +223,77 @@ fn requests_under_way_are_remembered_up_to_a_number() {
         }
     }
 }
+
+/// From whom presence and probes came, of each kind how often.
+fn told(core: &mut Core, client: &str, kind: Option<&str>) -> usize {
+    let all = core.all(client).into_iter();
+    let of_kind = all.filter(|element| {
+        element.root().name() == "presence" && element.root().attribute("type").as_deref() == kind
+    });
+    of_kind.count()
+}
+
+/// Accounts with a contact there, and all of them available.
+fn with_contacts(accounts: usize) -> (Core, Vec<String>) {
+    let names: Vec<String> = (0..accounts).map(|n| format!("a{n}")).collect();
+    let accounts: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut core = with_component(&accounts, |settings| {
+        settings.connections_per_address_max = 1000;
+    });
+    come(&mut core, "c");
+    for name in &names {
+        let client = format!("{name}/r");
+        core.bind(&client);
+        core.say(&client, "<presence/>");
+        core.say(
+            &client,
+            &format!("<presence type='subscribe' to='x@{NAME}'/>"),
+        );
+        core.say(
+            "c",
+            &format!("<presence type='subscribed' from='x@{NAME}' to='{name}@localhost'/>"),
+        );
+        core.all(&client);
+    }
+    core.all("c");
+    let clients = names.iter().map(|name| format!("{name}/r")).collect();
+    (core, clients)
+}
+
+#[test]
+fn thousands_of_rosters_are_read_a_few_at_a_time() {
+    let (mut core, clients) = with_contacts(100);
+    core.cut("c");
+    let heard = |core: &mut Core| {
+        let told = clients
+            .iter()
+            .map(|client| told(core, client, Some("unavailable")));
+        told.sum::<usize>()
+    };
+    let first = heard(&mut core);
+    assert!((1..=32).contains(&first), "{first}");
+    // Whoever speaks meanwhile is answered.
+    core.say(
+        &clients[0],
+        "<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>",
+    );
+    core.expect(&clients[0], "iq");
+    core.wait(1);
+    let second = heard(&mut core);
+    assert!((1..=32).contains(&second), "{second}");
+    // It comes back: the others hear first that it had gone, and then all are asked for.
+    come(&mut core, "c");
+    core.wait(100);
+    assert_eq!(heard(&mut core), 100 - first - second);
+    assert_eq!(told(&mut core, "c", Some("probe")), 100);
+    // It goes in the middle of that.
+    core.cut("c");
+    core.wait(100);
+    assert_eq!(heard(&mut core), 100);
+    come(&mut core, "c");
+    let asked = told(&mut core, "c", Some("probe"));
+    assert!(asked <= 32, "{asked}");
+    core.cut("c");
+    core.wait(100);
+    assert_eq!(heard(&mut core), 100);
+}

@@ -3,7 +3,7 @@ use log::LevelFilter;
 
 use super::Config;
 use super::kind::Kind;
-use crate::state::{Access, AddressRange, ComponentSettings, Privileges};
+use crate::state::{Access, AddressRange, ComponentSettings, PresenceAccess, Privileges};
 use crate::xmpp::domainpart;
 
 pub struct Setting {
@@ -446,13 +446,13 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "component_privileges",
         kind: Kind::List {
-            limits: "a list of \"NAME PRIVILEGE...\": roster=get, roster=set, roster=both, message=outgoing, iq=NAMESPACE",
+            limits: "a list of \"NAME PRIVILEGE...\": roster=get, roster=set, roster=both, message=outgoing, presence=managed_entity, presence=roster, iq=NAMESPACE",
             set: |config, texts| {
                 config.settings.component_privileges = privileges(&texts)?;
                 Ok(())
             },
         },
-        doc: "What a component may do for every account (XEP-0356): read and change rosters, send messages and ask in its name.",
+        doc: "What a component may do for every account (XEP-0356): read and change rosters, send messages and ask in its name, hear of its presence and that of its contacts.",
     },
     contact!(
         "admin_addresses",
@@ -537,12 +537,20 @@ fn privileges(texts: &[String]) -> Result<Vec<(String, Privileges)>, String> {
                 Some(("roster", "get")) => granted.roster = get,
                 Some(("roster", "set")) => granted.roster = set,
                 Some(("roster", "both")) => granted.roster = Access::BOTH,
+                Some(("presence", "managed_entity")) => {
+                    granted.presence = PresenceAccess::ManagedEntity;
+                }
+                Some(("presence", "roster")) => granted.presence = PresenceAccess::Roster,
                 Some(("message", "outgoing")) => granted.messages = true,
                 Some(("iq", namespace)) if !namespace.is_empty() => {
                     granted.iq.push((namespace.into(), Access::BOTH));
                 }
                 _ => return Err(format!("\"{word}\" is no privilege")),
             }
+        }
+        // XEP-0356 §7.4
+        if granted.presence == PresenceAccess::Roster && !granted.roster.get {
+            return Err("presence=roster needs roster=get or roster=both".into());
         }
         if all.iter().any(|(known, _)| **known == *name) {
             return Err(format!("{name} is there twice"));

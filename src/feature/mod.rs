@@ -46,7 +46,10 @@ pub use pep::displayed::taken as displayed_taken;
 pub use pep::pam::{SUBSCRIPTIONS_MAX, spread as spread_event};
 pub use pep::vcards::adopt as adopt_vcard;
 pub use pep::{photo_changed, photo_in_presence};
-pub use privilege::{advertise as advertise_privileges, forwarded as privileged_message};
+pub use privilege::{
+    advertise as advertise_privileges, forwarded as privileged_message, hear_of_presence,
+    used as privilege_used,
+};
 pub use pubsub::decision as pubsub_decision;
 pub use roster::{push as push_roster, require_room as require_roster_room};
 pub use spec::{Spec, Support, specification_table};

@@ -1,8 +1,8 @@
-//! XEP-0356: what components may do for accounts because the operator said so: read and change rosters, send messages and
-//! requests in their name. Everything else is refused, and each use is logged.
+//! XEP-0356: what components may do for accounts because the operator said so: read and change rosters, know who is there,
+//! send messages and requests in their name. Everything else is refused, and each use is logged.
 use std::rc::Rc;
 
-use crate::state::{ComponentId, Cx, Fault, Origin, Privileged, Question, Then};
+use crate::state::{ComponentId, Cx, Fault, Origin, PresenceAccess, Privileged, Question, Then};
 use crate::xml::{Element, ElementRef, parse_stored};
 use crate::xmpp::{BareJid, Condition, Iq, Jid, Message, Stanza, ns, quoted};
 
@@ -16,7 +16,7 @@ pub const FEATURE: Feature = Feature {
         "XEP-0356",
         "Privileged Entity",
         "0.4.1",
-        "no presence",
+        "presence of contacts elsewhere from when it changes",
     )],
     is_on: |settings| !settings.component_privileges.is_empty(),
     iq: &[
@@ -53,6 +53,17 @@ pub fn advertise(cx: &mut Cx<'_>, id: ComponentId) {
             .attr("access", "message")
             .attr("type", if messages { "outgoing" } else { "none" })
             .close();
+        let presence = match granted.presence {
+            PresenceAccess::None => None,
+            PresenceAccess::ManagedEntity => Some("managed_entity"),
+            PresenceAccess::Roster => Some("roster"),
+        };
+        if let Some(kind) = presence {
+            w.open("perm")
+                .attr("access", "presence")
+                .attr("type", kind)
+                .close();
+        }
         if !granted.iq.is_empty() {
             w.open("perm").attr("access", "iq");
             for (namespace, access) in &granted.iq {
@@ -86,6 +97,19 @@ pub fn hear_of_rosters(cx: &Cx<'_>) -> Vec<(ComponentId, Jid)> {
     let connected = cx.state.domains.components.connected();
     let may = connected.filter(|(_, component)| component.privileges.roster.get);
     may.map(|(id, component)| (id, component.jid.clone().into()))
+        .collect()
+}
+
+/// §7.1: components that hear of the presence of an account; whoever is in `audience` hears of it anyway.
+pub fn hear_of_presence(cx: &Cx<'_>, own: &BareJid, audience: &[&BareJid]) -> Vec<BareJid> {
+    let connected = cx.state.domains.components.connected();
+    let may = connected.filter(|(_, known)| known.privileges.presence != PresenceAccess::None);
+    let online = cx.state.sessions.online(own);
+    let blocks = |jid: &BareJid| online.is_some_and(|online| online.blocked.matches(jid));
+    may.map(|(_, known)| &known.jid)
+        .filter(|jid| !audience.contains(jid) && !blocks(jid))
+        .inspect(|jid| used(jid, "presence", own.as_str()))
+        .cloned()
         .collect()
 }
 
@@ -195,7 +219,7 @@ fn stanza(inner: ElementRef<'_>) -> Option<Stanza> {
     Stanza::from_element(element)?.ok()
 }
 
-fn used(component: &BareJid, privilege: &str, account: &str) {
+pub fn used(component: &BareJid, privilege: &str, account: &str) {
     log::debug!(
         "component.privileged name={} privilege={} account={}",
         quoted(component.as_str()),

@@ -1,6 +1,8 @@
 //! XEP-0114: external components come and go. Of one name there is one: another that proves the same name waits until it is
 //! known whether the one before it lives. Whoever restarted would otherwise be refused for as long as the connection it
 //! lost looks alive; and if both were let in, each would get half.
+pub mod rounds;
+
 use ring::hmac;
 
 use crate::feature;
@@ -8,7 +10,6 @@ use crate::state::{ComponentId, ConnectionId, Output};
 use crate::store::StoreError;
 use crate::xmpp::{StreamCondition, StreamError, quoted};
 
-use super::route::component_presence::{component_came, component_went};
 use super::route::unanswered;
 use super::{Server, Step};
 
@@ -84,7 +85,8 @@ impl Server {
         self.watch_idle(step.now, id);
         let mut cx = self.cx(step);
         feature::advertise_privileges(&mut cx, component);
-        component_came(&mut cx, component)
+        cx.state.told_presence.forget();
+        self.begin_round(step, component, true)
     }
 
     /// What it sent shows that the older one lives: the newer is refused.
@@ -119,7 +121,7 @@ impl Server {
                 // What it sent ahead.
                 self.poll(step, newer, &[])
             }
-            None => component_went(&mut self.cx(step), component),
+            None => self.begin_round(step, component, false),
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::state::{
 use crate::store::{StoreError, Tx};
 use crate::stream::{Entropy, StreamSettings};
 use crate::xmpp::{StreamCondition, StreamError, quoted};
+use component::rounds::Rounds;
 use connection::connections::Connections;
 use login::jobs::Jobs;
 use timers::{Timer, Timers};
@@ -44,6 +45,7 @@ pub struct Server {
     connections: Connections,
     timers: Timers,
     jobs: Jobs,
+    rounds: Rounds,
     throttle: Throttle,
     /// Of what is told about names without an account.
     fake_salt_key: [u8; 32],
@@ -92,6 +94,7 @@ impl Server {
                 capabilities,
                 questions: Questions::default(),
                 under_way: Default::default(),
+                told_presence: Default::default(),
                 archive_ids: ArchiveIds::new(&archive_ids),
                 tokens: Tokens::new(token_key, &clients),
                 own_caps,
@@ -108,6 +111,7 @@ impl Server {
             connections: Connections::default(),
             timers: Timers::default(),
             jobs: Jobs::default(),
+            rounds: Rounds::default(),
             throttle: Throttle::default(),
             fake_salt_key,
             disk_full: false,

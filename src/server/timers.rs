@@ -17,6 +17,8 @@ pub enum Timer {
     WriteSeen,
     /// A session may have to be asked for an acknowledgement.
     Ask(SessionId),
+    /// More accounts are to hear that a component came or went.
+    Rounds,
     /// The time of a question is over.
     Questions,
     /// Pruning and purging.

@@ -13,6 +13,7 @@ mod network;
 mod outbox;
 mod sessions;
 mod settings;
+mod told_presence;
 mod uncopied;
 mod written;
 
@@ -22,7 +23,7 @@ pub use access::rights::Rights;
 pub use access::throttle::{Attempt, Attempter, FIRST_DELAY_MS, THROTTLED_MAX, Throttle};
 pub use access::tokens::{Tokens, is_from_unset_clock, tag_of};
 pub use address::components::{
-    Access, Component, ComponentId, ComponentSettings, Components, Privileges,
+    Access, Component, ComponentId, ComponentSettings, Components, PresenceAccess, Privileges,
 };
 pub use address::domains::{Domain, Domains};
 pub use address::origin::Origin;
@@ -53,6 +54,7 @@ pub use sessions::{
     Sessions, Stored,
 };
 pub use settings::Settings;
+pub use told_presence::ToldPresence;
 pub use uncopied::Uncopied;
 pub use written::{SHARED_BYTES_MIN, Shared, Written};
 
@@ -71,6 +73,7 @@ pub struct State {
     pub capabilities: Capabilities,
     pub questions: Questions,
     pub under_way: AllUnderWay,
+    pub told_presence: ToldPresence,
     pub archive_ids: ArchiveIds,
     pub tokens: Tokens,
     pub rights: Rights,

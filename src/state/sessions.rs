@@ -357,6 +357,14 @@ impl Sessions {
         id
     }
 
+    /// Those that have available sessions.
+    pub fn available_accounts(&self) -> impl Iterator<Item = &BareJid> {
+        let is_available = |id: &SessionId| self.get(*id).is_some_and(|it| it.presence.is_some());
+        let online = self.online.iter();
+        let available = online.filter(move |(_, online)| online.sessions.iter().any(is_available));
+        available.map(|(account, _)| account)
+    }
+
     /// The session with this name for resumption.
     pub fn resumable(&self, name: &str) -> Option<&Session> {
         self.get(*self.resumable.get(name)?)

@@ -3,7 +3,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use stonechat::server::Command;
-use stonechat::state::{Access, ComponentSettings, Privileges, Settings};
+use stonechat::state::{Access, ComponentSettings, PresenceAccess, Privileges, Settings};
 
 use super::client::{Client, Received};
 use super::computed;
@@ -212,6 +212,8 @@ fn apply(settings: &mut Settings, key: &str, value: &str) {
             match word.split_once('=') {
                 Some(("roster", _)) => granted.roster = Access::BOTH,
                 Some(("message", _)) => granted.messages = true,
+                Some(("presence", "roster")) => granted.presence = PresenceAccess::Roster,
+                Some(("presence", _)) => granted.presence = PresenceAccess::ManagedEntity,
                 Some(("iq", namespace)) => granted.iq.push((namespace.into(), Access::BOTH)),
                 _ => panic!("no privilege {word}"),
             }

@@ -28,6 +28,7 @@ impl Server {
                 Timer::Away(session) => self.check_away(step, session)?,
                 Timer::WriteSeen => self.write_seen(step.tx)?,
                 Timer::Ask(session) => self.check_unacknowledged(step, session),
+                Timer::Rounds => self.go_round(step)?,
                 Timer::Questions => {
                     unanswered::expire(&mut self.cx(step));
                     self.state.questions.looked_at();

@@ -1,4 +1,5 @@
 //! Presence on its way out: to contacts, and to one address.
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use super::blocked::blocks;
@@ -37,8 +38,9 @@ pub fn broadcast(
 ) -> Result<(), StoreError> {
     let mut outgoing = Outgoing::of(cx, presence);
     let audience: Vec<&BareJid> = audience(cx, own, contacts).collect();
-    for contact in audience.into_iter().chain([own]) {
-        outgoing.send(cx, contact.as_jid())?;
+    let listeners = feature::hear_of_presence(cx, own, &audience);
+    for hearer in audience.into_iter().chain(&listeners).chain([own]) {
+        outgoing.send(cx, hearer.as_jid())?;
     }
     Ok(())
 }
@@ -60,7 +62,7 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    fn of(cx: &mut Cx<'_>, presence: &Presence) -> Outgoing {
+    pub fn of(cx: &mut Cx<'_>, presence: &Presence) -> Outgoing {
         let payload = presence.element.root().inner_source();
         Outgoing::new(cx, presence.kind, presence.envelope.clone(), payload)
     }
@@ -73,6 +75,18 @@ impl Outgoing {
             rest: cx.share(|bytes| write_end(bytes, "presence", payload)),
             wakes: feature::presence_wakes(kind, payload),
         }
+    }
+
+    pub fn sender(&self) -> Option<&Jid> {
+        self.envelope.from.as_ref()
+    }
+
+    /// The same for what says the same.
+    pub fn digest(&self, cx: &Cx<'_>) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let rest = cx.out.bytes.get(self.rest.place());
+        (self.kind.as_str(), rest).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// To one address; its sender is in its envelope.

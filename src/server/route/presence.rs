@@ -13,7 +13,7 @@ use crate::xmpp::{
 
 use super::blocked::require_not_blocked_by_sender;
 use super::broadcast::{Outgoing, audience, broadcast, send_to};
-use super::{photo, probe, subscription, unseen};
+use super::{managed, photo, probe, subscription, unseen};
 use crate::server::outlet;
 
 /// Entities one session can have sent directed presence to at a time.
@@ -86,7 +86,7 @@ pub fn from_component(cx: &mut Cx<'_>, origin: Origin, presence: Presence) -> Re
         }
         PresenceKind::Probe => Ok(probe::from(cx, origin, &presence)?),
         PresenceKind::Available | PresenceKind::Unavailable | PresenceKind::Error => {
-            Ok(send_to(cx, &presence, to)?)
+            Ok(managed::pass_on(cx, &presence, to)?)
         }
     }
 }
@@ -169,6 +169,11 @@ fn unavailable(
         false => Vec::new(),
     };
     let mut heard: Vec<&BareJid> = audience(cx, &own, &contacts).collect();
+    let listeners = match was_available {
+        true => feature::hear_of_presence(cx, &own, &heard),
+        false => Vec::new(),
+    };
+    heard.extend(&listeners);
     let mut outgoing = Outgoing::new(cx, PresenceKind::Unavailable, envelope, payload);
     if was_available {
         for target in &heard {

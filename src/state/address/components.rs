@@ -21,8 +21,20 @@ pub struct Privileges {
     pub roster: Access,
     /// It may send messages in the name of accounts.
     pub messages: bool,
+    pub presence: PresenceAccess,
     /// It may ask, in the name of accounts, in these namespaces.
     pub iq: Vec<(Box<str>, Access)>,
+}
+
+/// XEP-0356 §7: whose presence a component is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PresenceAccess {
+    #[default]
+    None,
+    /// That of accounts.
+    ManagedEntity,
+    /// That of their contacts, too.
+    Roster,
 }
 
 /// What kinds of requests are allowed.
