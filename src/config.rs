@@ -1,6 +1,7 @@
 //! Every setting, from three sources: the defaults, then `stonechat.toml` in the data directory, then the command line.
 //! Which settings there are is one table (`config/table.rs`); what is wrong is told with place, reason and remedy.
 
+mod components;
 mod data;
 mod error;
 pub mod file;

@@ -2,8 +2,9 @@
 use log::LevelFilter;
 
 use super::Config;
+use super::components::{components, privileges};
 use super::kind::Kind;
-use crate::state::{Access, AddressRange, ComponentSettings, PresenceAccess, Privileges};
+use crate::state::AddressRange;
 use crate::xmpp::domainpart;
 
 pub struct Setting {
@@ -486,79 +487,6 @@ pub const SETTINGS: &[Setting] = &[
         "Where to get help."
     ),
 ];
-
-/// Secrets shorter than this can be guessed.
-const SECRET_BYTES_MIN: usize = 8;
-
-/// `NAME SECRET` each.
-fn components(texts: &[String]) -> Result<Vec<ComponentSettings>, String> {
-    let mut components: Vec<ComponentSettings> = Vec::new();
-    for text in texts {
-        let (name, secret) = text
-            .trim()
-            .split_once(char::is_whitespace)
-            .ok_or("there is no secret behind a name")?;
-        let (name, secret) = (domainpart(name), secret.trim());
-        let name = name.map_err(|_| "what stands before a secret is no domain".to_string())?;
-        if secret.len() < SECRET_BYTES_MIN || secret.contains(char::is_whitespace) {
-            return Err(format!(
-                "the secret of {name} has white space in it or fewer than {SECRET_BYTES_MIN} characters"
-            ));
-        }
-        if components.iter().any(|known| *known.name == *name) {
-            return Err(format!("{name} is there twice"));
-        }
-        components.push(ComponentSettings {
-            name: name.into_owned(),
-            secret: secret.into(),
-        });
-    }
-    Ok(components)
-}
-
-/// `NAME PRIVILEGE...` each.
-fn privileges(texts: &[String]) -> Result<Vec<(String, Privileges)>, String> {
-    let mut all: Vec<(String, Privileges)> = Vec::new();
-    for text in texts {
-        let mut words = text.split_whitespace();
-        let name = words.next().unwrap_or_default();
-        let name = domainpart(name).map_err(|_| format!("\"{name}\" is no domain"))?;
-        let mut granted = Privileges::default();
-        for word in words {
-            let get = Access {
-                get: true,
-                set: false,
-            };
-            let set = Access {
-                get: false,
-                set: true,
-            };
-            match word.split_once('=') {
-                Some(("roster", "get")) => granted.roster = get,
-                Some(("roster", "set")) => granted.roster = set,
-                Some(("roster", "both")) => granted.roster = Access::BOTH,
-                Some(("presence", "managed_entity")) => {
-                    granted.presence = PresenceAccess::ManagedEntity;
-                }
-                Some(("presence", "roster")) => granted.presence = PresenceAccess::Roster,
-                Some(("message", "outgoing")) => granted.messages = true,
-                Some(("iq", namespace)) if !namespace.is_empty() => {
-                    granted.iq.push((namespace.into(), Access::BOTH));
-                }
-                _ => return Err(format!("\"{word}\" is no privilege")),
-            }
-        }
-        // XEP-0356 §7.4
-        if granted.presence == PresenceAccess::Roster && !granted.roster.get {
-            return Err("presence=roster needs roster=get or roster=both".into());
-        }
-        if all.iter().any(|(known, _)| **known == *name) {
-            return Err(format!("{name} is there twice"));
-        }
-        all.push((name.into_owned(), granted));
-    }
-    Ok(all)
-}
 
 /// The README's table.
 pub fn settings_table() -> String {
