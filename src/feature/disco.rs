@@ -75,14 +75,18 @@ fn info_at(cx: &Cx<'_>, request: &Request<'_>, to: To, node: &str) -> Result<Opt
 
 /// What the server says of itself; its capabilities are the hash of this.
 pub fn server_info(settings: &Settings) -> Info {
-    let identity = Identity {
-        category: "server".into(),
-        kind: "im".into(),
-        name: "Stonechat".into(),
+    let identity = |category: &str, kind: &str, name: &str| Identity {
+        category: category.into(),
+        kind: kind.into(),
+        name: name.into(),
         ..Identity::default()
     };
     Info {
-        identities: vec![identity],
+        // COMPAT(libpurple, 2.14): it looks here, and not at its account, for whether there is eventing.
+        identities: vec![
+            identity("pubsub", "pep", ""),
+            identity("server", "im", "Stonechat"),
+        ],
         features: features(settings, To::Server),
         forms: contact_addresses::form(settings).into_iter().collect(),
     }

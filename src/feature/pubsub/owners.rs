@@ -1,6 +1,8 @@
 //! XEP-0060 §8.1 to §8.5: what owners do to nodes.
+use std::collections::BTreeSet;
+
 use crate::pubsub::config::FORM_TYPE;
-use crate::pubsub::{self, NodeConfig, OwnerKind, What, access, refusal};
+use crate::pubsub::{self, NodeConfig, Owner, OwnerKind, What, access, refusal};
 use crate::state::{Cx, Fault};
 use crate::xmpp::{Condition, DataForm, FormKind, ns};
 
@@ -9,6 +11,8 @@ use crate::feature::pep;
 
 /// Bytes of the URI of what takes a node's place.
 const URI_BYTES_MAX: usize = 3071;
+/// Groups of a roster that a form offers.
+const GROUPS_SHOWN_MAX: usize = 100;
 
 /// §8.1
 pub fn create(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
@@ -59,12 +63,27 @@ pub fn configuration(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault>
     let name = asked.node()?;
     let node = pubsub::node::known(cx, &asked.owner, &name)?;
     access::may(cx, &asked.owner, &node, asked.request.from, What::Own)?;
+    let groups = match asked.owner.is_self(asked.request.from) {
+        true => groups(cx, &asked.owner)?,
+        false => Vec::new(),
+    };
     Ok(Reply::payload(|w| {
         w.open_ns("pubsub", ns::PUBSUB_OWNER);
         w.open("configure").attr("node", &name);
-        node.config.write(w, FormKind::Form);
+        node.config.write(w, FormKind::Form, &groups);
         w.close().close();
     }))
+}
+
+/// §16.4.4: of the roster of the account whose nodes they are; whoever else owns one of them does not hear of them.
+fn groups(cx: &Cx<'_>, owner: &Owner) -> Result<Vec<String>, Fault> {
+    let OwnerKind::Account(account) = owner.kind else {
+        return Ok(Vec::new());
+    };
+    let contacts = cx.tx.contacts(account)?;
+    let all = contacts.into_iter().flat_map(|(_, contact)| contact.groups);
+    let all: BTreeSet<String> = all.collect();
+    Ok(all.into_iter().take(GROUPS_SHOWN_MAX).collect())
 }
 
 /// §8.2.4
@@ -95,7 +114,7 @@ pub fn usual(_cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
     Ok(Reply::payload(|w| {
         w.open_ns("pubsub", ns::PUBSUB_OWNER);
         w.open("default");
-        config.write(w, FormKind::Form);
+        config.write(w, FormKind::Form, &[]);
         w.close().close();
     }))
 }

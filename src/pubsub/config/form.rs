@@ -51,8 +51,8 @@ impl NodeConfig {
         fields.all(|given| given.var == "FORM_TYPE" || find(&given.var).is_some())
     }
 
-    /// §8.2.2: to be changed, or as it is (§8.2.5.3).
-    pub fn write(&self, w: &mut Writer<'_>, kind: FormKind) {
+    /// §8.2.2: to be changed, or as it is (§8.2.5.3). `groups`: those that may be chosen from.
+    pub fn write(&self, w: &mut Writer<'_>, kind: FormKind, groups: &[String]) {
         w.open_ns("x", ns::DATA_FORM).attr("type", kind.as_str());
         w.open("field")
             .attr("var", "FORM_TYPE")
@@ -63,20 +63,29 @@ impl NodeConfig {
             let shape = match known.shape {
                 Shape::Flag => "boolean",
                 Shape::Choice(_) => "list-single",
+                Shape::Text if number == field::LANGUAGE => "list-single",
                 Shape::NumberOrMax | Shape::Number | Shape::Text => "text-single",
-                Shape::Texts => "text-multi",
+                Shape::Texts => "list-multi",
                 Shape::Jids => "jid-multi",
             };
             w.open("field")
                 .attr("var", &format!("{PREFIX}{}", known.var))
                 .attr("type", shape)
                 .attr("label", known.label);
-            if let Shape::Choice(names) = known.shape {
-                for name in names {
-                    w.open("option").leaf("value", name).close();
+            let values = self.values(number);
+            let mut option = |name: &str| {
+                w.open("option").leaf("value", name).close();
+            };
+            match (known.shape, number) {
+                (Shape::Choice(names), _) => names.iter().copied().for_each(&mut option),
+                (_, field::LANGUAGE) => values.iter().for_each(|value| option(value)),
+                (_, field::ROSTER_GROUPS_ALLOWED) => {
+                    let others = values.iter().filter(|value| !groups.contains(value));
+                    groups.iter().chain(others).for_each(|name| option(name));
                 }
+                _ => {}
             }
-            for value in self.values(number) {
+            for value in values {
                 w.leaf("value", &value);
             }
             w.close();

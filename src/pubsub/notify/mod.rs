@@ -86,7 +86,7 @@ pub fn configured(cx: &mut Cx<'_>, owner: &Owner, node: &Node) -> Result<(), Fau
     send(cx, owner, node, About::All, &|w, _| {
         w.open("configuration").attr("node", node.name());
         if node.config.flag(field::DELIVER_PAYLOADS) {
-            node.config.write(w, FormKind::Result);
+            node.config.write(w, FormKind::Result, &[]);
         }
         w.close();
     })
