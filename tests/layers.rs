@@ -26,6 +26,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("crc32fast", &["store/"]),
     ("smol", &["net/", "main.rs"]),
     ("signal_hook", &["net/"]),
+    ("ring", &["net/", "xmpp/hashing.rs"]),
+    ("base64", &["xmpp/encoding.rs"]),
     ("rcgen", &["net/certificate.rs"]),
     ("argh", &["cli/", "main.rs"]),
     ("simple_logger", &["cli/", "main.rs"]),

@@ -1,10 +1,8 @@
 //! Access and refresh tokens as MongooseIM documents them (mod_auth_token), for clients written for it. Off unless enabled.
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 
 use crate::state::{Cx, Fault, OauthKind, OauthToken};
 use crate::store::OauthGrant;
-use crate::xmpp::Timestamp;
+use crate::xmpp::{Timestamp, base64};
 
 use super::{Feature, IqRoute, Reply, Request, To};
 
@@ -48,7 +46,7 @@ fn query(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
             account: request.account_jid().clone(),
             expires: Timestamp(now.0.saturating_add(life_ms)),
         };
-        BASE64_STANDARD.encode(cx.state.tokens.write_oauth(&token, &grant.salt))
+        base64(cx.state.tokens.write_oauth(&token, &grant.salt))
     };
     let access = token(OauthKind::Access, OAUTH_ACCESS_MS);
     let refresh = token(OauthKind::Refresh, REFRESH_MS);

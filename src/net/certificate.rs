@@ -3,8 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
     PKCS_ECDSA_P256_SHA256, SanType, date_time_ymd,
@@ -12,6 +10,7 @@ use rcgen::{
 
 use crate::config::{Config, StartError, file};
 use crate::state::SERVICES;
+use crate::xmpp::from_base64;
 
 /// Addresses named at most: a host with hundreds needs a certificate of its own making.
 const ADDRESSES_MAX: usize = 64;
@@ -61,9 +60,7 @@ fn is_self_made(cert: &Path) -> bool {
     const NO_END: &[u8] = b"99991231";
     let text = file::read_text(cert).unwrap_or_default();
     let lines = text.lines().filter(|line| !line.starts_with("-----"));
-    let octets = STANDARD
-        .decode(lines.collect::<String>())
-        .unwrap_or_default();
+    let octets = from_base64(lines.collect::<String>()).unwrap_or_default();
     octets.windows(NO_END.len()).any(|octets| octets == NO_END)
 }
 

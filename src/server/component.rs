@@ -3,11 +3,10 @@
 //! lost looks alive; and if both were let in, each would get half.
 pub mod rounds;
 
-use ring::hmac;
-
 use crate::feature;
 use crate::state::{ComponentId, ConnectionId, Output};
 use crate::store::StoreError;
+use crate::xmpp::hashing::hmac;
 use crate::xmpp::{StreamCondition, StreamError, quoted};
 
 use super::route::unanswered;
@@ -132,7 +131,9 @@ fn is_connected() -> StreamError {
 
 /// SHA-1 of id and secret, in lower-case hexadecimal digits.
 fn handshake(stream_id: &str, secret: &str) -> String {
-    let mut context = ring::digest::Context::new(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY);
+    let mut context = crate::xmpp::hashing::digest::Context::new(
+        &crate::xmpp::hashing::digest::SHA1_FOR_LEGACY_USE_ONLY,
+    );
     context.update(stream_id.as_bytes());
     context.update(secret.as_bytes());
     let hash = context.finish();

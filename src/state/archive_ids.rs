@@ -1,8 +1,8 @@
 //! Archive ids as the outside sees them (XEP-0313 §3: unpredictable): the place in arrival order under a secret
 //! permutation, so that nobody learns how much others write.
-use ring::hmac;
 
 use crate::store::ArchiveId;
+use crate::xmpp::hashing::hmac;
 
 /// Rounds of the Feistel network; four make it a strong permutation.
 const ROUNDS: u8 = 4;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::store::{AccountId, QueueRow, StoreError, Tx};
 use crate::stream::{Entropy, Framing};
 use crate::xml::Writer;
-use crate::xmpp::{BareJid, Condition, StanzaError, quoted};
+use crate::xmpp::{BareJid, Condition, StanzaError, base64_url, quoted};
 
 use super::{
     BlockList, CONNECTED_BYTES_MAX, ComponentId, DETACHED_BYTES_MAX, HeldStanza, Keep, Moment,
@@ -280,5 +280,5 @@ impl Cx<'_> {
 
 /// A name made of random bytes that may stand anywhere.
 pub fn name_of(bytes: &[u8]) -> Box<str> {
-    base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, bytes).into()
+    base64_url(bytes).into()
 }

@@ -2,11 +2,8 @@
 //! our header and a secret proves that; from then on stanzas pass as on a client's stream.
 use std::borrow::Cow;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-
 use crate::xml::{Context, Element, ElementRef, Writer, parse_stored};
-use crate::xmpp::{StreamCondition, StreamError, domainpart, ns};
+use crate::xmpp::{StreamCondition, StreamError, base64_url, domainpart, ns};
 
 use super::header::ID_BYTES;
 use super::negotiation::{First, Io, Negotiation};
@@ -59,7 +56,7 @@ pub(super) fn header(root: ElementRef<'_>, io: &mut Io<'_>) -> Result<Negotiatio
 pub(super) fn write_header(name: &str, entropy: &mut dyn Entropy, out: &mut Vec<u8>) -> String {
     let mut id = [0; ID_BYTES];
     entropy.fill(&mut id);
-    let id = BASE64_URL_SAFE_NO_PAD.encode(id);
+    let id = base64_url(id);
     out.extend_from_slice(b"<?xml version='1.0'?>");
     Writer::new(out)
         .open_ns("stream:stream", ns::COMPONENT)

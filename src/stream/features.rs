@@ -2,12 +2,9 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use ring::digest;
-
 use crate::xml::Writer;
-use crate::xmpp::ns;
+use crate::xmpp::hashing::digest;
+use crate::xmpp::{base64, ns};
 
 use super::sasl::mechanism;
 use super::{Offer, StreamSettings, TlsFacts};
@@ -112,7 +109,7 @@ fn mechanisms(facts: &TlsFacts, offer: Offer, settings: &StreamSettings) -> Rc<M
 fn version_of(features: &[u8]) -> String {
     let digest = digest::digest(&digest::SHA256, features);
     let short = digest.as_ref().get(..VERSION_BYTES).unwrap_or_default();
-    BASE64_STANDARD.encode(short)
+    base64(short)
 }
 
 fn write_unversioned(facts: &TlsFacts, offer: Offer, settings: &StreamSettings, out: &mut Vec<u8>) {

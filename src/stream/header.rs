@@ -1,11 +1,8 @@
 //! RFC 6120 §4.7: stream headers. Checks the peer's, writes ours with the features that follow it.
 use std::rc::Rc;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-
 use crate::xml::{Context, Element, ElementRef, Writer};
-use crate::xmpp::{BareJid, Jid, StreamCondition, StreamError, domainpart, ns};
+use crate::xmpp::{BareJid, Jid, StreamCondition, StreamError, base64_url, domainpart, ns};
 
 use super::bind::Bind;
 use super::negotiation::{Answer, Io, Negotiation, StartTls};
@@ -201,7 +198,7 @@ pub(super) fn write(
     }
     w.attr("from", &settings.domain)
         .attr_opt("to", to.map(|to| to.as_str()))
-        .attr("id", &BASE64_URL_SAFE_NO_PAD.encode(id))
+        .attr("id", &base64_url(id))
         .attr("version", "1.0")
         .attr("xml:lang", settings.lang);
     match framing {

@@ -1,7 +1,9 @@
 //! Vocabulary of XMPP: values only, no state.
 
+mod encoding;
 mod error;
 mod form;
+pub mod hashing;
 mod jid;
 pub mod ns;
 mod quoted;
@@ -9,6 +11,9 @@ mod rsm;
 mod stanza;
 mod timestamp;
 
+pub use encoding::{
+    base64, base64_unpadded, base64_url, from_base64, from_base64_url, from_careless_base64,
+};
 pub use error::{Condition, ErrorType, SaslCondition, StanzaError, StreamCondition, StreamError};
 pub use form::{DataForm, Field, FormKind};
 pub use jid::{BareJid, FullJid, Jid, JidError, domainpart, localpart, resourcepart};

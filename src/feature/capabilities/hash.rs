@@ -1,13 +1,11 @@
 //! What a client or the server says of itself, hashed: XEP-0115 §5.1 and XEP-0390 §4.1.
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use ring::digest;
 
 use crate::state::CapsId;
 use crate::xml::ElementRef;
-use crate::xmpp::{DataForm, ns};
+use crate::xmpp::{DataForm, base64, from_base64, ns};
 
 use crate::feature::disco::{Identity, Info};
+use crate::xmpp::hashing::digest;
 
 /// Hash functions of XEP-0300 that are at hand, the one to be preferred first.
 const ALGORITHMS: &[(&str, &digest::Algorithm)] = &[
@@ -38,9 +36,9 @@ pub fn id_of_set(c: ElementRef<'_>) -> Option<CapsId> {
             |hash: &ElementRef<'_>| hash.attribute("algo").is_some_and(|algo| algo == *name);
         let mut hashes = c.children().filter(|hash| hash.is("hash", ns::HASHES));
         let text = hashes.find(is_it)?.text();
-        let hash = STANDARD.decode(text.trim()).ok()?;
+        let hash = from_base64(text.trim()).ok()?;
         let is_whole = hash.len() == algorithm.output_len();
-        is_whole.then(|| CapsId(format!("{name}.{}", STANDARD.encode(hash)).into()))
+        is_whole.then(|| CapsId(format!("{name}.{}", base64(hash)).into()))
     })
 }
 
@@ -56,13 +54,13 @@ pub fn is_hash_of(id: &CapsId, answer: &Answer, lang: &str) -> bool {
     };
     [lang, ""].iter().any(|lang| {
         let input = hash_input(&answer.info, lang);
-        STANDARD.encode(digest::digest(algorithm, &input)) == hash
+        base64(digest::digest(algorithm, &input)) == hash
     })
 }
 
 /// XEP-0390 §4.3: the server's own.
 pub fn own_hash(info: &Info) -> String {
-    STANDARD.encode(digest::digest(&digest::SHA256, &hash_input(info, "")))
+    base64(digest::digest(&digest::SHA256, &hash_input(info, "")))
 }
 
 /// XEP-0115 §5.1, with SHA-1.
@@ -100,7 +98,7 @@ pub fn verification_string(info: &Info) -> String {
         }
     }
     let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
-    STANDARD.encode(hash)
+    base64(hash)
 }
 
 /// In order of bytes.

@@ -1,16 +1,7 @@
 //! What kind of picture some bytes are, told by themselves. Nothing is decoded.
-use base64::Engine as _;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use ring::digest;
 
-/// With padding or without, and whatever stands in the bits that are left over: pictures of clients are not refused for that.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
+use crate::xmpp::hashing::digest;
+use crate::xmpp::{base64, from_careless_base64};
 
 /// How far into a text its root is looked for.
 const TEXT_BYTES: usize = 1024;
@@ -57,12 +48,12 @@ pub fn decode(text: &str, bytes_max: usize) -> Option<Vec<u8>> {
     if dense.len() / 4 > bytes_max / 3 + 1 {
         return None;
     }
-    let bytes = LENIENT.decode(dense).ok()?;
+    let bytes = from_careless_base64(dense).ok()?;
     (bytes.len() <= bytes_max && !bytes.is_empty()).then_some(bytes)
 }
 
 pub fn encode(bytes: &[u8]) -> String {
-    base64::engine::general_purpose::STANDARD.encode(bytes)
+    base64(bytes)
 }
 
 /// XEP-0084 §4.1, XEP-0153 §3.1: the name of a picture is the SHA-1 of its bytes.

@@ -22,10 +22,6 @@
 //!   `store` of XEP-0334 beside the action. Then they are also in the archive of an account that nobody is there of.
 use std::rc::Rc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::digest;
-
 use crate::feature::{IqRoute, Reply, Request, To};
 use crate::pubsub::refusal;
 use crate::state::{
@@ -33,7 +29,10 @@ use crate::state::{
 };
 use crate::store::{AccountId, StoreError, SubscribedTo};
 use crate::xml::{ElementRef, Writer, parse_stored};
-use crate::xmpp::{BareJid, Condition, Envelope, Iq, IqKind, Jid, Message, MessageKind, ns};
+use crate::xmpp::hashing::digest;
+use crate::xmpp::{
+    BareJid, Condition, Envelope, Iq, IqKind, Jid, Message, MessageKind, base64_url, ns,
+};
 
 pub const NS: &str = "urn:xmpp:pam:0";
 /// Nodes on the list of one account.
@@ -295,7 +294,7 @@ fn version(all: &[(String, String, SubscribedTo)]) -> String {
     }
     let hash = digest::digest(&digest::SHA256, text.as_bytes());
     let short = hash.as_ref().get(..12).unwrap_or_default();
-    URL_SAFE_NO_PAD.encode(short)
+    base64_url(short)
 }
 
 /// What becomes of a notification from a node on the list.

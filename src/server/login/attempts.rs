@@ -1,6 +1,5 @@
 //! Attempts to log in with a password: each waits for its turn before anything is looked up, and what is told of names
 //! without an account does not tell them from those with one (RFC 6120 §13.11).
-use ring::hmac;
 
 use crate::state::{Attempt, Attempter, ConnectionId, FIRST_DELAY_MS, Moment};
 use crate::store::{StoreError, Tx};
@@ -9,6 +8,7 @@ use crate::xmpp::{BareJid, SaslCondition};
 
 use crate::server::timers::Timer;
 use crate::server::{Server, Step};
+use crate::xmpp::hashing::hmac;
 
 /// What a connection tries.
 #[derive(Default)]

@@ -1,13 +1,11 @@
 //! Tokens that are shown as they are: how they look, and how one is told from a false one.
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use ring::{digest, hmac};
 
 use crate::store::AccountId;
 use crate::stream::{Entropy, sasl};
-use crate::xmpp::{BareJid, Timestamp};
+use crate::xmpp::{BareJid, Timestamp, base64_url, from_base64_url};
 
 use crate::state::Tokens;
+use crate::xmpp::hashing::{digest, hmac};
 
 /// `sct_`, the id, the secret.
 const PREFIX: &str = sasl::APP_TOKEN_PREFIX;
@@ -39,8 +37,8 @@ impl NewAppToken {
         for (to, from) in id.iter_mut().zip(account.0.to_be_bytes()) {
             *to = from;
         }
-        let id = BASE64_URL_SAFE_NO_PAD.encode(id);
-        let text = format!("{PREFIX}{id}{}", BASE64_URL_SAFE_NO_PAD.encode(secret));
+        let id = base64_url(id);
+        let text = format!("{PREFIX}{id}{}", base64_url(secret));
         let hash = hash_of(&text);
         NewAppToken { id, text, hash }
     }
@@ -52,7 +50,7 @@ pub fn parse_app_token(text: &str) -> Option<(AccountId, &str)> {
         return None;
     }
     let id = text.strip_prefix(PREFIX)?.get(..ID_LENGTH)?;
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(id).ok()?;
+    let bytes = from_base64_url(id).ok()?;
     let account = u32::from_be_bytes(*bytes.first_chunk()?);
     Some((AccountId(account), id))
 }

@@ -1,11 +1,9 @@
 //! Names of clients and tokens of XEP-0484: all derived, so that neither what a client calls itself nor what it logs in
 //! with can be read from the store.
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use ring::hmac;
 
 use crate::store::{AccountId, ClientKey, FastToken};
-use crate::xmpp::{DAY_MS, Timestamp};
+use crate::xmpp::hashing::hmac;
+use crate::xmpp::{DAY_MS, Timestamp, base64_url};
 
 /// Bytes of a derived name.
 const NAME_BYTES: usize = 12;
@@ -47,7 +45,7 @@ impl Tokens {
     fn name(&self, kind: &str, account: AccountId, parts: &[&str]) -> Box<str> {
         let tag = sign(&self.clients, kind, account, parts, &[]);
         let short = tag.as_ref().get(..NAME_BYTES).unwrap_or_default();
-        BASE64_URL_SAFE_NO_PAD.encode(short).into()
+        base64_url(short).into()
     }
 
     /// What the client holds.
@@ -60,7 +58,7 @@ impl Tokens {
     ) -> Box<str> {
         let parts = [&*client.0, mechanism];
         let tag = sign(&self.tokens, "fast", account, &parts, salt);
-        BASE64_URL_SAFE_NO_PAD.encode(tag).into()
+        base64_url(tag).into()
     }
 }
 

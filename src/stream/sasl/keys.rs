@@ -1,10 +1,10 @@
 //! What is stored of a password and how it comes about (RFC 5802 §3, RFC 7677): pure functions, the slow ones meant for
 //! a worker thread. Passwords themselves are never kept.
+use crate::xmpp::hashing::{digest, hmac, pbkdf2};
 use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroU32;
 
-use ring::{digest, hmac, pbkdf2};
 use stringprep::tables;
 
 /// The hashes of SCRAM, weakest first.

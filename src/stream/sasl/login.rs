@@ -1,9 +1,7 @@
 //! The steps of one login (RFC 5802, RFC 4616): first message, account, challenge, verdict. An account that does not
 //! exist takes the same steps as one that does.
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD_NO_PAD;
 
-use crate::xmpp::{BareJid, Jid, SaslCondition};
+use crate::xmpp::{BareJid, Jid, SaslCondition, base64_unpadded};
 
 use super::super::negotiation::Io;
 use super::super::{AccountAnswer, Event};
@@ -356,7 +354,7 @@ impl Auth {
         };
         let parameters = Parameters {
             hash,
-            nonce: &BASE64_STANDARD_NO_PAD.encode(nonce),
+            nonce: &base64_unpadded(nonce),
             salt: &hashed.salt,
             iterations: hashed.iterations,
             advertised: Some(&mechanism::advertised_digest(&self.facts, self.offer, hash)),

@@ -1,9 +1,9 @@
 //! Which mechanisms and channel bindings there are (RFC 5802 §4, RFC 9266, RFC 5929 §4), and the digest by which
 //! XEP-0474 proves that nobody took any away.
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 
 use super::{Offer, ScramHash, TlsFacts};
+
+use crate::xmpp::base64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -170,7 +170,7 @@ fn digest(mut mechanisms: Vec<&str>, mut bindings: Vec<&str>, hash: ScramHash) -
         text.push('\x1f');
         text.push_str(&bindings.join("\x1e"));
     }
-    BASE64_STANDARD.encode(hash.digest(text.as_bytes()))
+    base64(hash.digest(text.as_bytes()))
 }
 
 #[cfg(test)]

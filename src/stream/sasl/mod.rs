@@ -17,9 +17,6 @@ mod upgrade;
 
 use std::borrow::Cow;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-
 pub use bearer::{APP_TOKEN_PREFIX, TokenScheme};
 pub(super) use failure::Profile;
 pub use failure::SaslFailure;
@@ -37,7 +34,8 @@ pub use upgrade::Upgrade;
 
 use crate::xml::{Element, ElementRef, Writer};
 use crate::xmpp::{
-    BareJid, Condition, SaslCondition, StanzaError, StreamCondition, StreamError, ns,
+    BareJid, Condition, SaslCondition, StanzaError, StreamCondition, StreamError, base64,
+    from_base64, ns,
 };
 
 use super::negotiation::{Answer, First, Io, Negotiation, refuse_management};
@@ -388,7 +386,7 @@ impl Auth {
         let namespace = self.profile().namespace();
         io.writer()
             .open_ns("challenge", namespace)
-            .text(&BASE64_STANDARD.encode(data))
+            .text(&base64(data))
             .close();
     }
 
@@ -441,9 +439,7 @@ fn content(element: ElementRef<'_>) -> Result<Cow<'_, str>, Refusal> {
 fn decode(text: &str) -> Result<Vec<u8>, Refusal> {
     match text {
         "=" => Ok(Vec::new()),
-        _ => BASE64_STANDARD
-            .decode(text)
-            .map_err(|_| SaslCondition::IncorrectEncoding.into()),
+        _ => from_base64(text).map_err(|_| SaslCondition::IncorrectEncoding.into()),
     }
 }
 

@@ -1,8 +1,6 @@
 //! SCRAM for the server's side (RFC 5802, RFC 7677): the messages and the proof. Pure: nonce, salt and keys are given.
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 
-use crate::xmpp::SaslCondition;
+use crate::xmpp::{SaslCondition, base64, from_base64};
 
 use super::keys::equal;
 use super::{SaslFailure, ScramHash, ScramKeys};
@@ -99,7 +97,7 @@ pub struct Challenge {
 impl Challenge {
     pub fn new(first: ClientFirst, parameters: &Parameters<'_>) -> Challenge {
         let nonce = format!("{}{}", first.nonce, parameters.nonce);
-        let salt = BASE64_STANDARD.encode(parameters.salt);
+        let salt = base64(parameters.salt);
         let mut server_first = format!("r={nonce},s={salt},i={}", parameters.iterations);
         if let Some(digest) = parameters.advertised {
             server_first.push_str(",h=");
@@ -151,7 +149,7 @@ impl Challenge {
             return Err(SaslCondition::NotAuthorized.into());
         }
         let server_signature = self.hash.hmac(&keys.server_key, signed.as_bytes());
-        Ok(format!("v={}", BASE64_STANDARD.encode(server_signature)))
+        Ok(format!("v={}", base64(server_signature)))
     }
 }
 
@@ -203,9 +201,7 @@ fn saslname(text: &str) -> Result<String, SaslFailure> {
 }
 
 fn decode(text: &str) -> Result<Vec<u8>, SaslFailure> {
-    BASE64_STANDARD
-        .decode(text)
-        .map_err(|_| malformed("An attribute is not base64."))
+    from_base64(text).map_err(|_| malformed("An attribute is not base64."))
 }
 
 #[cfg(test)]
@@ -264,7 +260,7 @@ mod tests {
     ];
 
     fn challenge(vector: &Vector) -> (Challenge, ScramKeys) {
-        let salt = BASE64_STANDARD.decode(vector.salt).unwrap();
+        let salt = from_base64(vector.salt).unwrap();
         let first = ClientFirst::parse(vector.first.as_bytes()).unwrap();
         assert_eq!(first.username, "user");
         let parameters = Parameters {

@@ -1,8 +1,6 @@
 //! A login that succeeded: what the server is asked to do for it, and how the peer hears of it.
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 
-use crate::xmpp::{BareJid, ns};
+use crate::xmpp::{BareJid, base64, ns};
 
 use super::super::bind::Bind;
 use super::super::header::Header;
@@ -59,7 +57,7 @@ impl Auth {
         let mut w = io.writer();
         w.open_ns("success", ns::SASL2);
         if let Some(data) = data {
-            w.leaf("additional-data", &BASE64_STANDARD.encode(data));
+            w.leaf("additional-data", &base64(data));
         }
         w.leaf("authorization-identifier", authorized);
         w.raw(std::str::from_utf8(inline).unwrap_or_default());
@@ -85,7 +83,7 @@ fn succeed(account: BareJid, data: Option<&[u8]>, io: &mut Io<'_>) -> Negotiatio
     let mut w = io.writer();
     w.open_ns("success", ns::SASL);
     if let Some(data) = data {
-        w.text(&BASE64_STANDARD.encode(data));
+        w.text(&base64(data));
     }
     w.close();
     io.framer.set_limits(io.settings.limits);

@@ -1,10 +1,8 @@
 //! XEP-0480: once logged in by a password, a client that asks for it hands over what SCRAM needs for another hash, or for
 //! more iterations; a task of XEP-0388 §2.6.3 for each.
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 
 use crate::xml::{ElementRef, Writer};
-use crate::xmpp::{SaslCondition, ns};
+use crate::xmpp::{SaslCondition, base64, from_base64, ns};
 
 use super::super::negotiation::Io;
 use super::login::Success;
@@ -48,7 +46,7 @@ impl Upgrading {
         let mut w = io.writer();
         w.open_ns("continue", ns::SASL2);
         if let Some(data) = data {
-            w.leaf("additional-data", &BASE64_STANDARD.encode(data));
+            w.leaf("additional-data", &base64(data));
         }
         w.open("tasks").leaf("task", task.upgrade_name()).close();
         w.close();
@@ -98,7 +96,7 @@ impl Upgrading {
         w.open_ns("task-data", ns::SASL2);
         w.open_ns("salt", ns::SCRAM_UPGRADE)
             .attr("iterations", &iterations)
-            .text(&BASE64_STANDARD.encode(salt))
+            .text(&base64(salt))
             .close();
         w.close();
     }
@@ -106,7 +104,7 @@ impl Upgrading {
 
 fn salted_password(root: ElementRef<'_>) -> Option<Vec<u8>> {
     let hash = root.child("hash", ns::SCRAM_UPGRADE)?;
-    BASE64_STANDARD.decode(hash.only_text()?.trim()).ok()
+    from_base64(hash.only_text()?.trim()).ok()
 }
 
 impl ScramHash {

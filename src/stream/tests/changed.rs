@@ -16,7 +16,7 @@ impl Dice {
 }
 
 fn session() -> String {
-    let scram = BASE64_STANDARD.encode("n,,n=romeo,r=abc");
+    let scram = base64("n,,n=romeo,r=abc");
     let sasl = crate::xmpp::ns::SASL;
     format!(
         "{HEADER}<auth xmlns='{sasl}' mechanism='SCRAM-SHA-1'>{scram}</auth><abort xmlns='{sasl}'/>\

@@ -9,9 +9,8 @@ mod sasl2;
 use std::num::NonZeroU32;
 use std::rc::Rc;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use ring::{digest, hmac, pbkdf2};
+use crate::xmpp::hashing::{digest, hmac, pbkdf2};
+use crate::xmpp::{base64, from_base64};
 
 use super::*;
 use crate::xmpp::Condition;
@@ -280,7 +279,7 @@ impl Peer {
     }
 
     fn auth(&mut self, mechanism: &str, message: &str) -> String {
-        self.auth_raw(mechanism, &BASE64_STANDARD.encode(message))
+        self.auth_raw(mechanism, &base64(message))
     }
 
     fn auth_raw(&mut self, mechanism: &str, text: &str) -> String {
@@ -291,7 +290,7 @@ impl Peer {
     }
 
     fn respond(&mut self, message: &str) -> String {
-        let message = BASE64_STANDARD.encode(message);
+        let message = base64(message);
         let ns = crate::xmpp::ns::SASL;
         self.send(&format!("<response xmlns='{ns}'>{message}</response>"))
     }
@@ -307,7 +306,7 @@ impl Peer {
             let mut values = server_first.split(',');
             values.find_map(|v| v.strip_prefix(name)).unwrap()
         };
-        let salt = BASE64_STANDARD.decode(value("s=")).unwrap();
+        let salt = from_base64(value("s=")).unwrap();
         let (digest, hmac, pbkdf2) = login.algorithms();
         let mut salted = vec![0; digest.output_len()];
         let iterations = NonZeroU32::new(value("i=").parse().unwrap()).unwrap();
@@ -318,11 +317,7 @@ impl Peer {
             tag.as_ref().to_vec()
         };
         let channel_binding = [login.gs2_header.as_bytes(), login.channel_binding].concat();
-        let without_proof = format!(
-            "c={},r={}",
-            BASE64_STANDARD.encode(channel_binding),
-            value("r=")
-        );
+        let without_proof = format!("c={},r={}", base64(channel_binding), value("r="));
         let signed = format!("{bare},{server_first},{without_proof}");
         let client_key = sign(&salted, "Client Key");
         let stored_key = digest::digest(digest, &client_key);
@@ -332,11 +327,11 @@ impl Peer {
             .zip(&signature)
             .map(|(a, b)| a ^ b)
             .collect();
-        let proof = BASE64_STANDARD.encode(proof);
+        let proof = base64(proof);
         let answer = self.respond(&format!("{without_proof},p={proof}"));
         if let Some(server_last) = payload(&answer, "success") {
             let server_key = sign(&salted, "Server Key");
-            let signature = BASE64_STANDARD.encode(sign(&server_key, &signed));
+            let signature = base64(sign(&server_key, &signed));
             assert_eq!(server_last, format!("v={signature}"));
         }
         answer
@@ -394,7 +389,7 @@ fn payload(answer: &str, name: &str) -> Option<String> {
     let text = answer
         .strip_prefix(&format!("<{name} xmlns='{}'>", crate::xmpp::ns::SASL))?
         .strip_suffix(&format!("</{name}>"))?;
-    let text = BASE64_STANDARD.decode(text).unwrap();
+    let text = from_base64(text).unwrap();
     Some(String::from_utf8(text).unwrap())
 }
 

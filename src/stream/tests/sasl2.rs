@@ -10,7 +10,7 @@ fn header_of(from: &str) -> String {
 }
 
 fn authenticate(mechanism: &str, message: &[u8], more: &str) -> String {
-    let message = BASE64_STANDARD.encode(message);
+    let message = base64(message);
     format!(
         "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='{mechanism}'>\
          <initial-response>{message}</initial-response>{AGENT}{more}</authenticate>"
@@ -204,7 +204,7 @@ fn a_token_proves_itself_and_the_server() {
         ));
         let key = hmac::Key::new(hmac::HMAC_SHA256, TOKEN.as_bytes());
         let tag = hmac::sign(&key, &[&b"Responder"[..], &END_POINT].concat());
-        let data = BASE64_STANDARD.encode(tag);
+        let data = base64(tag);
         assert_in(&format!("<additional-data>{data}</additional-data>"), &out);
         assert_in("HT-SHA-256-ENDP Some(7) false", &peer.happened());
         let login = peer.logins.pop().unwrap();
@@ -343,7 +343,7 @@ fn hashes_are_upgraded_after_a_password() {
         )
         .and_then(|rest| rest.strip_suffix("</salt></task-data>"))
         .unwrap();
-    let salt: [u8; 16] = BASE64_STANDARD.decode(salt).unwrap().try_into().unwrap();
+    let salt: [u8; 16] = from_base64(salt).unwrap().try_into().unwrap();
     let mut salted = [0; 32];
     pbkdf2::derive(
         pbkdf2::PBKDF2_HMAC_SHA256,
@@ -354,7 +354,7 @@ fn hashes_are_upgraded_after_a_password() {
     );
     let out = peer.send(&format!(
         "<task-data xmlns='urn:xmpp:sasl:2'><hash xmlns='urn:xmpp:scram-upgrade:0'>{}</hash></task-data>",
-        BASE64_STANDARD.encode(salted)
+        base64(salted)
     ));
     assert_in("<success xmlns='urn:xmpp:sasl:2'>", &out);
     let login = peer.logins.pop().unwrap();
