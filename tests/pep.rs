@@ -1,5 +1,6 @@
 //! What accounts have on the engine (XEP-0163) and cannot be seen in a transcript: what a database of before holds, and limits.
 use stonechat::feature::{BOOKMARKS_SHOWN_MAX, SUBSCRIPTIONS_MAX};
+use stonechat::state::CAPABILITIES_MAX;
 use stonechat::store::{Contact, SubscribedTo, Subscription};
 use stonechat::xmpp::BareJid;
 
@@ -221,4 +222,36 @@ fn a_list_of_bookmarks_ends_somewhere_and_loses_nothing() {
     assert_eq!(shown, 5, "what was beyond the limit");
     set_list(&mut core, 0..3);
     assert_eq!(items_of_bookmarks(&mut core), BOOKMARKS_SHOWN_MAX + 1);
+}
+
+/// XEP-0115 §8.1: what is known of clients is bounded in the store, too: the one not used for longest makes room.
+#[test]
+fn no_more_clients_are_known_than_fit() {
+    let mut core = Core::with_accounts(&["romeo"]);
+    core.stop_and(|tx| {
+        for n in 0..CAPABILITIES_MAX {
+            tx.set_capabilities(&format!("sha-256.{n}"), &[]).unwrap();
+        }
+    });
+    core.bind("romeo/a");
+    core.say(
+        "romeo/a",
+        "<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='QgayPKawpkPSDYmwT/WM94uAlu0='/></presence>",
+    );
+    let question = core.expect("romeo/a", "iq");
+    let id = question.root().attribute("id").unwrap().into_owned();
+    core.say(
+        "romeo/a",
+        &format!(
+            "<iq type='result' id='{id}' to='localhost'><query xmlns='http://jabber.org/protocol/disco#info'>\
+             <identity category='client' name='Exodus 0.9.1' type='pc'/><feature var='http://jabber.org/protocol/caps'/>\
+             <feature var='http://jabber.org/protocol/muc'/><feature var='http://jabber.org/protocol/disco#info'/>\
+             <feature var='http://jabber.org/protocol/disco#items'/></query></iq>"
+        ),
+    );
+    core.stop_and(|tx| {
+        let known = tx.capabilities().unwrap();
+        assert_eq!(known.len(), CAPABILITIES_MAX);
+        assert!(known.iter().any(|(id, _)| id.starts_with("Qgay")));
+    });
 }

@@ -1,4 +1,5 @@
 //! RFC 6121 §2: the roster as its owner reads and writes it, with pushes (§2.1.6) and versions (§2.6).
+use crate::pubsub::related::lost;
 use crate::state::{Cx, Fault, QueuedPresence};
 use crate::store::{AccountId, Contact, RosterChange, Subscription};
 use crate::xml::{ElementRef, Writer, escaped_len};
@@ -143,6 +144,9 @@ fn update(
     require_room(cx, account, jid, before.as_ref(), &contact)?;
     let version = cx.tx.set_contact(account, jid, &contact)?;
     push(cx, owner, jid, Some(&contact), version);
+    if before.is_some_and(|before| before.groups != contact.groups) {
+        lost::recheck(cx, (owner, account), jid)?;
+    }
     Ok(())
 }
 
@@ -240,7 +244,7 @@ fn remove(
     }
     let version = cx.tx.remove_contact(account, jid)?;
     push(cx, owner, jid, None, version);
-    Ok(())
+    Ok(lost::recheck(cx, (owner, account), jid)?)
 }
 
 /// §2.1.6: tells every session that asked for the roster, and components that may read it (XEP-0356 §4.4). `None`: the item

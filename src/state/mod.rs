@@ -34,7 +34,7 @@ pub use address::{Address, Local};
 pub use archive_ids::ArchiveIds;
 pub use block_list::BlockList;
 pub use budget::{MemoryAccount, give_back_room, resettle};
-pub use capabilities::{CLIENT_NODES_MAX, Capabilities, Caps, CapsId};
+pub use capabilities::{CAPABILITIES_MAX, CLIENT_NODES_MAX, Capabilities, Caps, CapsId};
 pub use cx::{ASK, Cx, Fault, name_of};
 pub use effects::{Effects, OwnMessage, PasswordChange, QueuedPresence};
 pub use moment::{Belief, Moment};

@@ -1,6 +1,7 @@
 //! Who has to do with nodes: subscriptions as subscribers ask for them and owners decide, and affiliations.
 pub mod decide;
 pub mod forget;
+pub mod lost;
 pub mod subscribe;
 pub mod told;
 

@@ -3,6 +3,7 @@ use std::ops::Range;
 
 use crate::feature;
 use crate::pubsub::notify::last;
+use crate::pubsub::related::lost;
 use crate::state::{Address, Cx, Fault, Local, QueuedPresence, SessionId};
 use crate::store::{AccountId, Contact, StoreError};
 use crate::xmpp::{BareJid, Condition, Envelope, Presence, PresenceKind, write_open};
@@ -328,9 +329,12 @@ fn keep(
         return Ok(());
     }
     let shown_before = before.as_ref().is_some_and(|row| row.listed);
+    let was_from = before
+        .as_ref()
+        .is_some_and(|row| row.subscription.is_from());
     if !after.listed && after.request.is_none() && !after.approved {
         cx.tx.remove_contact(account, jid)?;
-        return Ok(());
+        return lost::recheck(cx, (owner, account), jid);
     }
     let version = cx.tx.set_contact(account, jid, after)?;
     let shown = |row: &Contact| (row.subscription, row.ask, row.approved, row.listed);
@@ -338,5 +342,8 @@ fn keep(
     if (after.listed || shown_before) && changed {
         feature::push_roster(cx, owner, jid, Some(after), version);
     }
-    Ok(())
+    match was_from && !after.subscription.is_from() {
+        true => lost::recheck(cx, (owner, account), jid),
+        false => Ok(()),
+    }
 }
