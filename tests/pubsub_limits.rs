@@ -245,3 +245,105 @@ fn discovery_is_cut() {
     let answer = asker.ask_with("romeo", "get", rest);
     assert_eq!(answer.source().matches("<item ").count(), 10);
 }
+
+fn fill(asker: &mut Asker, count: usize) {
+    let create = "<create node='n'/><configure><x xmlns='jabber:x:data' type='submit'>\
+        <field var='pubsub#max_items'><value>max</value></field></x></configure>";
+    asker.done("romeo", "set", ("", create));
+    for from in (0..count).step_by(100) {
+        let one = |n| format!("<item id='{n}'><x xmlns='n'/></item>");
+        let items: String = (from..from + 100).map(one).collect();
+        let publish = format!("<publish node='n'>{items}</publish>");
+        asker.done("romeo", "set", ("", &publish));
+    }
+}
+
+fn count(asker: &mut Asker) -> usize {
+    let answer = asker.done("romeo", "get", ("", "<items node='n'/>"));
+    answer.source().matches("<item ").count()
+}
+
+/// A limit that is lowered takes many at once, and the others in small steps.
+#[test]
+fn what_is_too_many_goes() {
+    let mut asker = Asker::new(&["romeo"]);
+    fill(&mut asker, 1200);
+    let configure = "<configure node='n'><x xmlns='jabber:x:data' type='submit'>\
+        <field var='pubsub#max_items'><value>3</value></field></x></configure>";
+    asker.done("romeo", "set", ("#owner", configure));
+    assert_eq!(count(&mut asker), 700);
+    asker.core.wait(700_000);
+    assert_eq!(count(&mut asker), 3);
+}
+
+#[test]
+fn the_service_has_so_many_nodes() {
+    let mut asker = Asker::new(&["romeo"]);
+    asker.core.stop_and(|tx| {
+        for n in 0..20_000 {
+            let about = (Default::default(), stonechat::xmpp::Timestamp(1));
+            let owner = stonechat::store::NodeOwner::SERVICE;
+            tx.add_node(owner, &format!("n{n}"), "juliet@localhost", about)
+                .unwrap();
+        }
+    });
+    asker.core.bind("romeo/r");
+    asker.refused("romeo", "set", ("", "<create/>"), "max-nodes-exceeded");
+    // Whom none of them concerns, whoever asks.
+    let query = "<query xmlns='http://jabber.org/protocol/disco#items'/>";
+    let answer = asker.ask_with("romeo", "get", query);
+    assert_eq!(answer.source().matches("<item ").count(), 500);
+}
+
+#[test]
+fn one_has_to_do_with_so_many_nodes_as_are_listed() {
+    let mut asker = Asker::new(&["romeo", "juliet"]);
+    asker.core.stop_and(|tx| {
+        for n in 0..1001 {
+            let about = (Default::default(), stonechat::xmpp::Timestamp(1));
+            let owner = stonechat::store::NodeOwner::SERVICE;
+            tx.add_node(owner, &format!("n{n}"), "juliet@localhost", about)
+                .unwrap();
+        }
+    });
+    asker.core.bind("romeo/r");
+    let subscribe = |n: usize| format!("<subscribe node='n{n}' jid='romeo@localhost'/>");
+    for n in 0..1000 {
+        asker.done("romeo", "set", ("", &subscribe(n)));
+    }
+    let more = subscribe(1000);
+    asker.refused("romeo", "set", ("", &more), "too-many-subscriptions");
+    let answer = asker.done("romeo", "get", ("", "<subscriptions/>"));
+    assert_eq!(answer.source().matches("<subscription ").count(), 1000);
+}
+
+#[test]
+fn values_of_a_configuration_are_short_and_few() {
+    let mut asker = Asker::new(&["romeo"]);
+    asker.done("romeo", "set", ("", "<create node='n'/>"));
+    let configure = |var: &str, values: &[String]| {
+        let values = values.iter().map(|value| format!("<value>{value}</value>"));
+        format!(
+            "<configure node='n'><x xmlns='jabber:x:data' type='submit'><field var='pubsub#{var}'>{}</field></x></configure>",
+            values.collect::<String>()
+        )
+    };
+    let jids = |count: usize| -> Vec<String> { (0..count).map(|n| format!("u{n}@x")).collect() };
+    for (var, values, is_done) in [
+        ("title", vec!["t".repeat(1023)], true),
+        ("title", vec!["t".repeat(1024)], false),
+        ("contact", jids(50), true),
+        ("contact", jids(51), false),
+        (
+            "item_expire",
+            vec!["99999999999999999999".to_string()],
+            false,
+        ),
+    ] {
+        let answer = asker.ask("romeo", "set", ("#owner", &configure(var, &values)));
+        assert_eq!(self::is_done(&answer).is_ok(), is_done, "{var}");
+    }
+    let uri = "x".repeat(3072);
+    let delete = format!("<delete node='n'><redirect uri='{uri}'/></delete>");
+    asker.refused("romeo", "set", ("#owner", &delete), "not-acceptable");
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use stonechat::net::Clock;
-use stonechat::store::{AccountId, ArchiveQuery, Store, Subscription};
+use stonechat::store::{AccountId, Affiliation, ArchiveQuery, NodeOwner, Store, Subscription};
 use stonechat::xmpp::{BareJid, Jid};
 
 use crate::transcript::simple::Simple;
@@ -55,7 +55,49 @@ fn lived_in(data: &Path) {
         )
         .unwrap();
     alice.until_answer("z").unwrap();
+    let pubsub = "http://jabber.org/protocol/pubsub";
+    for (id, namespace, inside) in [
+        ("n1", "", "<create node='n'/>"),
+        (
+            "n2",
+            "",
+            "<publish node='n'><item id='i'><x xmlns='n'/></item></publish>",
+        ),
+        (
+            "n3",
+            "#owner",
+            "<affiliations node='n'><affiliation jid='bob@localhost' affiliation='member'/></affiliations>",
+        ),
+        ("n4", "", "<subscribe node='n' jid='alice@localhost/r'/>"),
+    ] {
+        alice
+            .send(&format!(
+                "<iq type='set' id='{id}' to='pubsub.localhost'><pubsub xmlns='{pubsub}{namespace}'>{inside}</pubsub></iq>"
+            ))
+            .unwrap();
+        alice.until_answer(id).unwrap();
+    }
     process.stop();
+}
+
+fn nodes_have_moved(tx: &stonechat::store::Tx) {
+    let owner = NodeOwner::SERVICE;
+    let node = tx.node(owner, "n").unwrap().unwrap();
+    assert_eq!(&*node.creator, "alice@new.example");
+    let item = tx.item(&node, "i").unwrap().unwrap();
+    assert_eq!(&*item.publisher, "alice@new.example");
+    let alice = tx.related(&node, "alice@new.example").unwrap();
+    assert_eq!(alice.affiliation, Affiliation::Owner);
+    assert_eq!(&*alice.subscriptions[0].jid, "alice@new.example/r");
+    let bob = tx.related(&node, "bob@new.example").unwrap();
+    assert_eq!(bob.affiliation, Affiliation::Member);
+    let names = |jid| tx.related_nodes(owner, jid).unwrap();
+    assert_eq!(names("bob@new.example"), ["n".into()]);
+    assert!(names("bob@localhost").is_empty());
+    assert_eq!(
+        tx.related(&node, "bob@localhost").unwrap(),
+        Default::default()
+    );
 }
 
 #[test]
@@ -121,6 +163,7 @@ fn everything_moves_to_the_new_domain() {
         tx.roster_changes(alice, 0).unwrap().is_none(),
         "nobody has this roster"
     );
+    nodes_have_moved(&tx);
     drop((tx, store));
     // Once more is no harm.
     says(&ok(data, &["rename", "new.example"]), &["already"]);

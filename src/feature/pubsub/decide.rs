@@ -112,24 +112,37 @@ pub fn set_affiliations(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fau
         all.find(|known| affiliation_text(*known) == text)
     };
     // §4.1: affiliations are of bare JIDs.
-    let changes = changes(asked.child, "affiliation", of, |jid| jid.to_bare().into())?;
-    let set = engine::set_affiliations(cx, &asked.owner, (&name, from), &changes);
-    let Err(Fault::Stanza(error)) = set else {
-        return set.map(|()| Reply::Empty);
+    let changes = changes(asked.child, "affiliation", of, |jid| jid.to_bare().into());
+    let set = changes
+        .and_then(|changes| engine::set_affiliations(cx, &asked.owner, (&name, from), &changes));
+    let Some(error) = not_acceptable(set)? else {
+        return Ok(Reply::Empty);
     };
-    if error.condition != Condition::NotAcceptable {
-        return Err(error.into());
-    }
     let mut kept = Vec::new();
-    for change in &changes {
-        let jid = change.jid.bare_str();
-        let is = match asked.owner.is_self(&change.jid) {
+    for jid in addresses(asked.child) {
+        let is = match asked.owner.is_self(&jid) {
             true => Affiliation::Owner,
-            false => cx.tx.related(&node.row, jid)?.affiliation,
+            false => cx.tx.related(&node.row, jid.bare_str())?.affiliation,
         };
-        kept.push((jid.to_string(), is));
+        kept.push((jid.bare_str().to_string(), is));
     }
     Ok(Reply::Refused(error, write_affiliations(&name, &kept)))
+}
+
+/// What the error of a list that cannot be shows; `None`: it was done.
+fn not_acceptable(set: Result<(), Fault>) -> Result<Option<StanzaError>, Fault> {
+    match set {
+        Ok(()) => Ok(None),
+        Err(Fault::Stanza(error)) if error.condition == Condition::NotAcceptable => Ok(Some(error)),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// All that a list names.
+fn addresses(list: ElementRef<'_>) -> impl Iterator<Item = Jid> {
+    let jids = list.children().filter_map(|child| child.attribute("jid"));
+    jids.filter_map(|jid| Jid::parse(&jid).ok())
+        .take(CHANGES_MAX)
 }
 
 /// §8.8.1
@@ -162,21 +175,22 @@ pub fn set_subscriptions(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fa
         "none" => Some(false),
         _ => None,
     };
-    let changes = changes(asked.child, "subscription", of, |jid| jid)?;
-    let set = engine::set_subscriptions(cx, &asked.owner, (&name, from), &changes);
-    let Err(Fault::Stanza(error)) = set else {
-        return set.map(|()| Reply::Empty);
+    let changes = changes(asked.child, "subscription", of, |jid| jid);
+    let set = changes
+        .and_then(|changes| engine::set_subscriptions(cx, &asked.owner, (&name, from), &changes));
+    let Some(error) = not_acceptable(set)? else {
+        return Ok(Reply::Empty);
     };
     let mut xml = Vec::new();
     let mut w = Writer::new(&mut xml);
     w.open_ns("pubsub", ns::PUBSUB_OWNER);
     w.open("subscriptions").attr("node", &name);
-    for change in &changes {
-        let related = cx.tx.related(&node.row, change.jid.bare_str())?;
+    for jid in addresses(asked.child) {
+        let related = cx.tx.related(&node.row, jid.bare_str())?;
         let mut all = related.subscriptions.iter();
-        let known = all.find(|one| *one.jid == *change.jid.as_str());
+        let known = all.find(|one| *one.jid == *jid.as_str());
         w.open("subscription")
-            .attr("jid", change.jid.as_str())
+            .attr("jid", jid.as_str())
             .attr(
                 "subscription",
                 known.map_or("none", |one| state_text(one.state)),

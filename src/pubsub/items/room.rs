@@ -8,8 +8,8 @@ use crate::pubsub::notify;
 use crate::pubsub::owner::{Owner, OwnerKind};
 use crate::pubsub::refusal;
 
-/// Items that lose their place to newer ones at a time.
-const OUSTED_MAX: usize = 100;
+/// Items that lose their place to newer ones at a time; what else is too many goes with upkeep (`expiry`).
+const OUSTED_MAX: usize = 500;
 
 /// Of items at the node, and of bytes at the owner.
 pub fn require_room(

@@ -1,4 +1,4 @@
-//! Items of nodes that are kept for so long only (XEP-0060 `item_expire`).
+//! Items of nodes that are kept for so long only (XEP-0060 `item_expire`), and those that are too many.
 use crate::pubsub::items::expiry::expire;
 use crate::server::{Server, Step};
 use crate::store::{NodeOwner, StoreError};
@@ -34,7 +34,7 @@ impl Server {
         let mut left = STEP_ITEMS_MAX;
         for node in nodes {
             let place = (node.owner, node.name.clone());
-            left -= expire(step.tx, node, step.now.sure, left)?;
+            left -= expire((&self.state, step.tx), node, step.now.sure, left)?;
             // Its next ones in the next step.
             if left == 0 {
                 self.expiring.last = passed;
