@@ -113,6 +113,7 @@ def main(binary):
                 gajim.look(os.path.basename(gajim.home))
             for gajim in people:
                 gajim.is_content()
+            assert not server.logged("WARN") + server.logged("ERROR"), "the server complains"
             server.stop()
     finally:
         for gajim in people:

@@ -79,6 +79,7 @@ def main(binary):
                 gajim.is_content()
             for request, condition in dino.refusals():
                 assert (condition == "item-not-found" and ":items " in request) or "urn:xmpp:extdisco:2" in request, f"{condition}: {request}"
+            assert not server.logged("WARN") + server.logged("ERROR"), "the server complains"
             server.stop()
     finally:
         for client in people:
