@@ -52,13 +52,24 @@ fn found(cx: &Cx<'_>, owner: &Owner) -> Result<Option<Avatar>, Fault> {
     let Some(data) = open_node(cx, owner, DATA)? else {
         return Ok(None);
     };
-    let item = pubsub::item(cx, &data, &id)?;
-    let bytes = item.and_then(|item| bytes(&item.payload));
-    let bytes = bytes.filter(|bytes| image::id(bytes) == id);
-    let kind = bytes.as_deref().and_then(image::media_type);
-    Ok(kind.map(|kind| Avatar {
-        id,
-        kind: kind.to_string(),
+    // XEP-0153 §3.1: hexadecimal digits are written either way.
+    let named = |item: String| -> Result<_, Fault> {
+        let payload = pubsub::item(cx, &data, &item)?.map(|item| item.payload);
+        Ok(payload.map(|payload| (item, payload)))
+    };
+    let lower = id.to_ascii_lowercase();
+    let found = match named(id)? {
+        Some(found) => Some(found),
+        None => named(lower.clone())?,
+    };
+    let found = found.and_then(|(item, payload)| Some((item, bytes(&payload)?)));
+    let found = found.filter(|(_, bytes)| image::id(bytes) == lower);
+    Ok(found.and_then(|(item, bytes)| {
+        Some(Avatar {
+            kind: image::media_type(&bytes)?.to_string(),
+            id: lower,
+            item,
+        })
     }))
 }
 
@@ -72,7 +83,7 @@ fn pointed_at(metadata: &str) -> Option<String> {
     let metadata = parse_stored(metadata, "").ok()?;
     let mut infos = metadata.root().children();
     let info = infos.find(|info| info.is("info", METADATA) && info.attribute("url").is_none())?;
-    Some(info.attribute("id")?.to_ascii_lowercase())
+    Some(info.attribute("id")?.into_owned())
 }
 
 fn bytes(data: &str) -> Option<Vec<u8>> {
@@ -99,7 +110,7 @@ pub fn picture(
             return Ok(None);
         }
         if name == DATA {
-            let item = pubsub::item(cx, &node, &avatar.id)?;
+            let item = pubsub::item(cx, &node, &avatar.item)?;
             let data = item.and_then(|item| parse_stored(&item.payload, "").ok());
             return Ok(data.map(|data| Picture {
                 kind: avatar.kind,
@@ -182,7 +193,7 @@ pub fn concerns(cx: &Cx<'_>, owner: &Owner, ids: &[Box<str>]) -> Result<bool, Fa
     };
     let item = pubsub::last_item(cx, &metadata)?;
     let id = item.and_then(|item| pointed_at(&item.payload));
-    Ok(id.is_some_and(|id| ids.iter().any(|known| **known == *id)))
+    Ok(id.is_some_and(|id| ids.iter().any(|known| known.eq_ignore_ascii_case(&id))))
 }
 
 fn written(write: impl FnOnce(&mut Writer<'_>)) -> String {

@@ -2,9 +2,12 @@
 //! stays in it. The picture is the avatar (XEP-0398): it lies in the avatar's node only, a vcard-temp shows it to those who
 //! may read it there, and a vCard4, which lies in a node itself, if everybody may.
 //!
+//! What its owner shows only to some of a vCard4 is shown to nobody else as a vcard-temp, which is public as long as there is
+//! no other: the access model of the node counts, and that of the avatar's for the picture.
+//!
 //! A vcard-temp without a picture takes the avatar away, for it was shown with one; a vCard4 without one does not, for those
 //! who write that set avatars by their nodes.
-use crate::pubsub::{self, NewItem, Owner};
+use crate::pubsub::{self, NewItem, Owner, What, access};
 use crate::state::{Cx, Fault};
 use crate::store::AccountId;
 use crate::xml::{Element, ElementRef, parse_stored};
@@ -30,7 +33,12 @@ pub fn temp(
     account: AccountId,
     who: &Jid,
 ) -> Result<Option<String>, Fault> {
-    let stored = cx.tx.vcard(account)?;
+    let mut stored = cx.tx.vcard(account)?;
+    if let Some(node) = pubsub::node(cx, owner, FOUR)?
+        && !access::can(cx, owner, &node, who, What::Read)?
+    {
+        stored = None;
+    }
     let picture = avatars::picture(cx, owner, account, who)?;
     let element = parsed(stored.as_deref().unwrap_or(EMPTY_TEMP));
     let has_own = element
@@ -55,6 +63,9 @@ pub fn adopt(cx: &mut Cx<'_>, jid: &BareJid, account: AccountId) -> Result<(), F
     let Some(vcard) = cx.tx.vcard(account)? else {
         return Ok(());
     };
+    if !vcard.contains("BINVAL") {
+        return Ok(());
+    }
     let element = parsed(&vcard);
     match photo_of(element.root().child("PHOTO", TEMP_NS)) {
         Ok(Some(_)) => set_temp(cx, &Owner::account(jid, account), account, &vcard),

@@ -19,6 +19,8 @@ pub struct Avatar {
     pub id: String,
     /// Its media type.
     pub kind: String,
+    /// Of the item that holds it.
+    pub item: String,
 }
 
 impl Tx {
@@ -41,6 +43,7 @@ impl Tx {
             Ok(Avatar {
                 id: row.text()?.to_string(),
                 kind: row.text()?.to_string(),
+                item: row.text()?.to_string(),
             })
         })
         .transpose()
@@ -52,8 +55,12 @@ impl Tx {
         account: AccountId,
         avatar: Option<&Avatar>,
     ) -> Result<(), StoreError> {
-        let (id, kind) = avatar.map_or(("", ""), |avatar| (&avatar.id, &avatar.kind));
-        let row = Encoder::default().text(id).text(kind);
+        let texts = avatar.map_or(["", "", ""], |avatar| {
+            [&avatar.id, &avatar.kind, &avatar.item]
+        });
+        let row = texts
+            .iter()
+            .fold(Encoder::default(), |row, text| row.text(text));
         let writing = self.writing()?;
         let mut table = writing.txn.open_table(AVATARS)?;
         table.insert(account.0, row.done().as_slice())
