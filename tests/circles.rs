@@ -3,8 +3,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::layers::{Source, sources};
 
-/// Folders of `src` that hold this.
-const FOLDERS: &[&str] = &["server", "feature", "pubsub", "state"];
+/// Folders of `src` that hold this. In `stream` each state of a negotiation is made by the one before it, and in `net` a
+/// connection and what all share know each other.
+const FOLDERS: &[&str] = &[
+    "cli", "config", "server", "feature", "pubsub", "state", "store", "xmpp", "xml",
+];
 
 type Module = Vec<String>;
 
@@ -43,6 +46,15 @@ fn files_do_not_import_each_other_in_a_circle() {
 }
 
 #[test]
+fn paths_are_read_out_of_code() {
+    let paths: Vec<String> = named("let x: crate::a::B = super::c::d(super_::e, supers::f);")
+        .iter()
+        .map(|path| path.join("::"))
+        .collect();
+    assert_eq!(paths, ["crate::a::B", "super::c::d"]);
+}
+
+#[test]
 fn paths_are_read_out_of_trees() {
     let paths = paths("crate::{a::B, c::{self, d as e}, f}");
     let paths: Vec<String> = paths.iter().map(|path| path.join("::")).collect();
@@ -58,23 +70,23 @@ fn module_of(name: &str) -> Module {
     name.split('/').map(str::to_string).collect()
 }
 
-/// Files of its own folder of `src` whose names a file imports; the folder's own list of modules is none.
+/// Files of its own folder of `src` that a file names; those it lies in, as `store/engine/table.rs` has rooms of its own, are
+/// none of them: what they have is common to their rooms.
 fn imports(
     module: &Module,
     source: &Source,
     modules: &BTreeMap<Module, &Source>,
 ) -> BTreeSet<Module> {
     let mut found = BTreeSet::new();
-    for tree in uses(&source.code) {
-        for path in paths(&tree) {
-            let mut whole = absolute(module, &path);
-            while !whole.is_empty() && !modules.contains_key(&whole) {
-                whole.pop();
-            }
-            let is_other = whole != *module && whole.first() == module.first();
-            if whole.len() > 1 && is_other {
-                found.insert(whole);
-            }
+    let imported = uses(&source.code).into_iter().flat_map(|tree| paths(&tree));
+    for path in imported.chain(named(&source.code)) {
+        let mut whole = absolute(module, &path);
+        while !whole.is_empty() && !modules.contains_key(&whole) {
+            whole.pop();
+        }
+        let is_other = !module.starts_with(&whole) && whole.first() == module.first();
+        if whole.len() > 1 && is_other {
+            found.insert(whole);
         }
     }
     found
@@ -91,6 +103,16 @@ fn uses(code: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// Paths from the root or from above that stand where something is used.
+fn named(code: &str) -> Vec<Module> {
+    let is_of_path = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == ':';
+    let words = code.split(|letter: char| !is_of_path(letter));
+    let paths = words.filter(|word| word.starts_with("crate::") || word.starts_with("super::"));
+    paths
+        .map(|path| path.split("::").map(str::to_string).collect())
+        .collect()
 }
 
 fn paths(tree: &str) -> Vec<Module> {

@@ -6,6 +6,7 @@ pub mod grants;
 pub mod kept;
 pub mod moved;
 pub mod personal;
+pub mod removal;
 pub mod roster;
 pub mod suspended;
 pub mod suspended_row;
@@ -15,7 +16,7 @@ use crate::stream::{Credentials, HashedPassword, ScramHash, ScramKeys};
 use crate::xmpp::Timestamp;
 
 use super::engine::codec::{Decoder, Encoder};
-use super::schema::{self, ACCOUNTS, CREDENTIALS, META, META_NEXT_ACCOUNT, PURGE};
+use super::schema::{ACCOUNTS, CREDENTIALS, META, META_NEXT_ACCOUNT, PURGE};
 use super::{StoreError, Tx, Writing};
 
 /// Number of an account; never reused, also not after deletion. First part of every key of its data.
@@ -127,7 +128,7 @@ impl Tx {
         // From here on the account has no rows in memory, so the purge need look at the tables only.
         memory.checkpoint(txn)?;
         memory.unseen.forget(id);
-        schema::remove_account(txn, id.0)?;
+        removal::remove_account(txn, id.0)?;
         txn.open_table(PURGE)?.insert(id.0, ())?;
         Ok(true)
     }

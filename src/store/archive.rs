@@ -8,6 +8,7 @@
 pub mod index;
 pub mod place;
 pub mod retention;
+pub mod span;
 pub mod stanza;
 pub mod unseen;
 pub mod walk;
@@ -17,7 +18,8 @@ use crate::xmpp::{Jid, Timestamp};
 use super::engine::codec::{Decoder, Encoder};
 use super::schema::{ARCHIVE, ARCHIVE_PREFERENCES, SET_BACK, STANZAS};
 use super::{AccountId, StoreError, Tx, View, Writing};
-use index::{IndexRow, Span};
+use index::IndexRow;
+use span::Span;
 use stanza::{StanzaRow, bare, peer_hash};
 use walk::Walk;
 

@@ -7,6 +7,7 @@ mod engine;
 mod opening;
 mod pubsub;
 mod schema;
+mod upgrades;
 mod whole;
 
 use std::cell::{Ref, RefCell, RefMut};

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use redb::{Builder, Database};
+use redb::Database;
 
 use super::engine::behind::{Behind, Shown};
 use super::engine::damage;
-use super::engine::file::{Patient, StoreFile};
-use super::{StoreError, schema, whole};
+use super::engine::file::{Patient, StoreFile, builder};
+use super::{StoreError, upgrades, whole};
 
 /// Opens or creates.
 pub fn open(path: &Path, cache_bytes: usize) -> Result<(StoreFile, Opened), StoreError> {
@@ -79,7 +79,7 @@ pub fn made_sense(
         let opened = opened(backend, cache_bytes)?;
         match path {
             Some(path) => whole::upgrade::run(&opened.database, path)?,
-            None => schema::upgrade(&opened.database)?,
+            None => upgrades::upgrade(&opened.database)?,
         }
         Ok(opened)
     });
@@ -92,15 +92,6 @@ fn opened(backend: impl redb::StorageBackend, cache_bytes: usize) -> Result<Open
     let shown = Patient(Shown(Arc::clone(&behind)));
     let database = builder(cache_bytes).create_with_backend(shown)?;
     Ok(Opened { database, behind })
-}
-
-pub fn builder(cache_bytes: usize) -> Builder {
-    let mut builder = Builder::new();
-    builder.set_cache_size(cache_bytes);
-    builder.set_repair_callback(|repair| {
-        log::warn!("store.repair progress={:.2}", repair.progress());
-    });
-    builder
 }
 
 /// A database on its way to be opened anew.

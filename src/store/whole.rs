@@ -18,12 +18,12 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTableMetadata};
 use super::accounts::decode_account;
 use super::archive::stanza::StanzaRow;
 use super::engine::damage::unwound;
+use super::engine::file::builder;
 use super::engine::table::{Row, Snapshot, Source, Sums, TableDefinition};
-use super::opening::builder;
 use super::schema::{
     self, ACCOUNTS, ARCHIVE, ARCHIVE_WITH, META, META_CHECKPOINT, SECRETS, STANZAS,
 };
-use super::{Store, StoreError};
+use super::{Store, StoreError, upgrades};
 use findings::{Damage, Findings};
 use read_only::ReadOnly;
 use salvage::{Seen, walk};
@@ -133,14 +133,14 @@ impl Live {
 
 impl Whole {
     fn of(database: &Database) -> Result<Whole, StoreError> {
-        let read = unwound(|| Ok((database.begin_read()?, schema::version(database)?)));
+        let read = unwound(|| Ok((database.begin_read()?, upgrades::version(database)?)));
         let damaged = || StoreError::Unreadable("its tables make no sense".to_string());
         let (txn, schema) = read.unwrap_or_else(|| Err(damaged()))?;
-        schema::require_known(schema)?;
+        upgrades::require_known(schema)?;
         Ok(Whole {
             txn: Some(txn),
             schema,
-            sums: schema::sums_of(schema),
+            sums: upgrades::sums_of(schema),
             live: None,
         })
     }

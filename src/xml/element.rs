@@ -8,9 +8,8 @@ use memchr::memchr;
 
 use super::chars::{Place, WHITE, unescape};
 use super::names::split_name;
-use super::parse::{Context, parse_checked};
 use super::tag::{Attributes, RawAttribute};
-use super::{Escaped, XML_NAMESPACE, XmlError};
+use super::{XML_NAMESPACE, XmlError};
 
 /// One element with all below it. Cheap to clone. Invariant: the text of every child of the root is self-contained
 /// but for the default namespace it inherits: prefixes declared further out were written in when it was parsed.
@@ -77,9 +76,9 @@ pub(super) struct Node {
 /// A borrowed element inside an `Element`.
 #[derive(Clone, Copy, Debug)]
 pub struct ElementRef<'a> {
-    element: &'a Element,
-    node: &'a Node,
-    below: &'a [Node],
+    pub(super) element: &'a Element,
+    pub(super) node: &'a Node,
+    pub(super) below: &'a [Node],
 }
 
 /// One attribute, unescaped. Namespace declarations are not attributes here.
@@ -241,84 +240,12 @@ impl<'a> ElementRef<'a> {
         self.element.span(self.node.inner)
     }
 
-    /// This element alone: every declaration it uses written on it (or, a prefix, on those of its children that use
-    /// it). Borrows when nothing had to be added.
-    pub fn to_xml(self) -> Cow<'a, str> {
-        let around = self.declarations_around();
-        let mut text = Cow::Borrowed(self.source());
-        if !around.prefixes.is_empty() {
-            let carried = parse_checked(self.source(), &around);
-            if carried.source().len() != text.len() {
-                text = Cow::Owned(carried.source().to_owned());
-            }
-        }
-        if let Some(default) = self.inherited_default() {
-            let after_name = offset(self.node.name.end) - offset(self.node.whole.start);
-            text.to_mut()
-                .insert_str(after_name, &format!(" xmlns='{}'", Escaped(default)));
-        }
-        text
-    }
-
-    /// This element with all below it as an `Element` of its own.
-    pub fn to_element(self) -> Element {
-        if self.parent().is_none() {
-            return self.element.clone();
-        }
-        parse_checked(&self.to_xml(), &Context::default())
-    }
-
-    /// The default namespace from around it, when this element or one below is in it by that.
-    fn inherited_default(self) -> Option<&'a str> {
-        let default_of = |at: ElementRef<'a>| at.raw_attributes().find(|raw| raw.name == "xmlns");
-        if default_of(self).is_some() {
-            return None;
-        }
-        let nodes = std::iter::once(self.node).chain(self.below);
-        let mut unprefixed =
-            nodes.filter(|node| !node.is_attribute && node.name.start == node.whole.start + 1);
-        match self.ancestors().find_map(default_of) {
-            Some(raw) => {
-                let namespace = unescape(raw.value, Place::Value);
-                let user = unprefixed.find(|node| self.namespace_of(node) == namespace)?;
-                Some(self.namespace_of(user))
-            }
-            None => {
-                let default = self.element.default_namespace.as_ref();
-                let used = unprefixed.any(|node| node.namespace == Span::INHERITED);
-                Some(default).filter(|default| used && !default.is_empty())
-            }
-        }
-    }
-
-    /// Prefixes declared around it that are not written on it yet. The root's are: it and its children are
-    /// self-contained.
-    fn declarations_around(self) -> Context {
-        let mut prefixes: Vec<(Box<str>, Box<str>)> = Vec::new();
-        for outer in self
-            .ancestors()
-            .take_while(|outer| outer.parent().is_some())
-        {
-            for raw in outer.raw_attributes() {
-                if let ("xmlns", prefix) = split_name(raw.name)
-                    && prefixes.iter().all(|(known, _)| **known != *prefix)
-                {
-                    prefixes.push((prefix.into(), unescape(raw.value, Place::Value).into()));
-                }
-            }
-        }
-        Context {
-            default_namespace: Rc::default(),
-            prefixes,
-        }
-    }
-
     /// From its parent outwards to the root.
-    fn ancestors(self) -> impl Iterator<Item = ElementRef<'a>> {
+    pub(super) fn ancestors(self) -> impl Iterator<Item = ElementRef<'a>> {
         std::iter::successors(self.parent(), |outer| outer.parent())
     }
 
-    fn parent(self) -> Option<ElementRef<'a>> {
+    pub(super) fn parent(self) -> Option<ElementRef<'a>> {
         let (node, after) = self
             .element
             .nodes
@@ -332,7 +259,7 @@ impl<'a> ElementRef<'a> {
         })
     }
 
-    fn raw_attributes(self) -> impl Iterator<Item = RawAttribute<'a>> {
+    pub(super) fn raw_attributes(self) -> impl Iterator<Item = RawAttribute<'a>> {
         // Up to the inner text is up to behind the `>`, also for `<a/>`, whose inner text is at its end.
         let tag = Span {
             start: self.node.name.end,
@@ -346,7 +273,7 @@ impl<'a> ElementRef<'a> {
         Attributes::new(tag).map_while(Result::ok)
     }
 
-    fn namespace_of(self, node: &Node) -> &'a str {
+    pub(super) fn namespace_of(self, node: &Node) -> &'a str {
         match node.namespace {
             Span::INHERITED => &self.element.default_namespace,
             Span::XML => XML_NAMESPACE,
@@ -398,7 +325,7 @@ pub(super) fn narrow(position: usize) -> Result<u32, XmlError> {
     u32::try_from(position).map_err(|_| XmlError::TooLarge)
 }
 
-fn offset(position: u32) -> usize {
+pub(super) fn offset(position: u32) -> usize {
     usize::try_from(position).unwrap_or(usize::MAX)
 }
 
@@ -406,6 +333,7 @@ fn offset(position: u32) -> usize {
 mod tests {
     use super::super::{parse, parse_stored};
     use super::*;
+    use crate::xml::Context;
 
     fn stored(text: &str) -> Element {
         parse_stored(text, "d").unwrap()

@@ -2,7 +2,9 @@
 //! element. `frame` finds where a top-level element ends while bytes trickle in, `parse` turns it into an `Element`
 //! or refuses it, `write` makes text; `chars`, `names`, `tag` and `namespace` hold the grammar's parts.
 
+mod alone;
 mod chars;
+mod context;
 mod element;
 mod frame;
 mod names;
@@ -13,9 +15,10 @@ mod rewrite;
 mod tag;
 mod write;
 
+pub use context::Context;
 pub use element::{Attribute, Element, ElementRef};
 pub use frame::{Frame, Framer, first_element};
-pub use parse::{Context, parse, parse_header, parse_stored};
+pub use parse::{parse, parse_header, parse_stored};
 pub use write::{Escaped, Writer, escaped_len};
 
 /// The namespace of `xml:lang`; its prefix needs no declaration (Namespaces in XML §3).

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use super::chars::{Place, unescape};
+use super::context::Context;
 use super::element::Span;
 use super::names::Edition;
-use super::parse::Context;
 use super::rewrite::Piece;
 use super::tag::RawAttribute;
 use super::{Escaped, XML_NAMESPACE, XmlError};

@@ -1,22 +1,13 @@
 //! The strict pass: one frame to one `Element`, or the reason it is refused (RFC 6120 §11). Nothing that XML 1.0 or
 //! Namespaces in XML 1.0 forbids comes through.
-use std::rc::Rc;
-
 use super::chars::{WHITE, checked_text};
+use super::context::Context;
 use super::parser::Parser;
 use super::tag::Attributes;
 use super::{Element, XmlError};
 
 /// Far above any limit of a stream.
 const TEXT_BYTES_MAX: usize = 1 << 30;
-
-/// What the stream header declared for its children: default namespace and prefixes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Context {
-    pub default_namespace: Rc<str>,
-    /// (prefix, namespace); a child that uses one gets its own declaration written in.
-    pub prefixes: Vec<(Box<str>, Box<str>)>,
-}
 
 /// Parses one whole element, which must be all of `frame` (no text before or after).
 pub fn parse(frame: &[u8], context: &Context) -> Result<Element, XmlError> {

@@ -4,10 +4,10 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::chars::{check_character_data, check_value, reference};
+use super::context::Context;
 use super::element::{Node, Span, narrow};
 use super::names::{Edition, qualified_name};
 use super::namespace::Namespaces;
-use super::parse::Context;
 use super::rewrite::{self, Piece};
 use super::tag::{Attributes, RawAttribute};
 use super::{Element, XmlError};

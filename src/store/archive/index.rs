@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::xmpp::Timestamp;
 
-use super::retention;
+use super::retention::bytes;
+use super::span::Span;
 use super::stanza::{StanzaRow, footprint, held, peer_hash};
 use super::unseen::UnseenOfAll;
 use crate::store::engine::table::{Range, Row, WriteTransaction};
@@ -13,7 +14,7 @@ use crate::store::schema::{
     ARCHIVE, ARCHIVE_WITH, META, META_BYTES, META_CHECKPOINT, META_SEQUENCE, META_TIME, SET_BACK,
     STANZAS, UNSEEN_FROM,
 };
-use crate::store::{AccountId, ArchiveId, StoreError, Tx};
+use crate::store::{AccountId, StoreError, Tx};
 
 /// So many rows wait in memory (24 bytes each) before they are moved to the tables.
 const TAIL_ROWS_MAX: usize = 4096;
@@ -62,29 +63,8 @@ pub(in crate::store) struct IndexRow {
     pub held: u8,
 }
 
-/// Sequences from `from` up to but without `to`.
-#[derive(Clone, Copy)]
-pub(in crate::store) struct Span {
-    pub from: u64,
-    pub to: u64,
-}
-
 /// Called for each row; false ends the walk.
 type Visit<'v> = &'v mut dyn FnMut(IndexRow) -> Result<bool, StoreError>;
-
-impl Span {
-    pub const ALL: Span = Span {
-        from: 0,
-        to: u64::MAX,
-    };
-
-    /// What lies after one id and before another.
-    pub fn cut(&mut self, after: Option<ArchiveId>, before: Option<ArchiveId>) {
-        let from = after.map_or(0, |id| id.0.saturating_add(1));
-        self.from = self.from.max(from);
-        self.to = self.to.min(before.map_or(u64::MAX, |id| id.0));
-    }
-}
 
 impl Memory {
     pub fn load(tx: &Tx) -> Result<Memory, StoreError> {
@@ -208,7 +188,7 @@ impl Memory {
             bytes.insert(account.0, tail.bytes.cast_signed());
             rows.extend(tail.rows.into_iter().map(|row| (account, row)));
         }
-        retention::change_bytes(txn, &bytes)?;
+        bytes::change(txn, &bytes)?;
         // In order of their keys, so that each page is touched once.
         rows.sort_unstable_by_key(|(account, row)| (*account, row.sequence));
         let mut archive = txn.open_table(ARCHIVE)?;

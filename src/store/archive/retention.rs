@@ -3,7 +3,7 @@
 //!
 //! The archive is where messages wait for who is absent: age takes none that nobody has received yet, and want of room only
 //! those of whoever has most, when nobody has anything else (`greed`).
-mod bytes;
+pub(super) mod bytes;
 mod greed;
 mod removal;
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::store::engine::table::WriteTransaction;
 
-use super::index::Span;
 use super::read;
+use super::span::Span;
 use super::stanza::{StanzaRow, held, is_unseen, peer_hash};
 use super::walk::Walk;
 use crate::store::schema::{ARCHIVE, ARCHIVE_WITH, STANZAS, UNSEEN_FROM};

@@ -148,3 +148,13 @@ impl redb::StorageBackend for StoreFile {
         self.reserve.write(|| self.file.write_all_at(bytes, offset))
     }
 }
+
+/// What opens databases.
+pub fn builder(cache_bytes: usize) -> redb::Builder {
+    let mut builder = redb::Builder::new();
+    builder.set_cache_size(cache_bytes);
+    builder.set_repair_callback(|repair| {
+        log::warn!("store.repair progress={:.2}", repair.progress());
+    });
+    builder
+}

@@ -8,9 +8,10 @@ use super::backup::{
 use crate::store::StoreError;
 use crate::store::accounts::decode_account;
 use crate::store::engine::file::StoreFile;
+use crate::store::engine::file::builder;
 use crate::store::engine::table::{Row, TableDefinition, WriteTransaction};
-use crate::store::opening::builder;
 use crate::store::schema::{self, ACCOUNTS, META, META_NEXT_ACCOUNT};
+use crate::store::upgrades;
 
 /// No record that is written is longer: that is a row, and rows are stanzas.
 const RECORD_BYTES_MAX: usize = 64 << 20;
@@ -37,7 +38,7 @@ struct Nobody;
 
 impl Rows for Nobody {
     fn schema(&mut self, version: u32) -> Result<(), BackupError> {
-        schema::require_known(version)?;
+        upgrades::require_known(version)?;
         Ok(())
     }
 
@@ -77,7 +78,7 @@ pub fn restore(
     };
     let contents = read_to(from, bytes, &mut making, progress)?;
     making.complete()?;
-    schema::upgrade(&database)?;
+    upgrades::upgrade(&database)?;
     database.close().map_err(StoreError::from)?;
     Ok(contents)
 }
@@ -96,7 +97,7 @@ struct Making<'d> {
 impl Making<'_> {
     fn txn(&mut self) -> Result<&WriteTransaction, StoreError> {
         if self.txn.is_none() {
-            let sums = schema::sums_of(self.schema);
+            let sums = upgrades::sums_of(self.schema);
             self.txn = Some(WriteTransaction::begin_with(self.database, sums)?);
         }
         Ok(self.txn.as_ref().expect("begun above"))
@@ -120,9 +121,9 @@ impl Making<'_> {
 
 impl Rows for Making<'_> {
     fn schema(&mut self, version: u32) -> Result<(), BackupError> {
-        schema::require_known(version)?;
+        upgrades::require_known(version)?;
         self.schema = version;
-        let mut txn = WriteTransaction::begin_with(self.database, schema::sums_of(version))?;
+        let mut txn = WriteTransaction::begin_with(self.database, upgrades::sums_of(version))?;
         schema::create_tables(&mut txn)?;
         let mut meta = txn.open_table(META)?;
         meta.insert(schema::META_SCHEMA, u64::from(version))?;
@@ -303,7 +304,7 @@ mod tests {
         let database = redb::Database::builder()
             .create_with_backend(InMemoryBackend::new())
             .unwrap();
-        let sums = schema::sums_of(version);
+        let sums = upgrades::sums_of(version);
         let mut txn = WriteTransaction::begin_with(&database, sums).unwrap();
         schema::create_tables(&mut txn).unwrap();
         let owner = Owner {

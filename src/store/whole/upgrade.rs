@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use redb::Database;
 
 use super::{Offline, Take, Whole};
-use crate::store::{StoreError, schema};
+use crate::store::{StoreError, upgrades};
 use crate::xmpp::{quoted, quoted_error};
 
 /// Of the copy, while it is read.
@@ -24,12 +24,12 @@ const CACHE_BYTES: usize = 1 << 20;
 
 /// Brings an open database to this program's version.
 pub fn run(database: &Database, path: &Path) -> Result<(), StoreError> {
-    let found = schema::version(database)?;
-    let known = schema::require_known(found)?;
+    let found = upgrades::version(database)?;
+    let known = upgrades::require_known(found)?;
     if found > 0 && found < known {
         keep(path)?;
     }
-    schema::upgrade(database)?;
+    upgrades::upgrade(database)?;
     let kept = kept_as(path);
     match kept.try_exists()? {
         true => verify(database, path, &kept),

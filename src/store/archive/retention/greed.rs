@@ -8,7 +8,7 @@
 //!    archives.
 //!
 //! A stanza that two archives hold leaves one at a time. One that its receiver still waits for stays in its sender's, too.
-use super::super::index::Span;
+use super::super::span::Span;
 use super::super::stanza::{StanzaRow, footprint};
 use super::super::walk::Walk;
 use super::LOOKED_AT_PER_ROW;
