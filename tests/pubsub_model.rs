@@ -115,6 +115,26 @@ impl Model {
         }
     }
 
+    /// XEP-0163 §7.1.4: what somebody may not read any more, they are subscribed to no more.
+    fn lose(&mut self, owner: usize, who: usize) {
+        self.sees.remove(&(owner, who));
+        for name in 0..NODES {
+            let key = (owner + 1, name);
+            let Some(node) = self.nodes.get(&key) else {
+                continue;
+            };
+            let may = match self.standing(key, who) {
+                Standing::Outcast | Standing::PublishOnly => false,
+                Standing::None => matches!(node.access, "open" | "authorize"),
+                _ => true,
+            };
+            if !may && let Some(node) = self.nodes.get_mut(&key) {
+                let theirs = |address: &str| person_of(address) == who;
+                node.subscriptions.retain(|address, _| !theirs(address));
+            }
+        }
+    }
+
     /// Sessions that hear of what is published.
     fn audience(&self, key: Key) -> BTreeSet<String> {
         let mut hear = BTreeSet::new();
@@ -749,8 +769,9 @@ fn nobody_sees_what_is_denied_and_everybody_hears_once() {
                         0 => [0, 1],
                         _ => [1, 0],
                     };
-                    match world.model.sees.remove(&(owner, viewer)) {
+                    match world.model.sees.contains(&(owner, viewer)) {
                         true => {
+                            world.model.lose(owner, viewer);
                             world.core.say(
                                 &format!("{}/1", PEOPLE[owner]),
                                 &format!(
