@@ -255,3 +255,36 @@ fn no_more_clients_are_known_than_fit() {
         assert!(known.iter().any(|(id, _)| id.starts_with("Qgay")));
     });
 }
+
+/// The same when there is no room for them: nothing is lost, and nothing hidden; and nothing that was there is taken away.
+#[test]
+fn bookmarks_of_before_stay_where_they_were_if_there_is_no_room() {
+    let list = "<query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'/></query>";
+    let new = "<iq type='set' id='p'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:xmpp:bookmarks:1'>\
+         <item id='new@conf.lit'><conference xmlns='urn:xmpp:bookmarks:1'/></item></publish></pubsub></iq>";
+    for (nodes, shown) in [
+        (0, "Play@conf.lit"),
+        (1, "Play@conf.lit"),
+        (2, "play@conf.lit"),
+    ] {
+        let mut core = Core::with_settings(&["romeo"], |settings| {
+            settings.pubsub_nodes_max = nodes;
+        });
+        core.stop_and(|tx| {
+            let account = tx.account("romeo").unwrap().unwrap().id;
+            tx.set_private_xml(account, ROW.0, ROW.1, Some(LIST))
+                .unwrap();
+        });
+        core.bind("romeo/a");
+        core.say("romeo/a", new);
+        core.expect("romeo/a", "iq");
+        for _ in 0..2 {
+            let answer = ask(&mut core, list);
+            assert!(answer.contains(shown), "{nodes}: {answer}");
+            assert!(answer.contains("https://p.lit/"), "{nodes}: {answer}");
+        }
+        if nodes == 2 {
+            assert_eq!(items_of_bookmarks(&mut core), 2);
+        }
+    }
+}

@@ -38,9 +38,40 @@ pub fn adopt(
     if cx.state.disk_low {
         return Ok(());
     }
-    set_list(cx, owner, Some(&old))?;
+    let is_first = pubsub::node(cx, owner, NS)?.is_none();
+    let mut taken = publish_list(cx, owner, first_of(&old));
+    if taken.is_ok() {
+        // It is older than all there is: it adds what is not there, and takes nothing away.
+        taken = follow_list(cx, owner, &[], &first_of(&old));
+    }
+    match taken {
+        // There is no room for it: it stays where it was, and is shown as it was.
+        Err(Fault::Stanza(_)) => return give_up(cx, owner),
+        taken => taken?,
+    }
+    if !is_first {
+        show(cx, owner)?;
+    }
     cx.tx.set_private_xml(account, STORAGE, STORAGE_NS, None)?;
     Ok(())
+}
+
+/// There is no list, so that the one in private XML is what is shown.
+fn give_up(cx: &mut Cx<'_>, owner: &Owner) -> Result<(), Fault> {
+    match pubsub::node(cx, owner, STORAGE_NS)? {
+        Some(_) => pubsub::delete(cx, owner, STORAGE_NS, owner.jid.as_jid(), None),
+        None => Ok(()),
+    }
+}
+
+/// Of several lists the first counts.
+fn first_of(xml: &str) -> String {
+    let all = parse_stored(&format!("<query>{xml}</query>"), "");
+    let first = all.ok().and_then(|query| {
+        let first = query.root().children().next()?;
+        Some(first.to_xml().into_owned())
+    });
+    first.unwrap_or_else(|| EMPTY.to_string())
 }
 
 /// What private XML shows; `None`: nothing was ever written.
@@ -59,16 +90,10 @@ pub fn is_list(name: &str, namespace: &str) -> bool {
 
 /// A list is written as private XML; `None`: an empty one.
 pub fn set_list(cx: &mut Cx<'_>, owner: &Owner, xml: Option<&str>) -> Result<(), Fault> {
-    let xml = xml.unwrap_or(EMPTY);
-    // Of several the first counts.
-    let first = parse_stored(&format!("<query>{xml}</query>"), "");
-    let first = first
-        .ok()
-        .and_then(|query| Some(query.root().children().next()?.to_xml().into_owned()));
-    let xml = first.as_deref().unwrap_or(EMPTY);
+    let xml = first_of(xml.unwrap_or(EMPTY));
     let before = rooms_shown(cx, owner)?;
-    publish_list(cx, owner, xml.to_string())?;
-    take_list(cx, owner, &before, xml)
+    publish_list(cx, owner, xml.clone())?;
+    take_list(cx, owner, &before, &xml)
 }
 
 /// Bare JIDs of the rooms that the list shows now.
