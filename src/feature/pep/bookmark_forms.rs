@@ -81,13 +81,15 @@ pub fn item_of_room(room: ElementRef<'_>, before: Option<ElementRef<'_>>) -> Str
             extended.push_str(&xml);
         }
     }
-    write(NS, None, &said(room), &extended)
+    let more = before.into_iter().flat_map(unknown);
+    let more: String = more.map(|child| child.to_xml().into_owned()).collect();
+    write(NS, None, &said(room), (&extended, &more))
 }
 
 /// A room of a list (XEP-0402 §4.1), `None`: the item's id is none that an old client would understand.
 pub fn room_of_item(id: &str, item: ElementRef<'_>) -> Option<String> {
     let is_bookmark = item.is("conference", NS) && Jid::parse(id).is_ok_and(|jid| jid.is_bare());
-    is_bookmark.then(|| write(STORAGE_NS, Some(id), &said(item), &extensions(item)))
+    is_bookmark.then(|| write(STORAGE_NS, Some(id), &said(item), (&extensions(item), "")))
 }
 
 /// A whole list.
@@ -138,7 +140,23 @@ fn others<'a>(conference: ElementRef<'a>) -> impl Iterator<Item = ElementRef<'a>
         .filter(move |child| child.namespace() != namespace)
 }
 
-fn write(namespace: &str, jid: Option<&str>, said: &Said, extensions: &str) -> String {
+/// Children that a later version of the form may have.
+fn unknown<'a>(conference: ElementRef<'a>) -> impl Iterator<Item = ElementRef<'a>> {
+    let namespace = conference.namespace();
+    let is_known =
+        |child: &ElementRef<'a>| matches!(child.name(), "nick" | "password" | "extensions");
+    let own = conference
+        .children()
+        .filter(move |child| child.namespace() == namespace);
+    own.filter(move |child| !is_known(child))
+}
+
+fn write(
+    namespace: &str,
+    jid: Option<&str>,
+    said: &Said,
+    (extensions, more): (&str, &str),
+) -> String {
     let mut xml = Vec::new();
     let mut w = Writer::new(&mut xml);
     w.open_ns("conference", namespace)
@@ -152,6 +170,9 @@ fn write(namespace: &str, jid: Option<&str>, said: &Said, extensions: &str) -> S
     }
     if !extensions.is_empty() {
         w.open("extensions").raw(extensions).close();
+    }
+    if !more.is_empty() {
+        w.raw(more);
     }
     w.close();
     String::from_utf8(xml).expect("the writer writes UTF-8")
@@ -195,7 +216,7 @@ mod tests {
     #[test]
     fn nothing_is_lost_that_the_old_form_does_not_know() {
         let before = parsed(
-            "<conference xmlns='urn:xmpp:bookmarks:1' autojoin='true'><nick>a</nick>\
+            "<conference xmlns='urn:xmpp:bookmarks:1' autojoin='true'><nick>a</nick><new>1</new>\
              <extensions><state xmlns='x' minimized='true'/></extensions></conference>",
         );
         let list = parsed(
@@ -207,7 +228,7 @@ mod tests {
         assert_eq!(
             item_of_room(room, Some(before.root())),
             "<conference xmlns='urn:xmpp:bookmarks:1'><nick>b</nick><extensions>\
-             <state xmlns='x' minimized='true'/><print xmlns='gajim'>all</print></extensions></conference>"
+             <state xmlns='x' minimized='true'/><print xmlns='gajim'>all</print></extensions><new xmlns='urn:xmpp:bookmarks:1'>1</new></conference>"
         );
         // An old client that writes back what it read changes nothing.
         let shown = room_of_item("a@b", before.root()).unwrap();

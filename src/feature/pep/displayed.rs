@@ -1,17 +1,18 @@
 //! XEP-0490 §3.5: what was read is told to one's own devices along with the marker that its sender gets: the server publishes
 //! it, and nobody else sees it.
 use crate::pubsub::{self, NewItem, Owner};
-use crate::state::{Cx, Fault, SessionId};
+use crate::state::{Cx, Fault};
 use crate::xml::{Element, parse_stored};
 use crate::xmpp::{Message, ns, quoted};
 
 pub const NODE: &str = "urn:xmpp:mds:displayed:0";
 
 /// Publishes what a message of a client says was read, and returns the message without it. `None`: it says nothing of that.
-pub fn taken(cx: &mut Cx<'_>, session: SessionId, message: &Message) -> Option<Element> {
+pub fn taken(cx: &mut Cx<'_>, message: &Message) -> Option<Element> {
     let displayed = message.child("displayed", NODE)?;
-    let known = cx.state.sessions.get(session)?;
-    let owner = Owner::account(&known.jid.to_bare(), known.account);
+    let own = message.envelope.from.as_ref()?.to_bare();
+    let account = cx.account(&own).ok()??;
+    let owner = Owner::account(&own, account);
     // §3.5.3: the addressee as it was written.
     if let Some(to) = message.element.root().attribute("to") {
         let item = NewItem {

@@ -28,8 +28,8 @@ enum Fate {
 
 /// A message with a `from` that its sender may use.
 pub fn from(cx: &mut Cx<'_>, origin: Origin, mut message: Message) -> Result<(), Fault> {
-    if let Some(session) = origin.session()
-        && let Some(element) = feature::displayed_taken(cx, session, &message)
+    if !matches!(origin, Origin::Component(_))
+        && let Some(element) = feature::displayed_taken(cx, &message)
     {
         message.element = element;
     }
