@@ -8,20 +8,15 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use crate::state::{
-    Applicant, ComponentId, ConnectionId, HashJob, JobId, Moment, Origin, Output, SessionClient,
-    SessionId, Wire,
+    ComponentId, ConnectionId, JobId, Moment, Origin, Output, SessionClient, SessionId, Wire,
 };
 use crate::store::StoreError;
 use crate::stream::{Event, Framing, Right, Stream, TlsFacts};
 use crate::xml::Element;
-use crate::xmpp::{BareJid, SaslCondition, quoted};
 
 use super::login::attempts::Trying;
-use super::login::fast::FastUse;
-use super::login::jobs::{Job, digest_of};
 use super::route::entrance;
 use super::session::resumption;
-use super::timers::Timer;
 use super::{Port, Server, Step};
 
 /// How much of one input is taken at a time, in elements that cost about as much as a message; what is left comes again.
@@ -39,7 +34,7 @@ pub struct Connection {
     pub session: Option<SessionId>,
     pub component: Option<ComponentId>,
     /// A digest of the account that it wants to log in to.
-    account: u64,
+    pub account: u64,
     /// Work that its login waits for.
     pub job: Option<JobId>,
     /// Of a client that has logged in and bound nothing yet.
@@ -192,69 +187,6 @@ impl Server {
     ) -> Result<(), StoreError> {
         match event {
             Event::StartTls => step.out.push(Output::StartTls { connection: id }),
-            Event::Peer { account } => self.answer_peer(step, id, &account)?,
-            Event::Credentials { account } => {
-                if let Some(connection) = self.connections.get_mut(&id) {
-                    connection.account = digest_of(&account);
-                }
-                self.answer_credentials(id, &account, step.tx)?;
-            }
-            Event::Attempt { account, agent } => {
-                self.attempt(step, id, &account, agent.as_deref())?;
-            }
-            Event::Fast {
-                account,
-                agent,
-                mechanism,
-                count,
-                early,
-            } => {
-                let used = FastUse {
-                    account,
-                    agent,
-                    mechanism,
-                    count,
-                    early,
-                };
-                self.answer_fast(step, id, &used)?;
-            }
-            Event::Token { scheme, token } => self.answer_token(step, id, scheme, &token)?,
-            Event::Derive {
-                password,
-                hash,
-                salt,
-                iterations,
-            } => {
-                self.attempt_is_guess(id);
-                let job = self.jobs.add(Job::Login { connection: id });
-                let Some(connection) = self.connections.get_mut(&id) else {
-                    return Ok(());
-                };
-                connection.job = Some(job);
-                step.out.push(Output::Hash {
-                    job,
-                    work: Box::new(HashJob::Compare {
-                        password,
-                        hash,
-                        salt,
-                        iterations,
-                    }),
-                    applicant: Box::new(Applicant::Stranger {
-                        address: connection.address,
-                        account: connection.account,
-                    }),
-                });
-            }
-            Event::Failed { account, condition } => {
-                self.login_failed(step.now, id, account, condition)
-            }
-            Event::Standing { account, right } => {
-                let standing = self.right_stands(&account, right, step.tx)?;
-                if let Some(connection) = self.connections.get_mut(&id) {
-                    connection.stream.standing(standing.map(|_| ()));
-                }
-            }
-            Event::Authenticated(login) => self.authenticated(step, id, *login)?,
             Event::Bind { account, resource } => {
                 self.bind(step, id, &account, resource.as_deref())?
             }
@@ -275,63 +207,9 @@ impl Server {
             } => self.component_proves(step, id, &component, (&stream_id, &proof))?,
             Event::Whitespace => {}
             Event::Closed(error) => self.stream_closed(step, id, error)?,
+            login => self.login_event(step, id, login)?,
         }
         Ok(())
-    }
-
-    fn login_failed(
-        &mut self,
-        now: Moment,
-        id: ConnectionId,
-        account: Option<BareJid>,
-        condition: SaslCondition,
-    ) {
-        let Some(connection) = self.connections.get_mut(&id) else {
-            return;
-        };
-        let name = account.as_ref().map_or("", |account| account.as_str());
-        log::info!(
-            "login.failed account={} address={} condition={}",
-            quoted(name),
-            connection.address,
-            condition.as_str()
-        );
-        match self.tell_failure_ms(now, id, condition) {
-            Some(at_ms) => self.timers.set(at_ms, Timer::ReleaseFailure(id)),
-            None => {
-                if let Some(connection) = self.connections.get_mut(&id) {
-                    connection.stream.release_failure();
-                }
-            }
-        }
-    }
-
-    /// The keys of a PLAIN login were derived.
-    pub(super) fn login_derived(
-        &mut self,
-        step: &mut Step<'_>,
-        id: ConnectionId,
-        keys: crate::stream::ScramKeys,
-    ) -> Result<(), StoreError> {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.job = None;
-            connection.stream.derived(keys);
-        }
-        self.poll(step, id, &[])
-    }
-
-    /// RFC 6120 §6.5.11: too many wait for their keys to be derived.
-    pub(super) fn login_put_off(
-        &mut self,
-        step: &mut Step<'_>,
-        id: ConnectionId,
-    ) -> Result<(), StoreError> {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.job = None;
-            let condition = SaslCondition::TemporaryAuthFailure;
-            connection.stream.not_completed(condition);
-        }
-        self.poll(step, id, &[])
     }
 
     fn stanza(

@@ -3,6 +3,7 @@
 
 pub mod attempts;
 pub mod client;
+pub mod events;
 pub mod fast;
 pub mod jobs;
 pub mod rights;
