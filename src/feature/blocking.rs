@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use crate::state::{BlockList, Cx, Fault, Keep, Kind, PresenceDetails, SessionId, Urgency};
-use crate::store::StoreError;
+use crate::store::{Contact, StoreError};
 use crate::xml::{Writer, escaped_len};
 use crate::xmpp::{
     BareJid, Condition, Envelope, ErrorType, FullJid, Jid, StanzaError, ns, write_open,
 };
 
-use super::{Feature, IqRoute, Reply, Request, Spec, To};
+use super::{Feature, IqRoute, Reply, Request, Spec, To, privilege};
 
 pub const FEATURE: Feature = Feature {
     specs: &[Spec::complete("XEP-0191", "Blocking Command", "1.3")],
@@ -141,8 +141,6 @@ fn changed(
     if let Some(online) = cx.state.sessions.online_mut(own) {
         online.blocked = after.clone();
     }
-    let concerned =
-        |jid: &Jid| before.matches(jid) != after.matches(jid) && jid.bare_str() != own.as_str();
     let contacts = cx.tx.contacts(request.account_id())?;
     let waited = |jid: &BareJid| before.matches(jid) && !after.matches(jid);
     for (_, contact) in contacts.iter().filter(|(jid, _)| waited(jid)) {
@@ -150,23 +148,51 @@ fn changed(
             send_request(cx, own, asked);
         }
     }
-    let subscribed: Vec<SessionId> = contacts
-        .iter()
-        .filter(|(_, contact)| contact.subscription.is_from())
-        .flat_map(|(jid, _)| available(cx, jid.as_jid()))
-        .collect();
-    // XEP-0114: and contacts of components, who are told by their addresses.
-    let is_of_component = |jid: &Jid| cx.state.domains.component(jid).is_some();
-    let of_components: Vec<Jid> = contacts
-        .iter()
-        .filter(|(jid, contact)| contact.subscription.is_from() && is_of_component(jid))
-        .map(|(jid, _)| jid.clone().into())
-        .collect();
+    let is_from = |contact: &Contact| contact.subscription.is_from();
+    let subscribed = contacts.iter().filter(|(_, contact)| is_from(contact));
+    let subscribed = subscribed.map(|(jid, _)| jid.as_jid());
+    let of_components = subscribed.clone();
+    let of_components = of_components.filter(|jid| cx.state.domains.component(jid).is_some());
+    let may_know = privilege::may_know_presence(cx).map(|jid| jid.as_jid());
+    let mut of_components: Vec<Jid> = of_components.chain(may_know).cloned().collect();
+    of_components.sort_unstable();
+    of_components.dedup();
+    let change = Change {
+        own,
+        before,
+        after: &after,
+        subscribed: subscribed.flat_map(|jid| available(cx, jid)).collect(),
+        of_components,
+    };
     for id in cx.state.sessions.ids_where(own, |_| true) {
         // Whom it told of itself may be in the store only.
         cx.wake(id)?;
+        change.tell(cx, id)?;
+    }
+    Ok(())
+}
+
+/// A block list that is another now, and who hears of the account's presence.
+struct Change<'c> {
+    own: &'c BareJid,
+    before: &'c BlockList,
+    after: &'c BlockList,
+    /// Sessions of its subscribers.
+    subscribed: Vec<SessionId>,
+    /// XEP-0114, XEP-0356 §7: those that are told by their addresses.
+    of_components: Vec<Jid>,
+}
+
+impl Change<'_> {
+    fn concerns(&self, jid: &Jid) -> bool {
+        self.before.matches(jid) != self.after.matches(jid) && jid.bare_str() != self.own.as_str()
+    }
+
+    /// What one session of the account is to those whom the change concerns.
+    fn tell(&self, cx: &mut Cx<'_>, id: SessionId) -> Result<(), StoreError> {
+        let (own, after) = (self.own, self.after);
         let Some(session) = cx.state.sessions.get_mut(id) else {
-            continue;
+            return Ok(());
         };
         let from = session.jid.clone();
         let directed = session.directed.clone();
@@ -177,13 +203,15 @@ fn changed(
         let mut hearers: Vec<SessionId> =
             directed.iter().flat_map(|jid| available(cx, jid)).collect();
         if presence.is_some() {
-            hearers.extend(&subscribed);
+            hearers.extend(&self.subscribed);
         }
         hearers.sort_unstable();
         hearers.dedup();
-        let there = directed.iter().filter(|jid| !of_components.contains(*jid));
-        let there = there.chain(of_components.iter().filter(|_| presence.is_some()));
-        for to in there.filter(|to| concerned(to)) {
+        let there = directed
+            .iter()
+            .filter(|jid| !self.of_components.contains(*jid));
+        let there = there.chain(self.of_components.iter().filter(|_| presence.is_some()));
+        for to in there.filter(|to| self.concerns(to)) {
             let Some(component) = cx.state.domains.component(to) else {
                 continue;
             };
@@ -198,7 +226,7 @@ fn changed(
                 continue;
             };
             match (&presence, after.matches(&to)) {
-                _ if !concerned(&to) => {}
+                _ if !self.concerns(&to) => {}
                 (_, true) => send_presence(cx, &from, (hearer, &to), None),
                 (Some(presence), false) => {
                     send_presence(cx, &from, (hearer, &to), Some(presence.as_ref()));
@@ -206,8 +234,8 @@ fn changed(
                 (None, false) => {}
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// RFC 6121 §3.1.3: a subscription request that waited while its sender was blocked.

@@ -102,15 +102,20 @@ pub fn hear_of_rosters(cx: &Cx<'_>) -> Vec<(ComponentId, Jid)> {
 
 /// §7.1: components that hear of the presence of an account; whoever is in `audience` hears of it anyway.
 pub fn hear_of_presence(cx: &Cx<'_>, own: &BareJid, audience: &[&BareJid]) -> Vec<BareJid> {
-    let connected = cx.state.domains.components.connected();
-    let may = connected.filter(|(_, known)| known.privileges.presence != PresenceAccess::None);
     let online = cx.state.sessions.online(own);
     let blocks = |jid: &BareJid| online.is_some_and(|online| online.blocked.matches(jid));
-    may.map(|(_, known)| &known.jid)
+    may_know_presence(cx)
         .filter(|jid| !audience.contains(jid) && !blocks(jid))
         .inspect(|jid| used(jid, "presence", own.as_str()))
         .cloned()
         .collect()
+}
+
+/// §7.1: components that may know who is there.
+pub fn may_know_presence<'c>(cx: &'c Cx<'_>) -> impl Iterator<Item = &'c BareJid> {
+    let connected = cx.state.domains.components.connected();
+    let may = connected.filter(|(_, known)| known.privileges.presence != PresenceAccess::None);
+    may.map(|(_, known)| &known.jid)
 }
 
 /// §5.3: the message within, in the name of an account or of the server.
