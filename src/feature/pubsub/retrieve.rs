@@ -99,15 +99,16 @@ fn wanted(asked: &Asked<'_>) -> Result<Wanted, Fault> {
         };
         wanted.descending = matches!(order.attribute("desc").as_deref(), Some("true" | "1"));
     }
-    // §6.5.7: the latest so many.
-    if let Some(most) = asked.child.attribute("max_items") {
-        let most: usize = most.trim().parse().map_err(|_| Condition::BadRequest)?;
-        if !wanted.told {
-            wanted.count_max = most.min(PAGE_MAX);
-            wanted.told = most > PAGE_MAX;
-            if !wanted.descending {
-                wanted.start = RsmStart::Before(None);
-            }
+    // §6.5.7, §6.5.4: the latest so many, or as many as there may be: of what was read where (XEP-0490) they are what counts.
+    let most = match asked.child.attribute("max_items") {
+        Some(most) => most.trim().parse().map_err(|_| Condition::BadRequest)?,
+        None => PAGE_MAX,
+    };
+    if !wanted.told {
+        wanted.count_max = most.min(PAGE_MAX);
+        wanted.told = most > PAGE_MAX;
+        if !wanted.descending {
+            wanted.start = RsmStart::Before(None);
         }
     }
     // Items are not counted one by one.
