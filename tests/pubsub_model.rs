@@ -1,164 +1,24 @@
 //! Publish-subscribe against a map: several people do anything in any order, with restarts and a disk that fails at any write.
 //! Every payload is told apart, so that of every byte that somebody is sent it is known whether it may be known to them; and
 //! what is published, everybody who is to hear of it hears once at each resource.
+mod map;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use map::{
+    ACCESS, Key, Model, NODES, Node, PEOPLE, RESOURCES, STANDINGS, Settings, owner_of, person_of,
+};
 use stonechat::xml::Element;
 
 use crate::transcript::core::{Core, Disk};
 use crate::transcript::prng::Prng;
 
-const PEOPLE: [&str; 3] = ["romeo", "juliet", "nurse"];
-/// The first one asks for nodes by its capabilities, the second does not.
-const RESOURCES: [&str; 2] = ["1", "2"];
-const NODES: usize = 2;
 const SEEDS: u64 = 12;
 const OPS: usize = 100;
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 /// Of a client with the features `n0+notify` and `n1+notify`.
 const VER: &str = "MwyydZCcuEgH/IKwpEhwwAvrOfs=";
-
-/// Whose node (0: the service, then the people), and its name's number.
-type Key = (usize, usize);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Standing {
-    Outcast,
-    None,
-    Member,
-    PublishOnly,
-    Publisher,
-    Owner,
-}
-
-const STANDINGS: [(Standing, &str); 5] = [
-    (Standing::Outcast, "outcast"),
-    (Standing::None, "none"),
-    (Standing::Member, "member"),
-    (Standing::PublishOnly, "publish-only"),
-    (Standing::Publisher, "publisher"),
-];
-const ACCESS: [&str; 4] = ["open", "presence", "authorize", "whitelist"];
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Node {
-    creator: usize,
-    access: &'static str,
-    open_to_publish: bool,
-    items_max: usize,
-    standings: BTreeMap<usize, Standing>,
-    /// Addresses, and whether they wait for the owner.
-    subscriptions: BTreeMap<String, bool>,
-    /// Id, payload, publisher; oldest first.
-    items: Vec<(String, String, usize)>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Model {
-    nodes: BTreeMap<Key, Node>,
-    /// (Whose presence, who sees it).
-    sees: BTreeSet<(usize, usize)>,
-    payloads: usize,
-}
-
-fn owner_of(key: Key, node: &Node) -> usize {
-    match key.0 {
-        0 => node.creator,
-        account => account - 1,
-    }
-}
-
-fn person_of(address: &str) -> usize {
-    let name = address.split('@').next().unwrap();
-    PEOPLE.iter().position(|known| *known == name).unwrap()
-}
-
-impl Model {
-    fn standing(&self, key: Key, who: usize) -> Standing {
-        let node = &self.nodes[&key];
-        match owner_of(key, node) == who {
-            true => Standing::Owner,
-            false => *node.standings.get(&who).unwrap_or(&Standing::None),
-        }
-    }
-
-    fn is_subscribed(&self, key: Key, who: usize) -> bool {
-        let mut all = self.nodes[&key].subscriptions.iter();
-        all.any(|(address, waits)| !waits && person_of(address) == who)
-    }
-
-    fn may_read(&self, key: Key, who: usize) -> bool {
-        let Some(node) = self.nodes.get(&key) else {
-            return false;
-        };
-        match self.standing(key, who) {
-            Standing::Outcast | Standing::PublishOnly => false,
-            Standing::Member | Standing::Publisher | Standing::Owner => true,
-            Standing::None => match node.access {
-                "open" => true,
-                "presence" => self.sees.contains(&(owner_of(key, node), who)),
-                "authorize" => self.is_subscribed(key, who),
-                _ => false,
-            },
-        }
-    }
-
-    fn may_publish(&self, key: Key, who: usize) -> bool {
-        if !may_know(self, key, who) {
-            return false;
-        }
-        match self.standing(key, who) {
-            Standing::PublishOnly | Standing::Publisher | Standing::Owner => true,
-            Standing::Outcast => false,
-            Standing::Member | Standing::None => self.nodes[&key].open_to_publish,
-        }
-    }
-
-    /// XEP-0163 §7.1.4: what somebody may not read any more, they are subscribed to no more.
-    fn lose(&mut self, owner: usize, who: usize) {
-        self.sees.remove(&(owner, who));
-        for name in 0..NODES {
-            let key = (owner + 1, name);
-            let Some(node) = self.nodes.get(&key) else {
-                continue;
-            };
-            let may = match self.standing(key, who) {
-                Standing::Outcast | Standing::PublishOnly => false,
-                Standing::None => matches!(node.access, "open" | "authorize"),
-                _ => true,
-            };
-            if !may && let Some(node) = self.nodes.get_mut(&key) {
-                let theirs = |address: &str| person_of(address) == who;
-                node.subscriptions.retain(|address, _| !theirs(address));
-            }
-        }
-    }
-
-    /// Sessions that hear of what is published.
-    fn audience(&self, key: Key) -> BTreeSet<String> {
-        let mut hear = BTreeSet::new();
-        if let Some(account) = key.0.checked_sub(1) {
-            for (who, name) in PEOPLE.iter().enumerate() {
-                let is_contact = who == account || self.sees.contains(&(account, who));
-                if is_contact && self.may_read(key, who) {
-                    hear.insert(format!("{name}/{}", RESOURCES[0]));
-                }
-            }
-        }
-        for (address, waits) in &self.nodes[&key].subscriptions {
-            let who = person_of(address);
-            if *waits || !self.may_read(key, who) {
-                continue;
-            }
-            match address.split_once('/') {
-                Some((_, resource)) => _ = hear.insert(format!("{}/{resource}", PEOPLE[who])),
-                None => hear.extend(RESOURCES.map(|one| format!("{}/{one}", PEOPLE[who]))),
-            }
-        }
-        hear
-    }
-}
 
 /// What somebody asks for, and what becomes of the model if it is done.
 struct Op {
@@ -216,7 +76,7 @@ fn configured(answer: &Element) -> Vec<String> {
     .to_vec()
 }
 
-fn node_form(access: &str, open_to_publish: bool, items_max: usize) -> String {
+fn node_form((access, open_to_publish, items_max): Settings) -> String {
     let publish = if open_to_publish {
         "open"
     } else {
@@ -365,193 +225,96 @@ impl World {
         (self.prng.below(PEOPLE.len() + 1), self.prng.below(NODES))
     }
 
+    fn any_settings(&mut self) -> Settings {
+        let access = ACCESS[self.prng.below(ACCESS.len())];
+        let open_to_publish = self.prng.below(3) == 0;
+        (access, open_to_publish, [1, 2, 20][self.prng.below(3)])
+    }
+
+    /// The bare one, or one of the full ones.
+    fn any_address_of(&mut self, who: usize) -> String {
+        match self.prng.below(3) {
+            0 => format!("{}@localhost", PEOPLE[who]),
+            n => format!("{}@localhost/{n}", PEOPLE[who]),
+        }
+    }
+
     fn op(&mut self) -> Op {
         let who = self.prng.below(PEOPLE.len());
         let key = self.any_key();
         let name = format!("n{}", key.1);
-        let mut op = Op {
-            who,
-            to: key.0,
-            request: String::new(),
-            is_owners: false,
-            done: None,
-            told: None,
-        };
+        let id = format!("i{}", self.prng.below(4));
         let mut after = self.model.clone();
-        let is_there = after.nodes.contains_key(&key);
-        let may_make = key.0 == 0 || key.0 == who + 1;
-        let owns = is_there && self.model.standing(key, who) == Standing::Owner;
-        let access = ACCESS[self.prng.below(ACCESS.len())];
-        let open_to_publish = self.prng.below(3) == 0;
-        let items_max = [1, 2, 20][self.prng.below(3)];
-        let new = |access, open_to_publish, items_max| Node {
-            creator: who,
-            access,
-            open_to_publish,
-            items_max,
-            standings: BTreeMap::new(),
-            subscriptions: BTreeMap::new(),
-            items: Vec::new(),
-        };
-        match self.prng.below(11) {
+        let mut told = None;
+        let kind = self.prng.below(12);
+        let (request, is_done) = match kind {
             0 => {
-                op.request = format!(
-                    "<create node='{name}'/><configure>{}</configure>",
-                    node_form(access, open_to_publish, items_max)
-                );
-                if !is_there && may_make {
-                    after
-                        .nodes
-                        .insert(key, new(access, open_to_publish, items_max));
-                    op.done = Some(after);
-                }
+                let settings = self.any_settings();
+                let form = node_form(settings);
+                (
+                    format!("<create node='{name}'/><configure>{form}</configure>"),
+                    after.create(key, who, settings),
+                )
             }
             1..=3 => {
-                let id = format!("i{}", self.prng.below(4));
                 self.model.payloads += 1;
                 after.payloads += 1;
                 let payload = format!("secret-{}-{}-{}", key.0, key.1, after.payloads);
-                op.request = format!(
-                    "<publish node='{name}'><item id='{id}'><x xmlns='n'>{payload}</x></item></publish>"
-                );
-                let known = self.model.nodes.get(&key);
-                let others = known.is_some_and(|node| {
-                    let mut items = node.items.iter();
-                    items.any(|(known, _, by)| *known == id && *by != who)
-                });
-                let may = match is_there {
-                    true => {
-                        let is_strong = self.model.standing(key, who) >= Standing::Publisher;
-                        self.model.may_publish(key, who) && (is_strong || !others)
-                    }
-                    false => may_make,
-                };
-                if may {
-                    let usual = match key.0 {
-                        0 => new("open", false, 20),
-                        _ => new("presence", false, 1),
-                    };
-                    let node = after.nodes.entry(key).or_insert(usual);
-                    node.items.retain(|(known, ..)| *known != id);
-                    node.items.push((id, payload.clone(), who));
-                    let over = node.items.len().saturating_sub(node.items_max);
-                    node.items.drain(..over);
-                    op.told = Some((payload, after.audience(key)));
-                    op.done = Some(after);
+                let is_done = after.publish(key, who, (&id, &payload));
+                let item = format!("<item id='{id}'><x xmlns='n'>{payload}</x></item>");
+                if is_done {
+                    told = Some((payload, after.audience(key)));
                 }
+                (format!("<publish node='{name}'>{item}</publish>"), is_done)
             }
-            4 => {
-                let id = format!("i{}", self.prng.below(4));
-                op.request = format!("<retract node='{name}'><item id='{id}'/></retract>");
-                if is_there && self.model.may_publish(key, who) {
-                    let node = after.nodes.get_mut(&key).unwrap();
-                    let at = node.items.iter().position(|(known, ..)| *known == id);
-                    if let Some(at) = at.filter(|at| owns || node.items[*at].2 == who) {
-                        node.items.remove(at);
-                        op.done = Some(after);
-                    }
-                }
+            4 => (
+                format!("<retract node='{name}'><item id='{id}'/></retract>"),
+                after.retract(key, who, &id),
+            ),
+            5 | 6 => {
+                let jid = self.any_address_of(who);
+                (
+                    format!("<subscribe node='{name}' jid='{jid}'/>"),
+                    after.subscribe(key, who, &jid),
+                )
             }
-            5 => {
-                op.is_owners = true;
-                let purges = self.prng.below(2) == 0;
-                op.request = format!(
-                    "<{} node='{name}'/>",
-                    if purges { "purge" } else { "delete" }
-                );
-                if owns {
-                    match purges {
-                        true => after.nodes.get_mut(&key).unwrap().items.clear(),
-                        false => _ = after.nodes.remove(&key),
-                    }
-                    op.done = Some(after);
-                }
+            7 => {
+                let jid = self.any_address_of(who);
+                (
+                    format!("<unsubscribe node='{name}' jid='{jid}'/>"),
+                    after.unsubscribe(key, who, &jid),
+                )
             }
-            6 | 7 => {
-                let jid = match self.prng.below(3) {
-                    0 => format!("{}@localhost", PEOPLE[who]),
-                    n => format!("{}@localhost/{n}", PEOPLE[who]),
-                };
-                op.request = format!("<subscribe node='{name}' jid='{jid}'/>");
-                if is_there {
-                    let standing = self.model.standing(key, who);
-                    let asks = access_asks(&self.model, key);
-                    let may = self.model.may_read(key, who) || (standing == Standing::None && asks);
-                    let node = after.nodes.get_mut(&key).unwrap();
-                    let waits =
-                        asks && standing <= Standing::None && !self.model.is_subscribed(key, who);
-                    let before = node.subscriptions.get(&jid).copied();
-                    if may && before != Some(true) {
-                        node.subscriptions.entry(jid).or_insert(waits);
-                        op.done = Some(after);
-                    }
-                }
-            }
-            8 => {
-                let jid = match self.prng.below(3) {
-                    0 => format!("{}@localhost", PEOPLE[who]),
-                    n => format!("{}@localhost/{n}", PEOPLE[who]),
-                };
-                op.request = format!("<unsubscribe node='{name}' jid='{jid}'/>");
-                if is_there {
-                    let node = after.nodes.get_mut(&key).unwrap();
-                    let is_known = may_know(&self.model, key, who);
-                    if is_known && node.subscriptions.remove(&jid).is_some() {
-                        op.done = Some(after);
-                    }
-                }
-            }
-            9 => {
-                op.is_owners = true;
+            8 => (format!("<purge node='{name}'/>"), after.purge(key, who)),
+            9 => (format!("<delete node='{name}'/>"), after.delete(key, who)),
+            10 => {
                 let other = (who + 1 + self.prng.below(PEOPLE.len() - 1)) % PEOPLE.len();
                 let (standing, text) = STANDINGS[self.prng.below(STANDINGS.len())];
-                op.request = format!(
-                    "<affiliations node='{name}'><affiliation jid='{}@localhost' affiliation='{text}'/></affiliations>",
-                    PEOPLE[other]
-                );
-                if owns {
-                    let node = after.nodes.get_mut(&key).unwrap();
-                    node.standings.remove(&other);
-                    if standing != Standing::None {
-                        node.standings.insert(other, standing);
-                    }
-                    let theirs = |address: &str| person_of(address) == other;
-                    match standing {
-                        Standing::Outcast => {
-                            node.subscriptions.retain(|address, _| !theirs(address));
-                        }
-                        Standing::PublishOnly => {
-                            let stays =
-                                |address: &String, waits: &mut bool| !*waits || !theirs(address);
-                            node.subscriptions.retain(stays);
-                        }
-                        Standing::None => {}
-                        _ => {
-                            let all = node.subscriptions.iter_mut();
-                            all.filter(|(address, _)| theirs(address))
-                                .for_each(|(_, waits)| *waits = false);
-                        }
-                    }
-                    op.done = Some(after);
-                }
+                let jid = format!("{}@localhost", PEOPLE[other]);
+                (
+                    format!(
+                        "<affiliations node='{name}'><affiliation jid='{jid}' affiliation='{text}'/></affiliations>"
+                    ),
+                    after.affiliate(key, who, (other, standing)),
+                )
             }
             _ => {
-                op.is_owners = true;
-                op.request = format!(
-                    "<configure node='{name}'>{}</configure>",
-                    node_form(access, open_to_publish, items_max)
-                );
-                if owns {
-                    let node = after.nodes.get_mut(&key).unwrap();
-                    (node.access, node.open_to_publish) = (access, open_to_publish);
-                    node.items_max = items_max;
-                    let over = node.items.len().saturating_sub(items_max);
-                    node.items.drain(..over);
-                    op.done = Some(after);
-                }
+                let settings = self.any_settings();
+                let form = node_form(settings);
+                (
+                    format!("<configure node='{name}'>{form}</configure>"),
+                    after.configure(key, who, settings),
+                )
             }
+        };
+        Op {
+            who,
+            to: key.0,
+            request,
+            is_owners: kind >= 8,
+            done: is_done.then_some(after),
+            told,
         }
-        op
     }
 
     /// Does it, and checks what came of it.
@@ -674,7 +437,7 @@ impl World {
             let one = format!("jid='{address}' subscription='{state}'");
             are && element.source().contains(&one)
         });
-        let may = may_know(&self.model, key, who);
+        let may = self.model.may_know(key, who);
         !may || (are_there && count == element.source().matches("jid='").count())
     }
 
@@ -727,25 +490,6 @@ impl World {
             op.request
         );
     }
-}
-
-fn access_asks(model: &Model, key: Key) -> bool {
-    model.nodes[&key].access == "authorize"
-}
-
-/// Strangers do not hear what there is of an account that is closed to them.
-fn may_know(model: &Model, key: Key, who: usize) -> bool {
-    let Some(account) = key.0.checked_sub(1) else {
-        return true;
-    };
-    let is_closed = model
-        .nodes
-        .get(&key)
-        .is_some_and(|node| node.access == "whitelist");
-    account == who
-        || model.sees.contains(&(account, who))
-        || !is_closed
-        || model.standing(key, who) > Standing::None
 }
 
 fn payloads(element: &Element) -> Vec<&str> {

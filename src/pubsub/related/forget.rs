@@ -13,27 +13,36 @@ pub fn forget(tx: &mut Tx, jid: &str) -> Result<(), StoreError> {
             };
             let before = tx.related(&node, jid)?;
             tx.set_related(&mut node, jid, &Related::default())?;
-            let owned = before.affiliation == Affiliation::Owner && owner == NodeOwner::SERVICE;
-            match owned && !has_owner(tx, &node)? {
-                true => tx.remove_node(&node)?,
-                false => tx.set_node(&mut node)?,
+            if before.affiliation != Affiliation::Owner || owner != NodeOwner::SERVICE {
+                tx.set_node(&mut node)?;
+                continue;
+            }
+            match an_owner(tx, &node)? {
+                None => tx.remove_node(&node)?,
+                // Whose presence and roster the node goes by.
+                Some(other) if *node.creator == *jid => {
+                    node.creator = other;
+                    tx.set_node(&mut node)?;
+                }
+                Some(_) => tx.set_node(&mut node)?,
             }
         }
     }
     Ok(())
 }
 
-fn has_owner(tx: &Tx, node: &NodeRow) -> Result<bool, StoreError> {
+fn an_owner(tx: &Tx, node: &NodeRow) -> Result<Option<Box<str>>, StoreError> {
     let mut last = Box::<str>::default();
     loop {
         let rows = tx.related_behind(node, &last, ROWS_MAX)?;
         let Some((jid, _)) = rows.last() else {
-            return Ok(false);
+            return Ok(None);
         };
         last = jid.clone();
-        let mut rows = rows.iter();
-        if rows.any(|(_, related)| related.affiliation == Affiliation::Owner) {
-            return Ok(true);
+        let mut rows = rows.into_iter();
+        let owner = rows.find(|(_, related)| related.affiliation == Affiliation::Owner);
+        if let Some((jid, _)) = owner {
+            return Ok(Some(jid));
         }
     }
 }
