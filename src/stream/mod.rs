@@ -2,8 +2,10 @@
 //! where it needs a decision it stops and reports an `Event`; the server answers by a method and polls again.
 //! RFC 6120 §4-§7 for the side that accepts clients; each state of the negotiation is a type in a file of its own.
 
+mod answers;
 mod bind;
 mod component;
+mod event;
 mod features;
 mod framing;
 mod header;
@@ -15,6 +17,7 @@ mod unread;
 
 use std::rc::Rc;
 
+pub use event::{AccountAnswer, Entropy, Event, Outcome, StreamSettings, TlsFacts};
 pub use features::LastWritten;
 pub use framing::Framing;
 pub use sasl::{
@@ -23,8 +26,8 @@ pub use sasl::{
     TokenAnswer, TokenScheme, Upgrade, UserAgent, enable_request,
 };
 
-use crate::xml::{self, Context, Element, Frame, Framer, Limits, XmlError};
-use crate::xmpp::{BareJid, FullJid, SaslCondition, StanzaError, StreamCondition, StreamError};
+use crate::xml::{self, Context, Element, Frame, Framer, XmlError};
+use crate::xmpp::{StreamCondition, StreamError};
 use negotiation::{Answer, Io, Negotiation};
 use unread::Unread;
 
@@ -34,152 +37,6 @@ pub fn fast_mechanism(name: &str) -> Option<&'static str> {
         .iter()
         .map(|mechanism| mechanism.name)
         .find(|known| *known == name)
-}
-
-/// Random bytes, handed in from outside.
-pub trait Entropy {
-    fn fill(&mut self, bytes: &mut [u8]);
-}
-
-/// What every stream of the server shares.
-pub struct StreamSettings {
-    /// The one domain served, prepared.
-    pub domain: Rc<str>,
-    /// External components that may connect (XEP-0114), prepared.
-    pub components: Box<[Rc<str>]>,
-    /// `xml:lang` of our streams.
-    pub lang: &'static str,
-    pub limits_before_authentication: Limits,
-    pub limits: Limits,
-    /// Advertised by XEP-0478.
-    pub idle_seconds_max: u32,
-    /// XEP-0352 is offered.
-    pub client_state: bool,
-    /// SASL failures before the stream is closed with `policy-violation`.
-    pub failures_max: u8,
-    pub scram_iterations: u32,
-    /// Tokens are taken in TLS early data (XEP-0484 §3.1).
-    pub early_data: bool,
-    /// X-OAUTH is offered.
-    pub x_oauth: bool,
-    /// The `<c/>` of XEP-0115 for the features after authentication, written already (empty: none).
-    pub caps: Rc<str>,
-    pub last_written: LastWritten,
-}
-
-/// What TLS tells the stream.
-#[derive(Clone, Debug, Default)]
-pub struct TlsFacts {
-    /// `tls-exporter` (RFC 9266), where it can be had.
-    pub exporter: Option<[u8; 32]>,
-    /// `tls-unique` (RFC 5929 §3) of TLS 1.2.
-    pub unique: Option<[u8; 12]>,
-    /// The client's Finished message of TLS 1.3 (RFC 8446 §4.4.4), where the handshake was over at once.
-    pub finished: Option<Box<[u8]>>,
-    /// `tls-server-end-point` (RFC 5929): hash of the certificate.
-    pub end_point: Option<Box<[u8]>>,
-    pub server_name: Option<Box<str>>,
-    pub version_1_3: bool,
-    /// The handshake has not ended: what comes was sent as early data (RFC 8446 §2.3) and may have been caught and sent
-    /// again by somebody else. `Stream::handshake_done` follows.
-    pub early: bool,
-}
-
-/// What the server answers to `Event::Credentials`.
-pub enum AccountAnswer {
-    /// Exists; `disabled` is told only after the password proved right.
-    Known {
-        credentials: Credentials,
-        disabled: bool,
-        right: Right,
-    },
-    /// There is none of this name; these stand in for what it would have, and no password fits.
-    Unknown(Credentials),
-}
-
-/// What a login of XEP-0388 led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// A resource is still to be bound.
-    Authenticated,
-    /// A resource was bound on the way (XEP-0386), with stream management turned on or without.
-    Bound { managed: bool },
-    /// An earlier session goes on (XEP-0198 §8.2).
-    Resumed,
-}
-
-/// What a stream wants from its server. After each the stream waits for the named answer, unless none is named.
-pub enum Event {
-    /// `<proceed/>` is written: start TLS, then `Stream::secured`. Whatever follows in the input is dropped (RFC 6120 §5.3.5).
-    StartTls,
-    /// The header names this account, and nothing proves it. Answer with `offer`.
-    Peer { account: BareJid },
-    /// A password, or a proof of it, is there to be compared. Answer with `turn` when that may be done. `agent`: the id of
-    /// the client (XEP-0388 §2.3).
-    Attempt {
-        account: BareJid,
-        agent: Option<Box<str>>,
-    },
-    /// Look the account up; answer with `credentials`.
-    Credentials { account: BareJid },
-    /// Look up what this client may hold for this mechanism (XEP-0484); answer with `fast`. `early`: it came in TLS early
-    /// data, so `count` must be there and larger than any before.
-    Fast {
-        account: BareJid,
-        agent: Box<str>,
-        mechanism: &'static str,
-        count: Option<u32>,
-        early: bool,
-    },
-    /// Whose token is this? Answer with `token`.
-    Token {
-        scheme: TokenScheme,
-        token: Box<str>,
-    },
-    /// PLAIN: derive the keys of this (prepared) password with these parameters off the reactor thread; answer with `derived`.
-    Derive {
-        password: Box<str>,
-        hash: ScramHash,
-        salt: [u8; 16],
-        iterations: u32,
-    },
-    /// A login failed. Answer with `release_failure` when it may be told.
-    Failed {
-        account: Option<BareJid>,
-        condition: SaslCondition,
-    },
-    /// What was proved before a wait is about to be used in a login that is not over. Answer with `standing`.
-    Standing { account: BareJid, right: Right },
-    /// A login proved what it had to, by what it was told when it began. See whether that is still so, do what it asks for
-    /// (`request`, XEP-0388), then `complete` or `not_completed`.
-    Authenticated(Box<Login>),
-    /// The peer asks for a resource (prepared; `None`: the server makes one). Answer with `bound` or `bind_refused`.
-    Bind {
-        account: BareJid,
-        resource: Option<Box<str>>,
-    },
-    /// XEP-0198 §5: the peer asks for an earlier session and has handled `h` of its stanzas. The answer is written by the
-    /// server; then `resumed` or `resume_refused`.
-    Resume {
-        account: BareJid,
-        id: Box<str>,
-        h: u32,
-    },
-    /// An element of XEP-0198 or XEP-0352 after binding.
-    Nonza(Element),
-    /// One message, presence or iq after binding, not yet checked beyond its name and namespace.
-    Stanza(Element),
-    /// XEP-0114 §3: this should be the hash over the id of our header and the component's secret. `Stream::admit` if it is.
-    Handshake {
-        component: Box<str>,
-        stream_id: Box<str>,
-        proof: Box<str>,
-    },
-    /// Only white space came (a keep-alive).
-    Whitespace,
-    /// Our part is finished: error and/or closing tag are written. Close the connection once all is sent.
-    /// `None`: the closing handshake was regular.
-    Closed(Option<StreamError>),
 }
 
 /// Bytes a peer may send ahead while the stream waits for an answer, as a multiple of the largest first-level element
@@ -313,84 +170,6 @@ impl Stream {
         let left = rest.len();
         self.unread = unread.keep_last(left);
         event
-    }
-
-    pub fn offer(&mut self, offer: Offer) {
-        self.answer(Answer::Offer(offer));
-    }
-
-    pub fn fast(&mut self, candidates: Vec<FastCandidate>) {
-        self.answer(Answer::Fast(candidates));
-    }
-
-    pub fn token(&mut self, answer: TokenAnswer) {
-        self.answer(Answer::Token(answer));
-    }
-
-    /// Whether the right of `Event::Standing` still stands.
-    pub fn standing(&mut self, standing: Result<(), SaslCondition>) {
-        self.answer(Answer::Standing(standing));
-    }
-
-    /// The right to the account ended meanwhile.
-    pub fn not_completed(&mut self, condition: SaslCondition) {
-        self.answer(Answer::NotCompleted(condition));
-    }
-
-    /// RFC 6120 §6.4.6, XEP-0388 §2.6.1: what the login asked for was done. Writes the success with `inline`, what else it
-    /// holds, at once, so that what follows from it can be sent behind. `authorized`: bare JID, full once a resource is
-    /// bound.
-    pub fn complete(
-        &mut self,
-        account: &BareJid,
-        authorized: &str,
-        inline: &[u8],
-        outcome: Outcome,
-        entropy: &mut dyn Entropy,
-        out: &mut Vec<u8>,
-    ) {
-        self.run(entropy, out, |state, io| match state {
-            Negotiation::Auth(auth) => {
-                Ok(auth.completed(account.clone(), authorized, inline, outcome, io))
-            }
-            state => Ok(state),
-        });
-    }
-
-    /// It is the attempt's turn; false: too many are before it.
-    pub fn turn(&mut self, comes: bool) {
-        self.answer(Answer::Turn(comes));
-    }
-
-    pub fn credentials(&mut self, answer: AccountAnswer) {
-        self.answer(Answer::Credentials(answer));
-    }
-
-    pub fn derived(&mut self, keys: ScramKeys) {
-        self.answer(Answer::Derived(keys));
-    }
-
-    pub fn release_failure(&mut self) {
-        self.answer(Answer::ReleaseFailure);
-    }
-
-    pub fn bound(&mut self, jid: &FullJid) {
-        self.answer(Answer::Bound(jid.clone()));
-    }
-
-    /// Stanza error for the bind request (RFC 6120 §7.6.2, §7.7.2); the stream goes on and may ask again.
-    pub fn bind_refused(&mut self, error: StanzaError) {
-        self.answer(Answer::BindRefused(error));
-    }
-
-    /// The earlier session goes on; `<resumed/>` is written already.
-    pub fn resumed(&mut self) {
-        self.answer(Answer::Resumed);
-    }
-
-    /// There is no such session; `<failed/>` is written already, and a resource may be bound.
-    pub fn resume_refused(&mut self) {
-        self.answer(Answer::ResumeRefused);
     }
 
     /// Ends the stream with an error; header first if none was sent (RFC 6120 §4.9.1.1), then the closing tag.

@@ -13,7 +13,8 @@ use crate::xmpp::hashing::{digest, hmac, pbkdf2};
 use crate::xmpp::{base64, from_base64};
 
 use super::*;
-use crate::xmpp::Condition;
+use crate::xml::Limits;
+use crate::xmpp::{BareJid, Condition, SaslCondition};
 
 const HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
     xmlns:stream='http://etherx.jabber.org/streams' to='localhost' version='1.0'>";
