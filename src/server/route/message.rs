@@ -5,15 +5,15 @@ use crate::feature::{self, Storable};
 use crate::state::{
     Address, ComponentId, Cx, Fault, Form, Keep, Local, Origin, SessionId, Shared, Written,
 };
-use crate::store::{AccountId, Direction, Owner, Record};
-use crate::xmpp::{BareJid, Condition, Envelope, Jid, Message, MessageKind, ns, quoted};
+use crate::xmpp::{Condition, Envelope, Jid, Message, MessageKind, ns, quoted};
 
 use super::again::{self, Added};
 use super::blocked::{is_blocked_by, require_not_blocked_by_sender};
+use super::keeping::{Unseen, archive, unseen_by};
 use super::turn::{self, Turn};
 use super::unseen;
 use super::{copies, forged};
-use crate::server::outlet::{self, Archived, stored_xml, write_message};
+use crate::server::outlet::{self, Archived, write_message};
 
 /// What becomes of a message at its addressee.
 #[derive(Debug, PartialEq, Eq)]
@@ -111,8 +111,27 @@ fn route(cx: &mut Cx<'_>, origin: Origin, message: &Message) -> Result<(), Fault
         }
         Address::Remote => return Err(Condition::RemoteServerNotFound.into()),
     };
-    if is_blocked_by(cx, &addressee, &from)? {
-        return to_nobody(&to, message, storable);
+    let parties = (&from, &to);
+    to_account(
+        cx,
+        origin,
+        parties,
+        (&addressee, exactly),
+        (message, storable),
+    )
+}
+
+/// Who of an account gets it now, what becomes of it where nobody does, and what the others see of it. `exactly`: a resource
+/// is addressed, and the session that has it.
+fn to_account(
+    cx: &mut Cx<'_>,
+    origin: Origin,
+    (from, to): (&Jid, &Jid),
+    (addressee, exactly): (&Local, Option<Option<SessionId>>),
+    (message, storable): (&Message, Storable),
+) -> Result<(), Fault> {
+    if is_blocked_by(cx, addressee, from)? {
+        return to_nobody(to, message, storable);
     }
     let whose = (&addressee.jid, addressee.account);
     let spread = match exactly {
@@ -128,7 +147,7 @@ fn route(cx: &mut Cx<'_>, origin: Origin, message: &Message) -> Result<(), Fault
     let turn = turn::turn(cx, &addressee.jid, storable != Storable::No);
     let fate = match &spread {
         Some(spread) if !spread.takers.is_empty() => Fate::Deliver(spread.takers.clone()),
-        _ => fate(cx, (&addressee, turn), exactly, message, storable)?,
+        _ => fate(cx, (addressee, turn), exactly, message, storable)?,
     };
     let direct = match fate {
         Fate::Deliver(sessions) => Some(sessions),
@@ -142,27 +161,16 @@ fn route(cx: &mut Cx<'_>, origin: Origin, message: &Message) -> Result<(), Fault
         Some(_) if direct.is_some() => Unseen::No,
         _ => unseen_by(cx, direct.as_deref(), &copied),
     };
-    let archived = archive(
-        cx,
-        (&from, &to),
-        Some((&addressee, unseen)),
-        message,
-        storable,
-    )?;
+    let archived = archive(cx, (from, to), Some((addressee, unseen)), message, storable)?;
     let waits = direct.is_none();
     let direct = direct.unwrap_or_default();
     let shared = direct.len() + copied.len() > 1;
-    deliver(
-        cx,
-        message,
-        (&addressee, turn),
-        &archived,
-        (&direct, shared),
-    );
+    deliver(cx, message, (addressee, turn), &archived, (&direct, shared));
     copies::received(cx, message, &addressee.jid, &archived, &copied, waits);
     if exactly.is_some() && !direct.iter().any(|session| has_connection(cx, *session)) {
         unseen::hand_over(cx, &addressee.jid)?;
     }
+    let own = from.to_bare();
     if addressee.jid != own {
         let mut reached = direct;
         reached.extend(origin.session());
@@ -225,31 +233,6 @@ fn to_nobody(to: &Jid, message: &Message, storable: Storable) -> Result<(), Faul
     match is_dropped {
         true => Ok(()),
         false => Err(Condition::ServiceUnavailable.into()),
-    }
-}
-
-/// Whether the addressee has a message once it is delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unseen {
-    /// Nobody is given it now.
-    Waits,
-    /// Whoever is given it will say so (XEP-0198).
-    UntilAcknowledged,
-    No,
-}
-
-/// `direct`: who gets the message itself, `None`: it waits.
-fn unseen_by(cx: &Cx<'_>, direct: Option<&[SessionId]>, copied: &[SessionId]) -> Unseen {
-    let Some(direct) = direct else {
-        return Unseen::Waits;
-    };
-    let acknowledges = |id: &SessionId| {
-        let session = cx.state.sessions.get(*id);
-        session.is_none_or(|session| session.acknowledges())
-    };
-    match direct.iter().chain(copied).all(acknowledges) {
-        true => Unseen::UntilAcknowledged,
-        false => Unseen::No,
     }
 }
 
@@ -347,75 +330,6 @@ fn wait(cx: &Cx<'_>, message: &Message, storable: Storable) -> Result<Fate, Faul
         return Err(Condition::ServiceUnavailable.into());
     }
     Ok(Fate::Ignore)
-}
-
-/// XEP-0313 §5.1.1: one stored stanza for both sides' archives; who is no account has none.
-fn archive(
-    cx: &mut Cx<'_>,
-    (from, to): (&Jid, &Jid),
-    addressee: Option<(&Local, Unseen)>,
-    message: &Message,
-    storable: Storable,
-) -> Result<Archived, Fault> {
-    if storable == Storable::No || cx.state.disk_low {
-        return Ok(Archived::default());
-    }
-    let sender = from.to_bare();
-    let mut owners = Vec::with_capacity(2);
-    let is_kept = storable == Storable::Archive;
-    let mut received = false;
-    if let Some((local, unseen)) = addressee
-        && (unseen == Unseen::Waits || (is_kept && wants(cx, &local.jid, local.account, from)?))
-    {
-        owners.push(Owner {
-            account: local.account,
-            direction: Direction::Received,
-            unseen: unseen != Unseen::No,
-        });
-        received = true;
-    }
-    let mut sent = false;
-    if is_kept
-        && addressee.is_none_or(|(local, _)| local.jid != sender)
-        && let Some(account) = cx.account(&sender)?
-        && wants(cx, &sender, account, to)?
-    {
-        owners.push(Owner {
-            account,
-            direction: Direction::Sent,
-            unseen: false,
-        });
-        sent = true;
-    }
-    if owners.is_empty() {
-        return Ok(Archived::default());
-    }
-    let xml = stored_xml(message);
-    let record = Record {
-        owners: &owners,
-        from,
-        to,
-        at: cx.now.wall,
-        xml: &xml,
-    };
-    let (id, _) = cx.tx.append(&record)?;
-    Ok(Archived {
-        received: received.then_some(id),
-        sent: sent.then_some(id),
-        xml: Some(xml),
-    })
-}
-
-/// XEP-0441: what the owner of an archive prefers.
-fn wants(cx: &Cx<'_>, jid: &BareJid, account: AccountId, other: &Jid) -> Result<bool, Fault> {
-    let in_roster = || {
-        let contact = cx.tx.contact(account, &other.to_bare());
-        contact.is_ok_and(|contact| contact.is_some_and(|contact| contact.listed))
-    };
-    Ok(match cx.state.sessions.online(jid) {
-        Some(online) => feature::archive_wanted(&online.archive_preferences, other, in_roster),
-        None => feature::archive_wanted(&cx.tx.archive_preferences(account)?, other, in_roster),
-    })
 }
 
 /// The stanza as its addressee gets it.

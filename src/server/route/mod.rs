@@ -8,6 +8,7 @@ pub mod copies;
 pub mod entrance;
 pub mod forged;
 pub mod iq;
+pub mod keeping;
 pub mod managed;
 pub mod message;
 mod photo;
