@@ -2,7 +2,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::file;
 use crate::store::StoreError;
@@ -173,30 +173,8 @@ impl fmt::Display for StartError {
                 written,
                 file,
             } => {
-                let shown = file.display();
-                match (given, written) {
-                    (Some(given), Some(_)) => write!(
-                        f,
-                        "the accounts here belong to {remembered}, but the domain given is {given}\n  \
-                         leave the domain out to go on as {remembered} ({shown} says so); \
-                         `stonechat rename {given}` moves all accounts to {given}"
-                    ),
-                    (Some(given), None) => write!(
-                        f,
-                        "the accounts here belong to {remembered}, but the domain given is {given}, and {shown} is gone\n  \
-                         give --domain {remembered} to go on; `stonechat rename {given}` moves all accounts to {given}"
-                    ),
-                    (None, Some(written)) => write!(
-                        f,
-                        "the accounts here belong to {remembered}, but {shown} says {written}\n  \
-                         write {remembered} into it to go on; then `stonechat rename {written}` moves all accounts to {written}"
-                    ),
-                    (None, None) => write!(
-                        f,
-                        "the accounts here belong to {remembered}, but {shown}, which says so, is gone\n  \
-                         give --domain {remembered} once to go on; `stonechat rename NEW.DOMAIN` moves all accounts to another"
-                    ),
-                }
+                let said = (given.as_deref(), written.as_deref());
+                f.write_str(&domain_changed(remembered, said, file))
             }
             StartError::PortTaken { address, key } => write!(
                 f,
@@ -290,6 +268,34 @@ impl fmt::Display for StartError {
                 )
             }
         }
+    }
+}
+
+/// What an operator does about a domain that is not the one of before; `said`: now, and in the file.
+fn domain_changed(
+    remembered: &str,
+    (given, written): (Option<&str>, Option<&str>),
+    file: &Path,
+) -> String {
+    let shown = file.display();
+    match (given, written) {
+        (Some(given), Some(_)) => format!(
+            "the accounts here belong to {remembered}, but the domain given is {given}\n  \
+             leave the domain out to go on as {remembered} ({shown} says so); \
+             `stonechat rename {given}` moves all accounts to {given}"
+        ),
+        (Some(given), None) => format!(
+            "the accounts here belong to {remembered}, but the domain given is {given}, and {shown} is gone\n  \
+             give --domain {remembered} to go on; `stonechat rename {given}` moves all accounts to {given}"
+        ),
+        (None, Some(written)) => format!(
+            "the accounts here belong to {remembered}, but {shown} says {written}\n  \
+             write {remembered} into it to go on; then `stonechat rename {written}` moves all accounts to {written}"
+        ),
+        (None, None) => format!(
+            "the accounts here belong to {remembered}, but {shown}, which says so, is gone\n  \
+             give --domain {remembered} once to go on; `stonechat rename NEW.DOMAIN` moves all accounts to another"
+        ),
     }
 }
 

@@ -45,16 +45,7 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     system::share_heap();
     let data = &config.data;
     config::make_data_directory(data)?;
-    let mut secrets = vec![STORE_FILE, token_key::FILE, "key.pem"];
-    if !config.settings.components.is_empty() {
-        secrets.push(config::FILE);
-    }
-    let secrets = secrets.iter().map(|name| (data.join(name), true));
-    for (path, is_secret) in [(data.clone(), false)].into_iter().chain(secrets) {
-        if let Some(warning) = config::file::openness(&path, is_secret) {
-            log::warn!("data.open {warning}");
-        }
-    }
+    warn_of_openness(config);
     let store_path = data.join(STORE_FILE);
     let failed = |error: StoreError| StartError::store(data, store_path.clone(), error);
     let store = Store::open(&store_path, config.cache_bytes).map_err(failed)?;
@@ -73,13 +64,7 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     }
     let system = |what| move |error| StartError::System { what, error };
     let reactor = Reactor::new().map_err(system("wait for events"))?;
-    let mut listeners = listen::listen(&reactor, &config.c2s, "c2s", Port::Clients)?;
-    let (tls, of_tls) = (&config.c2s_tls, Port::ClientsTls);
-    listeners.extend(listen::listen(&reactor, tls, "c2s_tls", of_tls)?);
-    if !config.settings.components.is_empty() {
-        let (addresses, key) = (&config.component_addresses, "component_addresses");
-        listeners.extend(listen::listen(&reactor, addresses, key, Port::Components)?);
-    }
+    let listeners = listeners(&reactor, config)?;
     let (cert, key) = certificate::locate(config, &domain, &host)?;
     let identities = Identities::load(cert, key, config.settings.early_data)?;
     let signals = watch::signals(&reactor).map_err(system("listen to signals"))?;
@@ -94,14 +79,7 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
         settings.connections_per_address_max,
     );
     let shell = Shell::new(reactor, clock, census, identities, settings);
-    let proxies = Rc::new(Proxies::new(&config.proxy_addresses));
-    for listener in listeners {
-        let proxies = match listener.port {
-            Port::Clients | Port::ClientsTls => Rc::clone(&proxies),
-            Port::Components => Rc::default(),
-        };
-        spawn(&shell, listen::accept(listener, Rc::clone(&shell), proxies));
-    }
+    accept(&shell, listeners, config);
     let backups = Backups::new(store.clone(), data.clone(), settings.disk_free_percent_min);
     let answering = control::answer(operators, Rc::clone(&shell), Rc::new(backups));
     spawn(&shell, answering);
@@ -136,6 +114,43 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
             log::error!("store.failed error={}", quoted(&format!("{error:?}")));
             Err(failed(error))
         }
+    }
+}
+
+/// Data that others may read.
+fn warn_of_openness(config: &Config) {
+    let mut secrets = vec![STORE_FILE, token_key::FILE, "key.pem"];
+    if !config.settings.components.is_empty() {
+        secrets.push(config::FILE);
+    }
+    let data = &config.data;
+    let secrets = secrets.iter().map(|name| (data.join(name), true));
+    for (path, is_secret) in [(data.clone(), false)].into_iter().chain(secrets) {
+        if let Some(warning) = config::file::openness(&path, is_secret) {
+            log::warn!("data.open {warning}");
+        }
+    }
+}
+
+fn listeners(reactor: &Rc<Reactor>, config: &Config) -> Result<Vec<Listener>, StartError> {
+    let mut listeners = listen::listen(reactor, &config.c2s, "c2s", Port::Clients)?;
+    let (tls, of_tls) = (&config.c2s_tls, Port::ClientsTls);
+    listeners.extend(listen::listen(reactor, tls, "c2s_tls", of_tls)?);
+    if !config.settings.components.is_empty() {
+        let (addresses, key) = (&config.component_addresses, "component_addresses");
+        listeners.extend(listen::listen(reactor, addresses, key, Port::Components)?);
+    }
+    Ok(listeners)
+}
+
+fn accept(shell: &Rc<Shell>, listeners: Vec<Listener>, config: &Config) {
+    let proxies = Rc::new(Proxies::new(&config.proxy_addresses));
+    for listener in listeners {
+        let proxies = match listener.port {
+            Port::Clients | Port::ClientsTls => Rc::clone(&proxies),
+            Port::Components => Rc::default(),
+        };
+        spawn(shell, listen::accept(listener, Rc::clone(shell), proxies));
     }
 }
 
