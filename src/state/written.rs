@@ -8,7 +8,8 @@ use crate::store::{Body, Kept};
 
 use super::Outbox;
 
-/// A body of fewer bytes is copied behind each head: that takes less time than to send it in two pieces, and little room.
+/// A body of fewer bytes is copied behind each head: up to there both take about as long (measured: 50 to 90 ns for each
+/// who hears it, and beyond it never longer), and it takes little room.
 pub const SHARED_BYTES_MIN: usize = 512;
 
 /// The end of many stanzas, written to the buffer.
