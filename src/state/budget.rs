@@ -2,7 +2,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::sessions::Session;
+use super::sessions::session::Session;
 
 /// A table with fewer places keeps them.
 const PLACES_KEPT: usize = 64;

@@ -49,10 +49,10 @@ pub use sessions::management::{
     CONNECTED_BYTES_MAX, DETACHED_BYTES_MAX, Form, Keep, Management, STORED_BYTES_MAX, TooHigh,
     UNACKNOWLEDGED_MAX, received_id,
 };
-pub use sessions::{
-    AvailablePresence, Ended, FastUsed, Online, PresenceDetails, Session, SessionClient, SessionId,
-    Sessions, Stored,
+pub use sessions::session::{
+    AvailablePresence, FastUsed, PresenceDetails, Session, SessionClient, SessionId, Stored,
 };
+pub use sessions::{Ended, Online, Sessions};
 pub use settings::Settings;
 pub use told_presence::ToldPresence;
 pub use uncopied::Uncopied;
