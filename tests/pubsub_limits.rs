@@ -147,9 +147,9 @@ fn subscriptions(numbers: std::ops::Range<usize>) -> String {
 fn a_node_has_so_many_subscribers() {
     let mut asker = Asker::new(&["romeo", "juliet"]);
     asker.done("romeo", "set", ("", "<create node='n'/>"));
-    for page in 0..20 {
+    for page in 0..4 {
         let from = page * 500;
-        let to = (from + 500).min(9_999);
+        let to = (from + 500).min(1_999);
         asker.done("romeo", "set", ("#owner", &subscriptions(from..to)));
     }
     let juliet = "<subscribe node='n' jid='juliet@localhost'/>";
@@ -157,7 +157,7 @@ fn a_node_has_so_many_subscribers() {
     let one = "<subscriptions node='n'><subscription jid='u7@localhost' subscription='none'/></subscriptions>";
     asker.refused("romeo", "set", ("#owner", one), "resource-constraint");
     let all = asker.done("romeo", "get", ("#owner", "<subscriptions node='n'/>"));
-    assert_eq!(all.source().matches("jid='").count(), 9_999);
+    assert_eq!(all.source().matches("jid='").count(), 1_999);
     let publish = "<publish node='n'><item id='1'><x xmlns='n'/></item></publish>";
     asker.done("romeo", "set", ("", publish));
     asker.done("romeo", "set", ("#owner", "<delete node='n'/>"));

@@ -75,6 +75,21 @@ pub fn can(
     Ok(refused(cx, owner, node, (who, &standing), what)?.is_none())
 }
 
+/// XEP-0223: an account's closed node is not there for those it does not concern, whatever they ask of it.
+pub fn require_shown(cx: &Cx<'_>, owner: &Owner, node: &Node, who: &Jid) -> Result<(), Fault> {
+    let standing = standing(cx, owner, node, who)?;
+    match is_hidden(owner, node, standing.affiliation) && !standing.subscribed {
+        true => Err(Condition::ItemNotFound.into()),
+        false => Ok(()),
+    }
+}
+
+fn is_hidden(owner: &Owner, node: &Node, affiliation: Affiliation) -> bool {
+    matches!(owner.kind, OwnerKind::Account(_))
+        && node.config.access() == AccessModel::Whitelist
+        && affiliation <= Affiliation::None
+}
+
 /// Why somebody of this standing may not.
 pub fn refused(
     cx: &Cx<'_>,
@@ -87,10 +102,7 @@ pub fn refused(
     if affiliation == Affiliation::Owner {
         return Ok(None);
     }
-    // XEP-0223: an account's closed node is not there for those it does not concern.
-    let hides = matches!(owner.kind, OwnerKind::Account(_))
-        && node.config.access() == AccessModel::Whitelist
-        && affiliation <= Affiliation::None;
+    let hides = is_hidden(owner, node, affiliation);
     let closed = match hides {
         true => StanzaError::new(Condition::ItemNotFound),
         false => refusal::CLOSED_NODE,

@@ -22,6 +22,10 @@ pub fn create(
     creator: &Jid,
     config: NodeConfig,
 ) -> Result<Node, Fault> {
+    // Who may not create hears of no conflict.
+    if matches!(owner.kind, OwnerKind::Account(_)) && !owner.is_self(creator) {
+        return Err(Condition::Forbidden.into());
+    }
     if node::node(cx, owner, name)?.is_some() {
         return Err(Condition::Conflict.into());
     }

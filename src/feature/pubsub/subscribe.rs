@@ -1,6 +1,6 @@
 //! XEP-0060 §6.1 to §6.4: one subscribes, unsubscribes, and says how one wants to hear.
-use crate::pubsub::refusal;
 use crate::pubsub::related::subscribe as engine;
+use crate::pubsub::{self, access, refusal};
 use crate::state::{Cx, Fault};
 use crate::store::NodeSubscription;
 use crate::xml::{ElementRef, Writer};
@@ -123,7 +123,8 @@ pub fn set_options(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
 pub fn usual_options(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
     let name = asked.child.attribute("node");
     if let Some(name) = &name {
-        crate::pubsub::node::known(cx, &asked.owner, name)?;
+        let node = pubsub::node::known(cx, &asked.owner, name)?;
+        access::require_shown(cx, &asked.owner, &node, asked.request.from)?;
     }
     Ok(Reply::payload(|w| {
         w.open_ns("pubsub", ns::PUBSUB);

@@ -5,8 +5,8 @@ pub mod lost;
 pub mod subscribe;
 pub mod told;
 
-/// Addresses related to one node: subscribed, waiting to be, or affiliated.
-pub const RELATED_MAX: u64 = 10_000;
+/// Addresses related to one node: subscribed, waiting to be, or affiliated. What is published goes to all of them in one step.
+pub const RELATED_MAX: u64 = 2_000;
 /// Subscriptions of one node that wait for its owners.
 pub const PENDING_MAX: u64 = 100;
 /// Subscriptions of one bare JID at one node, by its resources.

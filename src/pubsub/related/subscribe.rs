@@ -88,10 +88,11 @@ fn require_room(node: &Node, related: &Related) -> Result<(), Fault> {
 /// A subscription of `jid`, for whoever may change it, with what else there is of the bare JID and its place there.
 fn own(
     cx: &Cx<'_>,
-    node: &Node,
+    (owner, node): (&Owner, &Node),
     (who, jid): (&Jid, &Jid),
     subid: Option<&str>,
 ) -> Result<(Related, usize), Fault> {
+    access::require_shown(cx, owner, node, who)?;
     if jid.bare_str() != who.bare_str() {
         return Err(crate::xmpp::Condition::Forbidden.into());
     }
@@ -116,7 +117,7 @@ pub fn unsubscribe(
     subid: Option<&str>,
 ) -> Result<NodeSubscription, Fault> {
     let mut node = node::known(cx, owner, name)?;
-    let (mut related, at) = own(cx, &node, (who, jid), subid)?;
+    let (mut related, at) = own(cx, (owner, &node), (who, jid), subid)?;
     let subscription = related.subscriptions.remove(at);
     cx.tx.set_related(&mut node.row, who.bare_str(), &related)?;
     cx.tx.set_node(&mut node.row)?;
@@ -135,7 +136,7 @@ pub fn options(
     subid: Option<&str>,
 ) -> Result<NodeSubscription, Fault> {
     let node = node::known(cx, owner, name)?;
-    let (mut related, at) = own(cx, &node, who_and_jid, subid)?;
+    let (mut related, at) = own(cx, (owner, &node), who_and_jid, subid)?;
     Ok(related.subscriptions.swap_remove(at))
 }
 
@@ -148,7 +149,7 @@ pub fn set_options(
     (subid, options): (Option<&str>, Vec<(u8, u64)>),
 ) -> Result<(), Fault> {
     let mut node = node::known(cx, owner, name)?;
-    let (mut related, at) = own(cx, &node, (who, jid), subid)?;
+    let (mut related, at) = own(cx, (owner, &node), (who, jid), subid)?;
     if let Some(known) = related.subscriptions.get_mut(at) {
         known.options = options;
     }
