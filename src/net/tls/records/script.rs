@@ -111,7 +111,8 @@ impl Script<'_> {
                 self.count(true);
             }
             5 => {
-                let kind = self.next();
+                // RFC 8446 §5.4: 0 is no kind, but padding behind one.
+                let kind = self.next().max(1);
                 let length = usize::from(self.next() % 8).min(self.data.len());
                 let data = self.data;
                 let (content, rest) = data.split_at_checked(length).unwrap_or((data, &[]));
