@@ -13,7 +13,7 @@ use crate::store::{AccountId, Contact, Item, StoreError};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Jid};
 
-use super::{About, deliver, deliver_to_others, write_end, write_item};
+use super::{About, deliver, deliver_to_others, head_start, write_end, write_item};
 
 /// Nodes read of one account at a time; of one that has more, those that are wanted are looked up.
 const NODES_READ_MAX: usize = 64;
@@ -206,7 +206,8 @@ fn send(cx: &mut Cx<'_>, taker: &mut Taker, owner: &Owner, node: &Node) -> Resul
         Some(item.at),
     );
     let about = About::items(node, std::iter::once(&*item.id));
-    deliver(cx, owner, node, (taker.id, about), &end);
+    let start = head_start(owner, node);
+    deliver(cx, owner, node, (taker.id, about), (&start, &end));
     Ok(())
 }
 
@@ -234,7 +235,8 @@ pub fn to_subscriber(
     match cx.state.sessions.find(jid).map(|session| session.id) {
         Some(session) => {
             let about = About::items(node, std::iter::once(&*item.id));
-            deliver(cx, owner, node, (session, about), &end);
+            let start = head_start(owner, node);
+            deliver(cx, owner, node, (session, about), (&start, &end));
         }
         None if jid.is_bare() || !cx.state.domains.is_served(jid) => {
             deliver_to_others(cx, owner, node, vec![jid.clone()], &end);

@@ -3,10 +3,12 @@
 mod audience;
 pub mod last;
 
+use std::io::Write;
+
 use crate::state::{Cx, Fault, Keep, Kind, OwnMessage, Replaces, SessionId, Shared, Urgency};
 use crate::store::Item;
-use crate::xml::{Writer, parse_stored};
-use crate::xmpp::{Envelope, FormKind, Jid, MessageKind, Timestamp, ns, write_open};
+use crate::xml::{Escaped, Writer, parse_stored};
+use crate::xmpp::{FormKind, Jid, MessageKind, Timestamp, ns};
 
 use super::config::field;
 use super::node::Node;
@@ -153,8 +155,9 @@ fn send(
     let Audience { sessions, others } = audience;
     let hearers = sessions.len() + others.len();
     let end = write_end(cx, &|w| event(w, hearers), None);
+    let start = head_start(owner, node);
     for session in sessions {
-        deliver(cx, owner, node, (session, about), &end);
+        deliver(cx, owner, node, (session, about), (&start, &end));
     }
     deliver_to_others(cx, owner, node, others, &end);
     Ok(())
@@ -184,23 +187,26 @@ fn kind(node: &Node) -> MessageKind {
     }
 }
 
+/// A message up to whom it is to.
+fn head_start(owner: &Owner, node: &Node) -> Vec<u8> {
+    let (from, kind) = (Escaped(owner.jid.as_str()), kind(node).as_str());
+    format!("<message type='{kind}' from='{from}' to='").into_bytes()
+}
+
 fn deliver(
     cx: &mut Cx<'_>,
     owner: &Owner,
     node: &Node,
     (session, about): (SessionId, About<'_>),
-    end: &Shared,
+    (start, end): (&[u8], &Shared),
 ) {
     let Some(known) = cx.state.sessions.get(session) else {
         return;
     };
-    let envelope = Envelope {
-        from: Some(owner.jid.clone().into()),
-        to: Some(known.jid.clone().into()),
-        ..Envelope::default()
-    };
+    let to = Escaped(known.jid.as_str());
     let stanza = cx.out.with_head(end, &mut |bytes| {
-        write_open(bytes, "message", kind(node).as_str(), &envelope);
+        bytes.extend_from_slice(start);
+        write!(bytes, "{to}'").expect("memory takes all that is written");
     });
     cx.deliver_as(session, &stanza, about.urgency(owner, node), Keep::WHOLE);
 }
