@@ -37,6 +37,16 @@ pub struct Field {
     pub values: Vec<String>,
 }
 
+/// Opens a form of this `FORM_TYPE` (XEP-0068): its fields follow, and its end.
+pub fn open_form(w: &mut Writer<'_>, kind: FormKind, form_type: &str) {
+    w.open_ns("x", ns::DATA_FORM).attr("type", kind.as_str());
+    w.open("field")
+        .attr("var", "FORM_TYPE")
+        .attr("type", "hidden")
+        .leaf("value", form_type)
+        .close();
+}
+
 impl DataForm {
     /// An empty form of this `FORM_TYPE`.
     pub fn new(kind: FormKind, form_type: &str) -> DataForm {

@@ -15,7 +15,7 @@ pub use encoding::{
     base64, base64_unpadded, base64_url, from_base64, from_base64_url, from_careless_base64,
 };
 pub use error::{Condition, ErrorType, SaslCondition, StanzaError, StreamCondition, StreamError};
-pub use form::{DataForm, Field, FormKind};
+pub use form::{DataForm, Field, FormKind, open_form};
 pub use jid::{BareJid, FullJid, Jid, JidError, domainpart, localpart, resourcepart};
 pub use quoted::{QUOTED_CHARACTERS_MAX, quoted, quoted_error};
 pub use rsm::{Rsm, RsmStart};

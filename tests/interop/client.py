@@ -72,3 +72,11 @@ async def befriend(one, other):
         pass
     while (await asyncio.wait_for(other.presences.get(), TIMEOUT))["from"].bare != me:
         pass
+
+
+async def archived(server, name):
+    """The bodies in somebody's archive, read by a session of its own."""
+    reader = await Client(server, name, "archive").come()
+    bodies = await reader.archive()
+    await reader.go()
+    return bodies

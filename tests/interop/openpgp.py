@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-from client import Client
+from client import archived
 from server import Server
 
 SECONDS_MAX = 30
@@ -66,13 +66,6 @@ class Listener:
         self.process.wait()
 
 
-async def archived(server):
-    juliet = await Client(server, "juliet", "archive").come()
-    bodies = await juliet.archive()
-    await juliet.go()
-    return bodies
-
-
 def main(binary):
     with Server(binary) as server:
         for name in ("romeo", "juliet"):
@@ -87,7 +80,7 @@ def main(binary):
                 listener.hears("[OX] romeo@localhost: but soft")
                 romeo.do("--ox", "juliet@localhost", text="what light")
                 listener.hears("[OX] romeo@localhost: what light")
-        bodies = asyncio.run(archived(server))
+        bodies = asyncio.run(archived(server, "juliet"))
         assert len(bodies) == 2 and not [body for body in bodies if "soft" in body or "light" in body], bodies
         server.stop()
     print("   OpenPGP keys made, published, found; read late after SIGKILL and at once: ok")

@@ -5,7 +5,7 @@ usage: profanity_omemo.py BINARY"""
 import asyncio
 import sys
 
-from client import Client
+from client import archived
 from server import Server
 from terminal import Terminal
 
@@ -76,13 +76,6 @@ def converse(server, romeo, juliet):
     romeo.wait_for(": wherefore art thou")
 
 
-async def archived(server):
-    juliet = await Client(server, "juliet", "archive").come()
-    bodies = await juliet.archive()
-    await juliet.go()
-    return bodies
-
-
 def main(binary):
     with Server(binary) as server:
         terminals = []
@@ -94,7 +87,7 @@ def main(binary):
         finally:
             for terminal in terminals:
                 terminal.close()
-        bodies = asyncio.run(archived(server))
+        bodies = asyncio.run(archived(server, "juliet"))
         assert len(bodies) == 4 and all("OMEMO" in body for body in bodies), bodies
         server.stop()
     print("   keys made and found, read at once and late, after SIGKILL, nothing in the clear: ok")

@@ -1,18 +1,13 @@
 //! XEP-0313 §4.1.5: what a query may ask for.
 use crate::state::{Cx, Fault};
-use crate::xmpp::ns;
+use crate::xmpp::{FormKind, ns, open_form};
 
 use super::super::{Reply, Request};
 
 pub fn fields(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault> {
     Ok(Reply::payload(|w| {
         w.open_ns("query", ns::MAM);
-        w.open_ns("x", ns::DATA_FORM).attr("type", "form");
-        w.open("field")
-            .attr("type", "hidden")
-            .attr("var", "FORM_TYPE")
-            .leaf("value", ns::MAM)
-            .close();
+        open_form(w, FormKind::Form, ns::MAM);
         for (var, kind) in [
             ("with", "jid-single"),
             ("start", "text-single"),

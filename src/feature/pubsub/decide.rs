@@ -5,7 +5,7 @@ use crate::pubsub::{Node, Owner, OwnerKind};
 use crate::state::{Cx, Fault};
 use crate::store::{Affiliation, SubscriptionState};
 use crate::xml::{ElementRef, Writer};
-use crate::xmpp::{Condition, DataForm, FormKind, Jid, Message, StanzaError, ns};
+use crate::xmpp::{Condition, DataForm, FormKind, Jid, Message, StanzaError, ns, open_form};
 
 use super::own::{affiliation_text, state_text};
 use super::{Asked, Reply, Request};
@@ -299,12 +299,7 @@ fn answer(status: &str, nodes: Option<&[String]>) -> Reply {
         if let Some(nodes) = nodes {
             w.open("actions").attr("execute", "complete");
             w.open("complete").close().close();
-            w.open_ns("x", ns::DATA_FORM).attr("type", "form");
-            w.open("field")
-                .attr("var", "FORM_TYPE")
-                .attr("type", "hidden")
-                .leaf("value", FORM_TYPE)
-                .close();
+            open_form(w, FormKind::Form, FORM_TYPE);
             w.open("field")
                 .attr("var", "pubsub#node")
                 .attr("type", "list-single");

@@ -4,7 +4,7 @@ use crate::pubsub::{self, access, refusal};
 use crate::state::{Cx, Fault};
 use crate::store::NodeSubscription;
 use crate::xml::{ElementRef, Writer};
-use crate::xmpp::{Condition, DataForm, FormKind, Jid, ns};
+use crate::xmpp::{Condition, DataForm, FormKind, Jid, ns, open_form};
 
 use super::own::state_text;
 use super::{Asked, Reply};
@@ -151,12 +151,7 @@ fn write_options(w: &mut Writer<'_>, subscription: &NodeSubscription, kind: Form
 }
 
 fn write_form(w: &mut Writer<'_>, delivers: bool, kind: FormKind) {
-    w.open_ns("x", ns::DATA_FORM).attr("type", kind.as_str());
-    w.open("field")
-        .attr("var", "FORM_TYPE")
-        .attr("type", "hidden")
-        .leaf("value", FORM_TYPE)
-        .close();
+    open_form(w, kind, FORM_TYPE);
     w.open("field")
         .attr("var", DELIVER)
         .attr("type", "boolean")

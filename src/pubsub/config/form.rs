@@ -1,7 +1,7 @@
 //! Configurations as forms: values that are set (XEP-0060 §8.2.4), preconditions (§7.1.5), and what is shown.
 use crate::state::State;
 use crate::xml::Writer;
-use crate::xmpp::{Condition, DataForm, Field as FormField, FormKind, Jid, StanzaError, ns};
+use crate::xmpp::{Condition, DataForm, Field as FormField, FormKind, Jid, StanzaError, open_form};
 
 use super::table::{FIELDS, Field, MAX, PREFIX, Shape, field, find};
 use super::{FORM_TYPE, NodeConfig, Value};
@@ -53,12 +53,7 @@ impl NodeConfig {
 
     /// §8.2.2: to be changed, or as it is (§8.2.5.3). `groups`: those that may be chosen from.
     pub fn write(&self, w: &mut Writer<'_>, kind: FormKind, groups: &[String]) {
-        w.open_ns("x", ns::DATA_FORM).attr("type", kind.as_str());
-        w.open("field")
-            .attr("var", "FORM_TYPE")
-            .attr("type", "hidden")
-            .leaf("value", FORM_TYPE)
-            .close();
+        open_form(w, kind, FORM_TYPE);
         for (number, known) in FIELDS.iter().enumerate() {
             let shape = match known.shape {
                 Shape::Flag => "boolean",
