@@ -3,6 +3,7 @@
 mod accounts;
 mod archive;
 mod capabilities;
+mod channel;
 mod engine;
 mod opening;
 mod pubsub;
@@ -32,6 +33,10 @@ pub use archive::{
     ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, DefaultPolicy, Direction, Owner,
     Record, Stored,
 };
+pub use channel::invitations::InvitationRow;
+pub use channel::members::{ChannelAffiliation, HatRow, JidVisibility, MemberRow, Participation};
+pub use channel::occupants::OccupantRow;
+pub use channel::{ChannelId, ChannelRow, SubjectRow};
 pub use engine::damage::is_caught as is_panic_caught;
 pub use engine::error::StoreError;
 pub use engine::file::is_in_use;

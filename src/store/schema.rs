@@ -95,6 +95,29 @@ pub(super) const PUBSUB_RELATED_BY: TableDefinition<(u32, &str, u64), &str> =
 /// (Owner, number) -> whether all that lies under it is still to be removed, or the items only.
 pub(super) const PUBSUB_GONE: TableDefinition<(u32, u64), u8> = TableDefinition::new("pubsub_gone");
 
+/// Local part of its address -> channel.
+pub(super) const CHANNELS: TableDefinition<&str, &[u8]> = TableDefinition::new("channels");
+/// Bare JID -> how many channels they made.
+pub(super) const CHANNEL_CREATORS: TableDefinition<&str, u64> =
+    TableDefinition::new("channel_creators");
+/// Channel -> local part of its address.
+pub(super) const CHANNEL_NAMES: TableDefinition<u32, &str> = TableDefinition::new("channel_names");
+/// (Channel, bare JID) -> affiliation, nick, participation.
+pub(super) const CHANNEL_MEMBERS: TableDefinition<AccountText, &[u8]> =
+    TableDefinition::new("channel_members");
+/// (Channel, nick as it is compared) -> bare JID of the member who holds it.
+pub(super) const CHANNEL_NICKS: TableDefinition<AccountText, &str> =
+    TableDefinition::new("channel_nicks");
+/// (Channel, stable participant id) -> bare JID; it stays when they leave.
+pub(super) const CHANNEL_IDS: TableDefinition<AccountText, &str> =
+    TableDefinition::new("channel_ids");
+/// (Channel, full JID) -> an occupant whose session may be resumed after the restart.
+pub(super) const CHANNEL_OCCUPANTS: TableDefinition<AccountText, &[u8]> =
+    TableDefinition::new("channel_occupants");
+/// (Channel, token) -> an invitation.
+pub(super) const CHANNEL_INVITATIONS: TableDefinition<AccountText, &[u8]> =
+    TableDefinition::new("channel_invitations");
+
 pub(super) const META_SCHEMA: &str = "schema";
 pub(super) const META_NEXT_ACCOUNT: &str = "next_account";
 /// No id at or above this was ever given away, except those of stanzas still there.
@@ -167,7 +190,15 @@ macro_rules! each_table {
             Archive PUBSUB_ITEM_IDS,
             Archive PUBSUB_RELATED,
             Account PUBSUB_SUBSCRIBED_TO,
-            Archive PUBSUB_RELATED_BY
+            Archive PUBSUB_RELATED_BY,
+            Global CHANNELS,
+            Global CHANNEL_CREATORS,
+            Account CHANNEL_NAMES,
+            Account CHANNEL_MEMBERS,
+            Account CHANNEL_NICKS,
+            Account CHANNEL_IDS,
+            Account CHANNEL_OCCUPANTS,
+            Account CHANNEL_INVITATIONS
         )
     };
 }

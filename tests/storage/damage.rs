@@ -247,7 +247,8 @@ fn every_page_may_be_zeroed() {
         outcome.of(&rotten, &accounts, &whole);
     }
     assert!(outcome.noticed > 10, "{outcome:?}");
-    assert!(outcome.unreadable + outcome.broken < 10, "{outcome:?}");
+    // The list of tables lies on a few pages.
+    assert!(outcome.unreadable + outcome.broken < 12, "{outcome:?}");
 }
 
 #[test]

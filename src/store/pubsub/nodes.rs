@@ -26,6 +26,39 @@ pub struct ConfigRow {
     pub texts: Vec<(u8, Vec<String>)>,
 }
 
+impl ConfigRow {
+    /// A field's number; `None`: it is as usual.
+    pub fn number(&self, field: u8) -> Option<u64> {
+        let found = self.numbers.iter().find(|(known, _)| *known == field);
+        found.map(|(_, number)| *number)
+    }
+
+    pub fn texts(&self, field: u8) -> &[String] {
+        let found = self.texts.iter().find(|(known, _)| *known == field);
+        found.map_or(&[], |(_, texts)| texts)
+    }
+
+    pub(in crate::store) fn encode(&self, row: Encoder) -> Encoder {
+        let row = row.length(self.numbers.len());
+        let numbers = self.numbers.iter();
+        let row = numbers.fold(row, |row, (field, number)| row.byte(*field).number(*number));
+        let texts = self.texts.iter();
+        let row = row.length(self.texts.len());
+        texts.fold(row, |row, (field, texts)| row.byte(*field).texts(texts))
+    }
+
+    pub(in crate::store) fn decode(row: &mut Decoder<'_>) -> Result<ConfigRow, StoreError> {
+        let mut config = ConfigRow::default();
+        for _ in 0..row.length()? {
+            config.numbers.push((row.byte()?, row.number()?));
+        }
+        for _ in 0..row.length()? {
+            config.texts.push((row.byte()?, row.texts()?));
+        }
+        Ok(config)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeRow {
     pub owner: NodeOwner,
@@ -259,17 +292,8 @@ pub(in crate::store) fn encode(node: &NodeRow) -> Vec<u8> {
         .number(node.subscribed)
         .number(node.pending)
         .number(node.affiliated)
-        .number(node.next)
-        .length(node.config.numbers.len());
-    let numbers = node.config.numbers.iter();
-    let row = numbers.fold(head, |row, (field, number)| {
-        row.byte(*field).number(*number)
-    });
-    let texts = node.config.texts.iter();
-    let row = row.length(node.config.texts.len());
-    texts
-        .fold(row, |row, (field, texts)| row.byte(*field).texts(texts))
-        .done()
+        .number(node.next);
+    node.config.encode(head).done()
 }
 
 pub(in crate::store) fn decode(
@@ -295,11 +319,6 @@ pub(in crate::store) fn decode(
         counted_bytes: None,
     };
     node.counted_bytes = Some(node.bytes);
-    for _ in 0..row.length()? {
-        node.config.numbers.push((row.byte()?, row.number()?));
-    }
-    for _ in 0..row.length()? {
-        node.config.texts.push((row.byte()?, row.texts()?));
-    }
+    node.config = ConfigRow::decode(&mut row)?;
     Ok(node)
 }
