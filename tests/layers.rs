@@ -8,6 +8,7 @@ const ORDER: &[&[&str]] = &[
     &["net", "cli"],
     &["config"],
     &["server"],
+    &["channel"],
     &["feature"],
     &["pubsub"],
     &["state"],

@@ -24,7 +24,8 @@ pub use step::Step;
 use crate::feature;
 use crate::state::{
     ArchiveIds, Belief, Capabilities, Caps, CapsId, Cx, Domains, Effects, Outbox, Output,
-    Questions, Redirects, Rights, SERVICES, Sessions, Settings, State, Throttle, Tokens,
+    ParticipantIds, Questions, Redirects, Rights, Rooms, SERVICES, Sessions, Settings, State,
+    Throttle, Tokens,
 };
 use crate::store::{StoreError, Tx};
 use crate::stream::{Entropy, StreamSettings};
@@ -77,6 +78,7 @@ impl Server {
         let clients = tx.secret("clients", &mut |bytes| entropy.fill(bytes))?;
         let fake_salt_key = tx.secret("fake-salt", &mut |bytes| entropy.fill(bytes))?;
         let archive_ids = tx.secret("archive-ids", &mut |bytes| entropy.fill(bytes))?;
+        let participant_ids = tx.secret("participant-ids", &mut |bytes| entropy.fill(bytes))?;
         let own_caps = feature::own_caps(&settings);
         let domains = Domains::new(&settings, SERVICES);
         let stream_settings = Rc::new(stream_settings(&settings, &domains, &own_caps));
@@ -96,6 +98,8 @@ impl Server {
                 under_way: Default::default(),
                 told_presence: Default::default(),
                 archive_ids: ArchiveIds::new(&archive_ids),
+                participant_ids: ParticipantIds::new(&participant_ids),
+                rooms: Rooms::default(),
                 tokens: Tokens::new(token_key, &clients),
                 own_caps,
                 disk_low: false,

@@ -23,6 +23,8 @@ pub enum Address {
     Session(Local, Option<SessionId>),
     /// A service's domain, or any address below it.
     Service(&'static Service),
+    /// The address of a channel, or of somebody in it; whether it is there nobody asked yet.
+    Channel(BareJid),
     /// Of an external component.
     Component(ComponentId),
     /// A local address that no account has.
@@ -42,6 +44,9 @@ impl Address {
     pub fn resolve(cx: &Cx<'_>, jid: &Jid) -> Result<Address, StoreError> {
         match cx.state.domains.of(jid) {
             Domain::Served => {}
+            Domain::Service(service) if service.is_channels() && jid.local().is_some() => {
+                return Ok(Address::Channel(jid.to_bare()));
+            }
             Domain::Service(service) => return Ok(Address::Service(service)),
             Domain::Component(component) => return Ok(Address::Component(component)),
             Domain::Remote => return Ok(Address::Remote),

@@ -52,7 +52,7 @@ pub struct PasswordChange {
 /// A message of an account or of the server itself, to whom a message may go.
 #[derive(Clone, Debug)]
 pub struct OwnMessage {
-    pub from: BareJid,
+    pub from: Jid,
     pub to: Jid,
     pub kind: MessageKind,
     /// A `<message/>` with its children; many may share it.

@@ -6,6 +6,7 @@ mod archive_ids;
 mod block_list;
 mod budget;
 mod capabilities;
+mod channels;
 mod cx;
 mod effects;
 mod moment;
@@ -35,6 +36,7 @@ pub use archive_ids::ArchiveIds;
 pub use block_list::BlockList;
 pub use budget::{MemoryAccount, give_back_room, resettle};
 pub use capabilities::{CAPABILITIES_MAX, CLIENT_NODES_MAX, Capabilities, Caps, CapsId};
+pub use channels::{IDLE_ROOMS_MAX, Occupant, ParticipantIds, Role, Room, Rooms, Taker, Way};
 pub use cx::{ASK, Cx, Fault, name_of};
 pub use effects::{Effects, OwnMessage, PasswordChange, QueuedPresence};
 pub use moment::{Belief, Moment};
@@ -75,6 +77,9 @@ pub struct State {
     pub under_way: AllUnderWay,
     pub told_presence: ToldPresence,
     pub archive_ids: ArchiveIds,
+    pub participant_ids: ParticipantIds,
+    /// Channels in memory.
+    pub rooms: Rooms,
     pub tokens: Tokens,
     pub rights: Rights,
     /// Who is sent to another server.

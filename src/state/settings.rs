@@ -59,6 +59,19 @@ pub struct Settings {
     pub pubsub_bytes_max: usize,
     /// Users may make nodes at the service.
     pub pubsub_create: bool,
+    /// Channels are there (XEP-0369, XEP-0045).
+    pub channels: bool,
+    /// Their domain; `None`: `chat.` before the server's.
+    pub channels_domain: Option<String>,
+    /// Users may make channels.
+    pub channels_create: bool,
+    /// Whoever wants to may enter a new channel, unless its owner says otherwise.
+    pub channels_open: bool,
+    /// Channels that one user made.
+    pub channels_per_user_max: usize,
+    /// Occupants of one channel, and people it knows by affiliation or participation.
+    pub channel_occupants_max: usize,
+    pub channel_members_max: usize,
     /// Bytes and stanzas of one connection that are read in a second.
     pub read_bytes_per_second_max: u32,
     pub read_stanzas_per_second_max: u32,
@@ -126,6 +139,13 @@ impl Settings {
             pubsub_item_bytes_max: 256 << 10,
             pubsub_bytes_max: 16 << 20,
             pubsub_create: true,
+            channels: true,
+            channels_domain: None,
+            channels_create: true,
+            channels_open: false,
+            channels_per_user_max: 100,
+            channel_occupants_max: 2_000,
+            channel_members_max: 10_000,
             read_bytes_per_second_max: 8 << 20,
             read_stanzas_per_second_max: 20_000,
             send_queue_bytes_max: 4 << 20,

@@ -5,6 +5,7 @@ mod error;
 mod form;
 pub mod hashing;
 mod jid;
+mod nickname;
 pub mod ns;
 mod quoted;
 mod rsm;
@@ -17,6 +18,7 @@ pub use encoding::{
 pub use error::{Condition, ErrorType, SaslCondition, StanzaError, StreamCondition, StreamError};
 pub use form::{DataForm, Field, FormKind, open_form};
 pub use jid::{BareJid, FullJid, Jid, JidError, domainpart, localpart, resourcepart};
+pub use nickname::folded as folded_nick;
 pub use quoted::{QUOTED_CHARACTERS_MAX, quoted, quoted_error};
 pub use rsm::{Rsm, RsmStart};
 pub use stanza::{

@@ -57,5 +57,10 @@ pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 pub const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
 pub const PUBSUB_ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
 pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
+pub const MUC: &str = "http://jabber.org/protocol/muc";
+pub const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
+pub const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
+/// XEP-0369
+pub const MIX: &str = "urn:xmpp:mix:core:1";
 pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";

@@ -223,7 +223,7 @@ fn deliver_to_others(cx: &mut Cx<'_>, owner: &Owner, node: &Node, others: Vec<Ji
     };
     for to in others {
         cx.state.effects.own_messages.push(OwnMessage {
-            from: owner.jid.clone(),
+            from: owner.jid.clone().into(),
             to,
             kind: kind(node),
             element: element.clone(),

@@ -28,7 +28,7 @@ fn send(
     let text = String::from_utf8(xml).unwrap_or_default();
     if let Ok(element) = parse_stored(&text, ns::CLIENT) {
         cx.state.effects.own_messages.push(OwnMessage {
-            from: owner.jid.clone(),
+            from: owner.jid.clone().into(),
             to: to.clone(),
             kind,
             element,

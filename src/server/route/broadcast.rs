@@ -77,6 +77,10 @@ impl Outgoing {
         }
     }
 
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
     pub fn sender(&self) -> Option<&Jid> {
         self.envelope.from.as_ref()
     }

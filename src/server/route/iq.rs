@@ -1,5 +1,6 @@
 //! The way of an iq (RFC 6120 §8.2.3, RFC 6121 §8.5): to the server, to an account, to a session; every request gets
 //! exactly one answer.
+use crate::channel;
 use crate::feature::{self, Reply, Request, To};
 use crate::server::outlet::{self, send_error, send_result, write_stanza};
 use crate::state::{Address, Cx, Fault, Origin, UnderWay};
@@ -59,6 +60,14 @@ fn request(cx: &mut Cx<'_>, origin: Origin, iq: &Iq) -> Result<(), Fault> {
         }
         Address::Server | Address::Service(_) => return Err(Condition::ServiceUnavailable.into()),
         Address::Remote => return Err(Condition::RemoteServerNotFound.into()),
+        Address::Channel(jid) => {
+            require_not_blocked_by_sender(cx, &own, to)?;
+            let reply = channel::iq(cx, origin, iq, jid)?;
+            if !matches!(reply, Reply::Later) {
+                send_result(cx, origin, &iq.envelope, &reply);
+            }
+            return Ok(());
+        }
         Address::Account(_) | Address::Session(..) | Address::Component(_) | Address::Nobody => {}
     }
     require_not_blocked_by_sender(cx, &own, to)?;

@@ -1,6 +1,7 @@
 //! The way of a message (RFC 6121 §8.5): block, decide who gets it, archive, deliver.
 use std::ops::Range;
 
+use crate::channel;
 use crate::feature::{self, Storable};
 use crate::state::{
     Address, ComponentId, Cx, Fault, Form, Keep, Local, Origin, SessionId, Shared, Written,
@@ -52,7 +53,7 @@ pub fn from(cx: &mut Cx<'_>, origin: Origin, mut message: Message) -> Result<(),
 pub fn send_own(cx: &mut Cx<'_>) {
     for own in std::mem::take(&mut cx.state.effects.own_messages) {
         let envelope = Envelope {
-            from: Some(own.from.into()),
+            from: Some(own.from),
             to: Some(own.to),
             id: own.element.root().attribute("id").map(|id| id.into()),
             ..Envelope::default()
@@ -109,6 +110,7 @@ fn route(cx: &mut Cx<'_>, origin: Origin, message: &Message) -> Result<(), Fault
         Address::Server | Address::Service(_) => {
             return Err(Condition::ServiceUnavailable.into());
         }
+        Address::Channel(jid) => return channel::message(cx, message, &jid),
         Address::Remote => return Err(Condition::RemoteServerNotFound.into()),
     };
     let parties = (&from, &to);

@@ -1,12 +1,14 @@
 //! The way of presence (RFC 6121 §4): initial, broadcast, directed, probes, unavailable.
 use std::rc::Rc;
 
+use crate::channel;
 use crate::feature;
 use crate::pubsub::notify::last;
 use crate::state::{
     Address, AvailablePresence, Cx, Fault, Origin, PresenceDetails, Session, SessionId,
 };
 use crate::store::{AccountId, Contact, LastActivity, StoreError};
+use crate::xml::parse_stored;
 use crate::xmpp::{
     BareJid, Condition, Envelope, Jid, Presence, PresenceKind, StanzaError, ns, quoted,
 };
@@ -62,8 +64,10 @@ pub fn from_component(cx: &mut Cx<'_>, origin: Origin, presence: Presence) -> Re
     let (Some(from), Some(to)) = (&presence.envelope.from, &presence.envelope.to) else {
         return Ok(());
     };
-    if Address::resolve(cx, to)? == Address::Remote {
-        return Err(Condition::RemoteServerNotFound.into());
+    match Address::resolve(cx, to)? {
+        Address::Remote => return Err(Condition::RemoteServerNotFound.into()),
+        Address::Channel(channel) => return channel::presence(cx, origin, &presence, &channel),
+        _ => {}
     }
     match presence.kind {
         PresenceKind::Subscribe
@@ -195,9 +199,28 @@ fn unavailable(
     // §4.6.3: and those who only got it directed.
     directed.retain(|target| !reaches(cx, &heard, target));
     for target in directed {
-        outgoing.send(cx, &target)?;
+        match Address::resolve(cx, &target)? {
+            Address::Channel(channel) => leave_channel(cx, id, outgoing.envelope(), &channel),
+            _ => outgoing.send(cx, &target)?,
+        }
     }
     Ok(())
+}
+
+/// XEP-0045 §7.14: whoever is not available is in no room.
+fn leave_channel(cx: &mut Cx<'_>, id: SessionId, envelope: &Envelope, channel: &BareJid) {
+    let Ok(element) = parse_stored("<presence/>", ns::CLIENT) else {
+        return;
+    };
+    let presence = Presence {
+        envelope: envelope.clone(),
+        kind: PresenceKind::Unavailable,
+        element,
+    };
+    let left = channel::presence(cx, Origin::Session(id), &presence, channel);
+    if let Err(Fault::Store(error)) = left {
+        log::error!("presence.failed error={}", quoted(&format!("{error:?}")));
+    }
 }
 
 /// True if what is sent to these addresses, in order, has reached this one.
@@ -273,18 +296,33 @@ fn directed(cx: &mut Cx<'_>, id: SessionId, presence: &Presence, to: &Jid) -> Re
         .clone()
         .expect("presence of sessions is stamped");
     require_not_blocked_by_sender(cx, &from.to_bare(), to)?;
-    match Address::resolve(cx, to)? {
+    let address = Address::resolve(cx, to)?;
+    match &address {
         Address::Remote => return Err(Condition::RemoteServerNotFound.into()),
         Address::Component(component)
             if presence.kind == PresenceKind::Available
-                && cx.state.domains.components.connection(component).is_none() =>
+                && cx.state.domains.components.connection(*component).is_none() =>
         {
             return Err(outlet::COMPONENT_AWAY.into());
         }
         _ => {}
     }
+    note_directed(cx, id, presence.kind, to)?;
+    match address {
+        Address::Channel(jid) => channel::presence(cx, Origin::Session(id), presence, &jid),
+        _ => Ok(send_to(cx, presence, to)?),
+    }
+}
+
+/// Whoever is told of a session this way is told when it ends (§4.6.3).
+fn note_directed(
+    cx: &mut Cx<'_>,
+    id: SessionId,
+    kind: PresenceKind,
+    to: &Jid,
+) -> Result<(), Fault> {
     if let Some(session) = cx.state.sessions.get_mut(id) {
-        match presence.kind {
+        match kind {
             PresenceKind::Available if !session.directed.contains(to) => {
                 if session.directed.len() >= DIRECTED_MAX {
                     return Err(Condition::ResourceConstraint.into());
@@ -295,7 +333,7 @@ fn directed(cx: &mut Cx<'_>, id: SessionId, presence: &Presence, to: &Jid) -> Re
             _ => {}
         }
     }
-    Ok(send_to(cx, presence, to)?)
+    Ok(())
 }
 
 /// Sends what handlers queued on behalf of accounts (roster removal, account deletion).

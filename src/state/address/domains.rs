@@ -27,9 +27,13 @@ impl Domains {
         let served = BareJid::parse(&settings.domain)
             .expect("the domain was prepared when it was configured");
         let on = services.iter().filter(|service| (service.is_on)(settings));
+        let domain = |service: &Service| match &settings.channels_domain {
+            Some(domain) if service.is_channels() => domain.clone(),
+            _ => service.domain(served.as_str()),
+        };
         Domains {
             services: on
-                .map(|service| (service.domain(served.as_str()).into(), service))
+                .map(|service| (domain(service).into(), service))
                 .collect(),
             served,
             components: Components::new(settings),
@@ -52,6 +56,13 @@ impl Domains {
         }
         let component = self.components.find(domain);
         component.map_or(Domain::Remote, Domain::Component)
+    }
+
+    /// The domain of channels; `None`: there are none.
+    pub fn channels(&self) -> Option<&str> {
+        let mut services = self.services.iter();
+        let channels = services.find(|(_, service)| service.is_channels());
+        channels.map(|(domain, _)| &**domain)
     }
 
     /// Domain and name of those that are on.

@@ -17,8 +17,13 @@ pub struct Service {
 /// Every service that has, or will have, an address: the certificate made at first start names them all, for it is not
 /// made again when one is turned on.
 pub const SERVICES: &[Service] = &[
-    Service::to_come("conference"),
-    Service::to_come("mix"),
+    Service {
+        label: "chat",
+        category: "conference",
+        kind: "text",
+        name: "Channels",
+        is_on: |settings| settings.channels,
+    },
     Service {
         label: "pubsub",
         category: "pubsub",
@@ -44,6 +49,11 @@ impl Service {
 
     pub fn is_pubsub(&self) -> bool {
         self.label == "pubsub"
+    }
+
+    /// Of channels (XEP-0369, XEP-0045).
+    pub fn is_channels(&self) -> bool {
+        self.label == "chat"
     }
 
     pub fn domain(&self, served: &str) -> String {

@@ -1,0 +1,63 @@
+//! Who may do what in a channel, whatever they speak.
+use crate::state::{Cx, Fault, Role};
+use crate::store::{ChannelAffiliation, MemberRow};
+use crate::xmpp::{BareJid, Condition};
+
+use super::config::{Config, field, whois};
+use super::{Channel, people};
+
+/// XEP-0045 §5.1.2: the role somebody has who comes in.
+pub fn role_of(channel: &Channel, member: &MemberRow) -> Role {
+    match member.affiliation {
+        ChannelAffiliation::Owner | ChannelAffiliation::Admin => Role::Moderator,
+        _ if member.muted => Role::Visitor,
+        ChannelAffiliation::Member => Role::Participant,
+        ChannelAffiliation::None if !channel.row.flag(field::MODERATED) => Role::Participant,
+        ChannelAffiliation::None => Role::Visitor,
+        ChannelAffiliation::Outcast => Role::None,
+    }
+}
+
+/// Whether somebody of this role is told who is behind a nick.
+pub fn shows_jid(channel: &Channel, to: Role) -> bool {
+    to == Role::Moderator || channel.row.number(field::WHOIS) == whois::ANYONE
+}
+
+/// They belong to it: have an affiliation, or joined.
+pub fn belongs(member: &MemberRow) -> bool {
+    member.affiliation > ChannelAffiliation::None || member.participation.is_some()
+}
+
+/// XEP-0045 §7.2.6 to §7.2.8, XEP-0369 §7.1.2: whether somebody may come in, if it is not for a password.
+pub fn require_entry(channel: &Channel, member: &MemberRow) -> Result<(), Fault> {
+    if member.affiliation == ChannelAffiliation::Outcast {
+        return Err(Condition::Forbidden.into());
+    }
+    if channel.row.locked && member.affiliation != ChannelAffiliation::Owner {
+        return Err(Condition::ItemNotFound.into());
+    }
+    if channel.row.flag(field::MEMBERS_ONLY) && !belongs(member) {
+        return Err(Condition::RegistrationRequired.into());
+    }
+    Ok(())
+}
+
+/// Whether somebody may know that it is there, and what it says of itself.
+pub fn may_see(cx: &Cx<'_>, channel: &Channel, who: &BareJid) -> Result<bool, Fault> {
+    let member = people::member(cx, channel, who.as_str())?;
+    if member.affiliation == ChannelAffiliation::Outcast {
+        return Ok(false);
+    }
+    Ok(channel.row.flag(field::PUBLIC) || belongs(&member) || people::is_inside(cx, channel, who))
+}
+
+/// Whether somebody may read what was said.
+pub fn may_read(cx: &Cx<'_>, channel: &Channel, who: &BareJid) -> Result<bool, Fault> {
+    let member = people::member(cx, channel, who.as_str())?;
+    if member.affiliation == ChannelAffiliation::Outcast || channel.row.locked {
+        return Ok(member.affiliation == ChannelAffiliation::Owner);
+    }
+    let is_closed =
+        channel.row.flag(field::MEMBERS_ONLY) || !channel.row.text(field::PASSWORD).is_empty();
+    Ok(!is_closed || belongs(&member) || people::is_inside(cx, channel, who))
+}

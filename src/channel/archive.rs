@@ -1,0 +1,142 @@
+//! What a channel keeps of what was said: one row a message, in a form that knows neither protocol (XEP-0313 §7).
+//!
+//! `<message from='channel/id' id='of its sender' type='groupchat'><mix><nick/><jid/></mix>…</message>`: `from` holds the
+//! stable id; `jid` is there only where everybody may know it.
+use crate::state::Cx;
+use crate::store::{ArchiveId, Direction, Owner, Record, StoreError};
+use crate::xml::{Element, Writer, parse_stored};
+use crate::xmpp::{Jid, Message, ns};
+
+use super::Channel;
+use super::config::{Config, field, whois};
+use super::fan_out::{Author, Said};
+
+/// Children that are worth keeping beside a body.
+const CONTENT: &[(&str, &str)] = &[
+    ("encrypted", "eu.siacs.conversations.axolotl"),
+    ("encrypted", "urn:xmpp:omemo:1"),
+    ("encrypted", "urn:xmpp:omemo:2"),
+    ("encryption", "urn:xmpp:eme:0"),
+    ("openpgp", "urn:xmpp:openpgp:0"),
+    ("received", "urn:xmpp:chat-markers:0"),
+    ("displayed", "urn:xmpp:chat-markers:0"),
+    ("acknowledged", "urn:xmpp:chat-markers:0"),
+    ("reactions", "urn:xmpp:reactions:0"),
+    ("replace", "urn:xmpp:message-correct:0"),
+    ("retract", "urn:xmpp:message-retract:1"),
+    ("apply-to", "urn:xmpp:fasten:0"),
+];
+
+/// XEP-0313 §6.1.1, XEP-0334.
+pub fn is_wanted(channel: &Channel, message: &Message) -> bool {
+    if !channel.row.flag(field::ARCHIVED) {
+        return false;
+    }
+    let has_hint = |name| message.child(name, ns::HINTS).is_some();
+    if has_hint("no-store") || has_hint("no-permanent-store") {
+        return false;
+    }
+    let mut children = message.element.root().children();
+    let mut is_content =
+        || children.any(|child| CONTENT.contains(&(child.name(), child.namespace())));
+    message.has_body() || has_hint("store") || is_content()
+}
+
+/// Keeps a message; returns its id.
+pub fn keep(cx: &mut Cx<'_>, channel: &Channel, said: &Said<'_>) -> Result<ArchiveId, StoreError> {
+    let author = said.author;
+    // Whoever it is was seen here: moderators may ask who is behind an id.
+    if !author.is_channel {
+        cx.tx
+            .note_id(channel.id(), &author.id, author.jid.bare_str())?;
+    }
+    let from = sender(channel, author);
+    let xml = stored(channel, said, &from);
+    let owners = [Owner {
+        account: channel.id().archive(),
+        direction: Direction::Received,
+        unseen: false,
+    }];
+    let record = Record {
+        owners: &owners,
+        from: &from,
+        to: channel.jid.as_jid(),
+        at: cx.now.wall,
+        xml: &xml,
+    };
+    let (id, _) = cx.tx.append(&record)?;
+    Ok(id)
+}
+
+fn sender(channel: &Channel, author: &Author) -> Jid {
+    let full = channel.jid.with_resource(&author.id);
+    match full {
+        Ok(full) if !author.is_channel => full.into(),
+        _ => channel.jid.clone().into(),
+    }
+}
+
+fn stored(channel: &Channel, said: &Said<'_>, from: &Jid) -> String {
+    let mut bytes = Vec::with_capacity(said.payload.len() + 256);
+    let mut w = Writer::new(&mut bytes);
+    w.open_ns("message", ns::CLIENT)
+        .attr("from", from.as_str())
+        .attr_opt("id", said.id)
+        .attr_opt("xml:lang", said.lang)
+        .attr("type", "groupchat");
+    if !said.author.is_channel {
+        w.open_ns("mix", ns::MIX).leaf("nick", &said.author.nick);
+        if channel.row.number(field::WHOIS) == whois::ANYONE {
+            w.leaf("jid", said.author.jid.bare_str());
+        }
+        w.close();
+    }
+    w.raw(said.payload).close();
+    String::from_utf8(bytes).expect("the writer writes UTF-8")
+}
+
+/// A kept message taken apart.
+pub struct Kept {
+    pub element: Element,
+    pub nick: String,
+    /// The stable id; `None`: the channel spoke.
+    pub author: Option<String>,
+    pub jid: Option<String>,
+}
+
+impl Kept {
+    pub fn read(xml: &str) -> Option<Kept> {
+        let element = parse_stored(xml, ns::CLIENT).ok()?;
+        let root = element.root();
+        let from = root.attribute("from")?;
+        let author = from.split_once('/').map(|(_, id)| id.to_string());
+        let mix = root.child("mix", ns::MIX);
+        let text = |name| {
+            let child = mix.and_then(|mix| mix.child(name, ns::MIX));
+            child.map(|child| child.text().into_owned())
+        };
+        let (nick, jid) = (text("nick").unwrap_or_default(), text("jid"));
+        Some(Kept {
+            nick,
+            jid,
+            author,
+            element,
+        })
+    }
+
+    /// What was said.
+    pub fn payload(&self) -> String {
+        let children = self.element.root().children();
+        let said = children.filter(|child| !child.is("mix", ns::MIX));
+        said.map(|child| child.source()).collect()
+    }
+
+    pub fn attribute(&self, name: &str) -> Option<String> {
+        let root = self.element.root();
+        let value = match name {
+            "xml:lang" => root.lang(),
+            name => root.attribute(name),
+        };
+        value.map(|value| value.into_owned())
+    }
+}

@@ -1,0 +1,179 @@
+//! The way of a message to all in a channel, whatever its sender speaks: may they, what of it is kept, then to everybody.
+use std::rc::Rc;
+
+use crate::feature;
+use crate::state::{Cx, Fault, Role, Way};
+use crate::xml::ElementRef;
+use crate::xmpp::{Condition, ErrorType, Jid, Message, StanzaError, ns};
+
+use super::config::{Config, field};
+use super::fan_out::{self, Author, Said};
+use super::{Channel, access, archive, muc, people, room};
+
+/// Whoever speaks, and what they may.
+pub struct Speaker {
+    pub author: Author,
+    pub role: Role,
+    /// They are known as a participant of XEP-0369 only.
+    pub is_participant: bool,
+}
+
+/// Who is behind a real JID; `None`: nobody who is in it.
+pub fn speaker(cx: &Cx<'_>, channel: &Channel, from: &Jid) -> Result<Option<Speaker>, Fault> {
+    let room = cx.state.rooms.get(channel.id());
+    let mut occupants = room.into_iter().flat_map(|room| &room.occupants);
+    if let Some(occupant) = occupants.find(|one| one.jid == *from) {
+        return Ok(Some(Speaker {
+            author: Author {
+                jid: from.clone(),
+                nick: Rc::clone(&occupant.nick),
+                id: Rc::clone(&occupant.id),
+                is_channel: false,
+            },
+            role: occupant.role,
+            is_participant: false,
+        }));
+    }
+    let member = people::member(cx, channel, from.bare_str())?;
+    if member.participation.is_none() {
+        return Ok(None);
+    }
+    let id = people::id_of(cx, channel, from.bare_str());
+    let nick = member
+        .nick
+        .as_deref()
+        .map_or_else(|| Rc::clone(&id), Rc::from);
+    Ok(Some(Speaker {
+        author: Author {
+            jid: from.clone(),
+            nick,
+            id,
+            is_channel: false,
+        },
+        role: access::role_of(channel, &member),
+        is_participant: true,
+    }))
+}
+
+/// A message of type groupchat.
+pub fn groupchat(cx: &mut Cx<'_>, channel: &mut Channel, message: &Message) -> Result<(), Fault> {
+    let from = message
+        .envelope
+        .from
+        .as_ref()
+        .ok_or(Condition::BadRequest)?;
+    let speaker = speaker(cx, channel, from)?;
+    // XEP-0045 §7.4: not in the room.
+    let speaker = speaker.ok_or(Condition::NotAcceptable)?;
+    // §7.4, XEP-0369 §7.1.6
+    if speaker.role < Role::Participant {
+        return Err(StanzaError::new(Condition::Forbidden)
+            .text("You have no voice here.")
+            .into());
+    }
+    if muc::subject::is_change(message) {
+        return muc::subject::change(cx, channel, &speaker, message);
+    }
+    require_patience(cx, channel, &speaker, message)?;
+    let payload = said(message);
+    say(cx, channel, &speaker, (message, &payload))
+}
+
+/// What may be said is kept and told.
+pub fn say(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    speaker: &Speaker,
+    (message, payload): (&Message, &str),
+) -> Result<(), Fault> {
+    let author = &speaker.author;
+    let is_kept = archive::is_wanted(channel, message);
+    if is_kept {
+        cx.require_disk_space()?;
+    }
+    let (id, lang) = (
+        message.envelope.id.as_deref(),
+        message.envelope.lang.as_deref(),
+    );
+    let from = format!("{}/{}", channel.jid, author.nick);
+    let mut told = Said {
+        author,
+        id,
+        lang,
+        payload,
+        archived: None,
+        urgency: feature::message_urgency(message, &from),
+    };
+    if is_kept {
+        told.archived = Some(archive::keep(cx, channel, &told)?);
+    }
+    room(cx, channel);
+    if speaker.is_participant {
+        muc::show_participant(cx, channel, &author.jid)?;
+    }
+    fan_out::to_occupants(cx, channel, told);
+    Ok(())
+}
+
+/// XEP-0500 §3: not faster than the channel says. Corrections, and those who moderate, are not held up.
+fn require_patience(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    speaker: &Speaker,
+    message: &Message,
+) -> Result<(), Fault> {
+    let wait_ms = channel
+        .row
+        .number(field::SLOW_SECONDS)
+        .saturating_mul(1_000);
+    if wait_ms == 0 || speaker.role == Role::Moderator || !message.has_body() {
+        return Ok(());
+    }
+    let now_ms = cx.now.monotonic_ms;
+    let who = speaker.author.jid.bare_str();
+    let room = room(cx, channel);
+    let spoke_ms = room.of_person(who).map(|one| one.spoke_ms).max();
+    if spoke_ms.is_some_and(|at| at > 0 && now_ms < at.saturating_add(wait_ms)) {
+        return Err(StanzaError::new(Condition::PolicyViolation)
+            .kind(ErrorType::Wait)
+            .text("Messages here are to come more slowly.")
+            .into());
+    }
+    for occupant in &mut room.occupants {
+        if occupant.jid.bare_str() == who {
+            occupant.spoke_ms = now_ms.max(1);
+        }
+    }
+    Ok(())
+}
+
+/// The children of a message, without what only a channel says.
+pub fn said(message: &Message) -> String {
+    let root = message.element.root();
+    let children = root.children().filter(|child| !is_channels_own(*child));
+    children.map(|child| child.source()).collect()
+}
+
+/// XEP-0045 §15.6, XEP-0421 §3, XEP-0425 §4, XEP-0317: elements by which a channel speaks of whoever said something.
+pub fn is_channels_own(child: ElementRef<'_>) -> bool {
+    let namespace = child.namespace();
+    matches!(
+        namespace,
+        ns::MUC_USER | ns::MUC | ns::OCCUPANT_ID | "urn:xmpp:hats:0" | "urn:xmpp:message-moderate:1"
+    ) || namespace.starts_with("urn:xmpp:mix:")
+        || namespace == "urn:xmpp:message-moderate:0"
+        // A retraction that says it is a moderator's.
+        || (child.is("retract", "urn:xmpp:message-retract:1")
+            && child.child("moderated", "urn:xmpp:message-moderate:1").is_some())
+        || (child.is("apply-to", "urn:xmpp:fasten:0")
+            && child.child("moderated", "urn:xmpp:message-moderate:0").is_some())
+}
+
+/// Whether somebody's way leads anywhere still.
+pub fn is_there(cx: &Cx<'_>, way: Way) -> bool {
+    match way {
+        Way::Session(session) => cx.state.sessions.get(session).is_some(),
+        Way::Component(component) => cx.state.domains.components.connection(component).is_some(),
+        Way::Participant => true,
+    }
+}

@@ -1,0 +1,154 @@
+//! Channels: one membership, one configuration, one archive and one set of ids, with two faces on the same address: rooms of
+//! XEP-0045 (`muc`) and channels of XEP-0369 (`mix`), fully integrated (XEP-0408).
+//!
+//! # One channel, two faces
+//!
+//! | what there is | rooms of XEP-0045 | channels of XEP-0369 |
+//! | --- | --- | --- |
+//! | a person | the bare JID behind an occupant | a participant |
+//! | stable id, a keyed hash of the bare JID | `occupant-id` (XEP-0421) | participant id |
+//! | somebody who joined, present or not | an occupant under the same nick from when they share presence, or from the first thing they say, until they leave; without any resource | a participant |
+//! | an occupant who did not join | an occupant | a participant for the time of the stay, with the same id |
+//! | nick | one nick, one person, compared by RFC 8266; a participant's nick is a registered one (§7.10), so whoever enters as well gets it (status 210) | the same |
+//! | owner, admin | affiliation; moderator | `Owner`, `Administrator` (XEP-0406) |
+//! | member | affiliation | an entry of `allowed` |
+//! | outcast | affiliation | an entry of `banned` |
+//! | only members may enter | `membersonly` | the node `allowed` is there |
+//! | a person without a voice | visitor | what they say is refused |
+//! | kicked | role none | their participation ends |
+//! | message | `groupchat` from `channel/nick`, the sender's id | `groupchat` from `channel/id`, the archive's id |
+//! | archive | one row a message, whoever said it; the form is that of whoever reads | the same row |
+//! | who may know real JIDs | `whois`: moderators, anyone | hidden, visible; `maybe`: everybody decides, and in rooms it is as hidden |
+//! | subject | subject | none (XEP-0369 §3) |
+//! | name, description, contacts | configuration, disco | node `info`, disco |
+//! | private message | to `channel/nick` | to `id#channel` (XEP-0404 §6); either reaches the person by what they speak |
+//! | the channel goes | `<destroy/>` | its nodes are deleted |
+//!
+//! Nobody is ever told a real JID that the channel hides, by either face or from the archive: `access::shows_jid` alone
+//! decides.
+#![allow(dead_code)]
+mod access;
+mod archive;
+mod config;
+mod fan_out;
+mod message;
+mod muc;
+mod nick;
+mod people;
+mod route;
+
+use std::rc::Rc;
+
+use crate::state::{Cx, Fault, Room};
+use crate::store::{ChannelId, ChannelRow, StoreError};
+use crate::xmpp::{BareJid, Condition, StanzaError, quoted};
+
+use config::{Config, field};
+
+pub use route::{iq, message, presence};
+
+/// A channel, and its address.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    pub jid: BareJid,
+    pub row: Rc<ChannelRow>,
+}
+
+impl Channel {
+    pub fn id(&self) -> ChannelId {
+        self.row.id
+    }
+
+    /// The local part of its address.
+    pub fn name(&self) -> &str {
+        self.jid.local().unwrap_or_default()
+    }
+}
+
+/// The channel of an address; `None`: there is none.
+pub fn find(cx: &mut Cx<'_>, jid: &BareJid) -> Result<Option<Channel>, StoreError> {
+    let name = jid.local().unwrap_or_default();
+    if let Some(room) = cx.state.rooms.named(name) {
+        let row = Rc::clone(&room.row);
+        let jid = jid.clone();
+        return Ok(Some(Channel { jid, row }));
+    }
+    let Some(row) = cx.tx.channel(name)? else {
+        return Ok(None);
+    };
+    let is_left_over = !row.flag(field::PERSISTENT) && row.participants == 0;
+    if is_left_over {
+        // The server was killed while somebody was in it.
+        cx.tx.remove_channel(name, &row)?;
+        return Ok(None);
+    }
+    Ok(Some(Channel {
+        jid: jid.clone(),
+        row: Rc::new(row),
+    }))
+}
+
+/// What of it is in memory, made if it is not there.
+pub fn room<'r>(cx: &'r mut Cx<'_>, channel: &Channel) -> &'r mut Room {
+    let now_ms = cx.now.monotonic_ms;
+    cx.state.rooms.open(channel.name(), &channel.row, now_ms)
+}
+
+/// Changes its row, in the store and in memory.
+pub fn change<T>(
+    cx: &mut Cx<'_>,
+    channel: &mut Channel,
+    change: impl FnOnce(&mut Cx<'_>, &mut ChannelRow) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut row = (*channel.row).clone();
+    let done = change(cx, &mut row)?;
+    if row != *channel.row {
+        cx.tx.set_channel(channel.name(), &row)?;
+        channel.row = Rc::new(row);
+        if let Some(room) = cx.state.rooms.get_mut(channel.id()) {
+            room.row = Rc::clone(&channel.row);
+        }
+    }
+    Ok(done)
+}
+
+/// A channel of a name that is free, with its first owner.
+pub fn create(cx: &mut Cx<'_>, jid: &BareJid, creator: &BareJid) -> Result<Channel, Fault> {
+    cx.require_disk_space()?;
+    let settings = &cx.state.settings;
+    if !settings.channels_create || !cx.state.domains.is_served(creator.as_jid()) {
+        return Err(StanzaError::new(Condition::NotAllowed)
+            .text("You may not make channels here.")
+            .into());
+    }
+    let made_max = u64::try_from(settings.channels_per_user_max).unwrap_or(u64::MAX);
+    if cx.tx.channels_made_by(creator.as_str())? >= made_max {
+        return Err(StanzaError::new(Condition::ResourceConstraint)
+            .text("You have made as many channels as one may.")
+            .into());
+    }
+    let config = config::new(&cx.state.settings);
+    let name = jid.local().ok_or(Condition::JidMalformed)?;
+    let row = cx
+        .tx
+        .add_channel(name, (creator.as_str(), cx.now.wall), config)?;
+    let mut channel = Channel {
+        jid: jid.clone(),
+        row: Rc::new(row),
+    };
+    people::make_owner(cx, &mut channel, creator)?;
+    log::info!(
+        "channel.created jid={} by={}",
+        quoted(channel.jid.as_str()),
+        quoted(creator.as_str())
+    );
+    Ok(channel)
+}
+
+/// It is there no more; nobody is told.
+pub fn remove(cx: &mut Cx<'_>, channel: &Channel) -> Result<(), StoreError> {
+    cx.state.rooms.close(channel.id());
+    cx.tx.remove_channel(channel.name(), &channel.row)?;
+    log::info!("channel.removed jid={}", quoted(channel.jid.as_str()));
+    Ok(())
+}

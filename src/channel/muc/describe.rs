@@ -1,0 +1,159 @@
+//! XEP-0045 §6.4, §6.5: what a room says of itself (XEP-0030, XEP-0128).
+use crate::channel::access;
+use crate::channel::config::{Config, field, lists, whois};
+use crate::channel::route::Asked;
+use crate::feature::Reply;
+use crate::state::{Cx, Fault};
+use crate::xml::Writer;
+use crate::xmpp::{Condition, FormKind, ns, open_form};
+
+/// What every room can do.
+const FEATURES: &[&str] = &[
+    ns::MUC,
+    ns::DISCO_INFO,
+    ns::DISCO_ITEMS,
+    "http://jabber.org/protocol/muc#stable_id",
+    "http://jabber.org/protocol/muc#self-ping-optimization",
+    "http://jabber.org/protocol/muc#request",
+    ns::STANZA_ID,
+    ns::OCCUPANT_ID,
+    "urn:xmpp:ping",
+];
+
+/// §6.4
+pub fn info(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
+    let node = asked.payload.attribute("node");
+    if node.is_some() {
+        return Err(Condition::ItemNotFound.into());
+    }
+    let row = &asked.channel.row;
+    let flags = [
+        (row.flag(field::PUBLIC), "muc_public", "muc_hidden"),
+        (
+            row.flag(field::PERSISTENT),
+            "muc_persistent",
+            "muc_temporary",
+        ),
+        (row.flag(field::MEMBERS_ONLY), "muc_membersonly", "muc_open"),
+        (
+            row.flag(field::MODERATED),
+            "muc_moderated",
+            "muc_unmoderated",
+        ),
+        (
+            row.number(field::WHOIS) == whois::ANYONE,
+            "muc_nonanonymous",
+            "muc_semianonymous",
+        ),
+        (
+            !row.text(field::PASSWORD).is_empty(),
+            "muc_passwordprotected",
+            "muc_unsecured",
+        ),
+    ];
+    let occupants = cx.state.rooms.get(asked.channel.id());
+    let occupants = occupants.map_or(0, |room| room.occupants.len());
+    Ok(Reply::payload(|w| {
+        w.open_ns("query", ns::DISCO_INFO);
+        w.open("identity")
+            .attr("category", "conference")
+            .attr("type", "text")
+            .attr("name", name(asked))
+            .close();
+        for feature in FEATURES {
+            w.open("feature").attr("var", feature).close();
+        }
+        for (is, yes, no) in flags {
+            let var = if is { yes } else { no };
+            w.open("feature").attr("var", var).close();
+        }
+        if row.flag(field::ARCHIVED) {
+            w.open("feature").attr("var", ns::MAM).close();
+        }
+        write_form(w, asked, occupants);
+        w.close();
+    }))
+}
+
+fn name<'a>(asked: &'a Asked<'_>) -> &'a str {
+    match asked.channel.row.text(field::NAME) {
+        "" => asked.channel.name(),
+        name => name,
+    }
+}
+
+/// §6.4, §15.5.4
+fn write_form(w: &mut Writer<'_>, asked: &Asked<'_>, occupants: usize) {
+    let row = &asked.channel.row;
+    open_form(
+        w,
+        FormKind::Result,
+        "http://jabber.org/protocol/muc#roominfo",
+    );
+    let mut field = |var: &str, kind: &str, value: &str| {
+        w.open("field").attr("var", var).attr("type", kind);
+        w.leaf("value", value).close();
+    };
+    let flag = |is: bool| if is { "1" } else { "0" };
+    field(
+        "muc#roomconfig_roomname",
+        "text-single",
+        row.text(field::NAME),
+    );
+    field(
+        "muc#roominfo_description",
+        "text-single",
+        row.text(field::DESCRIPTION),
+    );
+    field(
+        "muc#roominfo_lang",
+        "text-single",
+        row.text(field::LANGUAGE),
+    );
+    field("muc#roominfo_subject", "text-single", &row.subject.text);
+    let occupants = occupants.to_string();
+    field("muc#roominfo_occupants", "text-single", &occupants);
+    let may_change = flag(row.flag(field::SUBJECT));
+    field("muc#roominfo_changesubject", "boolean", may_change);
+    field("muc#roomconfig_changesubject", "boolean", may_change);
+    field(
+        "muc#roomconfig_allowinvites",
+        "boolean",
+        flag(row.flag(field::INVITES)),
+    );
+    let open = row.number(field::LISTS) == lists::EVERYBODY;
+    field(
+        "{http://prosody.im/protocol/muc}roomconfig_allowmemberinvites",
+        "boolean",
+        flag(open),
+    );
+    w.close();
+}
+
+/// §6.5: who is in is told to those who are.
+pub fn items(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
+    let may = access::may_read(cx, &asked.channel, &asked.who)?;
+    let is_inside = crate::channel::people::is_inside(cx, &asked.channel, &asked.who);
+    let room = cx
+        .state
+        .rooms
+        .get(asked.channel.id())
+        .filter(|_| may && is_inside);
+    let occupants = room.into_iter().flat_map(|room| &room.occupants);
+    let mut nicks: Vec<_> = occupants.map(|one| one.nick.clone()).collect();
+    nicks.sort();
+    nicks.dedup();
+    Ok(Reply::payload(|w| {
+        w.open_ns("query", ns::DISCO_ITEMS);
+        for nick in nicks {
+            let jid = format!("{}/{nick}", asked.channel.jid);
+            w.open("item").attr("jid", &jid).attr("name", &nick).close();
+        }
+        w.close();
+    }))
+}
+
+/// XEP-0199
+pub fn ping(_cx: &mut Cx<'_>, _asked: &mut Asked<'_>) -> Result<Reply, Fault> {
+    Ok(Reply::Empty)
+}

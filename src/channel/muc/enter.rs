@@ -1,0 +1,241 @@
+//! XEP-0045 §7.2, §7.6, §7.7, §10.1: somebody comes in, takes another nick, says how available they are.
+use std::rc::Rc;
+
+use crate::channel::config::{Config, field, whois};
+use crate::channel::nick::{self, Nick};
+use crate::channel::{Channel, access, create, find, people, room};
+use crate::state::{Cx, Fault, Occupant, Role, Way};
+use crate::store::{ChannelAffiliation, MemberRow};
+use crate::xml::ElementRef;
+use crate::xmpp::{BareJid, Condition, Jid, Presence, StanzaError, ns};
+
+use super::tell::{self, News};
+use super::{history, leave, subject};
+
+/// Available presence for a room.
+pub fn come(cx: &mut Cx<'_>, way: Way, presence: &Presence, jid: &BareJid) -> Result<(), Fault> {
+    let (Some(from), Some(to)) = (&presence.envelope.from, &presence.envelope.to) else {
+        return Ok(());
+    };
+    let x = presence.element.root().child("x", ns::MUC);
+    // §7.2.1: without a nick nobody comes in.
+    let nick = to.resource().ok_or(Condition::JidMalformed)?;
+    let nick = Nick::parse(nick)?;
+    let Some(channel) = find(cx, jid)? else {
+        return match x {
+            Some(x) => found(cx, way, (presence, x), (jid, nick)),
+            None => {
+                leave::tell_not_there(cx, way, from, to);
+                Ok(())
+            }
+        };
+    };
+    let occupant = inside(cx, &channel, from);
+    match (occupant, x) {
+        (Some(occupant), None) if occupant.key == nick.key && occupant.nick == nick.text => {
+            update(cx, &channel, &occupant, presence);
+            Ok(())
+        }
+        (Some(occupant), None) => rename(cx, &channel, &occupant, (presence, nick)),
+        (Some(occupant), Some(_)) if occupant.key != nick.key => {
+            rename(cx, &channel, &occupant, (presence, nick))
+        }
+        // §7.2: its client has forgotten that it is in, and is told everything again.
+        (Some(_), Some(x)) => {
+            room(cx, &channel).occupants.retain(|one| one.jid != *from);
+            enter(cx, channel, way, (presence, x), nick, &[])
+        }
+        (None, Some(x)) => enter(cx, channel, way, (presence, x), nick, &[]),
+        // XEP-0410: it thinks that it is in, and is not.
+        (None, None) => {
+            leave::tell_not_there(cx, way, from, to);
+            Ok(())
+        }
+    }
+}
+
+fn inside(cx: &Cx<'_>, channel: &Channel, jid: &Jid) -> Option<Occupant> {
+    let room = cx.state.rooms.get(channel.id())?;
+    room.occupants.iter().find(|one| one.jid == *jid).cloned()
+}
+
+/// §10.1.1: the first one makes the room.
+fn found(
+    cx: &mut Cx<'_>,
+    way: Way,
+    presence: (&Presence, ElementRef<'_>),
+    (jid, nick): (&BareJid, Nick),
+) -> Result<(), Fault> {
+    let from = presence.0.envelope.from.as_ref();
+    let from = from.ok_or(Condition::BadRequest)?;
+    let mut channel = create(cx, jid, &from.to_bare())?;
+    // §10.1.2: until it is configured, or its defaults are taken.
+    crate::channel::change(cx, &mut channel, |_, row| {
+        row.locked = true;
+        Ok(())
+    })?;
+    enter(cx, channel, way, presence, nick, &[201])
+}
+
+fn enter(
+    cx: &mut Cx<'_>,
+    channel: Channel,
+    way: Way,
+    (presence, x): (&Presence, ElementRef<'_>),
+    nick: Nick,
+    codes: &[u16],
+) -> Result<(), Fault> {
+    let from = presence.envelope.from.as_ref();
+    let from = from.ok_or(Condition::BadRequest)?;
+    let member = people::member(cx, &channel, from.bare_str())?;
+    require_entry(cx, &channel, (from, &member), x)?;
+    let mut own_codes = codes.to_vec();
+    let nick = nick_given(cx, &channel, (from, &member), nick, &mut own_codes)?;
+    if channel.row.number(field::WHOIS) == whois::ANYONE {
+        own_codes.push(100);
+    }
+    if channel.row.flag(field::ARCHIVED) {
+        own_codes.push(170);
+    }
+    let occupant = Occupant {
+        jid: from.clone(),
+        way,
+        nick: nick.text,
+        key: nick.key,
+        id: people::id_of(cx, &channel, from.bare_str()),
+        affiliation: member.affiliation,
+        role: access::role_of(&channel, &member),
+        presence: super::with_hats(&tell::shown(presence), &member),
+        spoke_ms: 0,
+    };
+    tell_of_others(cx, &channel, &occupant);
+    // A participant who is shown already is the same person.
+    room(cx, &channel).occupants.push(occupant.clone());
+    let news = News {
+        own_codes,
+        ..News::of(&occupant)
+    };
+    tell::announce_to_others(cx, &channel, &news);
+    tell::to_self(cx, &channel, &news, (way, from));
+    history::send(cx, &channel, (&occupant, x))?;
+    subject::tell(cx, &channel, &occupant);
+    Ok(())
+}
+
+/// §7.2.5 to §7.2.9
+fn require_entry(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    (from, member): (&Jid, &MemberRow),
+    x: ElementRef<'_>,
+) -> Result<(), Fault> {
+    access::require_entry(channel, member)?;
+    let rules = member.affiliation >= ChannelAffiliation::Admin;
+    let password = channel.row.text(field::PASSWORD);
+    let given = x.child("password", ns::MUC);
+    let is_right = given.is_some_and(|given| given.text() == password);
+    if !password.is_empty() && !is_right && !rules {
+        return Err(Condition::NotAuthorized.into());
+    }
+    let set = usize::try_from(channel.row.number(field::OCCUPANTS_MAX)).unwrap_or(usize::MAX);
+    let limit = cx.state.settings.channel_occupants_max;
+    let occupants = &room(cx, channel).occupants;
+    let is_full = occupants.len() >= limit || (set > 0 && occupants.len() >= set && !rules);
+    let is_in = occupants
+        .iter()
+        .any(|one| one.jid.bare_str() == from.bare_str());
+    // §7.2.9
+    match is_full && !(is_in && occupants.len() < limit) {
+        true => Err(StanzaError::new(Condition::ServiceUnavailable)
+            .text("The room is full.")
+            .into()),
+        false => Ok(()),
+    }
+}
+
+/// §7.2.8: a nick is one person's; whoever has one registered has that.
+fn nick_given(
+    cx: &Cx<'_>,
+    channel: &Channel,
+    (from, member): (&Jid, &MemberRow),
+    wanted: Nick,
+    own_codes: &mut Vec<u16>,
+) -> Result<Nick, Fault> {
+    if let Some(held) = &member.nick
+        && let Ok(held) = Nick::parse(held)
+    {
+        if held.text != wanted.text {
+            own_codes.push(210);
+        }
+        return Ok(held);
+    }
+    match nick::is_free_for(cx, channel, &wanted.key, from.bare_str())? {
+        true => Ok(wanted),
+        false => Err(Condition::Conflict.into()),
+    }
+}
+
+/// §7.2.2: each nick once, as it was last heard of.
+fn tell_of_others(cx: &mut Cx<'_>, channel: &Channel, newcomer: &Occupant) {
+    let occupants = crate::channel::fan_out::take_occupants(cx, channel);
+    for (at, one) in occupants.iter().enumerate() {
+        let is_last = !occupants
+            .iter()
+            .skip(at + 1)
+            .any(|later| later.key == one.key);
+        if is_last && one.key != newcomer.key {
+            let to = (newcomer.way, &newcomer.jid, newcomer.role);
+            tell::to_newcomer(cx, channel, one, to);
+        }
+    }
+    crate::channel::fan_out::put_back(cx, channel, occupants);
+}
+
+/// §7.7
+fn update(cx: &mut Cx<'_>, channel: &Channel, occupant: &Occupant, presence: &Presence) {
+    let member = people::member(cx, channel, occupant.jid.bare_str()).unwrap_or_default();
+    let shown = super::with_hats(&tell::shown(presence), &member);
+    let mut now = occupant.clone();
+    now.presence = Rc::clone(&shown);
+    for one in &mut room(cx, channel).occupants {
+        if one.jid == occupant.jid {
+            one.presence = Rc::clone(&shown);
+        }
+    }
+    tell::announce(cx, channel, &News::of(&now));
+}
+
+/// §7.6: all sessions of the person have the new nick.
+fn rename(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    occupant: &Occupant,
+    (presence, nick): (&Presence, Nick),
+) -> Result<(), Fault> {
+    let who = occupant.jid.bare_str();
+    let member = people::member(cx, channel, who)?;
+    // A nick that is held is changed where it was registered.
+    if member.nick.is_some() || occupant.role < Role::Participant {
+        return Err(Condition::NotAllowed.into());
+    }
+    if !nick::is_free_for(cx, channel, &nick.key, who)? {
+        return Err(Condition::Conflict.into());
+    }
+    let gone = News {
+        codes: vec![303],
+        new_nick: Some(&nick.text),
+        ..News::gone(occupant)
+    };
+    tell::announce(cx, channel, &gone);
+    let shown = super::with_hats(&tell::shown(presence), &member);
+    let mut now = occupant.clone();
+    for one in &mut room(cx, channel).occupants {
+        if one.key == occupant.key {
+            (one.nick, one.key) = (Rc::clone(&nick.text), Rc::clone(&nick.key));
+            one.presence = Rc::clone(&shown);
+        }
+    }
+    (now.nick, now.key, now.presence) = (nick.text, nick.key, shown);
+    tell::announce(cx, channel, &News::of(&now));
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! XEP-0045 §7.14: somebody leaves, or is found to have left.
+use crate::channel::config::{Config, field};
+use crate::channel::{Channel, find, remove, room};
+use crate::state::{Cx, Fault, Occupant, Urgency, Way};
+use crate::store::StoreError;
+use crate::xmpp::{BareJid, Jid, Message, Presence, ns};
+
+use super::tell::{self, News};
+
+/// Unavailable presence, or one of type error, for a room.
+pub fn go(cx: &mut Cx<'_>, presence: &Presence, jid: &BareJid) -> Result<(), Fault> {
+    let Some(from) = &presence.envelope.from else {
+        return Ok(());
+    };
+    let Some(mut channel) = find(cx, jid)? else {
+        return Ok(());
+    };
+    let shown = tell::shown(presence);
+    if let Some(mut gone) = take_out(cx, &channel, from) {
+        gone.presence = shown;
+        tell_gone(cx, &channel, &gone, &[]);
+        settle(cx, &mut channel)?;
+    }
+    Ok(())
+}
+
+/// A stanza that the room sent came back: whoever it was for is not there.
+pub fn by_error(
+    cx: &mut Cx<'_>,
+    channel: &mut Channel,
+    from: &Jid,
+    message: &Message,
+) -> Result<(), StoreError> {
+    const SAYS_GONE: &[&str] = &[
+        "gone",
+        "internal-server-error",
+        "item-not-found",
+        "jid-malformed",
+        "recipient-unavailable",
+        "redirect",
+        "remote-server-not-found",
+        "remote-server-timeout",
+        "service-unavailable",
+    ];
+    let root = message.element.root();
+    let error = root.child("error", ns::CLIENT);
+    let mut conditions = error.into_iter().flat_map(|error| error.children());
+    if !conditions.any(|child| SAYS_GONE.contains(&child.name())) {
+        return Ok(());
+    }
+    if let Some(gone) = take_out(cx, channel, from) {
+        tell_gone(cx, channel, &gone, &[333]);
+        settle(cx, channel)?;
+    }
+    Ok(())
+}
+
+/// Takes an occupant out; nobody is told.
+pub fn take_out(cx: &mut Cx<'_>, channel: &Channel, jid: &Jid) -> Option<Occupant> {
+    let room = cx.state.rooms.get_mut(channel.id())?;
+    let at = room.occupants.iter().position(|one| one.jid == *jid)?;
+    Some(room.occupants.remove(at))
+}
+
+/// To all, unless they are still there by another session; to themselves in any case.
+pub fn tell_gone(cx: &mut Cx<'_>, channel: &Channel, gone: &Occupant, codes: &[u16]) {
+    let news = News {
+        codes: codes.to_vec(),
+        ..News::gone(gone)
+    };
+    let room = room(cx, channel);
+    let is_there_still = room.of_nick(&gone.key).next().is_some();
+    if !is_there_still {
+        tell::announce_to_others(cx, channel, &news);
+    }
+    tell::to_self(cx, channel, &news, (gone.way, &gone.jid));
+}
+
+/// §10.1.2, §4.2: a room that nobody is in and that is not to stay is there no more.
+pub fn settle(cx: &mut Cx<'_>, channel: &mut Channel) -> Result<(), StoreError> {
+    let Some(room) = cx.state.rooms.get(channel.id()) else {
+        return Ok(());
+    };
+    if !room.is_idle() {
+        return Ok(());
+    }
+    let is_temporary = !channel.row.flag(field::PERSISTENT) && channel.row.participants == 0;
+    if channel.row.locked || is_temporary {
+        return remove(cx, channel);
+    }
+    cx.state.rooms.close(channel.id());
+    Ok(())
+}
+
+/// Somebody speaks as if they were in, and are not: their client is told (status 333), and comes in anew.
+pub fn tell_not_there(cx: &mut Cx<'_>, way: Way, to: &Jid, nick: &Jid) {
+    let stanza = cx.write(|w| {
+        w.open("presence")
+            .attr("type", "unavailable")
+            .attr("from", nick.as_str())
+            .attr("to", to.as_str());
+        w.open_ns("x", ns::MUC_USER);
+        w.open("item")
+            .attr("affiliation", "none")
+            .attr("role", "none")
+            .close();
+        for code in ["110", "333"] {
+            w.open("status").attr("code", code).close();
+        }
+        w.close().close();
+    });
+    crate::channel::fan_out::deliver(cx, way, &stanza.into(), Urgency::Now);
+}

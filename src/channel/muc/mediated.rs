@@ -1,0 +1,154 @@
+//! XEP-0045 §7.8.2, §7.9: messages to the room itself: invitations that it passes on, and what is answered to them.
+use crate::channel::config::{Config, field};
+use crate::channel::message::{Speaker, speaker};
+use crate::channel::{Channel, access, people};
+use crate::state::{Cx, Fault, OwnMessage, Role};
+use crate::store::ChannelAffiliation;
+use crate::xml::{ElementRef, Writer, parse_stored};
+use crate::xmpp::{BareJid, Condition, Jid, Message, MessageKind, ns};
+
+/// XEP-0249
+const DIRECT: &str = "jabber:x:conference";
+/// People invited by one message.
+const INVITED_MAX: usize = 50;
+
+/// A message to the room that is not for all in it.
+pub fn take(cx: &mut Cx<'_>, channel: &mut Channel, message: &Message) -> Result<(), Fault> {
+    let from = message
+        .envelope
+        .from
+        .as_ref()
+        .ok_or(Condition::BadRequest)?;
+    let Some(x) = message.child("x", ns::MUC_USER) else {
+        return Err(Condition::ServiceUnavailable.into());
+    };
+    if let Some(decline) = x.child("decline", ns::MUC_USER) {
+        return declined(cx, channel, from, decline);
+    }
+    let invites = x
+        .children()
+        .filter(|child| child.is("invite", ns::MUC_USER));
+    let invites: Vec<_> = invites.take(INVITED_MAX).collect();
+    if invites.is_empty() {
+        return Err(Condition::BadRequest.into());
+    }
+    let inviter = inviter(cx, channel, from)?;
+    for invite in invites {
+        self::invite(cx, channel, &inviter, invite)?;
+    }
+    Ok(())
+}
+
+/// §7.8.2: somebody who is in the room, or belongs to it, and may invite.
+fn inviter(cx: &Cx<'_>, channel: &Channel, from: &Jid) -> Result<Speaker, Fault> {
+    let member = people::member(cx, channel, from.bare_str())?;
+    let speaker = speaker(cx, channel, from)?;
+    let speaker = speaker.ok_or(Condition::Forbidden)?;
+    let may = channel.row.flag(field::INVITES) && speaker.role >= Role::Participant;
+    match may || member.affiliation >= ChannelAffiliation::Admin {
+        true => Ok(speaker),
+        false => Err(Condition::Forbidden.into()),
+    }
+}
+
+fn invite(
+    cx: &mut Cx<'_>,
+    channel: &mut Channel,
+    inviter: &Speaker,
+    invite: ElementRef<'_>,
+) -> Result<(), Fault> {
+    let to = invite.attribute("to").ok_or(Condition::BadRequest)?;
+    let to = Jid::parse(&to).map_err(|_| Condition::JidMalformed)?;
+    let mut member = people::member(cx, channel, to.bare_str())?;
+    if member.affiliation == ChannelAffiliation::Outcast {
+        return Err(Condition::NotAcceptable.into());
+    }
+    // §9.3: whoever is invited to a room of members is one.
+    if channel.row.flag(field::MEMBERS_ONLY) && !access::belongs(&member) {
+        people::require_room(cx, channel)?;
+        member.affiliation = ChannelAffiliation::Member;
+        people::set(cx, channel, to.bare_str(), &member)?;
+    }
+    let author = &inviter.author;
+    let by = match access::shows_jid(channel, Role::Participant) {
+        true => author.jid.bare_str().to_string(),
+        false => format!("{}/{}", channel.jid, author.nick),
+    };
+    let reason = invite.child("reason", ns::MUC_USER);
+    let reason = reason.map(|reason| reason.text().into_owned());
+    let password = Some(channel.row.text(field::PASSWORD)).filter(|text| !text.is_empty());
+    let mut bytes = Vec::new();
+    let mut w = Writer::new(&mut bytes);
+    w.open("message");
+    w.open_ns("x", ns::MUC_USER);
+    w.open("invite").attr("from", &by);
+    if let Some(reason) = &reason {
+        w.leaf("reason", reason);
+    }
+    if let Some(thread) = invite.child("continue", ns::MUC_USER) {
+        w.raw(thread.source());
+    }
+    w.close();
+    if let Some(password) = password {
+        w.leaf("password", password);
+    }
+    w.close();
+    w.open_ns("x", DIRECT)
+        .attr("jid", channel.jid.as_str())
+        .attr_opt("reason", reason.as_deref())
+        .attr_opt("password", password)
+        .close();
+    w.close();
+    tell(cx, channel, to, &bytes);
+    Ok(())
+}
+
+/// §7.8.2: to whoever invited, if they belong to the room.
+fn declined(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    from: &Jid,
+    decline: ElementRef<'_>,
+) -> Result<(), Fault> {
+    let to = decline.attribute("to").ok_or(Condition::BadRequest)?;
+    let to = Jid::parse(&to).map_err(|_| Condition::JidMalformed)?;
+    let to = match to.bare_str() == channel.jid.as_str() {
+        true => behind_nick(cx, channel, to.resource().unwrap_or_default()),
+        false => Some(to.to_bare()),
+    };
+    let to = to.ok_or(Condition::ItemNotFound)?;
+    let member = people::member(cx, channel, to.as_str())?;
+    if !access::belongs(&member) && !people::is_inside(cx, channel, &to) {
+        return Err(Condition::ItemNotFound.into());
+    }
+    let reason = decline.child("reason", ns::MUC_USER);
+    let mut bytes = Vec::new();
+    let mut w = Writer::new(&mut bytes);
+    w.open("message").open_ns("x", ns::MUC_USER);
+    w.open("decline").attr("from", from.bare_str());
+    if let Some(reason) = reason {
+        w.leaf("reason", &reason.text());
+    }
+    w.close().close().close();
+    tell(cx, channel, to.into(), &bytes);
+    Ok(())
+}
+
+fn behind_nick(cx: &Cx<'_>, channel: &Channel, nick: &str) -> Option<BareJid> {
+    let nick = crate::channel::nick::Nick::parse(nick).ok()?;
+    let holder = crate::channel::nick::holder(cx, channel, &nick.key).ok()??;
+    BareJid::stored(&holder)
+}
+
+/// A message of the room itself, to whom it may go.
+pub fn tell(cx: &mut Cx<'_>, channel: &Channel, to: Jid, message: &[u8]) {
+    let text = std::str::from_utf8(message).unwrap_or_default();
+    if let Ok(element) = parse_stored(text, ns::CLIENT) {
+        cx.state.effects.own_messages.push(OwnMessage {
+            from: channel.jid.clone().into(),
+            to,
+            kind: MessageKind::Normal,
+            element,
+        });
+    }
+}

@@ -1,0 +1,78 @@
+//! XEP-0045: a channel as a room, for every client there is. What is said and who belongs to it is the channel's; here are
+//! occupants, their presence and how they ask.
+mod describe;
+pub mod enter;
+mod history;
+pub mod leave;
+pub mod mediated;
+pub mod private;
+pub mod relay;
+pub mod subject;
+pub mod tell;
+
+use std::rc::Rc;
+
+use crate::state::{Cx, Fault, Occupant, Way};
+use crate::store::MemberRow;
+use crate::xml::Writer;
+use crate::xmpp::{IqKind, Jid, ns};
+
+use super::nick::Nick;
+use super::route::Row;
+use super::{Channel, access, people, room};
+
+/// XEP-0317
+const HATS: &str = "urn:xmpp:hats:0";
+
+/// What is answered at the address of a room.
+pub const ROWS: &[Row] = &[
+    (IqKind::Get, ns::DISCO_INFO, "query", describe::info),
+    (IqKind::Get, ns::DISCO_ITEMS, "query", describe::items),
+    (IqKind::Get, "urn:xmpp:ping", "ping", describe::ping),
+];
+
+/// XEP-0317: what somebody says of themselves, and what the channel says of them.
+fn with_hats(shown: &Rc<str>, member: &MemberRow) -> Rc<str> {
+    if member.hats.is_empty() {
+        return Rc::clone(shown);
+    }
+    let mut bytes = shown.as_bytes().to_vec();
+    let mut w = Writer::new(&mut bytes);
+    w.open_ns("hats", HATS);
+    for hat in &member.hats {
+        w.open("hat")
+            .attr("uri", &hat.uri)
+            .attr("title", &hat.title)
+            .close();
+    }
+    w.close();
+    String::from_utf8_lossy(&bytes).into()
+}
+
+/// A participant of XEP-0369 is an occupant from the first thing they say or share on, until they leave.
+pub fn show_participant(cx: &mut Cx<'_>, channel: &Channel, jid: &Jid) -> Result<(), Fault> {
+    let bare = jid.to_bare();
+    let is_known = |one: &Occupant| one.jid.bare_str() == bare.as_str();
+    if room(cx, channel).occupants.iter().any(is_known) {
+        return Ok(());
+    }
+    let member = people::member(cx, channel, bare.as_str())?;
+    let id = people::id_of(cx, channel, bare.as_str());
+    let Ok(nick) = Nick::parse(member.nick.as_deref().unwrap_or(&id)) else {
+        return Ok(());
+    };
+    let occupant = Occupant {
+        jid: bare.into(),
+        way: Way::Participant,
+        nick: nick.text,
+        key: nick.key,
+        id,
+        affiliation: member.affiliation,
+        role: access::role_of(channel, &member),
+        presence: Rc::from(""),
+        spoke_ms: 0,
+    };
+    tell::announce(cx, channel, &tell::News::of(&occupant));
+    room(cx, channel).occupants.push(occupant);
+    Ok(())
+}

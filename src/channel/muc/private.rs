@@ -1,0 +1,71 @@
+//! XEP-0045 §7.5: a message to one occupant. It goes the way of a message to their account, with the room's name for its sender.
+use crate::channel::config::{Config, field, private};
+use crate::channel::message::{Speaker, said, speaker};
+use crate::channel::nick::Nick;
+use crate::channel::{Channel, fan_out::write_occupant_id};
+use crate::state::{Cx, Fault, Occupant, OwnMessage, Role};
+use crate::xml::{Writer, parse_stored};
+use crate::xmpp::{Condition, Message, ns};
+
+pub fn send(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    message: &Message,
+    nick: &str,
+) -> Result<(), Fault> {
+    let from = message
+        .envelope
+        .from
+        .as_ref()
+        .ok_or(Condition::BadRequest)?;
+    let speaker = speaker(cx, channel, from)?.ok_or(Condition::NotAcceptable)?;
+    let nick = Nick::parse(nick).map_err(|_| Condition::ItemNotFound)?;
+    let room = cx.state.rooms.get(channel.id());
+    let occupants = room.into_iter().flat_map(|room| room.of_nick(&nick.key));
+    let occupants: Vec<Occupant> = occupants.cloned().collect();
+    let first = occupants.first().ok_or(Condition::ItemNotFound)?;
+    require_may(channel, &speaker, first)?;
+    let element = written(channel, &speaker, message).ok_or(Condition::InternalServerError)?;
+    let from = channel.jid.with_resource(&speaker.author.nick);
+    let from = from.map_err(|_| Condition::NotAcceptable)?;
+    for occupant in &occupants {
+        cx.state.effects.own_messages.push(OwnMessage {
+            from: from.clone().into(),
+            to: occupant.jid.clone(),
+            kind: message.kind,
+            element: element.clone(),
+        });
+    }
+    Ok(())
+}
+
+/// §10.2.1: who may write to whom.
+fn require_may(channel: &Channel, speaker: &Speaker, to: &Occupant) -> Result<(), Fault> {
+    let may = match channel.row.number(field::PRIVATE) {
+        private::ANYONE => true,
+        private::PARTICIPANTS => speaker.role >= Role::Participant,
+        private::MODERATORS => speaker.role == Role::Moderator,
+        _ => false,
+    };
+    // Whoever may do nothing else may write to those who can give them voice.
+    let asks = to.role == Role::Moderator && channel.row.number(field::PRIVATE) != private::NONE;
+    match may || asks {
+        true => Ok(()),
+        false => Err(Condition::Forbidden.into()),
+    }
+}
+
+/// §7.5: marked as what it is, so that clients know a room's occupant from a person.
+fn written(channel: &Channel, speaker: &Speaker, message: &Message) -> Option<crate::xml::Element> {
+    let mut bytes = Vec::new();
+    let mut w = Writer::new(&mut bytes);
+    w.open("message")
+        .attr_opt("id", message.envelope.id.as_deref())
+        .attr_opt("xml:lang", message.envelope.lang.as_deref());
+    w.raw(&said(message));
+    w.open_ns("x", ns::MUC_USER).close();
+    write_occupant_id(&mut w, &speaker.author.id);
+    w.close();
+    let _ = channel;
+    parse_stored(std::str::from_utf8(&bytes).ok()?, ns::CLIENT).ok()
+}

@@ -1,0 +1,71 @@
+//! The people of a channel: what is known of each, by bare JID.
+use std::rc::Rc;
+
+use crate::state::{Cx, Fault};
+use crate::store::{ChannelAffiliation, MemberRow, StoreError};
+use crate::xmpp::{BareJid, Condition, StanzaError, folded_nick};
+
+use super::{Channel, change};
+
+/// What is known of somebody; nothing of most.
+pub fn member(cx: &Cx<'_>, channel: &Channel, jid: &str) -> Result<MemberRow, StoreError> {
+    match channel.row.members {
+        0 => Ok(MemberRow::default()),
+        _ => Ok(cx.tx.member(channel.id(), jid)?.unwrap_or_default()),
+    }
+}
+
+/// They are in it now, by whatever session.
+pub fn is_inside(cx: &Cx<'_>, channel: &Channel, jid: &BareJid) -> bool {
+    let room = cx.state.rooms.get(channel.id());
+    room.is_some_and(|room| room.of_person(jid.as_str()).next().is_some())
+}
+
+/// The stable id of somebody.
+pub fn id_of(cx: &Cx<'_>, channel: &Channel, jid: &str) -> Rc<str> {
+    cx.state.participant_ids.of(channel.id(), jid).into()
+}
+
+/// Writes down what became of somebody; who is told is for others to do.
+pub fn set(
+    cx: &mut Cx<'_>,
+    channel: &mut Channel,
+    jid: &str,
+    row: &MemberRow,
+) -> Result<(), StoreError> {
+    let before = member(cx, channel, jid)?;
+    let key = |row: &MemberRow| row.nick.as_deref().and_then(folded_nick);
+    let (held, holds) = (key(&before), key(row));
+    let participation_changed = before.participation != row.participation;
+    change(cx, channel, |cx, channel| {
+        let nicks = (held.as_deref(), holds.as_deref());
+        let mut row = row.clone();
+        if row.affiliation != before.affiliation {
+            // XEP-0463 §3.
+            channel.version += 1;
+            row.version = channel.version;
+        }
+        cx.tx.set_member(channel, jid, &row, nicks)
+    })?;
+    if participation_changed && let Some(room) = cx.state.rooms.get_mut(channel.id()) {
+        room.takers = None;
+    }
+    Ok(())
+}
+
+pub fn make_owner(cx: &mut Cx<'_>, channel: &mut Channel, jid: &BareJid) -> Result<(), Fault> {
+    let mut row = member(cx, channel, jid.as_str())?;
+    row.affiliation = ChannelAffiliation::Owner;
+    Ok(set(cx, channel, jid.as_str(), &row)?)
+}
+
+/// There is room for one more that must be remembered.
+pub fn require_room(cx: &Cx<'_>, channel: &Channel) -> Result<(), Fault> {
+    let members_max = u64::try_from(cx.state.settings.channel_members_max).unwrap_or(u64::MAX);
+    match channel.row.members >= members_max {
+        true => Err(StanzaError::new(Condition::ResourceConstraint)
+            .text("The channel knows as many people as it may.")
+            .into()),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,96 @@
+//! What comes to the address of a channel, or of somebody in it, by kind.
+use crate::feature::Reply;
+use crate::state::{Cx, Fault, Origin, Way};
+use crate::xml::ElementRef;
+use crate::xmpp::{
+    BareJid, Condition, Iq, IqKind, Jid, Message, MessageKind, Presence, PresenceKind,
+};
+
+use super::{Channel, find, message as said, muc};
+
+/// A request to a channel.
+pub struct Asked<'a> {
+    pub iq: &'a Iq,
+    /// The one child of the iq.
+    pub payload: ElementRef<'a>,
+    pub from: &'a Jid,
+    /// The same without a resource.
+    pub who: BareJid,
+    pub origin: Origin,
+    pub channel: Channel,
+}
+
+pub type Handler = fn(&mut Cx<'_>, &mut Asked<'_>) -> Result<Reply, Fault>;
+
+/// Kind, namespace and name of the child, who answers it.
+pub type Row = (IqKind, &'static str, &'static str, Handler);
+
+/// What a channel answers, by chapter.
+const TABLES: &[&[Row]] = &[muc::ROWS];
+
+/// A request to a channel, or to somebody in it.
+pub fn iq(cx: &mut Cx<'_>, origin: Origin, iq: &Iq, jid: &BareJid) -> Result<Reply, Fault> {
+    let (Some(from), Some(to)) = (&iq.envelope.from, &iq.envelope.to) else {
+        return Err(Condition::BadRequest.into());
+    };
+    let payload = iq.payload();
+    let Some(channel) = find(cx, jid)? else {
+        return Err(Condition::ItemNotFound.into());
+    };
+    let mut asked = Asked {
+        iq,
+        payload,
+        from,
+        who: from.to_bare(),
+        origin,
+        channel,
+    };
+    if to.resource().is_some() {
+        return muc::relay::request(cx, &mut asked);
+    }
+    let is_it = |row: &&Row| row.0 == iq.kind && payload.is(row.2, row.1);
+    let row = TABLES.iter().find_map(|rows| rows.iter().find(is_it));
+    let (.., handler) = row.ok_or(Condition::ServiceUnavailable)?;
+    handler(cx, &mut asked)
+}
+
+/// A message.
+pub fn message(cx: &mut Cx<'_>, message: &Message, jid: &BareJid) -> Result<(), Fault> {
+    let (Some(from), Some(to)) = (&message.envelope.from, &message.envelope.to) else {
+        return Ok(());
+    };
+    let Some(mut channel) = find(cx, jid)? else {
+        return match message.kind {
+            MessageKind::Error => Ok(()),
+            _ => Err(Condition::ItemNotFound.into()),
+        };
+    };
+    match (message.kind, to.resource()) {
+        (MessageKind::Error, _) => Ok(muc::leave::by_error(cx, &mut channel, from, message)?),
+        (MessageKind::Groupchat, None) => said::groupchat(cx, &mut channel, message),
+        // XEP-0045 §7.5: private messages have another type.
+        (MessageKind::Groupchat, Some(_)) => Err(Condition::BadRequest.into()),
+        (_, Some(nick)) => muc::private::send(cx, &channel, message, nick),
+        (_, None) => muc::mediated::take(cx, &mut channel, message),
+    }
+}
+
+/// Presence that is for nobody else.
+pub fn presence(
+    cx: &mut Cx<'_>,
+    origin: Origin,
+    presence: &Presence,
+    jid: &BareJid,
+) -> Result<(), Fault> {
+    let way = match origin {
+        Origin::Session(session) => Way::Session(session),
+        Origin::Component(component) => Way::Component(component),
+        Origin::Own => return Ok(()),
+    };
+    match presence.kind {
+        PresenceKind::Available => muc::enter::come(cx, way, presence, jid),
+        PresenceKind::Unavailable | PresenceKind::Error => muc::leave::go(cx, presence, jid),
+        // XEP-0369: participants are no contacts; nothing is subscribed to this way.
+        _ => Ok(()),
+    }
+}
