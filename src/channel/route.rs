@@ -35,7 +35,11 @@ pub fn iq(cx: &mut Cx<'_>, origin: Origin, iq: &Iq, jid: &BareJid) -> Result<Rep
     };
     let payload = iq.payload();
     let Some(channel) = find(cx, jid)? else {
-        return Err(Condition::ItemNotFound.into());
+        // XEP-0410 §4: whoever asks an occupant is not in.
+        return Err(match to.is_bare() {
+            true => Condition::ItemNotFound.into(),
+            false => Condition::NotAcceptable.into(),
+        });
     };
     let mut asked = Asked {
         iq,
@@ -88,7 +92,13 @@ pub fn presence(
         Origin::Own => return Ok(()),
     };
     match presence.kind {
-        PresenceKind::Available => muc::enter::come(cx, way, presence, jid),
+        PresenceKind::Available => match muc::enter::come(cx, way, presence, jid) {
+            Err(Fault::Stanza(error)) => {
+                muc::enter::refuse(cx, way, presence, &error);
+                Ok(())
+            }
+            done => done,
+        },
         PresenceKind::Unavailable | PresenceKind::Error => muc::leave::go(cx, presence, jid),
         // XEP-0369: participants are no contacts; nothing is subscribed to this way.
         _ => Ok(()),

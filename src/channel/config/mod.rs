@@ -4,7 +4,7 @@ pub mod table;
 use crate::state::Settings;
 use crate::store::{ChannelRow, ConfigRow};
 
-pub use table::{FIELDS, field, lists, private, whois};
+pub use table::{FIELDS, field, private, whois};
 
 /// Reads fields of a channel.
 pub trait Config {
@@ -51,6 +51,8 @@ pub fn new(settings: &Settings) -> ConfigRow {
     let mut config = ConfigRow::default();
     if settings.channels_open {
         set_number(&mut config, field::MEMBERS_ONLY, 0);
+        // COMPAT(Conversations, 2.19): it asks before it enters an open room that tells real JIDs.
+        set_number(&mut config, field::WHOIS, whois::MODERATORS);
     }
     config
 }

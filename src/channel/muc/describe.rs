@@ -1,6 +1,6 @@
 //! XEP-0045 §6.4, §6.5: what a room says of itself (XEP-0030, XEP-0128).
 use crate::channel::access;
-use crate::channel::config::{Config, field, lists, whois};
+use crate::channel::config::{Config, field, whois};
 use crate::channel::route::Asked;
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};
@@ -52,7 +52,7 @@ pub fn info(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         ),
     ];
     let occupants = cx.state.rooms.get(asked.channel.id());
-    let occupants = occupants.map_or(0, |room| room.occupants.len());
+    let occupants = occupants.map_or(0, |room| room.nicks().len());
     Ok(Reply::payload(|w| {
         w.open_ns("query", ns::DISCO_INFO);
         w.open("identity")
@@ -121,11 +121,10 @@ fn write_form(w: &mut Writer<'_>, asked: &Asked<'_>, occupants: usize) {
         "boolean",
         flag(row.flag(field::INVITES)),
     );
-    let open = row.number(field::LISTS) == lists::EVERYBODY;
     field(
         "{http://prosody.im/protocol/muc}roomconfig_allowmemberinvites",
         "boolean",
-        flag(open),
+        flag(row.flag(field::INVITES)),
     );
     w.close();
 }
@@ -139,10 +138,7 @@ pub fn items(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         .rooms
         .get(asked.channel.id())
         .filter(|_| may && is_inside);
-    let occupants = room.into_iter().flat_map(|room| &room.occupants);
-    let mut nicks: Vec<_> = occupants.map(|one| one.nick.clone()).collect();
-    nicks.sort();
-    nicks.dedup();
+    let nicks = room.map_or_else(Vec::new, |room| room.nicks());
     Ok(Reply::payload(|w| {
         w.open_ns("query", ns::DISCO_ITEMS);
         for nick in nicks {

@@ -3,14 +3,14 @@ use std::rc::Rc;
 
 use crate::channel::config::{Config, field, whois};
 use crate::channel::nick::{self, Nick};
-use crate::channel::{Channel, access, create, find, people, room};
-use crate::state::{Cx, Fault, Occupant, Role, Way};
+use crate::channel::{Channel, access, create, fan_out, find, people, room};
+use crate::state::{Cx, Fault, Occupant, Urgency, Way};
 use crate::store::{ChannelAffiliation, MemberRow};
 use crate::xml::ElementRef;
-use crate::xmpp::{BareJid, Condition, Jid, Presence, StanzaError, ns};
+use crate::xmpp::{BareJid, Condition, ErrorType, Jid, Presence, StanzaError, ns};
 
 use super::tell::{self, News};
-use super::{history, leave, subject};
+use super::{history, subject};
 
 /// Available presence for a room.
 pub fn come(cx: &mut Cx<'_>, way: Way, presence: &Presence, jid: &BareJid) -> Result<(), Fault> {
@@ -24,10 +24,7 @@ pub fn come(cx: &mut Cx<'_>, way: Way, presence: &Presence, jid: &BareJid) -> Re
     let Some(channel) = find(cx, jid)? else {
         return match x {
             Some(x) => found(cx, way, (presence, x), (jid, nick)),
-            None => {
-                leave::tell_not_there(cx, way, from, to);
-                Ok(())
-            }
+            None => Err(Condition::NotAcceptable.into()),
         };
     };
     let occupant = inside(cx, &channel, from);
@@ -37,21 +34,32 @@ pub fn come(cx: &mut Cx<'_>, way: Way, presence: &Presence, jid: &BareJid) -> Re
             Ok(())
         }
         (Some(occupant), None) => rename(cx, &channel, &occupant, (presence, nick)),
-        (Some(occupant), Some(_)) if occupant.key != nick.key => {
-            rename(cx, &channel, &occupant, (presence, nick))
-        }
-        // §7.2: its client has forgotten that it is in, and is told everything again.
-        (Some(_), Some(x)) => {
+        // Its client has forgotten that it is in, and is told everything again; the others see no difference.
+        (Some(occupant), Some(x)) => {
+            if occupant.nick != nick.text
+                && people::member(cx, &channel, from.bare_str())?
+                    .nick
+                    .is_none()
+            {
+                rename(cx, &channel, &occupant, (presence, nick.clone()))?;
+            }
             room(cx, &channel).occupants.retain(|one| one.jid != *from);
-            enter(cx, channel, way, (presence, x), nick, &[])
+            enter(cx, channel, way, (presence, x), nick, How::Again)
         }
-        (None, Some(x)) => enter(cx, channel, way, (presence, x), nick, &[]),
+        (None, Some(x)) => enter(cx, channel, way, (presence, x), nick, How::New),
         // XEP-0410: it thinks that it is in, and is not.
-        (None, None) => {
-            leave::tell_not_there(cx, way, from, to);
-            Ok(())
-        }
+        (None, None) => Err(Condition::NotAcceptable.into()),
     }
+}
+
+/// How somebody comes in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    New,
+    /// They made the room.
+    First,
+    /// They are in.
+    Again,
 }
 
 fn inside(cx: &Cx<'_>, channel: &Channel, jid: &Jid) -> Option<Occupant> {
@@ -74,7 +82,7 @@ fn found(
         row.locked = true;
         Ok(())
     })?;
-    enter(cx, channel, way, presence, nick, &[201])
+    enter(cx, channel, way, presence, nick, How::First)
 }
 
 fn enter(
@@ -83,19 +91,19 @@ fn enter(
     way: Way,
     (presence, x): (&Presence, ElementRef<'_>),
     nick: Nick,
-    codes: &[u16],
+    how: How,
 ) -> Result<(), Fault> {
     let from = presence.envelope.from.as_ref();
     let from = from.ok_or(Condition::BadRequest)?;
     let member = people::member(cx, &channel, from.bare_str())?;
     require_entry(cx, &channel, (from, &member), x)?;
-    let mut own_codes = codes.to_vec();
+    let mut own_codes = match how {
+        How::First => vec![201],
+        How::New | How::Again => Vec::new(),
+    };
     let nick = nick_given(cx, &channel, (from, &member), nick, &mut own_codes)?;
     if channel.row.number(field::WHOIS) == whois::ANYONE {
         own_codes.push(100);
-    }
-    if channel.row.flag(field::ARCHIVED) {
-        own_codes.push(170);
     }
     let occupant = Occupant {
         jid: from.clone(),
@@ -115,7 +123,9 @@ fn enter(
         own_codes,
         ..News::of(&occupant)
     };
-    tell::announce_to_others(cx, &channel, &news);
+    if how != How::Again {
+        tell::announce_to_others(cx, &channel, &news);
+    }
     tell::to_self(cx, &channel, &news, (way, from));
     history::send(cx, &channel, (&occupant, x))?;
     subject::tell(cx, &channel, &occupant);
@@ -147,6 +157,7 @@ fn require_entry(
     // §7.2.9
     match is_full && !(is_in && occupants.len() < limit) {
         true => Err(StanzaError::new(Condition::ServiceUnavailable)
+            .kind(ErrorType::Wait)
             .text("The room is full.")
             .into()),
         false => Ok(()),
@@ -177,7 +188,7 @@ fn nick_given(
 
 /// §7.2.2: each nick once, as it was last heard of.
 fn tell_of_others(cx: &mut Cx<'_>, channel: &Channel, newcomer: &Occupant) {
-    let occupants = crate::channel::fan_out::take_occupants(cx, channel);
+    let occupants = fan_out::take_occupants(cx, channel);
     for (at, one) in occupants.iter().enumerate() {
         let is_last = !occupants
             .iter()
@@ -188,7 +199,7 @@ fn tell_of_others(cx: &mut Cx<'_>, channel: &Channel, newcomer: &Occupant) {
             tell::to_newcomer(cx, channel, one, to);
         }
     }
-    crate::channel::fan_out::put_back(cx, channel, occupants);
+    fan_out::put_back(cx, channel, occupants);
 }
 
 /// §7.7
@@ -215,8 +226,8 @@ fn rename(
     let who = occupant.jid.bare_str();
     let member = people::member(cx, channel, who)?;
     // A nick that is held is changed where it was registered.
-    if member.nick.is_some() || occupant.role < Role::Participant {
-        return Err(Condition::NotAllowed.into());
+    if member.nick.is_some() {
+        return Err(Condition::NotAcceptable.into());
     }
     if !nick::is_free_for(cx, channel, &nick.key, who)? {
         return Err(Condition::Conflict.into());
@@ -238,4 +249,31 @@ fn rename(
     (now.nick, now.key, now.presence) = (nick.text, nick.key, shown);
     tell::announce(cx, channel, &News::of(&now));
     Ok(())
+}
+
+/// COMPAT(slixmpp, 1.17; nbxmpp): they know an error by the element they sent.
+pub fn refuse(cx: &mut Cx<'_>, way: Way, presence: &Presence, error: &StanzaError) {
+    let envelope = &presence.envelope;
+    // Nobody here is to hear of the session's end.
+    if let Way::Session(session) = way
+        && let Some(known) = cx.state.sessions.get_mut(session)
+    {
+        known
+            .directed
+            .retain(|told| Some(told) != envelope.to.as_ref());
+    }
+    let is_coming = presence.element.root().child("x", ns::MUC).is_some();
+    let stanza = cx.write(|w| {
+        w.open("presence")
+            .attr("type", "error")
+            .attr_opt("from", envelope.to.as_ref().map(Jid::as_str))
+            .attr_opt("to", envelope.from.as_ref().map(Jid::as_str))
+            .attr_opt("id", envelope.id.as_deref());
+        if is_coming {
+            w.open_ns("x", ns::MUC).close();
+        }
+        error.write(w);
+        w.close();
+    });
+    fan_out::deliver(cx, way, &stanza.into(), Urgency::Now);
 }

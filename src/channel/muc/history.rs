@@ -13,6 +13,9 @@ use crate::xmpp::{Timestamp, ns};
 /// Messages sent to one who comes in.
 const HISTORY_MAX: u64 = 100;
 
+/// Pages that are looked through for them.
+const PAGES_MAX: usize = 4;
+
 /// What of it is wanted.
 struct Wanted {
     stanzas: u64,
@@ -36,8 +39,7 @@ pub fn send(
         max,
         ..ArchiveQuery::default()
     };
-    let page = cx.tx.page(channel.id().archive(), &query)?;
-    let mut stanzas = page.stanzas;
+    let mut stanzas = latest(cx, channel, query, max)?;
     let mut left = wanted.chars;
     // §7.2.13: the latest that together have so many characters.
     let fitting = stanzas.iter().rev().take_while(|stored| {
@@ -51,6 +53,29 @@ pub fn send(
         send_one(cx, channel, occupant, &stored);
     }
     Ok(())
+}
+
+/// The latest that say something. Whoever wants markers and reactions reads the archive.
+fn latest(
+    cx: &Cx<'_>,
+    channel: &Channel,
+    mut query: ArchiveQuery,
+    max: usize,
+) -> Result<Vec<Stored>, StoreError> {
+    let mut found = Vec::new();
+    for _ in 0..PAGES_MAX {
+        let page = cx.tx.page(channel.id().archive(), &query)?;
+        let first = page.stanzas.first().map(|stored| stored.id);
+        let said = page.stanzas.into_iter().rev();
+        found.extend(said.filter(|stored| stored.xml.contains("<body")));
+        if page.complete || found.len() >= max {
+            break;
+        }
+        query.page_before = first;
+    }
+    found.truncate(max);
+    found.reverse();
+    Ok(found)
 }
 
 fn read(cx: &Cx<'_>, channel: &Channel, x: ElementRef<'_>) -> Wanted {

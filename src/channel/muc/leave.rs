@@ -1,7 +1,7 @@
 //! XEP-0045 §7.14: somebody leaves, or is found to have left.
 use crate::channel::config::{Config, field};
 use crate::channel::{Channel, find, remove, room};
-use crate::state::{Cx, Fault, Occupant, Urgency, Way};
+use crate::state::{Cx, Fault, Occupant};
 use crate::store::StoreError;
 use crate::xmpp::{BareJid, Jid, Message, Presence, ns};
 
@@ -90,24 +90,4 @@ pub fn settle(cx: &mut Cx<'_>, channel: &mut Channel) -> Result<(), StoreError> 
     }
     cx.state.rooms.close(channel.id());
     Ok(())
-}
-
-/// Somebody speaks as if they were in, and are not: their client is told (status 333), and comes in anew.
-pub fn tell_not_there(cx: &mut Cx<'_>, way: Way, to: &Jid, nick: &Jid) {
-    let stanza = cx.write(|w| {
-        w.open("presence")
-            .attr("type", "unavailable")
-            .attr("from", nick.as_str())
-            .attr("to", to.as_str());
-        w.open_ns("x", ns::MUC_USER);
-        w.open("item")
-            .attr("affiliation", "none")
-            .attr("role", "none")
-            .close();
-        for code in ["110", "333"] {
-            w.open("status").attr("code", code).close();
-        }
-        w.close().close();
-    });
-    crate::channel::fan_out::deliver(cx, way, &stanza.into(), Urgency::Now);
 }

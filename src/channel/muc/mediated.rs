@@ -1,6 +1,6 @@
 //! XEP-0045 §7.8.2, §7.9: messages to the room itself: invitations that it passes on, and what is answered to them.
 use crate::channel::config::{Config, field};
-use crate::channel::message::{Speaker, speaker};
+use crate::channel::message::speaker;
 use crate::channel::{Channel, access, people};
 use crate::state::{Cx, Fault, OwnMessage, Role};
 use crate::store::ChannelAffiliation;
@@ -32,21 +32,23 @@ pub fn take(cx: &mut Cx<'_>, channel: &mut Channel, message: &Message) -> Result
     if invites.is_empty() {
         return Err(Condition::BadRequest.into());
     }
-    let inviter = inviter(cx, channel, from)?;
+    require_may_invite(cx, channel, from)?;
     for invite in invites {
-        self::invite(cx, channel, &inviter, invite)?;
+        self::invite(cx, channel, from, invite)?;
     }
     Ok(())
 }
 
-/// §7.8.2: somebody who is in the room, or belongs to it, and may invite.
-fn inviter(cx: &Cx<'_>, channel: &Channel, from: &Jid) -> Result<Speaker, Fault> {
+/// §7.8.2: whoever is in the room and may invite, and whoever rules it. Inviting tells who one is.
+fn require_may_invite(cx: &Cx<'_>, channel: &Channel, from: &Jid) -> Result<(), Fault> {
     let member = people::member(cx, channel, from.bare_str())?;
+    if member.affiliation >= ChannelAffiliation::Admin {
+        return Ok(());
+    }
     let speaker = speaker(cx, channel, from)?;
-    let speaker = speaker.ok_or(Condition::Forbidden)?;
-    let may = channel.row.flag(field::INVITES) && speaker.role >= Role::Participant;
-    match may || member.affiliation >= ChannelAffiliation::Admin {
-        true => Ok(speaker),
+    let has_voice = speaker.is_some_and(|speaker| speaker.role >= Role::Participant);
+    match has_voice && channel.row.flag(field::INVITES) {
+        true => Ok(()),
         false => Err(Condition::Forbidden.into()),
     }
 }
@@ -54,7 +56,7 @@ fn inviter(cx: &Cx<'_>, channel: &Channel, from: &Jid) -> Result<Speaker, Fault>
 fn invite(
     cx: &mut Cx<'_>,
     channel: &mut Channel,
-    inviter: &Speaker,
+    from: &Jid,
     invite: ElementRef<'_>,
 ) -> Result<(), Fault> {
     let to = invite.attribute("to").ok_or(Condition::BadRequest)?;
@@ -69,11 +71,6 @@ fn invite(
         member.affiliation = ChannelAffiliation::Member;
         people::set(cx, channel, to.bare_str(), &member)?;
     }
-    let author = &inviter.author;
-    let by = match access::shows_jid(channel, Role::Participant) {
-        true => author.jid.bare_str().to_string(),
-        false => format!("{}/{}", channel.jid, author.nick),
-    };
     let reason = invite.child("reason", ns::MUC_USER);
     let reason = reason.map(|reason| reason.text().into_owned());
     let password = Some(channel.row.text(field::PASSWORD)).filter(|text| !text.is_empty());
@@ -81,7 +78,7 @@ fn invite(
     let mut w = Writer::new(&mut bytes);
     w.open("message");
     w.open_ns("x", ns::MUC_USER);
-    w.open("invite").attr("from", &by);
+    w.open("invite").attr("from", from.bare_str());
     if let Some(reason) = &reason {
         w.leaf("reason", reason);
     }

@@ -122,6 +122,15 @@ impl Room {
         occupants.all(|occupant| occupant.way == Way::Participant)
     }
 
+    /// Each nick once, in order.
+    pub fn nicks(&self) -> Vec<Rc<str>> {
+        let occupants = self.occupants.iter();
+        let mut nicks: Vec<_> = occupants.map(|one| Rc::clone(&one.nick)).collect();
+        nicks.sort();
+        nicks.dedup();
+        nicks
+    }
+
     /// All that one person has in here, in the order they came.
     pub fn of_nick<'r>(&'r self, key: &'r str) -> impl Iterator<Item = &'r Occupant> {
         let occupants = self.occupants.iter();
