@@ -2,13 +2,13 @@
 use std::rc::Rc;
 
 use crate::feature;
-use crate::state::{Cx, Fault, Role, Way};
+use crate::state::{Cx, Fault, Role, Urgency, Way};
 use crate::xml::ElementRef;
 use crate::xmpp::{Condition, ErrorType, Jid, Message, StanzaError, ns};
 
 use super::config::{Config, field};
 use super::fan_out::{self, Author, Said};
-use super::{Channel, access, archive, muc, people, room};
+use super::{Channel, access, archive, muc, people, retraction, room};
 
 /// Whoever speaks, and what they may.
 pub struct Speaker {
@@ -75,6 +75,7 @@ pub fn groupchat(cx: &mut Cx<'_>, channel: &mut Channel, message: &Message) -> R
         return muc::subject::change(cx, channel, &speaker, message);
     }
     require_patience(cx, channel, &speaker, message)?;
+    retraction::taken_back(cx, channel, &speaker, message)?;
     let payload = said(message);
     say(cx, channel, &speaker, (message, &payload))
 }
@@ -110,6 +111,34 @@ pub fn say(
     room(cx, channel);
     if speaker.is_participant {
         muc::show_participant(cx, channel, &author.jid)?;
+    }
+    fan_out::to_occupants(cx, channel, told);
+    Ok(())
+}
+
+/// The channel itself says something to all; `is_kept`: whoever was away is to have it too.
+pub fn say_as_channel(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    (id, payload): (Option<&str>, &str),
+    is_kept: bool,
+) -> Result<(), Fault> {
+    let author = Author {
+        jid: channel.jid.clone().into(),
+        nick: "".into(),
+        id: "".into(),
+        is_channel: true,
+    };
+    let mut told = Said {
+        author: &author,
+        id,
+        lang: None,
+        payload,
+        archived: None,
+        urgency: Urgency::Now,
+    };
+    if is_kept && channel.row.flag(field::ARCHIVED) {
+        told.archived = Some(archive::keep(cx, channel, &told)?);
     }
     fan_out::to_occupants(cx, channel, told);
     Ok(())

@@ -35,7 +35,10 @@ mod message;
 mod muc;
 mod nick;
 mod people;
+mod retraction;
 mod route;
+mod search;
+mod service;
 
 use std::rc::Rc;
 
@@ -46,6 +49,7 @@ use crate::xmpp::{BareJid, Condition, StanzaError, quoted};
 use config::{Config, field};
 
 pub use route::{iq, message, presence};
+pub use service::iq as iq_of_service;
 
 /// A channel, and its address.
 #[derive(Clone, Debug)]

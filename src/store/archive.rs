@@ -8,6 +8,7 @@
 pub mod index;
 pub mod place;
 pub mod retention;
+pub mod rewrite;
 pub mod span;
 pub mod stanza;
 pub mod unseen;

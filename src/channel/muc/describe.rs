@@ -1,6 +1,7 @@
 //! XEP-0045 §6.4, §6.5: what a room says of itself (XEP-0030, XEP-0128).
 use crate::channel::access;
 use crate::channel::config::{Config, field, whois};
+use crate::channel::retraction;
 use crate::channel::route::Asked;
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};
@@ -18,6 +19,10 @@ const FEATURES: &[&str] = &[
     ns::STANZA_ID,
     ns::OCCUPANT_ID,
     "urn:xmpp:ping",
+    retraction::RETRACT,
+    "urn:xmpp:message-retract:1#tombstone",
+    retraction::MODERATE,
+    retraction::MODERATE_OLD,
 ];
 
 /// §6.4

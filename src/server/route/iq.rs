@@ -55,6 +55,11 @@ fn request(cx: &mut Cx<'_>, origin: Origin, iq: &Iq) -> Result<(), Fault> {
     let at_domain = to.local().is_none() && to.is_bare();
     match &address {
         Address::Server if at_domain => return handle(cx, origin, iq, To::Server, None),
+        Address::Service(service) if at_domain && service.is_channels() => {
+            let reply = channel::iq_of_service(cx, origin, iq)?;
+            send_result(cx, origin, &iq.envelope, &reply);
+            return Ok(());
+        }
         Address::Service(service) if at_domain => {
             return handle(cx, origin, iq, To::Service(service.label), None);
         }

@@ -1,0 +1,272 @@
+//! XEP-0424, XEP-0425: what is taken back, by whoever said it or by those who moderate. Its words are gone from the archive,
+//! with all corrections of them; that it was there stays, and so does the retraction.
+use std::rc::Rc;
+
+use crate::state::{Cx, Fault, Role};
+use crate::store::{ArchiveId, ArchiveQuery, StoreError, Stored};
+use crate::xml::{ElementRef, Writer};
+use crate::xmpp::{Condition, ErrorType, IqKind, Message, StanzaError, ns};
+
+use crate::feature::Reply;
+
+use super::archive::Kept;
+use super::config::{Config, field};
+use super::fan_out::{Author, write_occupant_id};
+use super::message::{Speaker, say_as_channel, speaker};
+use super::route::{Asked, Row};
+use super::{Channel, access, people};
+
+pub const RETRACT: &str = "urn:xmpp:message-retract:1";
+const RETRACT_OLD: &str = "urn:xmpp:message-retract:0";
+pub const MODERATE: &str = "urn:xmpp:message-moderate:1";
+pub const MODERATE_OLD: &str = "urn:xmpp:message-moderate:0";
+const FASTEN: &str = "urn:xmpp:fasten:0";
+const CORRECT: &str = "urn:xmpp:message-correct:0";
+
+/// Messages behind one that is retracted in which its corrections are looked for.
+const CORRECTIONS_LOOK_MAX: usize = 500;
+/// Bytes of a reason.
+const REASON_BYTES_MAX: usize = 1024;
+
+pub const ROWS: &[Row] = &[
+    (IqKind::Set, MODERATE, "moderate", moderate),
+    (IqKind::Set, FASTEN, "apply-to", moderate_old),
+];
+
+/// XEP-0424 §4: the sender of a message takes it back. Whoever did not say it may say so, and nothing comes of it.
+pub fn taken_back(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    speaker: &Speaker,
+    message: &Message,
+) -> Result<(), Fault> {
+    let Some(retract) = message.child("retract", RETRACT) else {
+        return Ok(());
+    };
+    if !channel.row.flag(field::RETRACTION) {
+        return Err(Condition::NotAllowed.into());
+    }
+    let named = retract.attribute("id").unwrap_or_default();
+    let Some((id, kept)) = find(cx, channel, &named)? else {
+        return Ok(());
+    };
+    if kept.author.as_deref() != Some(&*speaker.author.id) {
+        return Err(Condition::Forbidden.into());
+    }
+    let by = By {
+        id: message.envelope.id.as_deref(),
+        moderator: None,
+        reason: None,
+    };
+    Ok(bury(cx, channel, (id, &kept), &by)?)
+}
+
+/// XEP-0425 §4.
+fn moderate(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
+    let payload = asked.payload;
+    if payload.child("retract", RETRACT).is_none() {
+        return Err(Condition::BadRequest.into());
+    }
+    let reason = payload.child("reason", MODERATE);
+    moderated(cx, asked, reason)
+}
+
+/// The same as it was asked for before version 0.3.
+fn moderate_old(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
+    let moderate = asked.payload.child("moderate", MODERATE_OLD);
+    let moderate = moderate.ok_or(Condition::BadRequest)?;
+    if moderate.child("retract", RETRACT_OLD).is_none() {
+        return Err(Condition::BadRequest.into());
+    }
+    moderated(cx, asked, moderate.child("reason", MODERATE_OLD))
+}
+
+fn moderated(
+    cx: &mut Cx<'_>,
+    asked: &Asked<'_>,
+    reason: Option<ElementRef<'_>>,
+) -> Result<Reply, Fault> {
+    let channel = &asked.channel;
+    let moderator = require_moderator(cx, asked)?;
+    let named = asked.payload.attribute("id").ok_or(Condition::BadRequest)?;
+    let reason = reason.map(|reason| reason.text().into_owned());
+    if reason
+        .as_ref()
+        .is_some_and(|text| text.len() > REASON_BYTES_MAX)
+    {
+        return Err(Condition::NotAcceptable.into());
+    }
+    let (id, kept) = find(cx, channel, &named)?.ok_or(Condition::ItemNotFound)?;
+    // The channel's own words, and what is gone already, stay as they are.
+    if kept.author.is_none() || kept.element.root().child("retracted", RETRACT).is_some() {
+        return Err(Condition::ItemNotFound.into());
+    }
+    cx.require_disk_space()?;
+    let own_id = cx.new_id();
+    let by = By {
+        id: Some(&own_id),
+        moderator: Some(&moderator),
+        reason: reason.as_deref(),
+    };
+    bury(cx, channel, (id, &kept), &by)?;
+    let payload = retraction(channel, &named, &by);
+    say_as_channel(cx, channel, (Some(&own_id), &payload), true)?;
+    Ok(Reply::Empty)
+}
+
+/// XEP-0406: who may retract what others said.
+fn require_moderator(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<Author, Fault> {
+    const NOBODY: u64 = 0;
+    const OWNERS: u64 = 2;
+    let channel = &asked.channel;
+    let member = people::member(cx, channel, asked.who.as_str())?;
+    let inside = speaker(cx, channel, asked.from)?;
+    let role = inside.as_ref().map_or(Role::None, |inside| inside.role);
+    let role = role.max(match access::belongs(&member) {
+        true => access::role_of(channel, &member),
+        false => Role::None,
+    });
+    let may = match channel.row.number(field::MODERATION) {
+        NOBODY => false,
+        OWNERS => member.affiliation == crate::store::ChannelAffiliation::Owner,
+        _ => role == Role::Moderator,
+    };
+    if !may {
+        return Err(StanzaError::new(Condition::Forbidden)
+            .kind(ErrorType::Modify)
+            .text("Only moderators may retract what others said.")
+            .into());
+    }
+    Ok(inside.map(|inside| inside.author).unwrap_or_else(|| {
+        let id = people::id_of(cx, channel, asked.who.as_str());
+        let nick = member
+            .nick
+            .as_deref()
+            .map_or_else(|| Rc::clone(&id), Rc::from);
+        Author {
+            jid: asked.from.clone(),
+            nick,
+            id,
+            is_channel: false,
+        }
+    }))
+}
+
+/// A message of this channel by its stanza-id.
+fn find(
+    cx: &Cx<'_>,
+    channel: &Channel,
+    named: &str,
+) -> Result<Option<(ArchiveId, Kept)>, StoreError> {
+    let Some(id) = cx.state.archive_ids.parse(named) else {
+        return Ok(None);
+    };
+    if !cx.tx.archived(channel.id().archive(), id)? {
+        return Ok(None);
+    }
+    let stored = cx.tx.stanza(id)?;
+    Ok(stored.and_then(|stored| Some((id, Kept::read(&stored.xml)?))))
+}
+
+/// Who takes it back.
+struct By<'a> {
+    /// The id of the retraction.
+    id: Option<&'a str>,
+    moderator: Option<&'a Author>,
+    reason: Option<&'a str>,
+}
+
+/// XEP-0424 §5: nothing but the place is left of it, and of its corrections (XEP-0308).
+fn bury(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    (id, kept): (ArchiveId, &Kept),
+    by: &By<'_>,
+) -> Result<(), StoreError> {
+    let corrections = corrections(cx, channel, (id, kept))?;
+    let buried = tombstone(cx, channel, kept, by);
+    cx.tx.rewrite_stanza(id, &buried)?;
+    for (id, kept) in corrections {
+        let buried = tombstone(cx, channel, &kept, by);
+        cx.tx.rewrite_stanza(id, &buried)?;
+    }
+    Ok(())
+}
+
+/// What its author said instead, later on.
+fn corrections(
+    cx: &Cx<'_>,
+    channel: &Channel,
+    (id, kept): (ArchiveId, &Kept),
+) -> Result<Vec<(ArchiveId, Kept)>, StoreError> {
+    let Some(named) = kept.attribute("id") else {
+        return Ok(Vec::new());
+    };
+    let query = ArchiveQuery {
+        page_after: Some(id),
+        max: CORRECTIONS_LOOK_MAX,
+        ..ArchiveQuery::default()
+    };
+    let page = cx.tx.page(channel.id().archive(), &query)?;
+    let corrects = |stored: Stored| {
+        if !stored.xml.contains(CORRECT) {
+            return None;
+        }
+        let later = Kept::read(&stored.xml)?;
+        let replace = later.element.root().child("replace", CORRECT)?;
+        let is_it = replace.attribute("id").as_deref() == Some(&*named);
+        (is_it && later.author == kept.author).then_some((stored.id, later))
+    };
+    Ok(page.stanzas.into_iter().filter_map(corrects).collect())
+}
+
+fn tombstone(cx: &Cx<'_>, channel: &Channel, kept: &Kept, by: &By<'_>) -> String {
+    let mut bytes = Vec::new();
+    let mut w = Writer::new(&mut bytes);
+    let root = kept.element.root();
+    w.open_ns("message", ns::CLIENT)
+        .attr_opt("from", root.attribute("from").as_deref())
+        .attr_opt("id", root.attribute("id").as_deref())
+        .attr("type", "groupchat");
+    if let Some(mix) = root.child("mix", ns::MIX) {
+        w.raw(mix.source());
+    }
+    w.open_ns("retracted", RETRACT)
+        .attr_opt("id", by.id)
+        .attr("stamp", &cx.now.wall.to_string());
+    write_moderated(&mut w, channel, by);
+    w.close().close();
+    String::from_utf8(bytes).expect("the writer writes UTF-8")
+}
+
+fn write_moderated(w: &mut Writer<'_>, channel: &Channel, by: &By<'_>) {
+    if let Some(moderator) = by.moderator {
+        let nick = format!("{}/{}", channel.jid, moderator.nick);
+        w.open_ns("moderated", MODERATE).attr("by", &nick);
+        write_occupant_id(w, &moderator.id);
+        w.close();
+    }
+    if let Some(reason) = by.reason {
+        w.leaf("reason", reason);
+    }
+}
+
+/// XEP-0425 §4, and as clients of versions before 0.3 know it.
+fn retraction(channel: &Channel, named: &str, by: &By<'_>) -> String {
+    let mut bytes = Vec::new();
+    let mut w = Writer::new(&mut bytes);
+    w.open_ns("retract", RETRACT).attr("id", named);
+    write_moderated(&mut w, channel, by);
+    w.close();
+    if let Some(moderator) = by.moderator {
+        let nick = format!("{}/{}", channel.jid, moderator.nick);
+        w.open_ns("apply-to", FASTEN).attr("id", named);
+        w.open_ns("moderated", MODERATE_OLD).attr("by", &nick);
+        w.open_ns("retract", RETRACT_OLD).close();
+        if let Some(reason) = by.reason {
+            w.leaf("reason", reason);
+        }
+        w.close().close();
+    }
+    String::from_utf8(bytes).expect("the writer writes UTF-8")
+}

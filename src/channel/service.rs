@@ -1,0 +1,192 @@
+//! The service that channels are at: what it says of itself, and which of them somebody may find (XEP-0030, XEP-0045 §6.1 to
+//! §6.3, XEP-0369 §6.1, §6.2).
+use crate::feature::Reply;
+use crate::state::{Cx, Fault, Origin};
+use crate::store::{ChannelRow, StoreError};
+use crate::xml::ElementRef;
+use crate::xmpp::{BareJid, Condition, Iq, IqKind, Jid, Rsm, RsmStart, ns};
+
+use super::config::{Config, field};
+use super::{access, search};
+
+/// A request to the service.
+pub struct Asked<'a> {
+    pub iq: &'a Iq,
+    pub payload: ElementRef<'a>,
+    pub from: &'a Jid,
+    /// The same without a resource.
+    pub who: BareJid,
+    pub origin: Origin,
+}
+
+pub type Handler = fn(&mut Cx<'_>, &Asked<'_>) -> Result<Reply, Fault>;
+pub type Row = (IqKind, &'static str, &'static str, Handler);
+
+/// Channels on one page of a list.
+const PAGE_MAX: usize = 250;
+/// Rows that are looked at for a page.
+const LOOK_MAX: usize = 2_000;
+
+const TABLES: &[&[Row]] = &[
+    &[
+        (IqKind::Get, ns::DISCO_INFO, "query", info),
+        (IqKind::Get, ns::DISCO_ITEMS, "query", items),
+        (IqKind::Get, "urn:xmpp:ping", "ping", ping),
+    ],
+    search::ROWS,
+];
+
+pub fn iq(cx: &mut Cx<'_>, origin: Origin, iq: &Iq) -> Result<Reply, Fault> {
+    let from = iq.envelope.from.as_ref().ok_or(Condition::BadRequest)?;
+    let payload = iq.payload();
+    let is_it = |row: &&Row| row.0 == iq.kind && payload.is(row.2, row.1);
+    let row = TABLES.iter().find_map(|rows| rows.iter().find(is_it));
+    let (.., handler) = row.ok_or(Condition::ServiceUnavailable)?;
+    let asked = Asked {
+        iq,
+        payload,
+        from,
+        who: from.to_bare(),
+        origin,
+    };
+    handler(cx, &asked)
+}
+
+/// XEP-0408 §4: both protocols, one service.
+fn info(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
+    if let Some(node) = asked.payload.attribute("node")
+        && node != "mix"
+    {
+        return Err(Condition::ItemNotFound.into());
+    }
+    let may_create =
+        cx.state.settings.channels_create && cx.state.domains.is_served(asked.who.as_jid());
+    Ok(Reply::payload(|w| {
+        w.open_ns("query", ns::DISCO_INFO)
+            .attr_opt("node", asked.payload.attribute("node").as_deref());
+        for kind in ["text", "mix"] {
+            w.open("identity")
+                .attr("category", "conference")
+                .attr("type", kind)
+                .attr("name", "Channels")
+                .close();
+        }
+        let mut feature = |var: &str| {
+            w.open("feature").attr("var", var).close();
+        };
+        for var in [
+            ns::DISCO_INFO,
+            ns::DISCO_ITEMS,
+            ns::MUC,
+            ns::MIX,
+            "urn:xmpp:mix:core:1#searchable",
+            ns::RSM,
+            search::NS,
+            "urn:xmpp:ping",
+            "urn:xmpp:noreply:0",
+        ] {
+            feature(var);
+        }
+        if may_create {
+            feature("urn:xmpp:mix:core:1#create-channel");
+        }
+        w.close();
+    }))
+}
+
+/// One that somebody may find.
+pub struct Found {
+    pub name: String,
+    pub row: ChannelRow,
+}
+
+/// Channels that somebody may find, in order of name, from behind one on; whether there are more.
+pub fn findable(
+    cx: &Cx<'_>,
+    who: &BareJid,
+    behind: &str,
+    max: usize,
+) -> Result<(Vec<Found>, bool), StoreError> {
+    let mut found = Vec::new();
+    // Whoever is no user here is told of none.
+    if !cx.state.domains.is_served(who.as_jid()) {
+        return Ok((found, false));
+    }
+    let mut behind = behind.to_string();
+    let mut looked = 0;
+    while looked < LOOK_MAX {
+        let rows = cx.tx.channels_behind(&behind, PAGE_MAX)?;
+        looked += rows.len();
+        let is_end = rows.len() < PAGE_MAX;
+        for (name, row) in rows {
+            behind.clone_from(&name);
+            if !may_find(cx, &row, who)? {
+                continue;
+            }
+            if found.len() == max {
+                return Ok((found, true));
+            }
+            found.push(Found { name, row });
+        }
+        if is_end {
+            return Ok((found, false));
+        }
+    }
+    Ok((found, true))
+}
+
+fn may_find(cx: &Cx<'_>, row: &ChannelRow, who: &BareJid) -> Result<bool, StoreError> {
+    if row.locked {
+        return Ok(false);
+    }
+    let member = match row.members {
+        0 => None,
+        _ => cx.tx.member(row.id, who.as_str())?,
+    };
+    let member = member.unwrap_or_default();
+    let is_out = member.affiliation == crate::store::ChannelAffiliation::Outcast;
+    Ok(!is_out && (row.flag(field::PUBLIC) || access::belongs(&member)))
+}
+
+fn items(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
+    let rsm = Rsm::parse(asked.payload)?;
+    let is_paged = asked.payload.child("set", ns::RSM).is_some();
+    let max = rsm.max.unwrap_or(PAGE_MAX).min(PAGE_MAX);
+    let behind = match &rsm.start {
+        RsmStart::First => String::new(),
+        RsmStart::After(name) => name.clone(),
+        _ => return Err(Condition::FeatureNotImplemented.into()),
+    };
+    let (found, more) = findable(cx, &asked.who, &behind, max)?;
+    let domain = cx.state.domains.channels().unwrap_or_default().to_string();
+    Ok(Reply::payload(|w| {
+        w.open_ns("query", ns::DISCO_ITEMS)
+            .attr_opt("node", asked.payload.attribute("node").as_deref());
+        for one in &found {
+            let name = match one.row.text(field::NAME) {
+                "" => &one.name,
+                name => name,
+            };
+            let jid = format!("{}@{domain}", one.name);
+            w.open("item").attr("jid", &jid).attr("name", name).close();
+        }
+        if is_paged || more {
+            let ends = found.first().zip(found.last());
+            let ends = ends.map(|(first, last)| (&*first.name, &*last.name));
+            Rsm::write_answer(w, ends, None, None);
+        }
+        w.close();
+    }))
+}
+
+fn ping(_cx: &mut Cx<'_>, _asked: &Asked<'_>) -> Result<Reply, Fault> {
+    Ok(Reply::Empty)
+}
+
+/// Occupants and participants of a channel, each person once.
+pub fn people_of(cx: &Cx<'_>, row: &ChannelRow) -> u64 {
+    let room = cx.state.rooms.get(row.id);
+    let present = room.map_or(0, |room| room.nicks().len());
+    row.participants
+        .max(u64::try_from(present).unwrap_or_default())
+}
