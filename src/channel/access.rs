@@ -1,10 +1,15 @@
 //! Who may do what in a channel, whatever they speak.
 use crate::state::{Cx, Fault, Role};
 use crate::store::{ChannelAffiliation, MemberRow};
-use crate::xmpp::{BareJid, Condition};
+use crate::xmpp::{BareJid, Condition, ErrorType, StanzaError};
 
 use super::config::{Config, field, whois};
 use super::{Channel, people};
+
+/// XEP-0045 §7.4, XEP-0410 §4: what whoever is not in a room hears of it. COMPAT(Monal, 6.4): it looks at the type, too.
+pub const NOT_INSIDE: StanzaError = StanzaError::new(Condition::NotAcceptable)
+    .kind(ErrorType::Cancel)
+    .text("You are not in this room.");
 
 /// XEP-0045 §5.1.2: the role somebody has who comes in.
 pub fn role_of(channel: &Channel, member: &MemberRow) -> Role {

@@ -64,7 +64,7 @@ pub fn groupchat(cx: &mut Cx<'_>, channel: &mut Channel, message: &Message) -> R
         .ok_or(Condition::BadRequest)?;
     let speaker = speaker(cx, channel, from)?;
     // XEP-0045 §7.4: not in the room.
-    let speaker = speaker.ok_or(Condition::NotAcceptable)?;
+    let speaker = speaker.ok_or(access::NOT_INSIDE)?;
     // §7.4, XEP-0369 §7.1.6
     if speaker.role < Role::Participant {
         return Err(StanzaError::new(Condition::Forbidden)

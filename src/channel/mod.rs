@@ -31,10 +31,12 @@ mod access;
 mod archive;
 mod config;
 mod fan_out;
+mod history_query;
 mod message;
 mod muc;
 mod nick;
 mod people;
+mod restart;
 mod retraction;
 mod route;
 mod search;
@@ -48,6 +50,7 @@ use crate::xmpp::{BareJid, Condition, StanzaError, quoted};
 
 use config::{Config, field};
 
+pub use restart::{keep as keep_occupants, restore as restore_occupants};
 pub use route::{iq, message, presence};
 pub use service::iq as iq_of_service;
 

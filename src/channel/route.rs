@@ -6,7 +6,7 @@ use crate::xmpp::{
     BareJid, Condition, Iq, IqKind, Jid, Message, MessageKind, Presence, PresenceKind,
 };
 
-use super::{Channel, find, message as said, muc, retraction};
+use super::{Channel, access, find, history_query, message as said, muc, retraction};
 
 /// A request to a channel.
 pub struct Asked<'a> {
@@ -26,7 +26,7 @@ pub type Handler = fn(&mut Cx<'_>, &mut Asked<'_>) -> Result<Reply, Fault>;
 pub type Row = (IqKind, &'static str, &'static str, Handler);
 
 /// What a channel answers, by chapter.
-const TABLES: &[&[Row]] = &[muc::ROWS, retraction::ROWS];
+const TABLES: &[&[Row]] = &[muc::ROWS, retraction::ROWS, history_query::ROWS];
 
 /// A request to a channel, or to somebody in it.
 pub fn iq(cx: &mut Cx<'_>, origin: Origin, iq: &Iq, jid: &BareJid) -> Result<Reply, Fault> {
@@ -38,7 +38,7 @@ pub fn iq(cx: &mut Cx<'_>, origin: Origin, iq: &Iq, jid: &BareJid) -> Result<Rep
         // XEP-0410 §4: whoever asks an occupant is not in.
         return Err(match to.is_bare() {
             true => Condition::ItemNotFound.into(),
-            false => Condition::NotAcceptable.into(),
+            false => access::NOT_INSIDE.into(),
         });
     };
     let mut asked = Asked {

@@ -28,7 +28,8 @@ mod token_auth;
 mod vcard;
 
 pub use archive::{
-    Storable, says_something, storable, wanted as archive_wanted,
+    Asking as AskingArchive, Source as ArchiveSource, Storable, page_of as archive_page,
+    says_something, storable, wanted as archive_wanted, write_fields as archive_fields,
     write_metadata as write_archive_metadata,
 };
 pub use blocking::blocked_error;

@@ -67,6 +67,7 @@ impl Server {
         self.set_upkeep(step.now.monotonic_ms + REST_MS);
         step.tx.note_time(step.now.sure)?;
         self.throttle.forget_old(step.now.monotonic_ms);
+        self.state.rooms.forget_idle(step.now.monotonic_ms);
         self.end_expired(step)?;
         let mut more = step.tx.purge_step(STEP_ROWS_MAX)?;
         more |= step.tx.remove_gone_step(STEP_ROWS_MAX)?;

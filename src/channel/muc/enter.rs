@@ -24,7 +24,7 @@ pub fn come(cx: &mut Cx<'_>, way: Way, presence: &Presence, jid: &BareJid) -> Re
     let Some(channel) = find(cx, jid)? else {
         return match x {
             Some(x) => found(cx, way, (presence, x), (jid, nick)),
-            None => Err(Condition::NotAcceptable.into()),
+            None => Err(access::NOT_INSIDE.into()),
         };
     };
     let occupant = inside(cx, &channel, from);
@@ -48,7 +48,7 @@ pub fn come(cx: &mut Cx<'_>, way: Way, presence: &Presence, jid: &BareJid) -> Re
         }
         (None, Some(x)) => enter(cx, channel, way, (presence, x), nick, How::New),
         // XEP-0410: it thinks that it is in, and is not.
-        (None, None) => Err(Condition::NotAcceptable.into()),
+        (None, None) => Err(access::NOT_INSIDE.into()),
     }
 }
 

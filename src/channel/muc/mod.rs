@@ -49,6 +49,11 @@ fn with_hats(shown: &Rc<str>, member: &MemberRow) -> Rc<str> {
     String::from_utf8_lossy(&bytes).into()
 }
 
+/// A kept message as a room sends it inside an archive's result, without its end.
+pub fn write_kept(bytes: &mut Vec<u8>, channel: &Channel, kept: &crate::channel::archive::Kept) {
+    history::write(bytes, channel, kept, None);
+}
+
 /// A participant of XEP-0369 is an occupant from the first thing they say or share on, until they leave.
 pub fn show_participant(cx: &mut Cx<'_>, channel: &Channel, jid: &Jid) -> Result<(), Fault> {
     let bare = jid.to_bare();

@@ -2,7 +2,7 @@
 use crate::channel::config::{Config, field, private};
 use crate::channel::message::{Speaker, said, speaker};
 use crate::channel::nick::Nick;
-use crate::channel::{Channel, fan_out::write_occupant_id};
+use crate::channel::{Channel, access, fan_out::write_occupant_id};
 use crate::state::{Cx, Fault, Occupant, OwnMessage, Role};
 use crate::xml::{Writer, parse_stored};
 use crate::xmpp::{Condition, Message, ns};
@@ -18,7 +18,7 @@ pub fn send(
         .from
         .as_ref()
         .ok_or(Condition::BadRequest)?;
-    let speaker = speaker(cx, channel, from)?.ok_or(Condition::NotAcceptable)?;
+    let speaker = speaker(cx, channel, from)?.ok_or(access::NOT_INSIDE)?;
     let nick = Nick::parse(nick).map_err(|_| Condition::ItemNotFound)?;
     let room = cx.state.rooms.get(channel.id());
     let occupants = room.into_iter().flat_map(|room| room.of_nick(&nick.key));

@@ -1,4 +1,5 @@
 //! XEP-0045 §17.? requests to an occupant, passed on in the room's name; XEP-0410: a ping to oneself.
+use crate::channel::access;
 use crate::channel::nick::Nick;
 use crate::channel::route::Asked;
 use crate::feature::Reply;
@@ -10,7 +11,7 @@ pub fn request(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let mut occupants = room.into_iter().flat_map(|room| &room.occupants);
     let own = occupants.find(|one| one.jid == *asked.from);
     // XEP-0410 §4: whoever asks is not in the room.
-    let own = own.ok_or(Condition::NotAcceptable)?;
+    let own = own.ok_or(access::NOT_INSIDE)?;
     let to = asked.iq.envelope.to.as_ref().and_then(|to| to.resource());
     let nick = Nick::parse(to.unwrap_or_default()).map_err(|_| Condition::ItemNotFound)?;
     let is_ping = asked.iq.kind == IqKind::Get && asked.payload.is("ping", "urn:xmpp:ping");

@@ -5,7 +5,11 @@ use crate::xmpp::{FormKind, ns, open_form};
 use super::super::{Reply, Request};
 
 pub fn fields(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault> {
-    Ok(Reply::payload(|w| {
+    Ok(write_fields())
+}
+
+pub fn write_fields() -> Reply {
+    Reply::payload(|w| {
         w.open_ns("query", ns::MAM);
         open_form(w, FormKind::Form, ns::MAM);
         for (var, kind) in [
@@ -25,5 +29,5 @@ pub fn fields(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault> 
             .attr("datatype", "xs:string");
         w.open("open").close().close().close();
         w.close().close();
-    }))
+    })
 }

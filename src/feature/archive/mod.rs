@@ -5,7 +5,9 @@ mod form;
 mod preferences;
 mod query;
 
+pub use form::write_fields;
 pub use preferences::wanted;
+pub use query::{Asking, Source, page_of};
 
 use crate::state::{ArchiveIds, Cx, Fault};
 use crate::store::ArchiveId;

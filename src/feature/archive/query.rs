@@ -1,5 +1,7 @@
 //! XEP-0313 §4: a query, its filters (§4.1), and the page it gets (§4.3, XEP-0059).
-use crate::state::{ArchiveIds, Cx, Fault, SessionId};
+use std::borrow::Cow;
+
+use crate::state::{ArchiveIds, Cx, Fault, Origin};
 use crate::store::{AccountId, ArchiveId, ArchiveQuery, AtIndex, Place, Stored};
 use crate::xml::{ElementRef, parse_stored};
 use crate::xmpp::{
@@ -40,13 +42,56 @@ struct Page {
     complete: bool,
 }
 
+/// An archive that is asked, and how what it keeps looks to whoever asks.
+pub struct Source<'a> {
+    pub account: AccountId,
+    pub jid: &'a BareJid,
+    /// Who is meant by `with`; `None`: nobody whose messages are here.
+    pub with: &'a dyn Fn(&Cx<'_>, Jid) -> Option<Jid>,
+    /// The stanza as it is sent; `None`: not to them.
+    pub shown: &'a Shown<'a>,
+}
+
+/// How a stanza is shown.
+pub type Shown<'a> = dyn for<'s> Fn(&Cx<'_>, &'s Stored) -> Option<Cow<'s, str>> + 'a;
+
+/// Who asks what.
+pub struct Asking<'a> {
+    pub payload: ElementRef<'a>,
+    pub from: &'a Jid,
+    pub origin: Origin,
+}
+
 /// §4: the results, then how far they reach.
 pub fn run(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
-    let payload = request.payload;
     // §6.1.3: nodes are for pubsub archives.
-    if payload.attribute("node").is_some() {
+    if request.payload.attribute("node").is_some() {
         return Err(Condition::ItemNotFound.into());
     }
+    let source = Source {
+        account: request.account_id(),
+        jid: request.account_jid(),
+        with: &|_, with| Some(with),
+        shown: &as_kept,
+    };
+    let asking = Asking {
+        payload: request.payload,
+        from: request.from,
+        origin: request.origin,
+    };
+    // Who asks on behalf of an account cannot be given a page.
+    request.own_session()?;
+    page_of(cx, &asking, &source)
+}
+
+fn as_kept<'s>(_cx: &Cx<'_>, stored: &'s Stored) -> Option<Cow<'s, str>> {
+    Some(Cow::Borrowed(&stored.xml))
+}
+
+/// A page of an archive.
+pub fn page_of(cx: &mut Cx<'_>, asking: &Asking<'_>, source: &Source<'_>) -> Result<Reply, Fault> {
+    let payload = asking.payload;
+    let account = source.account;
     let query_id = payload.attribute("queryid");
     if query_id
         .as_ref()
@@ -61,12 +106,22 @@ pub fn run(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
         cx.state.settings.archive_page_max,
         &cx.state.archive_ids,
     )?;
-    require_known_ids(cx, request.account_id(), &query)?;
-    let mut page = match find_index(cx, request.account_id(), &mut query)? {
-        true => read_page(cx, (request.account_jid(), request.account_id()), &query)?,
+    require_known_ids(cx, account, &query)?;
+    let is_of_nobody = match query.filter.with.take() {
+        Some(with) => {
+            query.filter.with = (source.with)(cx, with);
+            query.filter.with.is_none()
+        }
+        None => false,
+    };
+    let mut page = match !is_of_nobody && find_index(cx, account, &mut query)? {
+        true => read_page(cx, (source.jid, account), &query)?,
         false => Page::nothing_more(),
     };
-    let place = place(cx, request.account_id(), &query, &page)?;
+    let place = match is_of_nobody {
+        true => None,
+        false => place(cx, account, &query, &page)?,
+    };
     page.complete |= place.is_some_and(|place| place.count == 0);
     let text = |stored: &Stored| cx.state.archive_ids.text(stored.id);
     let first_last = page
@@ -77,9 +132,8 @@ pub fn run(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     if query.flipped {
         page.stanzas.reverse();
     }
-    let session = request.own_session()?;
     for stored in &page.stanzas {
-        send_result(cx, (request, session), query_id.as_deref(), stored);
+        send_result(cx, (asking, source), query_id.as_deref(), stored);
     }
     Ok(Reply::payload(|w| {
         w.open_ns("fin", ns::MAM)
@@ -98,15 +152,18 @@ pub fn run(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
 /// §4.2
 fn send_result(
     cx: &mut Cx<'_>,
-    (request, session): (&Request<'_>, SessionId),
+    (asking, source): (&Asking<'_>, &Source<'_>),
     query_id: Option<&str>,
     stored: &Stored,
 ) {
     let id = cx.state.archive_ids.text(stored.id);
-    cx.send(session, |w| {
+    let Some(xml) = (source.shown)(cx, stored) else {
+        return;
+    };
+    let stanza = cx.write(|w| {
         w.open("message")
-            .attr("from", request.account_jid().as_str())
-            .attr("to", request.from.as_str());
+            .attr("from", source.jid.as_str())
+            .attr("to", asking.from.as_str());
         w.open_ns("result", ns::MAM)
             .attr_opt("queryid", query_id)
             .attr("id", &id);
@@ -114,8 +171,15 @@ fn send_result(
         w.open_ns("delay", ns::DELAY)
             .attr("stamp", &stored.at.to_string())
             .close();
-        w.raw(&stored.xml).close().close().close();
+        w.raw(&xml).close().close().close();
     });
+    match asking.origin {
+        Origin::Session(session) => cx.deliver(session, stanza),
+        Origin::Component(component) => {
+            cx.pass(component, &stanza.into());
+        }
+        Origin::Own => {}
+    }
 }
 
 fn read(payload: ElementRef<'_>, page_max: usize, ids: &ArchiveIds) -> Result<Query, Condition> {

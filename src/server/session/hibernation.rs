@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
+use crate::channel;
 use crate::state::{
     AvailablePresence, BlockList, CONNECTED_BYTES_MAX, Caps, CapsId, Cx, Ended, Held, Management,
     Moment, Online, Output, Session, SessionClient, SessionId, Sessions, Stored,
@@ -122,6 +123,7 @@ impl Server {
             }
             cx.put_to_sleep(*session, *remaining_ms)?;
         }
+        channel::keep_occupants(&mut cx)?;
         log::info!("sessions.suspended count={}", resumable.len());
         remember_ended(&cx.state.sessions, &[], cx.tx)?;
         cx.tx.write_seen()?;
@@ -156,6 +158,7 @@ impl Server {
     pub fn begin(&mut self, start: Moment, tx: &mut Tx) -> Result<(), StoreError> {
         if tx.has_stopped()? {
             remove_unknown(&self.state.sessions, tx)?;
+            channel::restore_occupants(&mut self.state, tx, start.monotonic_ms)?;
             return tx.set_stopped(false);
         }
         // The last run was cut short: what its sessions were sent since is lost, so that they cannot go on. What was

@@ -1,0 +1,139 @@
+//! XEP-0313 at a channel: whoever may read what was said asks for it, in the form of the protocol they speak.
+use std::borrow::Cow;
+
+use crate::feature::{
+    ArchiveSource, AskingArchive, Reply, archive_fields, archive_page, write_archive_metadata,
+};
+use crate::state::{Cx, Fault, Role};
+use crate::store::Stored;
+use crate::xml::Writer;
+use crate::xmpp::{Condition, IqKind, Jid, ns};
+
+use super::archive::Kept;
+use super::config::{Config, field};
+use super::nick::{self, Nick};
+use super::route::{Asked, Row};
+use super::{Channel, access, muc, people};
+
+/// XEP-0369 §4.4: the node whose history is that of the channel.
+const MESSAGES: &str = "urn:xmpp:mix:nodes:messages";
+
+pub const ROWS: &[Row] = &[
+    (IqKind::Get, ns::MAM, "query", fields),
+    (IqKind::Set, ns::MAM, "query", query),
+    (IqKind::Get, ns::MAM, "metadata", metadata),
+];
+
+fn require_reader(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<(), Fault> {
+    if !asked.channel.row.flag(field::ARCHIVED) {
+        return Err(Condition::ServiceUnavailable.into());
+    }
+    match access::may_read(cx, &asked.channel, &asked.who)? {
+        true => Ok(()),
+        // §7: who is not allowed in is not told what was said.
+        false => Err(Condition::Forbidden.into()),
+    }
+}
+
+fn fields(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
+    require_reader(cx, asked)?;
+    Ok(archive_fields())
+}
+
+fn metadata(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
+    require_reader(cx, asked)?;
+    let ends = cx.tx.archive_ends(asked.channel.id().archive())?;
+    Ok(Reply::payload(|w| {
+        write_archive_metadata(&cx.state.archive_ids, ends, w);
+    }))
+}
+
+fn query(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
+    require_reader(cx, asked)?;
+    let is_mix = match asked.payload.attribute("node").as_deref() {
+        None => false,
+        Some(MESSAGES) => true,
+        Some(_) => return Err(Condition::ItemNotFound.into()),
+    };
+    let channel = &asked.channel;
+    let shows_jid = access::shows_jid(channel, role_of(cx, asked)?);
+    let asking = AskingArchive {
+        payload: asked.payload,
+        from: asked.from,
+        origin: asked.origin,
+    };
+    let as_room = |cx: &Cx<'_>, stored: &Stored| in_room(cx, channel, stored, shows_jid);
+    let as_channel = |cx: &Cx<'_>, stored: &Stored| in_channel(cx, channel, stored);
+    let source = ArchiveSource {
+        account: channel.id().archive(),
+        jid: &channel.jid,
+        with: &|cx, with| author(cx, channel, &with, shows_jid),
+        shown: match is_mix {
+            true => &|cx, stored| as_channel(cx, stored).map(Cow::Owned),
+            false => &|cx, stored| as_room(cx, stored).map(Cow::Owned),
+        },
+    };
+    archive_page(cx, &asking, &source)
+}
+
+fn role_of(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<Role, Fault> {
+    let channel = &asked.channel;
+    let room = cx.state.rooms.get(channel.id());
+    let own = room.and_then(|room| room.of_person(asked.who.as_str()).next());
+    let inside = own.map_or(Role::None, |occupant| occupant.role);
+    let member = people::member(cx, channel, asked.who.as_str())?;
+    Ok(inside.max(match access::belongs(&member) {
+        true => access::role_of(channel, &member),
+        false => Role::None,
+    }))
+}
+
+/// §7.1: whose messages are asked for: an occupant, or a person, by those who may know who that is.
+fn author(cx: &Cx<'_>, channel: &Channel, with: &Jid, shows_jid: bool) -> Option<Jid> {
+    if with.bare_str() != channel.jid.as_str() {
+        let id = people::id_of(cx, channel, with.bare_str());
+        let author = channel.jid.with_resource(&id).ok()?;
+        return shows_jid.then(|| author.into());
+    }
+    let Some(resource) = with.resource() else {
+        return Some(with.clone());
+    };
+    // A stable id, or a nick.
+    if cx.tx.behind_id(channel.id(), resource).ok()?.is_some() {
+        return Some(with.clone());
+    }
+    let nick = Nick::parse(resource).ok()?;
+    let holder = nick::holder(cx, channel, &nick.key).ok()??;
+    let id = people::id_of(cx, channel, &holder);
+    Some(channel.jid.with_resource(&id).ok()?.into())
+}
+
+/// As a room sent it; those who may know find who said it (§7.2).
+fn in_room(cx: &Cx<'_>, channel: &Channel, stored: &Stored, shows_jid: bool) -> Option<String> {
+    let kept = Kept::read(&stored.xml)?;
+    let mut bytes = Vec::with_capacity(stored.xml.len() + 256);
+    muc::write_kept(&mut bytes, channel, &kept);
+    let author = kept.author.as_deref().filter(|_| shows_jid);
+    let jid = author.and_then(|id| cx.tx.behind_id(channel.id(), id).ok().flatten());
+    if let Some(jid) = jid {
+        let member = people::member(cx, channel, &jid).unwrap_or_default();
+        let mut w = Writer::new(&mut bytes);
+        w.open_ns("x", ns::MUC_USER);
+        w.open("item")
+            .attr(
+                "affiliation",
+                muc::tell::affiliation_text(member.affiliation),
+            )
+            .attr("role", access::role_of(channel, &member).as_str())
+            .attr("jid", &jid)
+            .close();
+        w.close();
+    }
+    bytes.extend_from_slice(b"</message>");
+    String::from_utf8(bytes).ok()
+}
+
+/// As a channel sent it.
+fn in_channel(_cx: &Cx<'_>, _channel: &Channel, stored: &Stored) -> Option<String> {
+    Some(stored.xml.clone())
+}

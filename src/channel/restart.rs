@@ -1,0 +1,71 @@
+//! Rooms over a restart in order: whoever may resume their session (XEP-0198 §5) is in them still, and was sent nothing that
+//! their session did not keep. After a crash nobody is in: a ping to oneself (XEP-0410) says so.
+use crate::state::{Cx, Occupant, Role, State, Way};
+use crate::store::{ChannelId, OccupantRow, StoreError, Tx};
+use crate::xmpp::{BareJid, Jid};
+use std::rc::Rc;
+
+use super::nick::Nick;
+
+/// The server stops: who is in which room is written down.
+pub fn keep(cx: &mut Cx<'_>) -> Result<(), StoreError> {
+    let rooms = cx.state.rooms.all();
+    let occupants = rooms.flat_map(|room| room.occupants.iter().map(|one| (room.row.id, one)));
+    let kept = occupants.filter(|(_, one)| one.way != Way::Participant);
+    let rows: Vec<_> = kept
+        .map(|(channel, one)| {
+            let row = OccupantRow {
+                nick: one.nick.to_string(),
+                role: one.role.number(),
+                presence: one.presence.to_string(),
+            };
+            (channel, one.jid.clone(), row)
+        })
+        .collect();
+    for (channel, jid, row) in rows {
+        cx.tx.keep_occupant(channel, jid.as_str(), &row)?;
+    }
+    Ok(())
+}
+
+/// The server starts after it stopped in order.
+pub fn restore(state: &mut State, tx: &mut Tx, now_ms: u64) -> Result<(), StoreError> {
+    for (channel, jid, row) in tx.kept_occupants()? {
+        if let Some(occupant) = occupant(state, tx, channel, (&jid, &row))?
+            && let Some(name) = tx.channel_name(channel)?
+            && let Some(known) = tx.channel(&name)?
+        {
+            let room = state.rooms.open(&name, &Rc::new(known), now_ms);
+            room.occupants.push(occupant);
+        }
+    }
+    tx.forget_kept_occupants()
+}
+
+/// `None`: their session is there no more.
+fn occupant(
+    state: &State,
+    tx: &Tx,
+    channel: ChannelId,
+    (jid, row): (&str, &OccupantRow),
+) -> Result<Option<Occupant>, StoreError> {
+    let Ok(jid) = Jid::parse(jid) else {
+        return Ok(None);
+    };
+    let (Some(session), Ok(nick)) = (state.sessions.find(&jid), Nick::parse(&row.nick)) else {
+        return Ok(None);
+    };
+    let bare: BareJid = jid.to_bare();
+    let member = tx.member(channel, bare.as_str())?.unwrap_or_default();
+    Ok(Some(Occupant {
+        way: Way::Session(session.id),
+        nick: nick.text,
+        key: nick.key,
+        id: state.participant_ids.of(channel, bare.as_str()).into(),
+        affiliation: member.affiliation,
+        role: Role::numbered(row.role),
+        presence: row.presence.as_str().into(),
+        spoke_ms: 0,
+        jid,
+    }))
+}
