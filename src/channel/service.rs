@@ -78,6 +78,7 @@ fn info(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
             ns::DISCO_INFO,
             ns::DISCO_ITEMS,
             ns::MUC,
+            "http://jabber.org/protocol/muc#stable_id",
             ns::MIX,
             "urn:xmpp:mix:core:1#searchable",
             ns::RSM,

@@ -43,8 +43,7 @@ pub fn come(cx: &mut Cx<'_>, way: Way, presence: &Presence, jid: &BareJid) -> Re
             {
                 rename(cx, &channel, &occupant, (presence, nick.clone()))?;
             }
-            room(cx, &channel).occupants.retain(|one| one.jid != *from);
-            enter(cx, channel, way, (presence, x), nick, How::Again)
+            again(cx, &channel, (presence, x), from)
         }
         (None, Some(x)) => enter(cx, channel, way, (presence, x), nick, How::New),
         // XEP-0410: it thinks that it is in, and is not.
@@ -58,8 +57,6 @@ enum How {
     New,
     /// They made the room.
     First,
-    /// They are in.
-    Again,
 }
 
 fn inside(cx: &Cx<'_>, channel: &Channel, jid: &Jid) -> Option<Occupant> {
@@ -99,7 +96,7 @@ fn enter(
     require_entry(cx, &channel, (from, &member), x)?;
     let mut own_codes = match how {
         How::First => vec![201],
-        How::New | How::Again => Vec::new(),
+        How::New => Vec::new(),
     };
     let nick = nick_given(cx, &channel, (from, &member), nick, &mut own_codes)?;
     if channel.row.number(field::WHOIS) == whois::ANYONE {
@@ -123,12 +120,46 @@ fn enter(
         own_codes,
         ..News::of(&occupant)
     };
-    if how != How::Again {
-        tell::announce_to_others(cx, &channel, &news);
-    }
+    tell::announce_to_others(cx, &channel, &news);
     tell::to_self(cx, &channel, &news, (way, from));
     history::send(cx, &channel, (&occupant, x))?;
     subject::tell(cx, &channel, &occupant);
+    Ok(())
+}
+
+/// Whoever is in is told everything anew; the others hear of it only if they say something else of themselves.
+fn again(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    (presence, x): (&Presence, ElementRef<'_>),
+    from: &Jid,
+) -> Result<(), Fault> {
+    let Some(mut occupant) = inside(cx, channel, from) else {
+        return Ok(());
+    };
+    let member = people::member(cx, channel, from.bare_str())?;
+    let shown = super::with_hats(&tell::shown(presence), &member);
+    let says_else = occupant.presence != shown;
+    occupant.presence = Rc::clone(&shown);
+    // They are the last to have come.
+    let occupants = &mut room(cx, channel).occupants;
+    occupants.retain(|one| one.jid != *from);
+    occupants.push(occupant.clone());
+    tell_of_others(cx, channel, &occupant);
+    let mut own_codes = Vec::new();
+    if channel.row.number(field::WHOIS) == whois::ANYONE {
+        own_codes.push(100);
+    }
+    let news = News {
+        own_codes,
+        ..News::of(&occupant)
+    };
+    if says_else {
+        tell::announce_to_others(cx, channel, &news);
+    }
+    tell::to_self(cx, channel, &news, (occupant.way, from));
+    history::send(cx, channel, (&occupant, x))?;
+    subject::tell(cx, channel, &occupant);
     Ok(())
 }
 
