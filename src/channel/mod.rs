@@ -31,6 +31,7 @@ mod access;
 mod archive;
 mod config;
 mod fan_out;
+mod forget;
 mod history_query;
 mod message;
 mod muc;
@@ -50,6 +51,7 @@ use crate::xmpp::{BareJid, Condition, StanzaError, quoted};
 
 use config::{Config, field};
 
+pub use forget::forget_account;
 pub use restart::{keep as keep_occupants, restore as restore_occupants};
 pub use route::{iq, message, presence};
 pub use service::iq as iq_of_service;

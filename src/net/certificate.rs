@@ -231,8 +231,7 @@ mod tests {
             names("bücher.example", "Pi"),
             [
                 "xn--bcher-kva.example",
-                "conference.xn--bcher-kva.example",
-                "mix.xn--bcher-kva.example",
+                "chat.xn--bcher-kva.example",
                 "pubsub.xn--bcher-kva.example",
                 "upload.xn--bcher-kva.example",
                 "proxy.xn--bcher-kva.example",

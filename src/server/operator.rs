@@ -5,6 +5,7 @@ pub mod answer;
 pub mod command;
 mod redirect;
 
+use crate::channel;
 use crate::pubsub;
 use crate::state::{JobId, Outbox, QueuedPresence, Sessions};
 use crate::store::{AccountId, StoreError, Tx};
@@ -222,6 +223,7 @@ impl Server {
         }
         presence::send_queued(&mut self.cx(step));
         pubsub::related::forget::forget(step.tx, jid.as_str())?;
+        channel::forget_account(&mut self.cx(step), &jid)?;
         step.tx.delete_account(&name)?;
         self.state.rights.forget(account.id);
         self.wake_upkeep(step.now);

@@ -1,7 +1,9 @@
 //! All of a database at one moment, read from one end to the other: what of it is whole, and whose is what is not.
 
 pub mod backup;
+mod channels_moved;
 pub mod findings;
+mod moving;
 pub mod read_only;
 pub mod rename;
 pub mod restore;

@@ -54,17 +54,20 @@ impl Tx {
         let Some(row) = row else {
             return table.remove((channel.0, token));
         };
-        let bytes = Encoder::default()
-            .text(&row.inviter)
-            .text(&row.invitee)
-            .time(row.expires)
-            .number(row.uses.into())
-            .done();
-        table.insert((channel.0, token), bytes.as_slice())
+        table.insert((channel.0, token), encode(row).as_slice())
     }
 }
 
-fn decode(bytes: &[u8]) -> Result<InvitationRow, StoreError> {
+pub(in crate::store) fn encode(row: &InvitationRow) -> Vec<u8> {
+    Encoder::default()
+        .text(&row.inviter)
+        .text(&row.invitee)
+        .time(row.expires)
+        .number(row.uses.into())
+        .done()
+}
+
+pub(in crate::store) fn decode(bytes: &[u8]) -> Result<InvitationRow, StoreError> {
     let mut row = Decoder::new(bytes);
     Ok(InvitationRow {
         inviter: row.text()?.into(),

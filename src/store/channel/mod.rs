@@ -161,7 +161,7 @@ impl Tx {
     }
 }
 
-fn encode(row: &ChannelRow) -> Vec<u8> {
+pub(in crate::store) fn encode(row: &ChannelRow) -> Vec<u8> {
     let head = Encoder::default()
         .number(row.id.0.into())
         .time(row.created)
@@ -178,7 +178,7 @@ fn encode(row: &ChannelRow) -> Vec<u8> {
     row.config.encode(head).done()
 }
 
-fn decode(bytes: &[u8]) -> Result<ChannelRow, StoreError> {
+pub(in crate::store) fn decode(bytes: &[u8]) -> Result<ChannelRow, StoreError> {
     let mut row = Decoder::new(bytes);
     Ok(ChannelRow {
         id: ChannelId(row.number_u32()?),
