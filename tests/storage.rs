@@ -1,4 +1,5 @@
 //! The store: against a model, with failing writes and power cuts, and what it does with files it cannot use.
+mod channels;
 mod damage;
 mod disk;
 mod model;

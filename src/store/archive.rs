@@ -6,7 +6,9 @@
 //! to the tables together once there are enough, so that scattered pages are written rarely.
 
 pub mod index;
+mod merged;
 pub mod place;
+pub mod reading;
 pub mod retention;
 pub mod rewrite;
 pub mod span;
@@ -62,6 +64,8 @@ pub struct Stored {
     pub id: ArchiveId,
     pub at: Timestamp,
     pub xml: String,
+    /// It was read from the archive of this channel, in whose form it is.
+    pub channel: Option<AccountId>,
 }
 
 /// XEP-0313 §4.1. All conditions must hold.
@@ -69,6 +73,8 @@ pub struct Stored {
 pub struct ArchiveQuery {
     /// The other side: any resource if bare, exactly this one if full.
     pub with: Option<Jid>,
+    /// Those of type groupchat are left out.
+    pub without_groupchat: bool,
     pub start: Option<Timestamp>,
     pub end: Option<Timestamp>,
     /// `after-id`, `before-id` (exclusive), and `ids`, of `urn:xmpp:mam:2#extended`.
@@ -153,24 +159,27 @@ impl Tx {
         };
         let peer = query.with.as_ref().map(|with| peer_hash(with.as_str()));
         let mut visit = |row: IndexRow| {
-            let sequence = row.sequence;
+            let IndexRow {
+                sequence, archive, ..
+            } = row;
             // One that is damaged is passed over; it was reported.
             let Some(row) = walk.find(sequence)? else {
                 return Ok(true);
             };
             let row = StanzaRow::decode(row.value())?;
-            if !matches(&row, account, query.with.as_ref()) {
+            if !matches(&row, archive, query) {
                 return Ok(true);
             }
             if page.stanzas.len() == query.max {
                 page.complete = false;
                 return Ok(false);
             }
-            page.stanzas.push(stored(sequence, &row));
+            let channel = Some(archive).filter(|archive| *archive != account);
+            page.stanzas.push(stored(sequence, &row, channel));
             Ok(true)
         };
         for span in spans {
-            if !self.visit(account, peer, span, backward, &mut visit)? {
+            if !self.visit_read(account, peer, span, backward, &mut visit)? {
                 break;
             }
         }
@@ -182,6 +191,10 @@ impl Tx {
 
     /// True if this archive holds the id (RSM and extended queries: `item-not-found` otherwise).
     pub fn archived(&self, account: AccountId, id: ArchiveId) -> Result<bool, StoreError> {
+        Ok(self.holds(account, id)? || self.read_of_channel(account, id)?.is_some())
+    }
+
+    fn holds(&self, account: AccountId, id: ArchiveId) -> Result<bool, StoreError> {
         if self.memory()?.holds(account, id.0) {
             return Ok(true);
         }
@@ -197,13 +210,19 @@ impl Tx {
         let mut ids = ids.to_vec();
         ids.sort_unstable();
         ids.dedup();
+        let mut channels = Vec::with_capacity(ids.len());
         for id in &ids {
-            if !self.archived(account, *id)? {
-                return Ok(None);
-            }
+            let channel = match self.holds(account, *id)? {
+                true => None,
+                false => match self.read_of_channel(account, *id)? {
+                    Some(channel) => Some(channel),
+                    None => return Ok(None),
+                },
+            };
+            channels.push((id.0, channel));
         }
         let stanzas = self.view(STANZAS)?;
-        read(&stanzas, ids.iter().map(|id| id.0)).map(Some)
+        read(&stanzas, channels.into_iter()).map(Some)
     }
 
     /// A stanza whatever archive it is in; `None`: it was pruned, or is damaged.
@@ -212,7 +231,7 @@ impl Tx {
         let Some(row) = Walk::new(&stanzas, false).find(id.0)? else {
             return Ok(None);
         };
-        Ok(Some(stored(id.0, &StanzaRow::decode(row.value())?)))
+        Ok(Some(stored(id.0, &StanzaRow::decode(row.value())?, None)))
     }
 
     /// Oldest and newest: id and time (XEP-0313 §4.3 metadata).
@@ -224,7 +243,7 @@ impl Tx {
         let end = |backward| -> Result<Option<(ArchiveId, Timestamp)>, StoreError> {
             let mut walk = Walk::new(&stanzas, backward);
             let mut found = None;
-            self.visit(account, None, Span::ALL, backward, &mut |row| {
+            self.visit_read(account, None, Span::ALL, backward, &mut |row| {
                 if let Some(stanza) = walk.find(row.sequence)? {
                     let at = StanzaRow::time_of(stanza.value())?;
                     found = Some((ArchiveId(row.sequence), at));
@@ -333,11 +352,14 @@ fn first_where(
 }
 
 /// XEP-0313 §4.1.1. The index goes by a hash of the peer's bare JID, so the stanza has the last word.
-pub(super) fn matches(row: &StanzaRow<'_>, account: AccountId, with: Option<&Jid>) -> bool {
-    let Some(with) = with else {
+pub(super) fn matches(row: &StanzaRow<'_>, archive: AccountId, query: &ArchiveQuery) -> bool {
+    if query.without_groupchat && stanza::is_groupchat(row.xml) {
+        return false;
+    }
+    let Some(with) = &query.with else {
         return true;
     };
-    let peer = row.peer(account);
+    let peer = row.peer(archive);
     if with.is_bare() {
         bare(peer) == with.as_str()
     } else {
@@ -347,25 +369,26 @@ pub(super) fn matches(row: &StanzaRow<'_>, account: AccountId, with: Option<&Jid
     }
 }
 
-/// All of them but those that are damaged, in the order given; best if it ascends.
+/// All of them but those that are damaged, in the order given; best if it ascends. With the channel each is read from.
 pub(super) fn read(
     stanzas: &View<'_, u64, &'static [u8]>,
-    sequences: impl Iterator<Item = u64>,
+    sequences: impl Iterator<Item = (u64, Option<AccountId>)>,
 ) -> Result<Vec<Stored>, StoreError> {
     let mut walk = Walk::new(stanzas, false);
     let mut read = Vec::new();
-    for sequence in sequences {
+    for (sequence, channel) in sequences {
         if let Some(row) = walk.find(sequence)? {
-            read.push(stored(sequence, &StanzaRow::decode(row.value())?));
+            read.push(stored(sequence, &StanzaRow::decode(row.value())?, channel));
         }
     }
     Ok(read)
 }
 
-fn stored(sequence: u64, row: &StanzaRow<'_>) -> Stored {
+fn stored(sequence: u64, row: &StanzaRow<'_>, channel: Option<AccountId>) -> Stored {
     Stored {
         id: ArchiveId(sequence),
         at: row.at,
         xml: row.xml.to_string(),
+        channel,
     }
 }

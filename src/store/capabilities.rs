@@ -1,6 +1,7 @@
 //! What clients want to hear of, by verified hash (XEP-0115, XEP-0390): a session that is there after a restart is not asked
 //! again.
 use crate::store::engine::codec::{Decoder, Encoder};
+use crate::store::engine::table::WriteTransaction;
 use crate::store::schema::CAPABILITIES;
 use crate::store::{StoreError, Tx};
 
@@ -31,4 +32,9 @@ impl Tx {
         let writing = self.writing()?;
         writing.txn.open_table(CAPABILITIES)?.remove(id)
     }
+}
+
+/// Rows hold only what was gone by when they were written: where that is more now, clients are asked anew.
+pub(super) fn forget_all(txn: &mut WriteTransaction) -> Result<(), StoreError> {
+    txn.open_table(CAPABILITIES)?.retain_in(.., |_, _| false)
 }

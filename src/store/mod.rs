@@ -28,6 +28,7 @@ pub use accounts::suspended_row::{HeldRow, QueueRow, Suspended, SuspendedPresenc
 pub use accounts::tokens::{ENDED_ROWS_MAX, ENDED_TOKENS_MAX, EndedToken, FastToken, FastTokens};
 pub use accounts::{Account, AccountId};
 pub use archive::place::{AtIndex, Place};
+pub use archive::reading::READINGS_MAX;
 pub use archive::retention::{Aged, Need, Pruned};
 pub use archive::{
     ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, DefaultPolicy, Direction, Owner,

@@ -30,6 +30,13 @@ pub(super) const BLOCKED: TableDefinition<AccountText, ()> = TableDefinition::ne
 pub(super) const STANZAS: TableDefinition<u64, &[u8]> = TableDefinition::new("stanzas");
 /// Sequences from which on times are earlier than before: the clock was set back.
 pub(super) const SET_BACK: TableDefinition<u64, ()> = TableDefinition::new("set_back");
+/// (Account, channel, sequence) -> sequence: from the one up to the other the account reads the channel's archive; 0: it still
+/// does.
+pub(super) const CHANNEL_READ: TableDefinition<(u32, u32, u64), u64> =
+    TableDefinition::new("channel_read");
+/// (Account, channel's JID) -> who the account is there (XEP-0405).
+pub(super) const CHANNELS_JOINED: TableDefinition<AccountText, &[u8]> =
+    TableDefinition::new("channels_joined");
 /// (Account, sequence) -> `Held`.
 pub(super) const ARCHIVE: TableDefinition<(u32, u64), u8> = TableDefinition::new("archive");
 /// (Account, hash of the peer's bare JID, sequence) -> `Held`.
@@ -171,6 +178,8 @@ macro_rules! each_table {
             Archive ARCHIVE_BYTES,
             Account UNSEEN_FROM,
             Account ARCHIVE_PREFERENCES,
+            Account CHANNEL_READ,
+            Account CHANNELS_JOINED,
             Global PURGE,
             Account CLIENTS,
             Account FAST_TOKENS,

@@ -4,6 +4,7 @@ use redb::{Database, ReadableDatabase, TableError, TableHandle};
 use super::StoreError;
 use super::accounts::tokens;
 use super::archive::retention;
+use super::capabilities;
 use super::engine::table::{Source, Sums, WriteTransaction};
 use super::schema::{META, META_SCHEMA, create_tables, table_names};
 
@@ -23,6 +24,7 @@ const STEPS: &[Step] = &[
     create_tables,
     // And those of channels.
     create_tables,
+    joined_channels,
 ];
 /// Files of this version and later have sums behind their values.
 const SUMS_SINCE: u32 = 3;
@@ -88,6 +90,12 @@ pub(super) fn version(database: &Database) -> Result<u32, StoreError> {
     u32::try_from(version.value()).map_err(|_| foreign())
 }
 
+/// Who joined them; clients are asked anew whether they know channels.
+fn joined_channels(txn: &mut WriteTransaction) -> Result<(), StoreError> {
+    create_tables(txn)?;
+    capabilities::forget_all(txn)
+}
+
 /// A sum behind each value.
 fn add_sums(txn: &mut WriteTransaction) -> Result<(), StoreError> {
     for name in table_names() {
@@ -119,12 +127,18 @@ mod tests {
         let txn = WriteTransaction::begin(&database, Default::default()).unwrap();
         txn.open_table(META)
             .unwrap()
-            .insert(META_SCHEMA, 9)
+            .insert(META_SCHEMA, 10)
             .unwrap();
         txn.commit().unwrap();
         let refused = upgrade(&database);
         assert!(
-            matches!(refused, Err(StoreError::Newer { found: 9, known: 8 })),
+            matches!(
+                refused,
+                Err(StoreError::Newer {
+                    found: 10,
+                    known: 9
+                })
+            ),
             "{refused:?}"
         );
     }
@@ -188,7 +202,7 @@ mod tests {
             .unwrap();
         txn.commit().unwrap();
         upgrade(&database).unwrap();
-        assert_eq!(version(&database).unwrap(), require_known(0).unwrap());
+        assert_eq!(version(&database).unwrap(), 9);
         let txn = WriteTransaction::begin(&database, Default::default()).unwrap();
         let tokens = txn.view(FAST_TOKENS).unwrap();
         let left: Vec<_> = tokens.range(..).unwrap().map(Result::unwrap).collect();

@@ -16,6 +16,8 @@ pub struct Model {
     pub next_account: u32,
     pub stanzas: BTreeMap<u64, Row>,
     pub next_stanza: u64,
+    /// Account and channel: from where to where it is read.
+    pub readings: BTreeMap<(AccountId, AccountId), Vec<(u64, u64)>>,
     pub last_at: Option<Timestamp>,
     pub purge: BTreeSet<AccountId>,
     pub next_suspended: u64,
@@ -91,6 +93,7 @@ impl Model {
         self.suspended.retain(|id, _| id.account != account.id);
         self.queues.retain(|id, _| id.account != account.id);
         self.ended.retain(|(owner, _), _| *owner != account.id);
+        self.readings.retain(|(owner, _), _| *owner != account.id);
         true
     }
 
@@ -267,20 +270,41 @@ impl Model {
             .map(|(id, row)| (*id, row))
     }
 
+    pub fn begin_reading(&mut self, account: AccountId, channel: AccountId, from: ArchiveId) {
+        let spans = self.readings.entry((account, channel)).or_default();
+        spans.push((from.0.min(self.next_stanza + 1), u64::MAX));
+    }
+
+    pub fn end_reading(&mut self, account: AccountId, channel: AccountId) {
+        let spans = self.readings.entry((account, channel)).or_default();
+        for (_, to) in spans.iter_mut().filter(|(_, to)| *to == u64::MAX) {
+            *to = self.next_stanza + 1;
+        }
+    }
+
+    /// Its own archive, and what it reads of channels: with whose archive it is in.
+    fn read(&self, account: AccountId) -> impl DoubleEndedIterator<Item = (u64, &Row, Owner)> {
+        let reads = move |id: u64, owner: &&Owner| {
+            let spans = self.readings.get(&(account, owner.account));
+            let mut spans = spans.into_iter().flatten();
+            owner.account == account || spans.any(|(from, to)| (*from..*to).contains(&id))
+        };
+        self.stanzas.iter().filter_map(move |(id, row)| {
+            let own = row.owners.iter().find(|owner| owner.account == account);
+            let owner = own.or_else(|| row.owners.iter().find(|owner| reads(*id, owner)));
+            owner.map(|owner| (*id, row, *owner))
+        })
+    }
+
     fn matching(&self, account: AccountId, query: &ArchiveQuery) -> Vec<Stored> {
         let after = |limit: Option<ArchiveId>, id: u64| limit.is_none_or(|limit| id > limit.0);
         let before = |limit: Option<ArchiveId>, id: u64| limit.is_none_or(|limit| id < limit.0);
-        let is_with = |row: &Row| {
+        let is_with = |row: &Row, owner: &Owner| {
             let Some(with) = &query.with else {
                 return true;
             };
             let is_same =
                 |jid: &Jid| jid == with || (with.is_bare() && jid.bare_str() == with.as_str());
-            let owner = row
-                .owners
-                .iter()
-                .find(|owner| owner.account == account)
-                .unwrap();
             match owner.direction {
                 _ if row.from.bare_str() == row.to.bare_str() => {
                     is_same(&row.from) || is_same(&row.to)
@@ -289,14 +313,22 @@ impl Model {
                 Direction::Received => is_same(&row.from),
             }
         };
-        let rows = self.archive(account).filter(|(id, row)| {
+        let rows = self.read(account).filter(|(id, row, owner)| {
             after(query.after_id, *id)
                 && before(query.before_id, *id)
                 && query.start.is_none_or(|start| row.at >= start)
                 && query.end.is_none_or(|end| row.at <= end)
-                && is_with(row)
+                && !(query.without_groupchat && row.xml.contains("groupchat"))
+                && is_with(row, owner)
         });
-        rows.map(|(id, row)| stored(id, row)).collect()
+        rows.map(|(id, row, owner)| {
+            let channel = Some(owner.account).filter(|owner| *owner != account);
+            Stored {
+                channel,
+                ..stored(id, row)
+            }
+        })
+        .collect()
     }
 
     fn page(&self, account: AccountId, query: &ArchiveQuery) -> ArchivePage {
@@ -460,7 +492,7 @@ impl Model {
             );
             self.check_places(tx, id, &query);
         }
-        let held: Vec<ArchiveId> = self.archive(id).map(|(id, _)| ArchiveId(id)).collect();
+        let held: Vec<ArchiveId> = self.read(id).map(|(id, ..)| ArchiveId(id)).collect();
         for id_asked in 0..=self.next_stanza + 1 {
             let id_asked = ArchiveId(id_asked);
             assert_eq!(tx.archived(id, id_asked).unwrap(), held.contains(&id_asked));
@@ -498,5 +530,6 @@ fn stored(id: u64, row: &Row) -> Stored {
         id: ArchiveId(id),
         at: row.at,
         xml: row.xml.clone(),
+        channel: None,
     }
 }

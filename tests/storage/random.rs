@@ -12,6 +12,12 @@ use stonechat::xmpp::{Jid, Timestamp};
 use super::model::Model;
 use crate::transcript::prng::Prng;
 
+/// Numbers that no account gets.
+const CHANNELS: [AccountId; 3] = [
+    AccountId(9_000_001),
+    AccountId(9_000_002),
+    AccountId(9_000_003),
+];
 const NAMES: [&str; 4] = ["romeo", "juliet", "nurse", "tybalt"];
 
 pub struct Random(pub Prng);
@@ -31,9 +37,18 @@ impl Random {
     }
 
     fn jid(&mut self) -> Jid {
+        if self.one_in(4) {
+            let channel = self.0.below(CHANNELS.len());
+            return self.of_channel(channel);
+        }
         let name = self.pick(&NAMES);
         let resource = self.pick(&["", "/home", "/orchard"]);
         Jid::parse(&format!("{name}@localhost{resource}")).unwrap()
+    }
+
+    fn of_channel(&mut self, channel: usize) -> Jid {
+        let resource = self.pick(&["", "/p1", "/p2"]);
+        Jid::parse(&format!("c{channel}@chat.localhost{resource}")).unwrap()
     }
 
     fn id(&mut self, model: &Model) -> ArchiveId {
@@ -43,13 +58,15 @@ impl Random {
     /// Some batches work on the archive only: those are the frequent ones.
     pub fn batch(&mut self, tx: &mut Tx, model: &mut Model) -> Result<(), StoreError> {
         for _ in 0..1 + self.0.below(8) {
-            match self.0.below(20) {
+            match self.0.below(24) {
                 0 | 1 => self.change_account(tx, model)?,
                 2..=5 => self.change_personal(tx, model)?,
                 6 => self.change_contact(tx, model)?,
                 7 => self.retire(tx, model)?,
                 8 | 9 => self.see(tx, model)?,
                 10 | 11 => self.change_session(tx, model)?,
+                12 => self.change_reading(tx, model)?,
+                13..=15 => self.append_to_channel(tx, model)?,
                 _ => self.append(tx, model)?,
             }
         }
@@ -350,6 +367,51 @@ impl Random {
         }
     }
 
+    fn change_reading(&mut self, tx: &mut Tx, model: &mut Model) -> Result<(), StoreError> {
+        let Some(account) = self.account(model) else {
+            return Ok(());
+        };
+        let channel = CHANNELS[self.0.below(CHANNELS.len())];
+        let next = tx.next_archive_id()?;
+        assert_eq!(next, ArchiveId(model.next_stanza + 1));
+        if self.one_in(3) {
+            model.end_reading(account, channel);
+            return tx.end_reading(account, channel, next);
+        }
+        let from = match self.one_in(2) {
+            true => next,
+            false => self.id(model),
+        };
+        model.begin_reading(account, channel, from);
+        tx.begin_reading(account, channel, from)
+    }
+
+    /// What a participant sent, who may have it in the own archive too.
+    fn append_to_channel(&mut self, tx: &mut Tx, model: &mut Model) -> Result<(), StoreError> {
+        let channel = self.0.below(CHANNELS.len());
+        let (from, to) = (self.of_channel(channel), self.of_channel(channel).to_bare());
+        let owner = |account| Owner {
+            account,
+            direction: Direction::Received,
+            unseen: false,
+        };
+        let mut owners = vec![owner(CHANNELS[channel])];
+        if self.one_in(4) {
+            owners.extend(self.account(model).map(owner));
+        }
+        let kind = self.pick(&["groupchat", "normal"]);
+        let xml = format!("<message type='{kind}'>{}</message>", self.0.next());
+        let record = Record {
+            owners: &owners,
+            from: &from,
+            to: to.as_jid(),
+            at: Timestamp(model.next_stanza as i64 * 10),
+            xml: &xml,
+        };
+        assert_eq!(tx.append(&record)?, model.append(&record));
+        Ok(())
+    }
+
     fn append(&mut self, tx: &mut Tx, model: &mut Model) -> Result<(), StoreError> {
         let (from, to) = (self.jid(), self.jid());
         let id_of = |jid: &Jid| {
@@ -412,6 +474,7 @@ impl Random {
         let (page_after, page_before) = (id(self, 4), id(self, 4));
         ArchiveQuery {
             with: self.one_in(2).then(|| self.jid()),
+            without_groupchat: self.one_in(4),
             start: self.time(model),
             end: self.time(model),
             after_id: id(self, 6),

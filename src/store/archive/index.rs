@@ -50,10 +50,10 @@ struct Tail {
 
 /// A row that is not in the tables yet; per account in order of sequence.
 #[derive(Clone, Copy)]
-struct TailRow {
-    sequence: u64,
-    peer: u64,
-    held: u8,
+pub(in crate::store) struct TailRow {
+    pub sequence: u64,
+    pub peer: u64,
+    pub held: u8,
 }
 
 /// A row of the index as a walk sees it.
@@ -61,10 +61,12 @@ struct TailRow {
 pub(in crate::store) struct IndexRow {
     pub sequence: u64,
     pub held: u8,
+    /// Whose archive it is of: an account that reads channels sees theirs as well.
+    pub archive: AccountId,
 }
 
 /// Called for each row; false ends the walk.
-type Visit<'v> = &'v mut dyn FnMut(IndexRow) -> Result<bool, StoreError>;
+pub(in crate::store) type Visit<'v> = &'v mut dyn FnMut(IndexRow) -> Result<bool, StoreError>;
 
 impl Memory {
     pub fn load(tx: &Tx) -> Result<Memory, StoreError> {
@@ -242,7 +244,11 @@ impl Memory {
         Ok(())
     }
 
-    fn tail(&self, account: AccountId, span: Span) -> &[TailRow] {
+    pub fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    pub fn tail(&self, account: AccountId, span: Span) -> &[TailRow] {
         let tail = self.tail.get(&account);
         let rows = tail.map_or(&[][..], |tail| tail.rows.as_slice());
         let from = rows.partition_point(|row| row.sequence < span.from);
@@ -287,6 +293,7 @@ impl Tx {
         let row = |row: &TailRow| IndexRow {
             sequence: row.sequence,
             held: row.held,
+            archive: account,
         };
         if backward {
             while let Some(next) = tail.next_back() {
@@ -316,23 +323,24 @@ impl Tx {
         backward: bool,
         visit: Visit<'_>,
     ) -> Result<bool, StoreError> {
-        let (account, Span { from, to }) = (account.0, span);
+        let (number, Span { from, to }) = (account.0, span);
         match peer {
             None => {
                 let table = self.view(ARCHIVE)?;
-                let range = table.range((account, from)..(account, to))?;
-                walk(range, backward, |(_, sequence)| sequence, visit)
+                let range = table.range((number, from)..(number, to))?;
+                walk(account, range, backward, |(_, sequence)| sequence, visit)
             }
             Some(peer) => {
                 let table = self.view(ARCHIVE_WITH)?;
-                let range = table.range((account, peer, from)..(account, peer, to))?;
-                walk(range, backward, |(_, _, sequence)| sequence, visit)
+                let range = table.range((number, peer, from)..(number, peer, to))?;
+                walk(account, range, backward, |(_, _, sequence)| sequence, visit)
             }
         }
     }
 }
 
 fn walk<K: Row>(
+    archive: AccountId,
     mut range: Range<'_, K, u8>,
     backward: bool,
     sequence: impl Fn(K::View<'_>) -> u64,
@@ -347,6 +355,7 @@ fn walk<K: Row>(
         let row = IndexRow {
             sequence: sequence(key.value()),
             held: held.value(),
+            archive,
         };
         if !visit(row)? {
             return Ok(false);

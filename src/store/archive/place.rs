@@ -75,27 +75,28 @@ impl Tx {
     ) -> Result<bool, StoreError> {
         let spans = self.spans(query)?;
         let stanzas = self.view(STANZAS)?;
-        let full = query.with.as_ref().filter(|with| !with.is_bare());
+        let is_read =
+            query.without_groupchat || query.with.as_ref().is_some_and(|with| !with.is_bare());
         let peer = query.with.as_ref().map(|with| peer_hash(with.as_str()));
         let mut walk = Walk::new(&stanzas, false);
         let mut steps = 0;
         let mut look = |row: IndexRow| {
-            steps += full.map_or(1, |_| READ_STEPS);
+            steps += if is_read { READ_STEPS } else { 1 };
             if steps > steps_max {
                 return Ok(false);
             }
-            if full.is_some() {
+            if is_read {
                 let Some(stanza) = walk.find(row.sequence)? else {
                     return Ok(true);
                 };
-                if !matches(&StanzaRow::decode(stanza.value())?, account, full) {
+                if !matches(&StanzaRow::decode(stanza.value())?, row.archive, query) {
                     return Ok(true);
                 }
             }
             Ok(visit(ArchiveId(row.sequence)))
         };
         for span in spans {
-            if !self.visit(account, peer, span, false, &mut look)? {
+            if !self.visit_read(account, peer, span, false, &mut look)? {
                 break;
             }
         }

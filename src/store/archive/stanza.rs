@@ -125,6 +125,12 @@ pub(super) fn is_unseen(held: u8) -> bool {
     held & UNSEEN != 0
 }
 
+/// Whether a message is of type groupchat: as it is written here, no attribute's value has such quotes in it.
+pub(super) fn is_groupchat(xml: &str) -> bool {
+    let tag = xml.split('>').next().unwrap_or_default();
+    tag.contains(" type='groupchat'")
+}
+
 /// The text of a JID without its resource.
 pub(in crate::store) fn bare(jid: &str) -> &str {
     jid.split_once('/').map_or(jid, |(bare, _)| bare)

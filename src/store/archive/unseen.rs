@@ -134,7 +134,7 @@ impl Tx {
     ) -> Result<Vec<Stored>, StoreError> {
         let found = self.unseen_ids(account, after, max, is_given)?;
         let stanzas = self.view(STANZAS)?;
-        read(&stanzas, found.into_iter().map(|id| id.0))
+        read(&stanzas, found.into_iter().map(|id| (id.0, None)))
     }
 
     /// The same, only which they are.

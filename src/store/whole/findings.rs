@@ -34,6 +34,7 @@ fn words(table: &str) -> &str {
         "archive" | "archive_with" | "archive_bytes" => "the index of messages",
         "unseen_from" => "what is unread",
         "archive_preferences" => "archive preferences",
+        "channel_read" | "channels_joined" => "channels joined",
         "purge" => "deleted accounts",
         "clients" | "fast_tokens" | "app_tokens" | "oauth_grants" => "clients and tokens",
         "suspended" | "suspended_queue" | "shared_bodies" | "shared_counts" | "ended" => {

@@ -101,6 +101,20 @@ impl Row for (u32, u64, u64) {
     }
 }
 
+impl Row for (u32, u32, u64) {
+    type View<'a> = (u32, u32, u64);
+    const IS_COUNTED: bool = true;
+    fn encode<T>((a, b, c): &(u32, u32, u64), then: impl FnOnce(&[u8]) -> T) -> T {
+        let [a, b, c] = [u128::from(*a), u128::from(*b), u128::from(*c)];
+        then(&(a << 96 | b << 64 | c).to_be_bytes())
+    }
+    fn decode(bytes: &[u8]) -> (u32, u32, u64) {
+        let (a, rest) = split::<u32>(bytes, 4);
+        let (b, rest) = split::<u32>(rest, 4);
+        (a, b, u64::decode(rest))
+    }
+}
+
 impl Row for (u32, u64, &str) {
     type View<'a> = (u32, u64, &'a str);
     fn encode<T>((a, b, c): &(u32, u64, &str), then: impl FnOnce(&[u8]) -> T) -> T {
@@ -180,6 +194,7 @@ mod tests {
         check::<u64>(&[0, 1, 255, 256, u64::MAX]);
         check::<(u32, u64)>(&[(0, u64::MAX), (1, 0), (1, 256), (256, 2)]);
         check::<(u32, u64, u64)>(&[(1, 2, 3), (1, 2, 256), (1, 3, 0), (2, 0, 0)]);
+        check::<(u32, u32, u64)>(&[(1, 2, 3), (1, 2, 256), (1, 256, 0), (2, 0, u64::MAX)]);
         check::<(u32, u64, &str)>(&[(1, 2, ""), (1, 2, "b"), (1, 256, "a"), (2, 0, "")]);
         check::<(u32, &str, u64)>(&[(1, "", 9), (1, "a", 0), (1, "a", 256), (1, "ab", 2)]);
         check::<(u32, &str)>(&[(1, ""), (1, "a"), (1, "ab"), (1, "b"), (2, ""), (2, "ä")]);
