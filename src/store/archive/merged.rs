@@ -166,8 +166,10 @@ impl TableRows<'_> {
     }
 }
 
+type Entry<'g, K> = Result<(Guard<'g, K>, Guard<'g, u8>), StoreError>;
+
 fn number<'g, K: Row>(
-    row: Option<Result<(Guard<'g, K>, Guard<'g, u8>), StoreError>>,
+    row: Option<Entry<'g, K>>,
     sequence: impl Fn(K::View<'_>) -> u64,
 ) -> Option<Result<(u64, u8), StoreError>> {
     row.map(|row| row.map(|(key, held)| (sequence(key.value()), held.value())))
