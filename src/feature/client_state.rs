@@ -78,6 +78,8 @@ fn weight(child: ElementRef<'_>) -> Weight {
         ("request", ns::RECEIPTS) | ("markable", ns::MARKERS) => Weight::None,
         (_, ns::HINTS | ns::STANZA_ID | ns::DELAY | ns::OCCUPANT_ID) => Weight::None,
         ("thread", ns::CLIENT) => Weight::None,
+        // Who speaks in a channel.
+        ("mix", ns::MIX) => Weight::None,
         // A private message of a room; an invitation is one as well, and says something.
         ("x", ns::MUC_USER) if child.children().all(|child| child.name() == "item") => Weight::None,
         _ => Weight::Content,

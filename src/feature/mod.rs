@@ -12,6 +12,7 @@ mod contact_addresses;
 mod core;
 mod disco;
 mod last_activity;
+mod mix_pam;
 mod no_reply;
 mod pep;
 mod ping;
@@ -28,9 +29,9 @@ mod token_auth;
 mod vcard;
 
 pub use archive::{
-    Asking as AskingArchive, Source as ArchiveSource, Storable, page_of as archive_page,
-    says_something, storable, wanted as archive_wanted, write_fields as archive_fields,
-    write_metadata as write_archive_metadata,
+    Asking as AskingArchive, Source as ArchiveSource, Storable, as_member, page_of as archive_page,
+    readdressed, says_something, storable, wanted as archive_wanted,
+    write_fields as archive_fields, write_metadata as write_archive_metadata,
 };
 pub use blocking::blocked_error;
 pub use capabilities::{
@@ -41,6 +42,11 @@ pub use client_state::{message_urgency, presence_wakes};
 pub use clients::{Access, Revoked, all as all_access, take_away as take_access_away};
 pub use last_activity::{
     is_asked as asks_last_activity, require_may_ask as require_may_ask_last_activity,
+};
+pub use mix_pam::deliver::{Heard, deliver_from_channel};
+pub use mix_pam::{
+    CHANNELS_JOINED_MAX, FromChannel, channel_left, channel_may_see, channel_of_presence,
+    from_channel, joined_channel, preference_set,
 };
 pub use pep::bookmark_forms::ROOMS_MAX as BOOKMARKS_SHOWN_MAX;
 pub use pep::displayed::taken as displayed_taken;
@@ -87,6 +93,7 @@ pub const FEATURES: &[&Feature] = &[
     &clients::FEATURE,
     &privilege::FEATURE,
     &no_reply::FEATURE,
+    &mix_pam::FEATURE,
     &token_auth::FEATURE,
 ];
 
@@ -286,8 +293,10 @@ pub fn answered(cx: &mut Cx<'_>, question: Question, iq: &Iq) -> Result<(), Stor
         Then::Capabilities(asked) => {
             for session in capabilities::answered(cx, *asked, iq)? {
                 last::newly_wanted(cx, session, None)?;
+                mix_pam::capabilities_learned(cx, session);
             }
         }
+        Then::Channel(asked) => mix_pam::answered(cx, &asked, iq)?,
         Then::Privileged(asked) => privilege::answered(cx, &asked, iq),
         Then::Subscription(asked) => pep::pam::answered(cx, &asked, iq)?,
     }

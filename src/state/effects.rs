@@ -12,6 +12,8 @@ use super::{ConnectionId, SessionId};
 pub struct Effects {
     /// Presence that a handler wants sent on behalf of an account; the server sends it when the handler is done.
     pub queued_presence: Vec<QueuedPresence>,
+    /// Channels that are to hear, or not to hear any more, that sessions are available.
+    pub to_channels: Vec<ToChannels>,
     /// Requests that a handler wants sent on behalf of an account; the server sends them when the handler is done.
     pub own_requests: Vec<Iq>,
     /// What came of them, in the outbox's buffer.
@@ -57,6 +59,16 @@ pub struct OwnMessage {
     pub kind: MessageKind,
     /// A `<message/>` with its children; many may share it.
     pub element: Element,
+}
+
+/// XEP-0405 §2.9: what a session last said of itself, for channels.
+#[derive(Clone, Debug)]
+pub struct ToChannels {
+    pub session: SessionId,
+    /// `None`: all that its account is in.
+    pub channel: Option<BareJid>,
+    /// What it says is not for them any more.
+    pub is_hidden: bool,
 }
 
 /// A subscription stanza to be sent as if the account had sent it.

@@ -28,7 +28,9 @@ pub use address::components::{
 };
 pub use address::domains::{Domain, Domains};
 pub use address::origin::Origin;
-pub use address::questions::{Asked, Privileged, Question, Questions, SubscriptionAsked, Then};
+pub use address::questions::{
+    Asked, ChannelAsked, Privileged, Question, Questions, SubscriptionAsked, Then,
+};
 pub use address::service::{SERVICES, Service};
 pub use address::under_way::{AllUnderWay, UNDER_WAY_MAX, UnderWay};
 pub use address::{Address, Local};
@@ -38,7 +40,7 @@ pub use budget::{MemoryAccount, give_back_room, resettle};
 pub use capabilities::{CAPABILITIES_MAX, CLIENT_NODES_MAX, Capabilities, Caps, CapsId};
 pub use channels::{IDLE_ROOMS_MAX, Occupant, ParticipantIds, Role, Room, Rooms, Taker, Way};
 pub use cx::{ASK, Cx, Fault, name_of};
-pub use effects::{Effects, OwnMessage, PasswordChange, QueuedPresence};
+pub use effects::{Effects, OwnMessage, PasswordChange, QueuedPresence, ToChannels};
 pub use moment::{Belief, Moment};
 pub use network::{AddressRange, Network};
 pub use outbox::{Applicant, ConnectionId, HashJob, Hashed, JobId, Outbox, Output, Piece, Wire};

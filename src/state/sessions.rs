@@ -192,6 +192,8 @@ impl Sessions {
             framing: Framing::default(),
             presence: None,
             wants_roster: false,
+            wants_channels: false,
+            shown_to_channels: false,
             wants_blocking: false,
             carbons: false,
             uncopied: Uncopied::default(),

@@ -3,6 +3,7 @@
 pub mod bodies;
 pub mod clients;
 pub mod grants;
+pub mod joined;
 pub mod kept;
 pub mod moved;
 pub mod personal;

@@ -68,6 +68,12 @@ pub struct Stored {
     pub channel: Option<AccountId>,
 }
 
+impl Stored {
+    pub fn is_groupchat(&self) -> bool {
+        stanza::is_groupchat(&self.xml)
+    }
+}
+
 /// XEP-0313 §4.1. All conditions must hold.
 #[derive(Clone, Debug, Default)]
 pub struct ArchiveQuery {

@@ -20,6 +20,7 @@ use redb::Database;
 
 pub use accounts::clients::{CLIENTS_MAX, Client, ClientKey};
 pub use accounts::grants::{APP_TOKENS_MAX, AppToken, OauthGrant};
+pub use accounts::joined::JoinedChannel;
 pub use accounts::kept::{Body, Kept};
 pub use accounts::personal::{Avatar, LastActivity};
 pub use accounts::roster::{Contact, RosterChange, Subscription};

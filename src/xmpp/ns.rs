@@ -62,5 +62,7 @@ pub const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
 pub const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
 /// XEP-0369
 pub const MIX: &str = "urn:xmpp:mix:core:1";
+/// XEP-0404
+pub const MIX_ANON: &str = "urn:xmpp:mix:anon:0";
 pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";

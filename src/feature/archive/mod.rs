@@ -1,10 +1,12 @@
 //! XEP-0313: Message Archive Management of accounts: what is stored, ids, metadata. `query` pages through it,
 //! `preferences` (XEP-0441) lets the owner choose. An archive is its owner's alone.
 
+mod channel_form;
 mod form;
 mod preferences;
 mod query;
 
+pub use channel_form::{as_member, readdressed};
 pub use form::write_fields;
 pub use preferences::wanted;
 pub use query::{Asking, Source, page_of};

@@ -9,6 +9,7 @@ use crate::xmpp::{
 };
 
 use super::super::{Reply, Request};
+use super::as_member;
 
 /// Bytes of a page; it ends behind the message that passes them.
 const PAGE_BYTES_MAX: usize = 1 << 20;
@@ -68,11 +69,12 @@ pub fn run(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     if request.payload.attribute("node").is_some() {
         return Err(Condition::ItemNotFound.into());
     }
+    let own = request.account_jid().as_str();
     let source = Source {
         account: request.account_id(),
         jid: request.account_jid(),
         with: &|_, with| Some(with),
-        shown: &as_kept,
+        shown: &|cx, stored| Some(as_owner(cx, stored, own)),
     };
     let asking = Asking {
         payload: request.payload,
@@ -84,8 +86,15 @@ pub fn run(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     page_of(cx, &asking, &source)
 }
 
-fn as_kept<'s>(_cx: &Cx<'_>, stored: &'s Stored) -> Option<Cow<'s, str>> {
-    Some(Cow::Borrowed(&stored.xml))
+/// As it is kept; a channel of our own keeps it once for all of its participants.
+fn as_owner<'s>(cx: &Cx<'_>, stored: &'s Stored, own: &str) -> Cow<'s, str> {
+    match stored.channel {
+        Some(_) => {
+            let id = cx.state.archive_ids.text(stored.id);
+            Cow::Owned(as_member(&stored.xml, &id, own))
+        }
+        None => Cow::Borrowed(&*stored.xml),
+    }
 }
 
 /// A page of an archive.
@@ -233,9 +242,10 @@ fn read_form(x: ElementRef<'_>, ids: &ArchiveIds) -> Result<Query, Condition> {
                 query.ids = Some(named?);
             }
             "ids" => {}
-            // §4.1.4: there are no messages of type groupchat to leave out.
+            // §4.1.4: they are part of the answer unless a client wants none.
             "include-groupchat" => match value {
-                None | Some("true" | "false" | "1" | "0") => {}
+                None | Some("true" | "1") => {}
+                Some("false" | "0") => filter.without_groupchat = true,
                 Some(_) => return Err(Condition::BadRequest),
             },
             _ => return Err(Condition::FeatureNotImplemented),
@@ -420,12 +430,13 @@ fn is_between(filter: &ArchiveQuery, id: ArchiveId) -> bool {
         && before(filter.page_before)
 }
 
-/// §4.1.1, §4.1.2
+/// §4.1.1, §4.1.2, §4.1.4
 fn matches(filter: &ArchiveQuery, owner: &BareJid, stored: &Stored) -> bool {
     let in_time = filter.start.is_none_or(|start| stored.at >= start)
         && filter.end.is_none_or(|end| stored.at <= end);
     let with = |with: &Jid| is_with(with, owner, &stored.xml);
-    in_time && filter.with.as_ref().is_none_or(with)
+    let is_left_out = filter.without_groupchat && stored.is_groupchat();
+    in_time && !is_left_out && filter.with.as_ref().is_none_or(with)
 }
 
 /// True if one side of the message is `with`; both are when that is the owner.

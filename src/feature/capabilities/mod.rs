@@ -30,7 +30,7 @@ const HASH: &str = "sha-1";
 /// What ends the features by which a client says what it wants to hear of (XEP-0163 §4.2).
 const NOTIFY: &str = "+notify";
 /// Features of clients that the server goes by.
-const FEATURES_KEPT: &[&str] = &[super::pep::pam::NS];
+const FEATURES_KEPT: &[&str] = &[super::pep::pam::NS, ns::MIX];
 /// Bytes of all nodes kept of one client.
 const CLIENT_NODES_BYTES_MAX: usize = 8 << 10;
 /// Sessions asked about the same hash within so long: one answer is enough, but those who never answer keep nobody from
@@ -176,7 +176,7 @@ pub fn ask(cx: &mut Cx<'_>, session: SessionId, announced: Announced) {
 fn may_ask(questions: &Questions, client: &Jid, caps: &CapsId, now_ms: u64) -> bool {
     let is_same = |question: &&Question| match &question.then {
         Then::Capabilities(asked) => asked.id == *caps,
-        Then::Privileged(_) | Then::Subscription(_) => false,
+        Then::Privileged(_) | Then::Subscription(_) | Then::Channel(_) => false,
     };
     let is_lately =
         |question: &&Question| question.deadline_ms + ASKED_LATELY_MS > now_ms + ANSWER_MS_MAX;

@@ -178,6 +178,12 @@ fn write_archived(out: &mut Vec<u8>, cx: &Cx<'_>, to: &FullJid, stored: &Stored,
     };
     let direction = match form {
         Form::Direct => return write_direct(out, cx, &stored.xml, added),
+        Form::ToSession | Form::Member => {
+            let id = cx.state.archive_ids.text(stored.id);
+            let id = Some(&*id).filter(|_| form == Form::Member);
+            let xml = feature::readdressed(&stored.xml, to.as_str(), id);
+            return write_direct(out, cx, &xml, added);
+        }
         Form::Received => Direction::Received,
         Form::Sent => Direction::Sent,
     };

@@ -7,7 +7,7 @@ use crate::xmpp::{BareJid, Envelope, Jid, PresenceKind};
 
 use super::blocked::blocks;
 use super::broadcast::Outgoing;
-use super::{managed, probe};
+use super::{managed, probe, to_channels};
 
 /// RFC 6121 §4.2.2: what it would have been told had it been there, presence and probes alike.
 pub fn came_for(
@@ -30,6 +30,7 @@ pub fn came_for(
             }
         }
     }
+    to_channels::component_came(cx, component, owner)?;
     let audience = contacts.iter().filter(|(_, c)| c.subscription.is_from());
     let audience: Vec<&BareJid> = audience.map(|(jid, _)| jid).collect();
     let mut listeners = feature::hear_of_presence(cx, owner, &audience);

@@ -76,6 +76,9 @@ fn request(cx: &mut Cx<'_>, origin: Origin, iq: &Iq) -> Result<(), Fault> {
         Address::Account(_) | Address::Session(..) | Address::Component(_) | Address::Nobody => {}
     }
     require_not_blocked_by_sender(cx, &own, to)?;
+    if origin.session().is_some() {
+        feature::preference_set(cx, iq)?;
+    }
     let (local, exactly) = match address {
         Address::Account(local) => (local, None),
         Address::Session(local, session) => (local, Some(session)),

@@ -5,9 +5,13 @@ use crate::store::StoreError;
 use crate::xmpp::{BareJid, Jid, Presence, PresenceKind};
 
 use super::broadcast::{Outgoing, send_to};
+use super::channels;
 
 /// Presence of somebody of another domain, to whom it is for.
 pub fn pass_on(cx: &mut Cx<'_>, presence: &Presence, to: &Jid) -> Result<(), StoreError> {
+    if channels::presence(cx, presence, to)? {
+        return Ok(());
+    }
     send_to(cx, presence, to)?;
     let is_news = matches!(
         presence.kind,

@@ -13,7 +13,7 @@ use super::blocked::{is_blocked_by, require_not_blocked_by_sender};
 use super::keeping::{Unseen, archive, unseen_by};
 use super::turn::{self, Turn};
 use super::unseen;
-use super::{copies, forged};
+use super::{channels, copies, forged};
 use crate::server::outlet::{self, Archived, write_message};
 
 /// What becomes of a message at its addressee.
@@ -136,6 +136,11 @@ fn to_account(
         return to_nobody(to, message, storable);
     }
     let whose = (&addressee.jid, addressee.account);
+    if exactly.is_none()
+        && let Some(how) = feature::from_channel(cx, whose, message)?
+    {
+        return channels::message(cx, (from, to), addressee, message, how);
+    }
     let spread = match exactly {
         None => feature::spread_event(cx, whose, message)?,
         Some(_) => None,

@@ -3,6 +3,7 @@
 pub mod again;
 pub mod blocked;
 pub mod broadcast;
+mod channels;
 pub mod component_presence;
 pub mod copies;
 pub mod entrance;
@@ -15,6 +16,7 @@ mod photo;
 pub mod presence;
 pub mod probe;
 pub mod subscription;
+mod to_channels;
 pub mod turn;
 pub mod unanswered;
 pub mod unseen;

@@ -15,7 +15,7 @@ use crate::xmpp::{
 
 use super::blocked::require_not_blocked_by_sender;
 use super::broadcast::{Outgoing, audience, broadcast, send_to};
-use super::{managed, photo, probe, subscription, unseen};
+use super::{managed, photo, probe, subscription, to_channels, unseen};
 use crate::server::outlet;
 
 /// Entities one session can have sent directed presence to at a time.
@@ -132,8 +132,10 @@ fn available(cx: &mut Cx<'_>, id: SessionId, presence: &Presence) -> Result<(), 
         session.told = None;
     }
     let takes_messages = session.takes_messages();
-    let contacts = cx.tx.contacts(account)?;
+    let mut contacts = cx.tx.contacts(account)?;
+    let channels = to_channels::before_broadcast(cx, (id, account), &mut contacts)?;
     broadcast(cx, &jid, &contacts, presence)?;
+    to_channels::ask_for_presence(cx, &jid, &channels)?;
     if is_initial {
         probe::receive_presence_of_contacts(cx, id, &contacts)?;
         deliver_requests(cx, id, &contacts);
@@ -168,10 +170,11 @@ fn unavailable(
         },
     };
     let payload = presence.map_or("", |said| said.element.root().inner_source());
-    let contacts = match was_available {
+    let mut contacts = match was_available {
         true => cx.tx.contacts(account)?,
         false => Vec::new(),
     };
+    to_channels::before_leaving(cx, (id, account), &mut contacts)?;
     let mut heard: Vec<&BareJid> = audience(cx, &own, &contacts).collect();
     let listeners = match was_available {
         true => feature::hear_of_presence(cx, &own, &heard),
@@ -338,6 +341,7 @@ fn note_directed(
 
 /// Sends what handlers queued on behalf of accounts (roster removal, account deletion).
 pub fn send_queued(cx: &mut Cx<'_>) {
+    to_channels::send_queued(cx);
     for queued in std::mem::take(&mut cx.state.effects.queued_presence) {
         if let Err(error) = subscription::send_on_behalf(cx, &queued) {
             log::error!(

@@ -1,5 +1,6 @@
 //! Who is there, told to one address: probes (RFC 6121 §4.3), what answers them, and what saves a local session from
 //! sending any.
+use crate::feature;
 use crate::state::{Address, Cx, Origin, SessionId};
 use crate::store::{AccountId, Contact, StoreError};
 use crate::xml::Writer;
@@ -31,6 +32,9 @@ pub fn send_session_presence(cx: &mut Cx<'_>, id: SessionId, to: &Jid) -> Result
     let Some(session) = cx.state.sessions.get(id) else {
         return Ok(());
     };
+    if !feature::channel_may_see(cx, session, to)? {
+        return Ok(());
+    }
     let envelope = Envelope {
         from: Some(Jid::from(session.jid.clone())),
         to: None,

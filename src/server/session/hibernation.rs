@@ -197,6 +197,7 @@ impl Server {
         if let Some(known) = self.state.sessions.get_mut(session) {
             known.told = caps.clone().filter(|caps| caps.is_known());
             known.caps = caps;
+            known.shown_to_channels = known.presence.is_some() && known.knows_mix();
             known.expires_ms = start.monotonic_ms + away_ms;
             let expires_ms = known.expires_ms;
             self.set_away_timer(session, Some(expires_ms));
@@ -307,6 +308,7 @@ fn restored(
     let name = management.name.clone();
     if let Some(known) = sessions.get_mut(session) {
         known.wants_roster = row.wants_roster;
+        known.wants_channels = row.wants_channels;
         known.wants_blocking = row.wants_blocking;
         known.carbons = row.carbons;
         known.held = row.inactive.then(|| Box::new(Held::default()));

@@ -19,6 +19,8 @@ pub enum Then {
     Capabilities(Box<Asked>),
     /// XEP-0356 §6.3: a component asked on behalf of an account, and is to be told.
     Privileged(Box<Privileged>),
+    /// XEP-0405 §2.7, §2.8: a channel was asked to let an account join or leave.
+    Channel(Box<ChannelAsked>),
     /// XEP-0376 §3.2: a service was asked to subscribe an account, or to end that.
     Subscription(Box<SubscriptionAsked>),
 }
@@ -43,6 +45,18 @@ pub struct SubscriptionAsked {
     pub unsubscribes: bool,
     /// Its events are wanted in the archive.
     pub archived: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelAsked {
+    pub account: AccountId,
+    /// The client that asked, and its id.
+    pub from: Jid,
+    pub id: Option<Rc<str>>,
+    pub channel: BareJid,
+    pub leaves: bool,
+    /// Its account's presence is not for the channel (XEP-0404).
+    pub hides_presence: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,10 +87,13 @@ impl Question {
     }
 }
 
-/// By stanza id, which no two have.
+/// Who asked, who is asked, and the stanza's id.
+type Key = (Jid, Jid, Box<str>);
+
+/// No two are the same in all three.
 #[derive(Debug, Default)]
 pub struct Questions {
-    by_id: HashMap<Box<str>, Question>,
+    by_id: HashMap<Key, Question>,
     /// A time is set at which they are looked at.
     is_due: bool,
 }
@@ -102,28 +119,31 @@ impl Questions {
         self.by_id.values()
     }
 
-    /// Notes a question under an id that no other has. `has_room` was asked.
+    /// The same was asked by the same under this id.
+    pub fn is_asked(&self, asker: &Jid, asked: &Jid, id: &str) -> bool {
+        let key = (asker.clone(), asked.clone(), id.into());
+        self.by_id.contains_key(&key)
+    }
+
+    /// Notes a question under an id that no other of them has. `has_room` was asked.
     pub fn ask(&mut self, id: &str, question: Question) {
-        self.by_id.insert(id.into(), question);
+        let key = (question.asker.clone(), question.asked.clone(), id.into());
+        self.by_id.insert(key, question);
     }
 
     /// The question that this result or error answers, which is over.
     pub fn answered(&mut self, iq: &Iq, now_ms: u64) -> Option<Question> {
-        let id = iq.envelope.id.as_deref()?;
-        let question = self.by_id.get(id)?;
-        let is_answer = iq.envelope.from.as_ref() == Some(&question.asked)
-            && iq.envelope.to.as_ref() == Some(&question.asker);
-        if !is_answer {
-            return None;
-        }
-        let question = self.by_id.remove(id)?;
+        let envelope = &iq.envelope;
+        let (asker, asked) = (envelope.to.clone()?, envelope.from.clone()?);
+        let key = (asker, asked, envelope.id.as_deref()?.into());
+        let question = self.by_id.remove(&key)?;
         (question.deadline_ms > now_ms).then_some(question)
     }
 
     /// Those that nobody will answer any more.
     pub fn take_if(&mut self, is_over: impl Fn(&Question) -> bool) -> Vec<(Box<str>, Question)> {
         let over = self.by_id.extract_if(|_, question| is_over(question));
-        over.collect()
+        over.map(|((_, _, id), question)| (id, question)).collect()
     }
 
     /// When somebody who waits for an answer is to be looked at, if nobody is being yet (`looked_at`).

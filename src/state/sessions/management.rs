@@ -31,6 +31,10 @@ pub enum Form {
     /// As a copy of what another session of the account received or sent (XEP-0280).
     Received,
     Sent,
+    /// As a channel elsewhere sent it to the account, to the session's own JID (XEP-0405 §2.2).
+    ToSession,
+    /// As a channel of our own sends it to a participant: it is in the channel's archive.
+    Member,
 }
 
 impl Form {
@@ -39,6 +43,8 @@ impl Form {
             Form::Direct => 0,
             Form::Received => 1,
             Form::Sent => 2,
+            Form::ToSession => 3,
+            Form::Member => 4,
         }
     }
 
@@ -46,6 +52,8 @@ impl Form {
         match code {
             0 => Form::Direct,
             1 => Form::Received,
+            3 => Form::ToSession,
+            4 => Form::Member,
             _ => Form::Sent,
         }
     }

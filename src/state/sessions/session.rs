@@ -4,7 +4,7 @@ use std::rc::Rc;
 use crate::state::{Caps, ConnectionId, Held, Management, Uncopied, Wire};
 use crate::store::{AccountId, ArchiveId, ClientKey, SuspendedId, SuspendedPresence};
 use crate::stream::{Framing, Grant};
-use crate::xmpp::{FullJid, Jid, Timestamp};
+use crate::xmpp::{FullJid, Jid, Timestamp, ns};
 
 /// A session, for the life of the process; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,6 +92,10 @@ pub struct Session {
     pub presence: Option<AvailablePresence>,
     /// Asked for the roster, so it gets pushes (RFC 6121 §2.1.6).
     pub wants_roster: bool,
+    /// It is told what in the roster is a channel (XEP-0405 §2.10).
+    pub wants_channels: bool,
+    /// Channels that its account is in know that it is available (XEP-0405 §2.9.1).
+    pub shown_to_channels: bool,
     /// Asked for the block list, so it gets pushes (XEP-0191 §3.2).
     pub wants_blocking: bool,
     /// Wants copies of what other sessions send and receive (XEP-0280).
@@ -128,6 +132,21 @@ impl Session {
         self.presence
             .as_ref()
             .is_some_and(|presence| presence.priority >= 0)
+    }
+
+    /// Its client announces that it knows channels (XEP-0369 §6.6).
+    pub fn knows_mix(&self) -> bool {
+        self.caps.as_ref().is_some_and(|caps| caps.has(ns::MIX))
+    }
+
+    /// What channels say to the account is for it, too (XEP-0405 §2.1). While it is asked what it announced, it is believed
+    /// that much.
+    pub fn hears_channels(&self) -> bool {
+        let caps = self.caps.as_ref().filter(|_| self.presence.is_some());
+        caps.is_some_and(|caps| match caps.is_known() {
+            true => caps.has(ns::MIX),
+            false => self.wants_channels,
+        })
     }
 
     /// Where what it is sent goes, if anywhere.

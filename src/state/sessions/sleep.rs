@@ -119,6 +119,7 @@ impl Cx<'_> {
             received: management.received,
             acknowledged: management.acknowledged(),
             wants_roster: known.wants_roster,
+            wants_channels: known.wants_channels,
             wants_blocking: known.wants_blocking,
             carbons: known.carbons,
             inactive: known.held.is_some(),

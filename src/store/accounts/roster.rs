@@ -154,6 +154,15 @@ impl Tx {
         self.log_change(account, jid)
     }
 
+    /// What else is shown of a contact changed: to clients that is a change of it, too.
+    pub fn note_contact_changed(
+        &mut self,
+        account: AccountId,
+        jid: &BareJid,
+    ) -> Result<u64, StoreError> {
+        self.log_change(account, jid)
+    }
+
     fn log_change(&mut self, account: AccountId, jid: &BareJid) -> Result<u64, StoreError> {
         let version = self.roster_version(account)?.saturating_add(1);
         let Writing { txn, .. } = self.writing()?;

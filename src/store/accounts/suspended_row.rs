@@ -7,6 +7,11 @@ use crate::xmpp::Timestamp;
 use crate::store::engine::codec::{Decoder, Encoder};
 use crate::store::{ArchiveId, Body, Kept, StoreError};
 
+/// Whether a session is told of changes of the roster.
+const NO_ROSTER: u8 = 0;
+const ROSTER: u8 = 1;
+const ROSTER_WITH_CHANNELS: u8 = 2;
+
 /// A session as the store keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Suspended {
@@ -20,6 +25,8 @@ pub struct Suspended {
     pub received: u32,
     pub acknowledged: u32,
     pub wants_roster: bool,
+    /// With what is a channel (XEP-0405).
+    pub wants_channels: bool,
     pub wants_blocking: bool,
     pub carbons: bool,
     /// Its client was inactive (XEP-0352).
@@ -80,8 +87,12 @@ pub(super) type FindBody<'f> = &'f mut dyn FnMut(u64) -> Result<Option<Rc<Body>>
 
 impl Suspended {
     pub(super) fn encode(&self, keep: KeepBody<'_>) -> Result<Vec<u8>, StoreError> {
+        let roster = match (self.wants_roster, self.wants_channels) {
+            (false, _) => NO_ROSTER,
+            (true, false) => ROSTER,
+            (true, true) => ROSTER_WITH_CHANNELS,
+        };
         let flags = [
-            self.wants_roster,
             self.wants_blocking,
             self.carbons,
             self.inactive,
@@ -94,7 +105,8 @@ impl Suspended {
             .text(&self.name)
             .number(self.resume_seconds.into())
             .number(self.received.into())
-            .number(self.acknowledged.into());
+            .number(self.acknowledged.into())
+            .byte(roster);
         row = flags.into_iter().fold(row, Encoder::flag);
         row = row.flag(self.presence.is_some());
         if let Some(presence) = &self.presence {
@@ -122,7 +134,7 @@ impl Suspended {
 
     pub(super) fn decode(bytes: &[u8], find: FindBody<'_>) -> Result<Suspended, StoreError> {
         let mut row = Decoder::new(bytes);
-        Ok(Suspended {
+        let mut decoded = Suspended {
             remaining_ms: row.number()?,
             at: row.time()?,
             jid: row.text()?.to_string(),
@@ -130,7 +142,12 @@ impl Suspended {
             resume_seconds: row.number_u32()?,
             received: row.number_u32()?,
             acknowledged: row.number_u32()?,
-            wants_roster: row.flag()?,
+            ..Suspended::default()
+        };
+        let roster = row.byte()?;
+        decoded.wants_roster = roster != NO_ROSTER;
+        decoded.wants_channels = roster == ROSTER_WITH_CHANNELS;
+        Ok(Suspended {
             wants_blocking: row.flag()?,
             carbons: row.flag()?,
             inactive: row.flag()?,
@@ -160,6 +177,7 @@ impl Suspended {
             },
             queue: row.number()?..row.number()?,
             queue_bytes: row.number()?,
+            ..decoded
         })
     }
 }

@@ -1,11 +1,19 @@
 //! RFC 6121 §2: the roster as its owner reads and writes it, with pushes (§2.1.6) and versions (§2.6).
+mod written;
+
+use std::collections::HashMap;
+
+pub use written::push;
+
 use crate::pubsub::related::lost;
 use crate::state::{Cx, Fault, QueuedPresence};
-use crate::store::{AccountId, Contact, RosterChange, Subscription};
-use crate::xml::{ElementRef, Writer, escaped_len};
+use crate::store::{AccountId, Contact, JoinedChannel, RosterChange, Subscription};
+use crate::xml::{ElementRef, escaped_len};
 use crate::xmpp::{BareJid, Condition, Jid, PresenceKind, StanzaError, ns};
 
+use super::mix_pam::removed;
 use super::{Feature, IqRoute, Reply, Request, To, privilege};
+use written::{CHANNELS_NS, Form, subscription_text, write_item, write_push};
 
 /// Bytes of a contact's name or of one group's (RFC 6121 §2.3.3 leaves the limit to the server).
 const NAME_BYTES_MAX: usize = 1023;
@@ -26,27 +34,46 @@ pub const FEATURE: Feature = Feature {
 /// §2.1.4, §2.6.3: the whole roster, or what changed since the version the client has.
 fn get(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     let account = request.account_id();
+    // XEP-0405 §2.10: each request says anew whether channels are to be told apart.
+    let annotate = request.payload.child("annotate", CHANNELS_NS);
+    let form = Form::of(annotate.is_some());
     if let Some(session) = cx.state.sessions.get_mut(request.own_session()?) {
         session.wants_roster = true;
+        session.wants_channels = form == Form::Annotated;
     }
     let version = cx.tx.roster_version(account)?;
     let known = request.payload.attribute("ver");
-    if let Some(since) = known.as_deref().and_then(|text| text.parse().ok())
+    if let Some(since) = known.as_deref().and_then(|text| form.version_of(text))
         && let Some(changes) = cx.tx.roster_changes(account, since)?
     {
-        return send_changes(cx, request, &changes);
+        return send_changes(cx, request, (&changes, form));
     }
     let version = known.map(|_| version);
-    whole(cx, account, version)
+    whole(cx, account, (version, form))
 }
 
-fn whole(cx: &Cx<'_>, account: AccountId, version: Option<u64>) -> Result<Reply, Fault> {
+fn whole(
+    cx: &Cx<'_>,
+    account: AccountId,
+    (version, form): (Option<u64>, Form),
+) -> Result<Reply, Fault> {
     let contacts = cx.tx.contacts(account)?;
+    let channels = match form {
+        Form::Plain => Vec::new(),
+        Form::Annotated => cx.tx.joined_channels(account)?,
+    };
+    let channels: HashMap<&BareJid, &JoinedChannel> = channels
+        .iter()
+        .map(|(jid, channel)| (jid, channel))
+        .collect();
     Ok(Reply::payload(|w| {
         w.open_ns("query", ns::ROSTER);
-        w.attr_opt("ver", version.map(|version| version.to_string()).as_deref());
+        w.attr_opt(
+            "ver",
+            version.map(|version| form.version(version)).as_deref(),
+        );
         for (jid, contact) in contacts.iter().filter(|(_, contact)| contact.listed) {
-            write_item(w, jid, Some(contact));
+            write_item(w, jid, Some(contact), channels.get(jid).copied());
         }
         w.close();
     }))
@@ -56,18 +83,18 @@ fn whole(cx: &Cx<'_>, account: AccountId, version: Option<u64>) -> Result<Reply,
 fn send_changes(
     cx: &mut Cx<'_>,
     request: &Request<'_>,
-    changes: &[(u64, RosterChange)],
+    (changes, form): (&[(u64, RosterChange)], Form),
 ) -> Result<Reply, Fault> {
     let session = request.own_session()?;
     for (version, change) in changes {
         let id = cx.new_id();
+        let channel = form.channel(cx, request.account_id(), &change.jid)?;
         let stanza = write_push(
             cx,
             (&id, None),
             request.from,
-            &change.jid,
-            change.contact.as_ref(),
-            *version,
+            (&change.jid, change.contact.as_ref(), channel.as_ref()),
+            &form.version(*version),
         );
         cx.state.effects.after_reply.push((session, stanza));
     }
@@ -106,7 +133,7 @@ fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
 /// §2.3.3: the roster of another account. XEP-0356 §4.3: some components may read it.
 fn get_of_another(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     privilege::require_roster(cx, request)?;
-    whole(cx, request.account_id(), None)
+    whole(cx, request.account_id(), (None, Form::Plain))
 }
 
 /// The same for what they write.
@@ -244,81 +271,8 @@ fn remove(
     }
     let version = cx.tx.remove_contact(account, jid)?;
     push(cx, owner, jid, None, version);
+    removed::removed_from_roster(cx, (owner, account), jid)?;
     Ok(lost::recheck(cx, (owner, account), jid)?)
-}
-
-/// §2.1.6: tells every session that asked for the roster, and components that may read it (XEP-0356 §4.4). `None`: the item
-/// is gone.
-pub fn push(
-    cx: &mut Cx<'_>,
-    owner: &BareJid,
-    jid: &BareJid,
-    contact: Option<&Contact>,
-    version: u64,
-) {
-    for session in cx
-        .state
-        .sessions
-        .ids_where(owner, |session| session.wants_roster)
-    {
-        let Some(to) = cx
-            .state
-            .sessions
-            .get(session)
-            .map(|session| Jid::from(session.jid.clone()))
-        else {
-            continue;
-        };
-        let id = cx.new_id();
-        let stanza = write_push(cx, (&id, None), &to, jid, contact, version);
-        cx.deliver(session, stanza);
-    }
-    for (component, to) in privilege::hear_of_rosters(cx) {
-        let id = cx.new_id();
-        let stanza = write_push(cx, (&id, Some(owner)), &to, jid, contact, version);
-        cx.pass(component, &stanza.into());
-    }
-}
-
-fn write_push(
-    cx: &mut Cx<'_>,
-    (id, from): (&str, Option<&BareJid>),
-    to: &Jid,
-    jid: &BareJid,
-    contact: Option<&Contact>,
-    version: u64,
-) -> std::ops::Range<usize> {
-    cx.write(|w| {
-        w.open("iq")
-            .attr("type", "set")
-            .attr("id", id)
-            .attr_opt("from", from.map(|from| from.as_str()))
-            .attr("to", to.as_str());
-        w.open_ns("query", ns::ROSTER)
-            .attr("ver", &version.to_string());
-        write_item(w, jid, contact);
-        w.close().close();
-    })
-}
-
-/// §2.1.2: one item; a removed one has only its JID.
-fn write_item(w: &mut Writer<'_>, jid: &BareJid, contact: Option<&Contact>) {
-    w.open("item").attr("jid", jid.as_str());
-    let Some(contact) = contact.filter(|contact| contact.listed) else {
-        w.attr("subscription", "remove").close();
-        return;
-    };
-    w.attr_opt(
-        "name",
-        Some(contact.name.as_str()).filter(|name| !name.is_empty()),
-    );
-    w.attr("subscription", subscription_text(contact.subscription));
-    w.attr_opt("ask", contact.ask.then_some("subscribe"));
-    w.attr_opt("approved", contact.approved.then_some("true"));
-    for group in &contact.groups {
-        w.leaf("group", group);
-    }
-    w.close();
 }
 
 fn subscription_of(text: &str) -> Option<Subscription> {
@@ -330,13 +284,4 @@ fn subscription_of(text: &str) -> Option<Subscription> {
     ];
     all.into_iter()
         .find(|known| subscription_text(*known) == text)
-}
-
-fn subscription_text(subscription: Subscription) -> &'static str {
-    match subscription {
-        Subscription::None => "none",
-        Subscription::To => "to",
-        Subscription::From => "from",
-        Subscription::Both => "both",
-    }
 }
