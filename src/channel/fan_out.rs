@@ -21,6 +21,17 @@ pub struct Author {
     pub is_channel: bool,
 }
 
+impl Author {
+    pub fn of_channel(channel: &Channel) -> Author {
+        Author {
+            jid: channel.jid.clone().into(),
+            nick: "".into(),
+            id: "".into(),
+            is_channel: true,
+        }
+    }
+}
+
 /// What was said.
 #[derive(Clone, Copy)]
 pub struct Said<'a> {

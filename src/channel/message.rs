@@ -8,7 +8,7 @@ use crate::xmpp::{Condition, ErrorType, Jid, Message, StanzaError, ns};
 
 use super::config::{Config, field};
 use super::fan_out::{self, Author, Said};
-use super::{Channel, access, archive, muc, people, retraction, room};
+use super::{Channel, access, archive, mix, muc, people, retraction, room};
 
 /// Whoever speaks, and what they may.
 pub struct Speaker {
@@ -113,6 +113,7 @@ pub fn say(
         muc::show_participant(cx, channel, &author.jid)?;
     }
     fan_out::to_occupants(cx, channel, told);
+    mix::fan_out(cx, channel, &told);
     Ok(())
 }
 
@@ -123,12 +124,7 @@ pub fn say_as_channel(
     (id, payload): (Option<&str>, &str),
     is_kept: bool,
 ) -> Result<(), Fault> {
-    let author = Author {
-        jid: channel.jid.clone().into(),
-        nick: "".into(),
-        id: "".into(),
-        is_channel: true,
-    };
+    let author = Author::of_channel(channel);
     let mut told = Said {
         author: &author,
         id,
@@ -141,7 +137,22 @@ pub fn say_as_channel(
         told.archived = Some(archive::keep(cx, channel, &told)?);
     }
     fan_out::to_occupants(cx, channel, told);
+    mix::fan_out(cx, channel, &told);
     Ok(())
+}
+
+/// What the channel says to rooms alone; nobody keeps it.
+pub fn say_in_rooms(cx: &mut Cx<'_>, channel: &Channel, id: Option<&str>, payload: &str) {
+    let author = Author::of_channel(channel);
+    let told = Said {
+        author: &author,
+        id,
+        lang: None,
+        payload,
+        archived: None,
+        urgency: Urgency::Now,
+    };
+    fan_out::to_occupants(cx, channel, told);
 }
 
 /// XEP-0500 §3: not faster than the channel says. Corrections, and those who moderate, are not held up.

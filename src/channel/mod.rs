@@ -34,14 +34,17 @@ mod fan_out;
 mod forget;
 mod history_query;
 mod message;
+mod mix;
 mod muc;
 mod nick;
+mod operate;
 mod people;
 mod restart;
 mod retraction;
 mod route;
 mod search;
 mod service;
+mod standing;
 
 use std::rc::Rc;
 
@@ -52,6 +55,7 @@ use crate::xmpp::{BareJid, Condition, StanzaError, quoted};
 use config::{Config, field};
 
 pub use forget::forget_account;
+pub use operate::{Operation, operate};
 pub use restart::{keep as keep_occupants, restore as restore_occupants};
 pub use route::{iq, message, presence};
 pub use service::iq as iq_of_service;

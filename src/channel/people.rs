@@ -21,6 +21,12 @@ pub fn is_inside(cx: &Cx<'_>, channel: &Channel, jid: &BareJid) -> bool {
     room.is_some_and(|room| room.of_person(jid.as_str()).next().is_some())
 }
 
+/// The same by the text of a bare JID.
+pub fn is_known_inside(cx: &Cx<'_>, channel: &Channel, jid: &str) -> bool {
+    let room = cx.state.rooms.get(channel.id());
+    room.is_some_and(|room| room.of_person(jid).next().is_some())
+}
+
 /// The stable id of somebody.
 pub fn id_of(cx: &Cx<'_>, channel: &Channel, jid: &str) -> Rc<str> {
     cx.state.participant_ids.of(channel.id(), jid).into()

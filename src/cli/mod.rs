@@ -1,6 +1,7 @@
 //! The command line. `stonechat` alone is `stonechat serve`.
 
 mod backup;
+mod channel;
 mod check;
 mod logging;
 mod offline;
@@ -39,6 +40,7 @@ struct Stonechat {
 enum Subcommand {
     Serve(serve::Serve),
     User(user::User),
+    Channel(channel::Channel),
     Token(token::Token),
     Status(Status),
     Drain(Drain),
@@ -128,6 +130,7 @@ pub fn run(arguments: &[String]) -> u8 {
     let result = match parsed.command {
         Some(Subcommand::Serve(serve)) => serve.run(),
         Some(Subcommand::User(user)) => user.run(),
+        Some(Subcommand::Channel(channel)) => channel.run(),
         Some(Subcommand::Token(token)) => token.run(),
         Some(Subcommand::Status(status)) => status.run(),
         Some(Subcommand::Drain(drain)) => drain.run(),

@@ -43,7 +43,9 @@ fn first_domain(config: &Config, command: &Command) -> String {
         | Command::TokenAdd { user: name, .. }
         | Command::TokenList { user: name }
         | Command::TokenRevoke { user: name, .. } => name.split_once('@').map(|(_, domain)| domain),
-        Command::UserList | Command::Drain { .. } | Command::Status => None,
+        Command::UserList | Command::Drain { .. } | Command::Channel { .. } | Command::Status => {
+            None
+        }
     };
     let written =
         written.and_then(|domain| domainpart(domain).ok().map(|domain| domain.into_owned()));

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod answer;
+mod channels;
 pub mod command;
 mod redirect;
 
@@ -61,6 +62,9 @@ impl Server {
                 Some(self.move_user(step, (&name, host.as_deref()))?).transpose()
             }
             Command::Drain { host } => Some(self.drain(step.now, host.as_deref())).transpose(),
+            Command::Channel { action, name, user } => {
+                Some(self.channel_command(step, action, (&name, &user))?).transpose()
+            }
             Command::Status => Ok(Some(self.status(step)?)),
         };
         match answer {

@@ -1,10 +1,11 @@
 //! The configuration of a channel: values by number of field, over what is usual.
+pub mod form;
 pub mod table;
 
 use crate::state::Settings;
 use crate::store::{ChannelRow, ConfigRow};
 
-pub use table::{FIELDS, field, private, whois};
+pub use table::{FIELDS, field, lists, private, whois};
 
 /// Reads fields of a channel.
 pub trait Config {

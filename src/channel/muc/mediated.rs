@@ -1,6 +1,7 @@
 //! XEP-0045 §7.8.2, §7.9: messages to the room itself: invitations that it passes on, and what is answered to them.
 use crate::channel::config::{Config, field};
 use crate::channel::message::speaker;
+use crate::channel::standing::{self, By};
 use crate::channel::{Channel, access, people};
 use crate::state::{Cx, Fault, OwnMessage, Role};
 use crate::store::ChannelAffiliation;
@@ -61,15 +62,15 @@ fn invite(
 ) -> Result<(), Fault> {
     let to = invite.attribute("to").ok_or(Condition::BadRequest)?;
     let to = Jid::parse(&to).map_err(|_| Condition::JidMalformed)?;
-    let mut member = people::member(cx, channel, to.bare_str())?;
+    let member = people::member(cx, channel, to.bare_str())?;
     if member.affiliation == ChannelAffiliation::Outcast {
         return Err(Condition::NotAcceptable.into());
     }
     // §9.3: whoever is invited to a room of members is one.
     if channel.row.flag(field::MEMBERS_ONLY) && !access::belongs(&member) {
         people::require_room(cx, channel)?;
-        member.affiliation = ChannelAffiliation::Member;
-        people::set(cx, channel, to.bare_str(), &member)?;
+        let made = (ChannelAffiliation::Member, By::default());
+        standing::set_affiliation(cx, channel, to.bare_str(), made)?;
     }
     let reason = invite.child("reason", ns::MUC_USER);
     let reason = reason.map(|reason| reason.text().into_owned());

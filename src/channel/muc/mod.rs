@@ -1,10 +1,12 @@
 //! XEP-0045: a channel as a room, for every client there is. What is said and who belongs to it is the channel's; here are
 //! occupants, their presence and how they ask.
+mod admin;
 mod describe;
 pub mod enter;
 mod history;
 pub mod leave;
 pub mod mediated;
+mod owner;
 pub mod private;
 pub mod relay;
 pub mod subject;
@@ -28,6 +30,10 @@ const HATS: &str = "urn:xmpp:hats:0";
 pub const ROWS: &[Row] = &[
     (IqKind::Get, ns::DISCO_INFO, "query", describe::info),
     (IqKind::Get, ns::DISCO_ITEMS, "query", describe::items),
+    (IqKind::Get, ns::MUC_ADMIN, "query", admin::get),
+    (IqKind::Set, ns::MUC_ADMIN, "query", admin::set),
+    (IqKind::Get, ns::MUC_OWNER, "query", owner::get),
+    (IqKind::Set, ns::MUC_OWNER, "query", owner::set),
     (IqKind::Get, "urn:xmpp:ping", "ping", describe::ping),
 ];
 

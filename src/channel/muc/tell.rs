@@ -59,7 +59,7 @@ pub fn announce(cx: &mut Cx<'_>, channel: &Channel, news: &News<'_>) {
         .filter(|one| one.jid.bare_str() != of.jid.bare_str());
     to_others(cx, channel, news, others);
     let own = occupants.iter().filter(|one| one.key == of.key);
-    for one in own.filter(|one| one.jid.bare_str() == of.jid.bare_str()) {
+    for one in own {
         to_self(cx, channel, news, (one.way, &one.jid));
     }
     put_back(cx, channel, occupants);
@@ -68,8 +68,7 @@ pub fn announce(cx: &mut Cx<'_>, channel: &Channel, news: &News<'_>) {
 /// To all but themselves.
 pub fn announce_to_others(cx: &mut Cx<'_>, channel: &Channel, news: &News<'_>) {
     let occupants = take_occupants(cx, channel);
-    let bare = news.of.jid.bare_str();
-    let others = occupants.iter().filter(|one| one.jid.bare_str() != bare);
+    let others = occupants.iter().filter(|one| one.key != news.of.key);
     to_others(cx, channel, news, others);
     put_back(cx, channel, occupants);
 }

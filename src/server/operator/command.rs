@@ -48,7 +48,54 @@ pub enum Command {
         user: String,
         id: String,
     },
+    /// About channels; what is not needed is empty.
+    Channel {
+        action: ChannelAction,
+        name: String,
+        user: String,
+    },
     Status,
+}
+
+/// What is done with a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelAction {
+    List,
+    Show,
+    Members,
+    Create,
+    Destroy,
+    Owner,
+    Ban,
+}
+
+impl ChannelAction {
+    const ALL: [(ChannelAction, &str); 7] = [
+        (ChannelAction::List, "list"),
+        (ChannelAction::Show, "show"),
+        (ChannelAction::Members, "members"),
+        (ChannelAction::Create, "create"),
+        (ChannelAction::Destroy, "destroy"),
+        (ChannelAction::Owner, "owner"),
+        (ChannelAction::Ban, "ban"),
+    ];
+
+    pub fn parse(text: &str) -> Option<ChannelAction> {
+        let found = Self::ALL.iter().find(|(_, name)| *name == text);
+        found.map(|(action, _)| *action)
+    }
+
+    fn as_str(self) -> &'static str {
+        let found = Self::ALL.iter().find(|(action, _)| *action == self);
+        found.map_or(NONE, |(_, name)| name)
+    }
+
+    pub fn needs_user(self) -> bool {
+        matches!(
+            self,
+            ChannelAction::Create | ChannelAction::Owner | ChannelAction::Ban
+        )
+    }
 }
 
 /// What stands for nothing.
@@ -89,6 +136,7 @@ impl Command {
                 &["user move", name, host.as_deref().unwrap_or(NONE)]
             }
             Command::Drain { host } => &["drain", host.as_deref().unwrap_or(NONE)],
+            Command::Channel { action, name, user } => &["channel", action.as_str(), name, user],
             Command::UserList => &["user list"],
             Command::Status => &["status"],
         };
@@ -122,6 +170,11 @@ impl Command {
             },
             ["drain", host] => Command::Drain {
                 host: Some(*host).filter(|host| *host != NONE).map(owned),
+            },
+            ["channel", action, name, user] => Command::Channel {
+                action: ChannelAction::parse(action)?,
+                name: owned(name),
+                user: owned(user),
             },
             ["user list"] => Command::UserList,
             ["user clients", name, revoke] => Command::UserClients {

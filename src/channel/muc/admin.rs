@@ -1,0 +1,322 @@
+//! XEP-0045 §8.2 to §9.9: roles and affiliations, one or many in one request: all are checked before any is changed.
+use crate::channel::config::{Config, field, lists, whois};
+use crate::channel::nick::Nick;
+use crate::channel::route::Asked;
+use crate::channel::standing::{self, By};
+use crate::channel::{Channel, access, people};
+use crate::feature::Reply;
+use crate::state::{Cx, Fault, Role};
+use crate::store::{ChannelAffiliation, MemberRow};
+use crate::xml::ElementRef;
+use crate::xmpp::{Condition, ErrorType, Jid, StanzaError, ns};
+
+use super::tell::{affiliation_named, affiliation_text};
+
+/// Items of one request.
+const ITEMS_MAX: usize = 100;
+/// People of one list.
+const LISTED_MAX: usize = 10_000;
+/// Bytes of a reason.
+const REASON_BYTES_MAX: usize = 1_024;
+
+/// Whoever asks: what they are by affiliation, and by role while they are inside.
+struct Asker {
+    affiliation: ChannelAffiliation,
+    role: Role,
+    nick: Option<String>,
+}
+
+fn asker(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<Asker, Fault> {
+    let channel = &asked.channel;
+    let member = people::member(cx, channel, asked.who.as_str())?;
+    let room = cx.state.rooms.get(channel.id());
+    let own = room.and_then(|room| {
+        let own = room.of_person(asked.who.as_str());
+        own.max_by_key(|occupant| occupant.role)
+    });
+    let by_affiliation = match access::belongs(&member) {
+        true => access::role_of(channel, &member),
+        false => Role::None,
+    };
+    Ok(Asker {
+        affiliation: member.affiliation,
+        role: own.map_or(by_affiliation, |occupant| occupant.role),
+        nick: own
+            .map(|occupant| occupant.nick.to_string())
+            .or(member.nick),
+    })
+}
+
+/// §9.5, §9.8 and others: a list.
+pub fn get(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
+    let item = asked.payload.child("item", ns::MUC_ADMIN);
+    let item = item.ok_or(Condition::BadRequest)?;
+    let asker = asker(cx, asked)?;
+    if let Some(affiliation) = item.attribute("affiliation") {
+        let affiliation = affiliation_named(&affiliation).ok_or(Condition::BadRequest)?;
+        require_may_list(asked, &asker, affiliation)?;
+        return list_affiliation(cx, &asked.channel, &asker, affiliation);
+    }
+    let role = item.attribute("role").ok_or(Condition::BadRequest)?;
+    let role = Role::parse(&role).ok_or(Condition::BadRequest)?;
+    if asker.role < Role::Moderator {
+        return Err(Condition::Forbidden.into());
+    }
+    Ok(list_role(cx, &asked.channel, role))
+}
+
+/// Lists of members serve encryption: whoever belongs to the room needs them (XEP-0384). Outcasts are the admins' concern.
+fn require_may_list(
+    asked: &Asked<'_>,
+    asker: &Asker,
+    affiliation: ChannelAffiliation,
+) -> Result<(), Fault> {
+    let row = &asked.channel.row;
+    let rules = asker.affiliation >= ChannelAffiliation::Admin;
+    let is_open = row.number(field::LISTS) == lists::EVERYBODY
+        && row.number(field::WHOIS) == whois::ANYONE
+        && asker.role >= Role::Participant;
+    let may = match affiliation {
+        ChannelAffiliation::Outcast | ChannelAffiliation::None => rules,
+        _ => rules || is_open || asker.role == Role::Moderator,
+    };
+    match may {
+        true => Ok(()),
+        false => Err(Condition::Forbidden.into()),
+    }
+}
+
+fn list_affiliation(
+    cx: &Cx<'_>,
+    channel: &Channel,
+    asker: &Asker,
+    affiliation: ChannelAffiliation,
+) -> Result<Reply, Fault> {
+    let mut rows = Vec::new();
+    // Nobody is listed for having none.
+    if affiliation != ChannelAffiliation::None {
+        let members = cx.tx.members_behind(channel.id(), "", LISTED_MAX)?;
+        rows.extend(
+            members
+                .into_iter()
+                .filter(|(_, row)| row.affiliation == affiliation),
+        );
+    }
+    let tells_why = asker.affiliation >= ChannelAffiliation::Admin;
+    Ok(Reply::payload(|w| {
+        w.open_ns("query", ns::MUC_ADMIN);
+        for (jid, row) in &rows {
+            w.open("item")
+                .attr("affiliation", affiliation_text(affiliation))
+                .attr("jid", jid)
+                .attr_opt("nick", row.nick.as_deref());
+            if tells_why && !row.reason.is_empty() {
+                w.leaf("reason", &row.reason);
+            }
+            w.close();
+        }
+        w.close();
+    }))
+}
+
+fn list_role(cx: &Cx<'_>, channel: &Channel, role: Role) -> Reply {
+    let room = cx.state.rooms.get(channel.id());
+    let occupants = room.into_iter().flat_map(|room| &room.occupants);
+    Reply::payload(|w| {
+        w.open_ns("query", ns::MUC_ADMIN);
+        for one in occupants.filter(|one| one.role == role) {
+            w.open("item")
+                .attr("affiliation", affiliation_text(one.affiliation))
+                .attr("role", role.as_str())
+                .attr("nick", &one.nick)
+                .attr("jid", one.jid.as_str())
+                .close();
+        }
+        w.close();
+    })
+}
+
+/// What one item changes.
+enum Change {
+    Role {
+        key: String,
+        role: Role,
+    },
+    Affiliation {
+        jid: String,
+        affiliation: ChannelAffiliation,
+    },
+}
+
+/// §8, §9
+pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
+    let asker = asker(cx, asked)?;
+    let items = asked.payload.children();
+    let items: Vec<ElementRef<'_>> = items
+        .filter(|item| item.is("item", ns::MUC_ADMIN))
+        .collect();
+    if items.is_empty() || items.len() > ITEMS_MAX {
+        return Err(Condition::BadRequest.into());
+    }
+    let mut changes = Vec::with_capacity(items.len());
+    let mut owners_left = asked.channel.row.owners;
+    for item in &items {
+        let change = read(cx, asked, *item)?;
+        require_may(cx, (asked, &asker), &change, &mut owners_left)?;
+        let reason = item.child("reason", ns::MUC_ADMIN);
+        let reason = reason.map(|reason| reason.text().into_owned());
+        if reason
+            .as_ref()
+            .is_some_and(|text| text.len() > REASON_BYTES_MAX)
+        {
+            return Err(Condition::NotAcceptable.into());
+        }
+        changes.push((change, reason));
+    }
+    cx.require_disk_space()?;
+    for (change, reason) in &changes {
+        let by = By {
+            actor: asker.nick.as_deref(),
+            reason: reason.as_deref(),
+        };
+        let channel = &mut asked.channel;
+        match change {
+            Change::Role { key, role } => standing::set_role(cx, channel, key, (*role, by))?,
+            Change::Affiliation { jid, affiliation } => {
+                standing::set_affiliation(cx, channel, jid, (*affiliation, by))?;
+            }
+        }
+    }
+    Ok(Reply::Empty)
+}
+
+fn read(cx: &Cx<'_>, asked: &Asked<'_>, item: ElementRef<'_>) -> Result<Change, Fault> {
+    let channel = &asked.channel;
+    let nick = item.attribute("nick");
+    let named = nick.as_deref().and_then(|nick| Nick::parse(nick).ok());
+    let room = cx.state.rooms.get(channel.id());
+    let present = named
+        .as_ref()
+        .and_then(|nick| room?.of_nick(&nick.key).next());
+    if let Some(affiliation) = item.attribute("affiliation") {
+        let affiliation = affiliation_named(&affiliation).ok_or(Condition::BadRequest)?;
+        let jid = match item.attribute("jid") {
+            Some(jid) => {
+                let jid = Jid::parse(&jid).map_err(|_| Condition::JidMalformed)?;
+                jid.bare_str().to_string()
+            }
+            None => match present {
+                Some(occupant) => occupant.jid.bare_str().to_string(),
+                None => {
+                    let key = named.ok_or(Condition::BadRequest)?.key;
+                    let held = cx.tx.nick_holder(channel.id(), &key)?;
+                    held.ok_or(Condition::ItemNotFound)?
+                }
+            },
+        };
+        return Ok(Change::Affiliation { jid, affiliation });
+    }
+    let role = item.attribute("role").ok_or(Condition::BadRequest)?;
+    let role = Role::parse(&role).ok_or(Condition::BadRequest)?;
+    let key = match nick {
+        Some(_) => present.map(|occupant| occupant.key.to_string()),
+        None => {
+            let jid = item.attribute("jid").ok_or(Condition::BadRequest)?;
+            let jid = Jid::parse(&jid).map_err(|_| Condition::JidMalformed)?;
+            let mut occupants = room.into_iter().flat_map(|room| &room.occupants);
+            let occupant = occupants.find(|one| one.jid.bare_str() == jid.bare_str());
+            occupant.map(|occupant| occupant.key.to_string())
+        }
+    };
+    let key = key.ok_or(Condition::ItemNotFound)?;
+    Ok(Change::Role { key, role })
+}
+
+/// §5.1.1, §5.2.1: who may change what of whom.
+fn require_may(
+    cx: &Cx<'_>,
+    (asked, asker): (&Asked<'_>, &Asker),
+    change: &Change,
+    owners_left: &mut u64,
+) -> Result<(), Fault> {
+    match change {
+        Change::Role { key, role } => may_set_role(cx, (asked, asker), (key, *role)),
+        Change::Affiliation { jid, affiliation } => {
+            let channel = &asked.channel;
+            let now = people::member(cx, channel, jid)?;
+            may_set_affiliation(asker, &now, *affiliation)?;
+            let ends = now.affiliation == ChannelAffiliation::Owner
+                && *affiliation != ChannelAffiliation::Owner;
+            if ends {
+                *owners_left = owners_left.saturating_sub(1);
+            } else if *affiliation == ChannelAffiliation::Owner
+                && now.affiliation != ChannelAffiliation::Owner
+            {
+                *owners_left += 1;
+            }
+            // §10.7: somebody must be left who owns it.
+            if ends && *owners_left == 0 {
+                return Err(StanzaError::new(Condition::Conflict)
+                    .text("Somebody must own the room.")
+                    .into());
+            }
+            let is_new = now == MemberRow::default() && *affiliation != ChannelAffiliation::None;
+            match is_new {
+                true => people::require_room(cx, channel),
+                false => Ok(()),
+            }
+        }
+    }
+}
+
+fn may_set_affiliation(
+    asker: &Asker,
+    now: &MemberRow,
+    affiliation: ChannelAffiliation,
+) -> Result<(), Fault> {
+    let may = match asker.affiliation {
+        ChannelAffiliation::Owner => true,
+        // §9: admins make members and outcasts of those who are no more than that.
+        ChannelAffiliation::Admin => {
+            now.affiliation < ChannelAffiliation::Admin && affiliation < ChannelAffiliation::Admin
+        }
+        _ => return Err(Condition::Forbidden.into()),
+    };
+    match may {
+        true => Ok(()),
+        false => Err(not_allowed()),
+    }
+}
+
+/// §8.2: nobody acts on those above them.
+fn not_allowed() -> Fault {
+    StanzaError::new(Condition::NotAllowed)
+        .kind(ErrorType::Cancel)
+        .into()
+}
+
+fn may_set_role(
+    cx: &Cx<'_>,
+    (asked, asker): (&Asked<'_>, &Asker),
+    (key, role): (&str, Role),
+) -> Result<(), Fault> {
+    if asker.role < Role::Moderator {
+        return Err(Condition::Forbidden.into());
+    }
+    let room = cx.state.rooms.get(asked.channel.id());
+    let target = room.and_then(|room| room.of_nick(key).next());
+    let target = target.ok_or(Condition::ItemNotFound)?;
+    // §9.6, §9.7: moderators are made by admins.
+    let is_of_admins = role == Role::Moderator || target.role == Role::Moderator;
+    let is_above = target.affiliation > asker.affiliation
+        || (target.affiliation == asker.affiliation
+            && target.affiliation >= ChannelAffiliation::Admin
+            && asker.affiliation != ChannelAffiliation::Owner);
+    let loses = role < Role::Moderator && target.affiliation >= ChannelAffiliation::Admin;
+    // An owner or admin is a moderator as long as they are that; they may still be asked to leave by an equal.
+    let is_fixed = loses && (role != Role::None || is_above);
+    match (is_of_admins && asker.affiliation < ChannelAffiliation::Admin) || is_above || is_fixed {
+        true => Err(not_allowed()),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,320 @@
+//! Who is what in a channel, and what follows when that changes, for both protocols: one change, written once, told to all
+//! (XEP-0045 §8.2 to §9, §10.3 to §10.9, XEP-0406).
+use crate::state::{Cx, Occupant, Role, Urgency, Way};
+use crate::store::{ChannelAffiliation, ConfigRow, MemberRow, StoreError};
+use crate::xml::Writer;
+use crate::xmpp::ns;
+
+use super::config::{Config, field, whois};
+use super::mix::told::{self, Left};
+use super::muc::{leave, tell};
+use super::{Channel, access, fan_out, message, people, remove, room};
+
+/// Who changed it, and why.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct By<'a> {
+    /// Their nick.
+    pub actor: Option<&'a str>,
+    pub reason: Option<&'a str>,
+}
+
+/// XEP-0045 §10.9: where to go instead.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Instead<'a> {
+    pub jid: Option<&'a str>,
+    pub reason: Option<&'a str>,
+    pub password: Option<&'a str>,
+}
+
+/// An affiliation of somebody, by bare JID, present or not.
+pub fn set_affiliation(
+    cx: &mut Cx<'_>,
+    channel: &mut Channel,
+    jid: &str,
+    (affiliation, by): (ChannelAffiliation, By<'_>),
+) -> Result<(), StoreError> {
+    let before = people::member(cx, channel, jid)?;
+    if before.affiliation == affiliation {
+        return Ok(());
+    }
+    let mut now = before.clone();
+    now.affiliation = affiliation;
+    now.reason = by.reason.unwrap_or_default().into();
+    let is_out = is_put_out(channel, affiliation);
+    if is_out {
+        now = MemberRow {
+            affiliation,
+            reason: now.reason,
+            ..MemberRow::default()
+        };
+    }
+    if affiliation >= ChannelAffiliation::Admin {
+        now.muted = false;
+    }
+    people::set(cx, channel, jid, &now)?;
+    if before.participation.is_some() && is_out {
+        told::left(cx, channel, jid, &before, Left::PutOut)?;
+    }
+    told::access_changed(cx, channel, jid, &before, &now)?;
+    match people::is_known_inside(cx, channel, jid) {
+        false => tell_of_absent(cx, channel, jid, &now),
+        true if is_out => {
+            let code = match affiliation {
+                ChannelAffiliation::Outcast => 301,
+                _ => 321,
+            };
+            put_out(cx, channel, (jid, affiliation), (code, by))?;
+        }
+        true => change_present(cx, channel, (jid, &now), by),
+    }
+    Ok(())
+}
+
+/// §9.2, §9.4: whoever has this affiliation cannot be in it.
+fn is_put_out(channel: &Channel, affiliation: ChannelAffiliation) -> bool {
+    affiliation == ChannelAffiliation::Outcast
+        || (affiliation == ChannelAffiliation::None && channel.row.flag(field::MEMBERS_ONLY))
+}
+
+/// §9.3 and others: those who are inside see it in their presence.
+fn change_present(cx: &mut Cx<'_>, channel: &Channel, (jid, now): (&str, &MemberRow), by: By<'_>) {
+    let role = access::role_of(channel, now);
+    let mut changed = Vec::new();
+    for one in &mut room(cx, channel).occupants {
+        if one.jid.bare_str() == jid {
+            one.affiliation = now.affiliation;
+            // Voice that was given stays; what an affiliation gives comes with it.
+            one.role = match (one.role, role) {
+                (Role::Moderator, role) => role,
+                (had, role) => had.max(role),
+            };
+            changed.push(one.clone());
+        }
+    }
+    announce_each(cx, channel, &changed, by);
+}
+
+/// Each nick once.
+fn announce_each(cx: &mut Cx<'_>, channel: &Channel, changed: &[Occupant], by: By<'_>) {
+    for (at, one) in changed.iter().enumerate() {
+        let is_last = !changed
+            .iter()
+            .skip(at + 1)
+            .any(|later| later.key == one.key);
+        if is_last {
+            let news = tell::News {
+                reason: by.reason,
+                actor: by.actor,
+                ..tell::News::of(one)
+            };
+            tell::announce(cx, channel, &news);
+        }
+    }
+}
+
+/// All sessions of somebody leave, and are told why.
+fn put_out(
+    cx: &mut Cx<'_>,
+    channel: &mut Channel,
+    (jid, affiliation): (&str, ChannelAffiliation),
+    (code, by): (u16, By<'_>),
+) -> Result<(), StoreError> {
+    let occupants = &mut room(cx, channel).occupants;
+    let gone: Vec<Occupant> = occupants
+        .extract_if(.., |one| one.jid.bare_str() == jid)
+        .collect();
+    for (at, one) in gone.iter().enumerate() {
+        let mut one = one.clone();
+        one.affiliation = affiliation;
+        let news = tell::News {
+            codes: vec![code],
+            reason: by.reason,
+            actor: by.actor,
+            ..tell::News::gone(&one)
+        };
+        // Each nick is gone once.
+        if !gone.iter().skip(at + 1).any(|later| later.key == one.key) {
+            tell::announce_to_others(cx, channel, &news);
+        }
+        tell::to_self(cx, channel, &news, (one.way, &one.jid));
+    }
+    leave::settle(cx, channel)
+}
+
+/// §9: what somebody who is not there is from now on, for those who may know who it is. COMPAT(Dino, Gajim): without a type.
+fn tell_of_absent(cx: &mut Cx<'_>, channel: &Channel, jid: &str, now: &MemberRow) {
+    let occupants = fan_out::take_occupants(cx, channel);
+    for one in &occupants {
+        if one.way == Way::Participant || !access::shows_jid(channel, one.role) {
+            continue;
+        }
+        let stanza = cx.write(|w| {
+            w.open("message")
+                .attr("from", channel.jid.as_str())
+                .attr("to", one.jid.as_str());
+            w.open_ns("x", ns::MUC_USER);
+            w.open("item")
+                .attr("affiliation", tell::affiliation_text(now.affiliation))
+                .attr("jid", jid)
+                .attr_opt("nick", now.nick.as_deref())
+                .close();
+            w.close().close();
+        });
+        fan_out::deliver(cx, one.way, &stanza.into(), Urgency::Now);
+    }
+    fan_out::put_back(cx, channel, occupants);
+}
+
+/// §8.2 to §8.4, §9.6: a role of whoever has a nick, by how it is compared. Whoever is kicked takes part no more.
+pub fn set_role(
+    cx: &mut Cx<'_>,
+    channel: &mut Channel,
+    key: &str,
+    (role, by): (Role, By<'_>),
+) -> Result<(), StoreError> {
+    let room_of = room(cx, channel);
+    let Some(occupant) = room_of.of_nick(key).next().cloned() else {
+        return Ok(());
+    };
+    let jid = occupant.jid.bare_str();
+    let before = people::member(cx, channel, jid)?;
+    if role == Role::None {
+        if before.participation.is_some() {
+            let now = MemberRow {
+                participation: None,
+                ..before.clone()
+            };
+            people::set(cx, channel, jid, &now)?;
+            told::left(cx, channel, jid, &before, Left::PutOut)?;
+        }
+        return put_out(cx, channel, (jid, before.affiliation), (307, by));
+    }
+    let is_muted = role == Role::Visitor;
+    let is_kept = access::belongs(&before) || before.nick.is_some();
+    if is_kept && before.muted != is_muted {
+        let now = MemberRow {
+            muted: is_muted,
+            ..before
+        };
+        people::set(cx, channel, jid, &now)?;
+    }
+    let mut changed = Vec::new();
+    for one in &mut room(cx, channel).occupants {
+        if *one.key == *key {
+            one.role = role;
+            changed.push(one.clone());
+        }
+    }
+    announce_each(cx, channel, &changed, by);
+    Ok(())
+}
+
+/// §10.9: everybody is told, and it is there no more.
+pub fn destroy(
+    cx: &mut Cx<'_>,
+    channel: &mut Channel,
+    instead: Instead<'_>,
+) -> Result<(), StoreError> {
+    let mut bytes = Vec::new();
+    let mut w = Writer::new(&mut bytes);
+    w.open("destroy").attr_opt("jid", instead.jid);
+    for (name, text) in [("password", instead.password), ("reason", instead.reason)] {
+        if let Some(text) = text {
+            w.leaf(name, text);
+        }
+    }
+    w.close();
+    let destroyed = String::from_utf8(bytes).expect("the writer writes UTF-8");
+    for one in fan_out::take_occupants(cx, channel) {
+        let mut one = one;
+        one.affiliation = ChannelAffiliation::None;
+        let news = tell::News {
+            destroyed: Some(&destroyed),
+            ..tell::News::gone(&one)
+        };
+        tell::to_self(cx, channel, &news, (one.way, &one.jid));
+    }
+    told::destroyed(cx, channel)?;
+    remove(cx, channel)
+}
+
+/// §10.2.1: what it is from now on is told to all inside; whoever may not be in it any more leaves.
+pub fn configured(
+    cx: &mut Cx<'_>,
+    channel: &mut Channel,
+    before: &ConfigRow,
+) -> Result<(), StoreError> {
+    let now = channel.row.config.clone();
+    let turned_on = |number| now.flag(number) && !before.flag(number);
+    if turned_on(field::MEMBERS_ONLY) {
+        put_out_strangers(cx, channel)?;
+    }
+    if now.flag(field::MODERATED) != before.flag(field::MODERATED) {
+        give_roles_anew(cx, channel)?;
+    }
+    let mut codes = vec![104];
+    let shows = |config: &ConfigRow| Config::number(config, field::WHOIS) == whois::ANYONE;
+    match (shows(before), shows(&now)) {
+        (false, true) => codes.push(172),
+        (true, false) => codes.push(173),
+        _ => {}
+    }
+    let mut bytes = Vec::new();
+    let mut w = Writer::new(&mut bytes);
+    w.open_ns("x", ns::MUC_USER);
+    for code in codes {
+        w.open("status").attr("code", &code.to_string()).close();
+    }
+    w.close();
+    let payload = String::from_utf8(bytes).expect("the writer writes UTF-8");
+    let id = cx.new_id();
+    message::say_in_rooms(cx, channel, Some(&id), &payload);
+    told::configured(cx, channel, None)
+}
+
+/// §9.4 note: the room is for members from now on.
+fn put_out_strangers(cx: &mut Cx<'_>, channel: &mut Channel) -> Result<(), StoreError> {
+    let occupants = &room(cx, channel).occupants;
+    let mut people_inside: Vec<String> = occupants
+        .iter()
+        .filter(|one| one.affiliation <= ChannelAffiliation::None && one.way != Way::Participant)
+        .map(|one| one.jid.bare_str().to_string())
+        .collect();
+    people_inside.sort();
+    people_inside.dedup();
+    for jid in people_inside {
+        let member = people::member(cx, channel, &jid)?;
+        if !access::belongs(&member) {
+            put_out(
+                cx,
+                channel,
+                (&jid, member.affiliation),
+                (322, By::default()),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Voice is everybody's from now on, or nobody's but members'.
+fn give_roles_anew(cx: &mut Cx<'_>, channel: &Channel) -> Result<(), StoreError> {
+    let mut occupants = fan_out::take_occupants(cx, channel);
+    let mut changed = Vec::new();
+    for one in &mut occupants {
+        let member = people::member(cx, channel, one.jid.bare_str())?;
+        let role = access::role_of(channel, &member);
+        if one.role != role && one.role != Role::Moderator {
+            one.role = role;
+            changed.push(one.clone());
+        }
+    }
+    fan_out::put_back(cx, channel, occupants);
+    announce_each(cx, channel, &changed, By::default());
+    Ok(())
+}
+
+/// Nobody would own it any more.
+pub fn is_last_owner(cx: &Cx<'_>, channel: &Channel, jid: &str) -> Result<bool, StoreError> {
+    let member = people::member(cx, channel, jid)?;
+    Ok(member.affiliation == ChannelAffiliation::Owner && channel.row.owners <= 1)
+}
