@@ -9,6 +9,7 @@
 mod backup;
 mod bounds;
 mod budget;
+mod channel_model;
 mod circles;
 mod cli;
 mod client_state;

@@ -211,10 +211,20 @@ fn nick_given(
         }
         return Ok(held);
     }
-    match nick::is_free_for(cx, channel, &wanted.key, from.bare_str())? {
-        true => Ok(wanted),
-        false => Err(Condition::Conflict.into()),
+    if !nick::is_free_for(cx, channel, &wanted.key, from.bare_str())? {
+        return Err(Condition::Conflict.into());
     }
+    // Two ways to write one nick would look like two people.
+    let room = cx.state.rooms.get(channel.id());
+    let own = room.and_then(|room| room.of_nick(&wanted.key).next());
+    let Some(own) = own.filter(|own| own.nick != wanted.text) else {
+        return Ok(wanted);
+    };
+    own_codes.push(210);
+    Ok(Nick {
+        text: Rc::clone(&own.nick),
+        key: Rc::clone(&own.key),
+    })
 }
 
 /// §7.2.2: each nick once, as it was last heard of.
