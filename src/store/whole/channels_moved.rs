@@ -5,7 +5,7 @@ use crate::store::channel::{ChannelRow, decode, encode, invitations};
 use crate::store::engine::table::{Row, TableDefinition, WriteTransaction};
 use crate::store::schema::{
     CHANNEL_CREATORS, CHANNEL_IDS, CHANNEL_INVITATIONS, CHANNEL_MEMBERS, CHANNEL_NICKS,
-    CHANNEL_OCCUPANTS, CHANNELS,
+    CHANNEL_OCCUPANTS, CHANNELS, CHANNELS_JOINED,
 };
 
 use super::moving::{Move, rewrite};
@@ -40,6 +40,13 @@ pub fn move_channels(txn: &WriteTransaction, domains: Move<'_>) -> Result<(), St
             }
         }
         Ok(Some((key.to_vec(), invitations::encode(&row))))
+    })?;
+    rewrite(txn, CHANNELS_JOINED, &mut |key, value| {
+        let (account, jid) = <(u32, &str)>::decode(key);
+        Ok(domains.jid(jid).map(|jid| {
+            let key = <(u32, &str)>::encode(&(account, &jid), <[u8]>::to_vec);
+            (key, value.to_vec())
+        }))
     })?;
     // Nobody is in a room while the server is not there, and no session goes on.
     txn.open_table(CHANNEL_OCCUPANTS)?
