@@ -44,6 +44,7 @@ pub use last_activity::{
     is_asked as asks_last_activity, require_may_ask as require_may_ask_last_activity,
 };
 pub use mix_pam::deliver::{Heard, deliver_from_channel};
+pub use mix_pam::removed::leave_channels;
 pub use mix_pam::{
     CHANNELS_JOINED_MAX, FromChannel, channel_left, channel_may_see, channel_of_presence,
     from_channel, joined_channel, preference_set,

@@ -7,6 +7,7 @@ pub mod command;
 mod redirect;
 
 use crate::channel;
+use crate::feature;
 use crate::pubsub;
 use crate::state::{JobId, Outbox, QueuedPresence, Sessions};
 use crate::store::{AccountId, StoreError, Tx};
@@ -16,7 +17,7 @@ use crate::xmpp::{BareJid, PresenceKind, StreamCondition, StreamError, localpart
 use answer::{Answer, done};
 
 use super::login::jobs::Job;
-use super::route::presence;
+use super::route::{iq, presence};
 use super::{Command, Server, Step};
 
 impl Server {
@@ -226,6 +227,8 @@ impl Server {
             }
         }
         presence::send_queued(&mut self.cx(step));
+        feature::leave_channels(&mut self.cx(step), (&jid, account.id))?;
+        iq::send_own(&mut self.cx(step));
         pubsub::related::forget::forget(step.tx, jid.as_str())?;
         channel::forget_account(&mut self.cx(step), &jid)?;
         step.tx.delete_account(&name)?;

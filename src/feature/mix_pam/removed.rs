@@ -6,6 +6,14 @@ use crate::store::{AccountId, StoreError};
 use crate::xml::parse_stored;
 use crate::xmpp::{BareJid, Envelope, Iq, IqKind, ns};
 
+/// An account that will be gone leaves them all.
+pub fn leave_channels(cx: &mut Cx<'_>, whose: (&BareJid, AccountId)) -> Result<(), StoreError> {
+    for (channel, _) in cx.tx.joined_channels(whose.1)? {
+        removed_from_roster(cx, whose, &channel)?;
+    }
+    Ok(())
+}
+
 /// A client took the channel out of the roster: the account leaves it. What the channel answers changes nothing.
 pub fn removed_from_roster(
     cx: &mut Cx<'_>,

@@ -12,7 +12,11 @@ use super::blocked::{is_blocked_by, require_not_blocked_by_sender};
 /// An iq with a `from` that its sender may use.
 pub fn from(cx: &mut Cx<'_>, origin: Origin, iq: &Iq) {
     take(cx, origin, iq);
-    // What handlers ask on behalf of accounts, and what is answered at once.
+    send_own(cx);
+}
+
+/// What handlers ask on behalf of accounts, and what is answered at once.
+pub fn send_own(cx: &mut Cx<'_>) {
     for own in std::mem::take(&mut cx.state.effects.own_requests) {
         take(cx, Origin::Own, &own);
     }
