@@ -10,6 +10,7 @@ mod backup;
 mod bounds;
 mod budget;
 mod channel_model;
+mod channels_joined;
 mod circles;
 mod cli;
 mod client_state;
