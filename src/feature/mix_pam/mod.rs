@@ -7,6 +7,8 @@
 //! - Messages of type groupchat and events of nodes are what a channel distributes. They go to clients that announce
 //!   `urn:xmpp:mix:core:1` and are available, whatever their priority, and wait for nobody. All else that comes from a
 //!   channel's address goes the way of any stanza.
+//! - §2.1: what a client announces by its capabilities (XEP-0115, XEP-0390) decides. Who announces none is not asked: it chose
+//!   not to advertise.
 //! - A client that asked for the annotated roster hears what channels say also while it is being asked what it announced, or it
 //!   would miss what comes between its reading of the archive and its answer.
 //! - §2.9.3: no presence of others is kept. Whenever a client that knows channels comes, they are asked for it.
