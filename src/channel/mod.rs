@@ -57,7 +57,7 @@ use config::{Config, field};
 pub use forget::forget_account;
 pub use operate::{Operation, operate};
 pub use restart::{keep as keep_occupants, restore as restore_occupants};
-pub use route::{iq, message, presence};
+pub use route::{answer, iq, message, presence};
 pub use service::iq as iq_of_service;
 
 /// A channel, and its address.

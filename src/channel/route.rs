@@ -58,6 +58,14 @@ pub fn iq(cx: &mut Cx<'_>, origin: Origin, iq: &Iq, jid: &BareJid) -> Result<Rep
     handler(cx, &mut asked)
 }
 
+/// A result or error for somebody in a channel.
+pub fn answer(cx: &mut Cx<'_>, iq: &Iq, jid: &BareJid) -> Result<(), Fault> {
+    if let Some(channel) = find(cx, jid)? {
+        muc::relay::answer(cx, &channel, iq);
+    }
+    Ok(())
+}
+
 /// A message.
 pub fn message(cx: &mut Cx<'_>, message: &Message, jid: &BareJid) -> Result<(), Fault> {
     let (Some(from), Some(to)) = (&message.envelope.from, &message.envelope.to) else {

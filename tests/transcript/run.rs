@@ -195,6 +195,9 @@ fn apply(settings: &mut Settings, key: &str, value: &str) {
             "client_state" => settings.client_state = is_on,
             "client_names" => settings.client_names = is_on,
             "pubsub" => settings.pubsub = is_on,
+            "channels" => settings.channels = is_on,
+            "channels_open" => settings.channels_open = is_on,
+            "channels_create" => settings.channels_create = is_on,
             _ => panic!("no switch {key}"),
         }
         return;

@@ -1,15 +1,24 @@
-//! XEP-0045 §17.? requests to an occupant, passed on in the room's name; XEP-0410: a ping to oneself.
-use crate::channel::access;
+//! XEP-0045 §17.4: requests of one occupant to another, in the room's names, and what is answered. XEP-0410: a ping to oneself.
+//! Nothing is remembered of a request: its id says which session of the asker waits.
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
+
+use crate::channel::fan_out::deliver;
 use crate::channel::nick::Nick;
 use crate::channel::route::Asked;
+use crate::channel::{Channel, access};
 use crate::feature::Reply;
-use crate::state::{Cx, Fault};
-use crate::xmpp::{Condition, IqKind};
+use crate::state::{Cx, Fault, Occupant, Urgency, Way};
+use crate::xmpp::{Condition, Envelope, Iq, IqKind, Jid, write_open};
+
+const VCARD: &str = "vcard-temp";
+/// Bytes of a request's id.
+const ID_BYTES_MAX: usize = 1_024;
 
 pub fn request(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let room = cx.state.rooms.get(asked.channel.id());
     let mut occupants = room.into_iter().flat_map(|room| &room.occupants);
-    let own = occupants.find(|one| one.jid == *asked.from);
+    let own = occupants.find(|one| one.jid == *asked.from).cloned();
     // XEP-0410 §4: whoever asks is not in the room.
     let own = own.ok_or(access::NOT_INSIDE)?;
     let to = asked.iq.envelope.to.as_ref().and_then(|to| to.resource());
@@ -18,5 +27,107 @@ pub fn request(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     if own.key == nick.key && is_ping {
         return Ok(Reply::Empty);
     }
-    Err(Condition::ServiceUnavailable.into())
+    let target = room
+        .and_then(|room| room.of_nick(&nick.key).last())
+        .cloned();
+    let target = target.ok_or(Condition::ItemNotFound)?;
+    let is_of_account = asked.payload.namespace() == VCARD;
+    // What an account keeps is asked of the account, and changed by nobody else.
+    if is_of_account && asked.iq.kind != IqKind::Get {
+        return Err(Condition::Forbidden.into());
+    }
+    let id = asked.iq.envelope.id.as_deref().unwrap_or_default();
+    if id.len() > ID_BYTES_MAX {
+        return Err(Condition::BadRequest.into());
+    }
+    let from = asked.channel.jid.with_resource(&own.nick);
+    let from = from.map_err(|_| Condition::NotAcceptable)?;
+    let envelope = Envelope {
+        from: Some(from.into()),
+        to: Some(match is_of_account {
+            true => target.jid.to_bare().into(),
+            false => target.jid.clone(),
+        }),
+        id: Some(Rc::from(format!("{}:{id}", mark_of(&own.jid)))),
+        lang: asked.iq.envelope.lang.clone(),
+    };
+    match (is_of_account, target.way) {
+        (true, _) => cx.state.effects.own_requests.push(Iq {
+            envelope,
+            kind: asked.iq.kind,
+            element: asked.iq.element.clone(),
+        }),
+        // A participant has no session here.
+        (false, Way::Participant) => return Err(Condition::ServiceUnavailable.into()),
+        (false, way) => pass_on(cx, way, asked.iq, &envelope),
+    }
+    Ok(Reply::Later)
+}
+
+/// What tells the sessions of one nick apart.
+fn mark_of(jid: &Jid) -> String {
+    let mut hasher = DefaultHasher::new();
+    jid.as_str().hash(&mut hasher);
+    format!("{:x}", hasher.finish())
+}
+
+fn pass_on(cx: &mut Cx<'_>, way: Way, iq: &Iq, envelope: &Envelope) {
+    let start = cx.out.bytes.len();
+    write_open(&mut cx.out.bytes, "iq", iq.kind.as_str(), envelope);
+    let inner = iq.element.root().inner_source();
+    match inner.is_empty() {
+        true => cx.out.bytes.extend_from_slice(b"/>"),
+        false => {
+            cx.out.bytes.push(b'>');
+            cx.out.bytes.extend_from_slice(inner.as_bytes());
+            cx.out.bytes.extend_from_slice(b"</iq>");
+        }
+    }
+    let stanza = start..cx.out.bytes.len();
+    deliver(cx, way, &stanza.into(), Urgency::Now);
+}
+
+/// A result or an error of somebody who was asked, for the occupant of this nick who did.
+pub fn answer(cx: &mut Cx<'_>, channel: &Channel, iq: &Iq) {
+    let envelope = &iq.envelope;
+    let (Some(from), Some(to)) = (&envelope.from, &envelope.to) else {
+        return;
+    };
+    let (nick, id) = (to.resource(), envelope.id.as_deref());
+    let nick = nick.and_then(|nick| Nick::parse(nick).ok());
+    let (Some(nick), Some((mark, id))) = (nick, id.and_then(|id| id.split_once(':'))) else {
+        return;
+    };
+    let Some(room) = cx.state.rooms.get(channel.id()) else {
+        return;
+    };
+    let is_asker = |one: &&Occupant| mark_of(&one.jid) == mark;
+    let asker = room.of_nick(&nick.key).find(is_asker).cloned();
+    let answerer = room.of_person(from.bare_str()).last();
+    let answerer = answerer.map(|one| Rc::clone(&one.nick));
+    let (Some(asker), Some(answerer)) = (asker, answerer) else {
+        return;
+    };
+    let Ok(from) = channel.jid.with_resource(&answerer) else {
+        return;
+    };
+    let told = Envelope {
+        from: Some(from.into()),
+        to: Some(asker.jid.clone()),
+        id: Some(id.into()),
+        lang: None,
+    };
+    pass_on(cx, asker.way, iq, &told);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_have_marks_of_their_own() {
+        let jid = |text| Jid::parse(text).unwrap();
+        assert_eq!(mark_of(&jid("a@b/c")), mark_of(&jid("a@b/c")));
+        assert_ne!(mark_of(&jid("a@b/c")), mark_of(&jid("a@b/d")));
+    }
 }

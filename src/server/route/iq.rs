@@ -197,6 +197,11 @@ fn answer(cx: &mut Cx<'_>, iq: &Iq) {
         Ok(Address::Component(component)) => {
             relay(cx, Origin::Component(component), iq);
         }
+        Ok(Address::Channel(jid)) => {
+            if let Err(Fault::Store(error)) = channel::answer(cx, iq, &jid) {
+                log::error!("answer.failed error={}", quoted(&format!("{error:?}")));
+            }
+        }
         _ => {}
     }
 }
