@@ -249,8 +249,8 @@ pub fn configured(
     if turned_on(field::MEMBERS_ONLY) {
         put_out_strangers(cx, channel)?;
     }
-    if now.flag(field::MODERATED) != before.flag(field::MODERATED) {
-        give_roles_anew(cx, channel)?;
+    if before.flag(field::MODERATED) && !now.flag(field::MODERATED) {
+        give_voice(cx, channel)?;
     }
     let mut codes = vec![104];
     let shows = |config: &ConfigRow| Config::number(config, field::WHOIS) == whois::ANYONE;
@@ -296,14 +296,14 @@ fn put_out_strangers(cx: &mut Cx<'_>, channel: &mut Channel) -> Result<(), Store
     Ok(())
 }
 
-/// Voice is everybody's from now on, or nobody's but members'.
-fn give_roles_anew(cx: &mut Cx<'_>, channel: &Channel) -> Result<(), StoreError> {
+/// Voice is everybody's from now on. Who has it while that changes the other way keeps it.
+fn give_voice(cx: &mut Cx<'_>, channel: &Channel) -> Result<(), StoreError> {
     let mut occupants = fan_out::take_occupants(cx, channel);
     let mut changed = Vec::new();
     for one in &mut occupants {
         let member = people::member(cx, channel, one.jid.bare_str())?;
         let role = access::role_of(channel, &member);
-        if one.role != role && one.role != Role::Moderator {
+        if one.role < role {
             one.role = role;
             changed.push(one.clone());
         }

@@ -3,7 +3,7 @@ use crate::store::ConfigRow;
 use crate::xml::Writer;
 use crate::xmpp::{Condition, DataForm, FormKind, Jid, open_form};
 
-use super::table::{FIELDS, Shape, field};
+use super::table::{FIELDS, Shape, field, lists};
 use super::{Config, set_number, set_texts};
 
 pub const FORM_TYPE: &str = "http://jabber.org/protocol/muc#roomconfig";
@@ -57,6 +57,10 @@ pub fn apply(config: &mut ConfigRow, form: &DataForm) -> Result<(), Condition> {
             Shape::Text | Shape::Texts | Shape::Jids => {
                 set_texts(config, number, texts(known.shape, &given.values)?);
             }
+            // §15.5.3: by roles.
+            _ if number == field::LISTS => {
+                set_number(config, number, lists_for(&given.values)?);
+            }
             shape => {
                 let value = given.values.first().map_or("", |text| text.trim());
                 // COMPAT(Gajim, 1.8): a field without a value is one it did not fill in.
@@ -94,6 +98,31 @@ fn texts(shape: Shape, values: &[String]) -> Result<Vec<String>, Condition> {
     }
 }
 
+/// Who may read the lists: everybody inside, if that is so for the least of roles that are named.
+fn lists_for(roles: &[String]) -> Result<u64, Condition> {
+    let mut least = lists::MODERATORS;
+    for role in roles {
+        match role.trim() {
+            "participant" | "visitor" | "anyone" => least = lists::EVERYBODY,
+            "moderator" | "moderators" | "" => {}
+            _ => return Err(Condition::NotAcceptable),
+        }
+    }
+    Ok(least)
+}
+
+fn write_lists(w: &mut Writer<'_>, value: u64) {
+    const ROLES: [&str; 3] = ["moderator", "participant", "visitor"];
+    let chosen = if value == lists::EVERYBODY { 3 } else { 1 };
+    for role in ROLES.iter().take(chosen) {
+        w.leaf("value", role);
+    }
+    for role in ROLES {
+        w.open("option").attr("label", role);
+        w.leaf("value", role).close();
+    }
+}
+
 fn flag(text: &str) -> Option<bool> {
     match text {
         "1" | "true" => Some(true),
@@ -125,6 +154,7 @@ pub fn write(w: &mut Writer<'_>, config: &ConfigRow) {
         let var = format!("{PREFIX}{}", known.muc);
         let kind = match known.shape {
             Shape::Flag => "boolean",
+            Shape::Choice(_) if number == field::LISTS => "list-multi",
             Shape::Choice(_) => "list-single",
             Shape::Number => "text-single",
             Shape::Text if number == field::PASSWORD => "text-private",
@@ -156,6 +186,7 @@ fn write_values(w: &mut Writer<'_>, config: &ConfigRow, number: u8, shape: Shape
         Shape::Flag => {
             w.leaf("value", if value == 0 { "0" } else { "1" });
         }
+        Shape::Choice(_) if number == field::LISTS => write_lists(w, value),
         Shape::Choice(names) => {
             let at = usize::try_from(value).ok();
             let name = at.and_then(|at| names.get(at)).copied();

@@ -8,6 +8,8 @@ use crate::state::{Cx, Fault};
 use crate::xml::Writer;
 use crate::xmpp::{Condition, FormKind, ns, open_form};
 
+use super::register;
+
 /// What every room can do.
 const FEATURES: &[&str] = &[
     ns::MUC,
@@ -28,8 +30,10 @@ const FEATURES: &[&str] = &[
 /// §6.4
 pub fn info(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let node = asked.payload.attribute("node");
-    if node.is_some() {
-        return Err(Condition::ItemNotFound.into());
+    match node.as_deref() {
+        None => {}
+        Some(register::NODE) => return register::reserved(cx, asked),
+        Some(_) => return Err(Condition::ItemNotFound.into()),
     }
     let row = &asked.channel.row;
     let flags = [
@@ -74,6 +78,11 @@ pub fn info(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         }
         if row.flag(field::ARCHIVED) {
             w.open("feature").attr("var", ns::MAM).close();
+        }
+        if row.flag(field::REGISTER) {
+            for var in [ns::REGISTER, "http://jabber.org/protocol/muc#register"] {
+                w.open("feature").attr("var", var).close();
+            }
         }
         write_form(w, asked, occupants);
         w.close();

@@ -8,6 +8,8 @@ use crate::store::ChannelAffiliation;
 use crate::xml::{ElementRef, Writer, parse_stored};
 use crate::xmpp::{BareJid, Condition, Jid, Message, MessageKind, ns};
 
+use super::voice;
+
 /// XEP-0249
 const DIRECT: &str = "jabber:x:conference";
 /// People invited by one message.
@@ -20,6 +22,12 @@ pub fn take(cx: &mut Cx<'_>, channel: &mut Channel, message: &Message) -> Result
         .from
         .as_ref()
         .ok_or(Condition::BadRequest)?;
+    if let Some(x) = message.child("x", ns::DATA_FORM) {
+        let speaker = speaker(cx, channel, from)?.ok_or(access::NOT_INSIDE)?;
+        if voice::take(cx, channel, (&speaker, x))? {
+            return Ok(());
+        }
+    }
     let Some(x) = message.child("x", ns::MUC_USER) else {
         return Err(Condition::ServiceUnavailable.into());
     };

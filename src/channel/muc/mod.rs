@@ -8,9 +8,11 @@ pub mod leave;
 pub mod mediated;
 mod owner;
 pub mod private;
+mod register;
 pub mod relay;
 pub mod subject;
 pub mod tell;
+mod voice;
 
 use std::rc::Rc;
 
@@ -34,6 +36,8 @@ pub const ROWS: &[Row] = &[
     (IqKind::Set, ns::MUC_ADMIN, "query", admin::set),
     (IqKind::Get, ns::MUC_OWNER, "query", owner::get),
     (IqKind::Set, ns::MUC_OWNER, "query", owner::set),
+    (IqKind::Get, ns::REGISTER, "query", register::get),
+    (IqKind::Set, ns::REGISTER, "query", register::set),
     (IqKind::Get, "urn:xmpp:ping", "ping", describe::ping),
 ];
 
