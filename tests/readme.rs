@@ -8,7 +8,7 @@ fn tables_are_what_the_code_says() {
     let after = replace(
         &before,
         "specifications",
-        &stonechat::feature::specification_table(),
+        &stonechat::feature::specification_table(stonechat::channel::SPECS),
     );
     let after = replace(&after, "settings", &stonechat::config::settings_table());
     if std::env::var_os("UPDATE_README").is_some() {

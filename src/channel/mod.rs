@@ -44,6 +44,7 @@ mod retraction;
 mod route;
 mod search;
 mod service;
+mod specs;
 mod standing;
 
 use std::rc::Rc;
@@ -59,6 +60,7 @@ pub use operate::{Operation, operate};
 pub use restart::{keep as keep_occupants, restore as restore_occupants};
 pub use route::{answer, iq, message, presence};
 pub use service::iq as iq_of_service;
+pub use specs::SPECS;
 
 /// A channel, and its address.
 #[derive(Clone, Debug)]

@@ -49,9 +49,10 @@ impl Spec {
     }
 }
 
-/// The table of the README, in Markdown, RFCs first, then by number.
-pub fn specification_table() -> String {
-    let mut specs: Vec<&Spec> = FEATURES.iter().flat_map(|feature| feature.specs).collect();
+/// The table of the README, in Markdown, RFCs first, then by number. `others`: those that are above features.
+pub fn specification_table(others: &[Spec]) -> String {
+    let features = FEATURES.iter().flat_map(|feature| feature.specs);
+    let mut specs: Vec<&Spec> = features.chain(others).collect();
     specs.sort_by_key(|spec| (spec.number.starts_with('X'), spec.number));
     let mut table =
         String::from("| specification | title | version | support |\n| --- | --- | --- | --- |\n");

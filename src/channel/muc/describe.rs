@@ -1,6 +1,6 @@
 //! XEP-0045 §6.4, §6.5: what a room says of itself (XEP-0030, XEP-0128).
 use crate::channel::access;
-use crate::channel::config::{Config, field, whois};
+use crate::channel::config::{Config, FIELDS, field, table::Shape, whois};
 use crate::channel::retraction;
 use crate::channel::route::Asked;
 use crate::feature::Reply;
@@ -104,42 +104,56 @@ fn write_form(w: &mut Writer<'_>, asked: &Asked<'_>, occupants: usize) {
         FormKind::Result,
         "http://jabber.org/protocol/muc#roominfo",
     );
-    let mut field = |var: &str, kind: &str, value: &str| {
+    let mut show = |var: &str, kind: &str, value: &str| {
         w.open("field").attr("var", var).attr("type", kind);
         w.leaf("value", value).close();
     };
     let flag = |is: bool| if is { "1" } else { "0" };
-    field(
+    show(
         "muc#roomconfig_roomname",
         "text-single",
         row.text(field::NAME),
     );
-    field(
+    show(
         "muc#roominfo_description",
         "text-single",
         row.text(field::DESCRIPTION),
     );
-    field(
+    show(
         "muc#roominfo_lang",
         "text-single",
         row.text(field::LANGUAGE),
     );
-    field("muc#roominfo_subject", "text-single", &row.subject.text);
+    show("muc#roominfo_subject", "text-single", &row.subject.text);
     let occupants = occupants.to_string();
-    field("muc#roominfo_occupants", "text-single", &occupants);
+    show("muc#roominfo_occupants", "text-single", &occupants);
     let may_change = flag(row.flag(field::SUBJECT));
-    field("muc#roominfo_changesubject", "boolean", may_change);
-    field("muc#roomconfig_changesubject", "boolean", may_change);
-    field(
+    show("muc#roominfo_subjectmod", "boolean", may_change);
+    show("muc#roominfo_changesubject", "boolean", may_change);
+    show("muc#roomconfig_changesubject", "boolean", may_change);
+    show(
         "muc#roomconfig_allowinvites",
         "boolean",
         flag(row.flag(field::INVITES)),
     );
-    field(
+    show(
         "{http://prosody.im/protocol/muc}roomconfig_allowmemberinvites",
         "boolean",
         flag(row.flag(field::INVITES)),
     );
+    let private = FIELDS.get(usize::from(field::PRIVATE));
+    if let Some(Shape::Choice(names)) = private.map(|known| known.shape) {
+        let at = usize::try_from(row.number(field::PRIVATE)).ok();
+        let name = at.and_then(|at| names.get(at)).copied();
+        show(
+            "muc#roomconfig_allowpm",
+            "list-single",
+            name.unwrap_or_default(),
+        );
+    }
+    for contact in row.texts(field::CONTACTS) {
+        show("muc#roominfo_contactjid", "jid-multi", contact);
+    }
     w.close();
 }
 

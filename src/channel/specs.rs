@@ -1,0 +1,27 @@
+//! What is claimed of each specification of groups; the README's table is printed from here.
+use crate::feature::Spec;
+
+pub const SPECS: &[Spec] = &[
+    Spec::partial(
+        "XEP-0045",
+        "Multi-User Chat",
+        "1.35.5",
+        "no traffic nodes of clients, no public logs",
+    ),
+    Spec::complete("XEP-0249", "Direct MUC Invitations", "1.2"),
+    Spec::complete("XEP-0410", "MUC Self-Ping (Schrödinger's Chat)", "1.1.0"),
+    Spec::complete(
+        "XEP-0421",
+        "Occupant identifiers for semi-anonymous MUCs",
+        "1.0.1",
+    ),
+    Spec::partial(
+        "XEP-0424",
+        "Message Retraction",
+        "0.4.2",
+        "only in channels",
+    ),
+    Spec::complete("XEP-0425", "Moderated Message Retraction", "0.3.0"),
+    Spec::complete("XEP-0433", "Extended Channel Search", "0.1.0"),
+    Spec::complete("XEP-0408", "MIX: Co-existence with MUC", "0.2.0"),
+];
