@@ -156,9 +156,11 @@ fn tell_of_absent(cx: &mut Cx<'_>, channel: &Channel, jid: &str, now: &MemberRow
             w.open("item")
                 .attr("affiliation", tell::affiliation_text(now.affiliation))
                 .attr("jid", jid)
-                .attr_opt("nick", now.nick.as_deref())
-                .close();
-            w.close().close();
+                .attr_opt("nick", now.nick.as_deref());
+            if !now.reason.is_empty() {
+                w.leaf("reason", &now.reason);
+            }
+            w.close().close().close();
         });
         fan_out::deliver(cx, one.way, &stanza.into(), Urgency::Now);
     }

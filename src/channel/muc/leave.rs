@@ -3,7 +3,7 @@ use crate::channel::config::{Config, field};
 use crate::channel::{Channel, find, remove, room};
 use crate::state::{Cx, Fault, Occupant};
 use crate::store::StoreError;
-use crate::xmpp::{BareJid, Jid, Message, Presence, ns};
+use crate::xmpp::{BareJid, Jid, Message, Presence, PresenceKind, ns};
 
 use super::tell::{self, News};
 
@@ -15,10 +15,15 @@ pub fn go(cx: &mut Cx<'_>, presence: &Presence, jid: &BareJid) -> Result<(), Fau
     let Some(mut channel) = find(cx, jid)? else {
         return Ok(());
     };
-    let shown = tell::shown(presence);
+    // §15.6.2: what came back as an error is nobody's last word.
+    let is_error = presence.kind == PresenceKind::Error;
     if let Some(mut gone) = take_out(cx, &channel, from) {
+        let (shown, codes) = match is_error {
+            true => ("".into(), &[333][..]),
+            false => (tell::shown(presence), &[][..]),
+        };
         gone.presence = shown;
-        tell_gone(cx, &channel, &gone, &[]);
+        tell_gone(cx, &channel, &gone, codes);
         settle(cx, &mut channel)?;
     }
     Ok(())

@@ -118,11 +118,12 @@ fn take(cx: &mut Cx<'_>, asked: &mut Asked<'_>, nick: &Nick) -> Result<(), Fault
     }
 }
 
-/// §7.11: the nick is anybody's; what they are in the room stays as it is, but for a member who made themselves one.
+/// §7.11: the nick is anybody's, and a member is one no more. Admins and owners stay what they are.
 fn remove(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let who = asked.who.as_str();
     let mut row = people::member(cx, &asked.channel, who)?;
-    if row.nick.is_none() {
+    let is_member = row.affiliation == ChannelAffiliation::Member;
+    if row.nick.is_none() && !is_member {
         return Err(StanzaError::new(Condition::RegistrationRequired).into());
     }
     if row.participation.is_some() {
@@ -132,7 +133,8 @@ fn remove(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     }
     row.nick = None;
     people::set(cx, &mut asked.channel, who, &row)?;
-    if row.affiliation == ChannelAffiliation::Member && asked.channel.row.flag(field::REGISTER) {
+    // COMPAT(Conversations, 2.19): this is how a member leaves a group for good.
+    if is_member {
         let made = (ChannelAffiliation::None, By::default());
         standing::set_affiliation(cx, &mut asked.channel, who, made)?;
     }

@@ -177,7 +177,11 @@ fn refuse_malformed(
     };
     let answered = Envelope {
         from: Some(from.clone()),
-        to: root.attribute("to").and_then(|to| Jid::parse(&to).ok()),
+        to: root.attribute("to").and_then(|to| {
+            // Where the resource alone is wrong, whose it was to be answers.
+            let bare = to.split('/').next().unwrap_or_default();
+            Jid::parse(&to).or_else(|_| Jid::parse(bare)).ok()
+        }),
         id: root.attribute("id").map(|id| id.into()),
         lang: None,
     };
