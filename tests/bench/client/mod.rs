@@ -126,22 +126,29 @@ impl Clients {
 
     /// Sends a stanza and waits for the answer with that id; what else arrives is forgotten.
     pub fn ask(&mut self, link: LinkId, stanza: &str, id: &str) -> Outcome<()> {
+        self.answer(link, stanza, id).map(|_| ())
+    }
+
+    /// The same, for who wants to know what the answer says.
+    pub fn answer(&mut self, link: LinkId, stanza: &str, id: &str) -> Outcome<Vec<u8>> {
         self.swarm.send(link, stanza.as_bytes());
         let until = Instant::now() + Duration::from_secs(60);
-        let mut answered = false;
-        while !answered {
+        let mut answer = None;
+        loop {
+            if let Some(answer) = answer {
+                return Ok(answer);
+            }
             if Instant::now() > until {
                 return Err(format!("no answer to {id}").into());
             }
             self.stanzas(Duration::from_secs(1), |_, from, stanza| {
                 if from == link && scan::attribute(stanza, "id") == Some(id) {
-                    answered = true;
                     refuse_error(stanza)?;
+                    answer = Some(stanza.to_vec());
                 }
                 Ok(())
             })?;
         }
-        Ok(())
     }
 
     /// A connection with TLS and no more: for the relay.

@@ -1,6 +1,7 @@
 //! What is measured. Every scenario gets a server that starts from the same prepared data, and gives figures.
 
 mod archive;
+mod group;
 mod idle;
 mod login;
 mod messages;
@@ -111,6 +112,20 @@ pub const ALL: &[Scenario] = &[
         accounts: FEW,
         for_relay: false,
         run: pubsub::pubsub,
+    },
+    Scenario {
+        name: "muc",
+        about: "rooms: messages to all, entering, memory, history",
+        accounts: FEW,
+        for_relay: false,
+        run: group::muc,
+    },
+    Scenario {
+        name: "mix",
+        about: "channels whose participants are mostly absent",
+        accounts: FEW,
+        for_relay: false,
+        run: group::mix,
     },
     Scenario {
         name: "removal",

@@ -131,6 +131,13 @@ modules:
   mod_disco: {{}}
   mod_last: {{}}
   mod_mam: {{{archive}assume_mam_usage: true, default: always}}
+  mod_mix: {{}}
+  mod_mix_pam: {{}}
+  mod_muc:
+    max_users: 5000
+    max_users_presence: 5000
+    max_user_conferences: 1000
+    default_room_options: {{mam: true, max_users: 5000}}
   mod_offline: {{access_max_user_messages: max_user_offline_messages}}
   mod_ping: {{}}
   mod_privacy: {{}}

@@ -88,6 +88,9 @@ storage_archive_item_limit = 1000000
 pep_max_items = 10000
 log = {{ warn = "{dir}/prosody.log" }}
 VirtualHost "localhost"
+Component "conference.localhost" "muc"
+  modules_enabled = {{ "muc_mam" }}
+  muc_log_by_default = true
 "#,
         dir = site.dir.display(),
         plain = site.plain.port(),
