@@ -38,6 +38,7 @@ pub fn command(site: &Site) -> Command {
 
 pub fn prepare(site: &Site, clients: &mut Clients) -> Outcome<()> {
     std::fs::create_dir_all(site.path("data"))?;
+    site.write("data/stonechat.toml", "channels_open = true\n")?;
     let mut server = launch(site)?;
     server.wait_until_open(Duration::from_secs(30))?;
     // It listens to clients a little before it listens to operators.
