@@ -42,7 +42,8 @@ pub fn set(
     let before = member(cx, channel, jid)?;
     let key = |row: &MemberRow| row.nick.as_deref().and_then(folded_nick);
     let (held, holds) = (key(&before), key(row));
-    let participation_changed = before.participation != row.participation;
+    let takes_otherwise = before.participation != row.participation
+        || (row.participation.is_some() && before.affiliation != row.affiliation);
     change(cx, channel, |cx, channel| {
         let nicks = (held.as_deref(), holds.as_deref());
         let mut row = row.clone();
@@ -53,7 +54,7 @@ pub fn set(
         }
         cx.tx.set_member(channel, jid, &row, nicks)
     })?;
-    if participation_changed && let Some(room) = cx.state.rooms.get_mut(channel.id()) {
+    if takes_otherwise && let Some(room) = cx.state.rooms.get_mut(channel.id()) {
         room.takers = None;
     }
     Ok(())

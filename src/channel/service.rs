@@ -7,7 +7,7 @@ use crate::xml::ElementRef;
 use crate::xmpp::{BareJid, Condition, Iq, IqKind, Jid, Rsm, RsmStart, ns};
 
 use super::config::{Config, field};
-use super::{access, search};
+use super::{access, mix, search};
 
 /// A request to the service.
 pub struct Asked<'a> {
@@ -34,6 +34,7 @@ const TABLES: &[&[Row]] = &[
         (IqKind::Get, "urn:xmpp:ping", "ping", ping),
     ],
     search::ROWS,
+    mix::SERVICE_ROWS,
 ];
 
 pub fn iq(cx: &mut Cx<'_>, origin: Origin, iq: &Iq) -> Result<Reply, Fault> {

@@ -1,6 +1,44 @@
 //! XEP-0369: a channel as clients of MIX know it. What is said and who belongs to it is the channel's; here are participants,
 //! nodes and how they ask.
+mod create;
+mod deliver;
+pub mod describe;
+mod events;
 mod fan_out;
+mod join;
+mod nick;
+mod nodes;
+mod read;
+mod shown;
 pub mod told;
 
+use crate::xmpp::{IqKind, ns};
+
+use super::route::Row;
+use super::service;
+
 pub use fan_out::fan_out;
+
+/// Of versions before 0.14.
+const OLD: &str = "urn:xmpp:mix:core:0";
+
+/// What is answered at the address of a channel.
+pub const ROWS: &[Row] = &[
+    (IqKind::Set, ns::MIX, "join", join::join),
+    (IqKind::Set, OLD, "join", join::join),
+    (IqKind::Set, ns::MIX, "leave", join::leave),
+    (IqKind::Set, OLD, "leave", join::leave),
+    (IqKind::Set, ns::MIX, "update-subscription", join::update),
+    (IqKind::Set, OLD, "update-subscription", join::update),
+    (IqKind::Set, ns::MIX, "setnick", nick::set),
+    (IqKind::Set, OLD, "setnick", nick::set),
+    (IqKind::Get, ns::PUBSUB, "pubsub", read::get),
+];
+
+/// And at that of the service.
+pub const SERVICE_ROWS: &[service::Row] = &[
+    (IqKind::Set, ns::MIX, "create", create::create),
+    (IqKind::Set, OLD, "create", create::create),
+    (IqKind::Set, ns::MIX, "destroy", create::destroy),
+    (IqKind::Set, OLD, "destroy", create::destroy),
+];

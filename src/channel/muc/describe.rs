@@ -1,6 +1,7 @@
 //! XEP-0045 §6.4, §6.5: what a room says of itself (XEP-0030, XEP-0128).
 use crate::channel::access;
 use crate::channel::config::{Config, FIELDS, field, table::Shape, whois};
+use crate::channel::mix::describe as mix;
 use crate::channel::retraction;
 use crate::channel::route::Asked;
 use crate::feature::Reply;
@@ -29,10 +30,14 @@ const FEATURES: &[&str] = &[
 
 /// §6.4
 pub fn info(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
+    if mix::is_asked(asked.payload) && !mix::is_whole(asked.payload) {
+        return mix::info(cx, asked);
+    }
     let node = asked.payload.attribute("node");
     match node.as_deref() {
         None => {}
         Some(register::NODE) => return register::reserved(cx, asked),
+        Some(_) if mix::is_whole(asked.payload) => {}
         Some(_) => return Err(Condition::ItemNotFound.into()),
     }
     let row = &asked.channel.row;
@@ -63,13 +68,17 @@ pub fn info(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let occupants = cx.state.rooms.get(asked.channel.id());
     let occupants = occupants.map_or(0, |room| room.nicks().len());
     Ok(Reply::payload(|w| {
-        w.open_ns("query", ns::DISCO_INFO);
-        w.open("identity")
-            .attr("category", "conference")
-            .attr("type", "text")
-            .attr("name", name(asked))
-            .close();
-        for feature in FEATURES {
+        w.open_ns("query", ns::DISCO_INFO)
+            .attr_opt("node", node.as_deref());
+        // XEP-0408 §2: both protocols, one address.
+        for kind in ["text", "mix"] {
+            w.open("identity")
+                .attr("category", "conference")
+                .attr("type", kind)
+                .attr("name", name(asked))
+                .close();
+        }
+        for feature in FEATURES.iter().chain(mix::FEATURES) {
             w.open("feature").attr("var", feature).close();
         }
         for (is, yes, no) in flags {
@@ -159,6 +168,9 @@ fn write_form(w: &mut Writer<'_>, asked: &Asked<'_>, occupants: usize) {
 
 /// §6.5: who is in is told to those who are.
 pub fn items(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
+    if mix::is_asked(asked.payload) {
+        return mix::items(cx, asked);
+    }
     let may = access::may_read(cx, &asked.channel, &asked.who)?;
     let is_inside = crate::channel::people::is_inside(cx, &asked.channel, &asked.who);
     let room = cx

@@ -1,11 +1,14 @@
 //! Stable participant ids (XEP-0369 §4.2), which are occupant ids (XEP-0421) as well: a keyed hash of who it is and where, so
 //! that nobody learns from one who is behind it, or that two in two channels are the same.
 use crate::store::ChannelId;
-use crate::xmpp::base64_url;
 use crate::xmpp::hashing::hmac;
 
-/// Bytes of the hash that are kept: 16 characters.
+/// Bytes of the hash that are kept.
 const ID_BYTES: usize = 12;
+/// They stand in the local part of a JID, which knows no capitals (XEP-0403 §3.2, RFC 7622 §3.3).
+const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+/// Bits of one letter.
+const LETTER_BITS: u32 = 5;
 
 pub struct ParticipantIds(hmac::Key);
 
@@ -21,6 +24,21 @@ impl ParticipantIds {
         context.update(jid.as_bytes());
         let tag = context.sign();
         let bytes = tag.as_ref().get(..ID_BYTES).unwrap_or_default();
-        base64_url(bytes)
+        letters(bytes)
     }
+}
+
+fn letters(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    let (mut held, mut bits) = (0_usize, 0);
+    for byte in bytes {
+        held = (held << 8 | usize::from(*byte)) & 0xffff;
+        bits += 8;
+        while bits >= LETTER_BITS {
+            bits -= LETTER_BITS;
+            let letter = LETTERS.get((held >> bits) % LETTERS.len());
+            text.extend(letter.map(|letter| char::from(*letter)));
+        }
+    }
+    text
 }

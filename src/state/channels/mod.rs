@@ -38,6 +38,8 @@ pub struct Taker {
     pub nodes: u16,
     /// The namespaces they joined by are of version 0.
     pub is_old: bool,
+    /// They administer the channel, and are told who is who.
+    pub rules: bool,
 }
 
 #[derive(Debug, Default)]

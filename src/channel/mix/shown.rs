@@ -1,0 +1,52 @@
+//! What occupants of XEP-0045 see of participants: one person has one nick, and is gone when they leave.
+use std::rc::Rc;
+
+use crate::channel::muc::{leave, tell};
+use crate::channel::nick::Nick;
+use crate::channel::{Channel, room};
+use crate::state::{Cx, Occupant, Way};
+use crate::xmpp::BareJid;
+
+/// All that somebody has in a room is under this nick from now on (XEP-0045 §7.6).
+pub fn renamed(cx: &mut Cx<'_>, channel: &Channel, jid: &str, nick: &str) {
+    let Ok(nick) = Nick::parse(nick) else {
+        return;
+    };
+    let Some(known) = cx.state.rooms.get(channel.id()) else {
+        return;
+    };
+    let before: Vec<Occupant> = known.of_person(jid).cloned().collect();
+    let Some(first) = before.first().filter(|one| one.nick != nick.text) else {
+        return;
+    };
+    let gone = tell::News {
+        codes: vec![303],
+        new_nick: Some(&nick.text),
+        ..tell::News::gone(first)
+    };
+    tell::announce(cx, channel, &gone);
+    let mut last = None;
+    for one in &mut room(cx, channel).occupants {
+        if one.jid.bare_str() == jid {
+            (one.nick, one.key) = (Rc::clone(&nick.text), Rc::clone(&nick.key));
+            last = Some(one.clone());
+        }
+    }
+    if let Some(now) = last {
+        tell::announce(cx, channel, &tell::News::of(&now));
+    }
+}
+
+/// Whoever was shown because they took part is not any more, unless they are in the room as well.
+pub fn gone(cx: &mut Cx<'_>, channel: &Channel, jid: &str) {
+    let Some(jid) = BareJid::stored(jid) else {
+        return;
+    };
+    let is_shown = cx.state.rooms.get(channel.id()).is_some_and(|room| {
+        let mut own = room.of_person(jid.as_str());
+        own.any(|one| one.way == Way::Participant)
+    });
+    if is_shown && let Some(gone) = leave::take_out(cx, channel, jid.as_jid()) {
+        leave::tell_gone(cx, channel, &gone, &[]);
+    }
+}
