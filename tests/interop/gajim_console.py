@@ -11,7 +11,7 @@ os.geteuid = lambda: 1000  # it refuses to run as root, and machines that run te
 
 from gi.repository import Gdk, GLib
 from gajim.common import app, ged
-from gajim.gtk.util import get_app_window
+from gajim.gtk.util import get_app_window, open_window
 from nbxmpp.const import ConnectionProtocol, ConnectionType
 from nbxmpp.modules.user_avatar import Avatar
 from nbxmpp.protocol import JID
@@ -21,6 +21,7 @@ from nbxmpp.structs import BookmarkData
 answers = os.fdopen(int(sys.argv.pop(1)), "w", buffering=1)
 stanzas = []  # as sent and received
 found = []  # what old_bookmarks() asked for
+invited = []  # the room, by whom
 said = []  # messages as they are shown: who, text, how it was encrypted
 
 
@@ -40,11 +41,13 @@ def watch():
     """From here on stanzas and messages are kept."""
     def message(event):
         if event.msgtxt:
-            said.append((str(event.properties.jid.bare), event.msgtxt, event.additional_data.get_value("encrypted", "name")))
+            sender = event.properties.jid if event.properties.type.is_groupchat else event.properties.jid.bare
+            said.append((str(sender), event.msgtxt, event.additional_data.get_value("encrypted", "name")))
     for kind, mark in (("stanza-received", "S"), ("stanza-sent", "C")):
         app.ged.register_event_handler(kind, ged.PREGUI, lambda event, mark=mark: stanzas.append([mark, str(event.stanza)]))
-    for kind in ("message-received", "mam-message-received"):
+    for kind in ("message-received", "gc-message-received", "mam-message-received"):
         app.ged.register_event_handler(kind, ged.POSTGUI, message)
+    app.ged.register_event_handler("muc-invitation", ged.POSTGUI, lambda event: invited.append([str(event.muc), str(event.from_)]))
 
 
 def log_in(name, domain, port, direct_tls):
@@ -90,6 +93,31 @@ def type_and_send(text):
     """In the open chat."""
     app.window.get_chat_stack().get_message_action_box().msg_textview.get_buffer().set_text(text)
     app.window.activate_action("send-message", None)
+
+
+def make_room(name, description, public):
+    """By the window for it, which looks for the service and takes an address at random."""
+    open_window("CreateGroupchatWindow", account=client().account)
+    window = get_app_window("CreateGroupchatWindow")
+    window._ui.name_entry.set_text(name)
+    window._ui.description_entry.set_text(description)
+    window._ui.public_radio.set_active(public)
+    window._on_create_clicked(None)
+
+
+def rooms():
+    """Address to state."""
+    return {str(jid): room.state.name for jid, room in module("MUC")._mucs.items()}
+
+
+def open_room(jid):
+    """As by its invitation."""
+    app.window.show_add_join_groupchat(client().account, jid)
+
+
+def says_encrypted(jid):
+    contact(jid).settings.set("encryption", "OMEMO")
+    app.window.select_chat(client().account, JID.from_string(jid))
 
 
 def old_bookmarks():
