@@ -97,8 +97,11 @@ def encrypt(server, romeo, juliet):
     juliet.type("/disconnect")
     juliet.wait_for("logged out successfully")
     say(romeo, "Be merciful", "Romeo")
+    romeo.type("/clear")
     server.kill()
     server.start()
+    # It knows whose keys a message of before is by only if its sender is there.
+    romeo.wait_for("Connection re-established", seconds=30)
     log_in(juliet, "juliet", server.port)
     juliet.type(f"/join {CELL} nick Juliet")
     juliet.wait_for("Romeo: Be merciful")

@@ -14,8 +14,9 @@ import zlib
 SECONDS_MAX = 30
 # Errors in Gajim's log that are not the server's doing: no desktop around it; and it looks for the server where DNS says
 # (before it thinks of the address it was given, once the certificate is trusted) and while there is none; it writes to a server
-# that is being killed, and one that was killed knows no session of before and may say so without a number (XEP-0198 §5).
-NOT_HERE = re.compile(r"gajim\.c\.dbus|did not send h attribute|Unable to connect to|Could not connect to|(Write|Read) Error:")
+# that is being killed, and one that was killed knows no session of before and may say so without a number (XEP-0198 §5); a request
+# that the other answered, but did not acknowledge before it went, comes back as well.
+NOT_HERE = re.compile(r"gajim\.c\.dbus|unknown id: Error from .*: recipient-unavailable|did not send h attribute|Unable to connect to|Could not connect to|(Write|Read) Error:")
 DEVICES = "module('OMEMO').backend.get_devices('{}', without_self=True)"
 
 
