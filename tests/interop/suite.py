@@ -1,7 +1,7 @@
 """slixmpp's own integration tests, which its authors run against Prosody, against this server: those of what there is here.
 
 Messages, blocking, archive, private storage, PEP of XEP-0222 and 0223, avatars, vCards and their pictures, in-band bytes,
-last activity, reconnecting, how TLS is chosen and checked. Left out: rooms, HTTP upload, a component with their name, XEP-0455.
+last activity, rooms, reconnecting, how TLS is chosen and checked. Left out: HTTP upload, a component with their name, XEP-0455.
 In a network of its own, for they connect to where DNS says. usage: suite.py BINARY"""
 import asyncio
 import os
@@ -13,8 +13,8 @@ from client import TIMEOUT, Client
 from server import Server
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-TESTS = ("basic_connect_and_message blocking bob chatmarkers ibb last_activity mam pep ping privatestorage quickresponse reactions "
-         "reconnect retract slow_filters tls_check user_avatar vcard vcard_avatar version").split()
+TESTS = ("basic_connect_and_message blocking bob chatmarkers ibb last_activity mam moderate muc pep ping privatestorage quickresponse "
+         "reactions reconnect retract selfping slow_filters tls_check user_avatar vcard vcard_avatar version").split()
 
 
 async def befriend(server):
@@ -36,7 +36,7 @@ def main(binary):
     server = Server(binary)
     server.port, server.tls_port = 5222, 5223
     with server:
-        env = dict(os.environ, SSL_CERT_FILE=server.certificate)
+        env = dict(os.environ, SSL_CERT_FILE=server.certificate, CI_MUC_SERVER="chat.localhost")
         for number, name in enumerate(("romeo", "juliet"), 1):
             server.user_add(name, f"secret of {name}")
             env[f"CI_ACCOUNT{number}"] = f"{name}@localhost"
