@@ -32,7 +32,11 @@ class Participant(Occupant):
     async def on_start(self, event):
         await self.plugin["xep_0115"].update_caps(broadcast=False)
         await super().on_start(event)
-        self.contacts, self.channels = await self.pam.get_mix_roster()
+
+    async def joined(self):
+        """Channels of its roster to what it is called in each."""
+        _contacts, channels = await self.pam.get_mix_roster()
+        return {str(each["jid"]): each["channel"]["participant-id"] for each in channels}
 
     async def hears_in(self, channel, nick, body):
         """The message as participants get it: from the stable id, with the nick inside; its id is the archive's (§7.1.6)."""
@@ -80,8 +84,8 @@ async def make(romeo, juliet):
     await refused(romeo.mix.create_channel(JID(SERVICE), COVEN.user), "conflict")
     missing = await romeo.pam.join_channel(COVEN, "Romeo", {f"{NODES}{node}" for node in ("messages", "participants", "info")})
     assert not missing, f"not subscribed to {missing}"
-    _contacts, channels = await romeo.pam.get_mix_roster()
-    assert [(str(each["jid"]), bool(each["channel"]["participant-id"])) for each in channels] == [(COVEN, True)], channels
+    joined = await romeo.joined()
+    assert list(joined) == [COVEN] and joined[COVEN], joined
     assert await romeo.muc.get_affiliation_list(COVEN, "owner") == [ROMEO]
     features, _form, identities = await juliet.room_info(COVEN)
     assert {MIX, MUC} <= features and {("conference", "mix"), ("conference", "text")} <= {each[:2] for each in identities}, (features, identities)
@@ -116,7 +120,7 @@ async def sleep(server, romeo, juliet):
         juliet.say(COVEN, f"In thunder {number}")
         await juliet.hears(f"{COVEN}/Juliet", f"In thunder {number}")
     romeo = await arrive(server, "romeo", "phone")
-    assert [str(each["jid"]) for each in romeo.channels] == [COVEN], romeo.channels
+    assert list(await romeo.joined()) == [COVEN]
     said = ["When shall we three", "meet again?", *(f"In thunder {number}" for number in range(3))]
     assert await romeo.own_archive() == said
     juliet.say(COVEN, "lightning")
@@ -149,7 +153,11 @@ async def banned(server, romeo, juliet):
     """From either face, by either face."""
     tybalt = await come(server, "tybalt", "street")
     await tybalt.enter(COVEN, "Tybalt", maxstanzas=0)
-    await romeo.publishes(COVEN, "banned", TYBALT)
+    by_node = f"{NODES}banned" in await romeo.mix.list_mix_nodes(COVEN)
+    if by_node:  # XEP-0406
+        await romeo.publishes(COVEN, "banned", TYBALT)
+    else:
+        await romeo.muc.set_affiliation(COVEN, "outcast", jid=TYBALT)
     await tybalt.sees(f"{COVEN}/Tybalt", 110, 301, type="unavailable", affiliation="outcast")
     await juliet.sees(f"{COVEN}/Tybalt", 301, type="unavailable", affiliation="outcast")
     await refused(tybalt.enter(COVEN, "Tybalt"), "forbidden", kind="auth")
@@ -162,12 +170,14 @@ async def banned(server, romeo, juliet):
     assert "Nurse" not in await romeo.participants(COVEN)
     nurse.say(COVEN, "Is it good den?")
     await nurse.gets("message", COVEN, type="error")
-    await refused(nurse.pam.join_channel(COVEN, "Nurse"), "forbidden", "not-allowed")
+    await refused(nurse.pam.join_channel(COVEN, "Nurse"), "forbidden", "not-allowed", "item-not-found")
     await settled(juliet)
     await juliet.gets_no("message", f"{COVEN}/Nurse", body="Is it good den?")
-    _contacts, channels = await nurse.pam.get_mix_roster()
-    assert not channels, f"banned, and still in the roster: {channels}"
-    await romeo.nodes.retract(COVEN, f"{NODES}banned", TYBALT)
+    assert not await nurse.joined(), "banned, and still in the roster"
+    if by_node:
+        await romeo.nodes.retract(COVEN, f"{NODES}banned", TYBALT)
+    else:
+        await romeo.muc.set_affiliation(COVEN, "none", jid=TYBALT)
     await tybalt.enter(COVEN, "Tybalt", maxstanzas=0)
     for person in (tybalt, nurse):
         await person.go()
@@ -195,8 +205,7 @@ async def survive(server, romeo, juliet):
 async def end(romeo, juliet):
     """Left, the roster is without it; destroyed, occupants are told."""
     await romeo.pam.leave_channel(COVEN)
-    _contacts, channels = await romeo.pam.get_mix_roster()
-    assert not channels, channels
+    assert not await romeo.joined()
     juliet.say(COVEN, "Fair is foul")
     await juliet.hears(f"{COVEN}/Juliet", "Fair is foul")
     await settled(romeo)
