@@ -3,7 +3,7 @@ use crate::feature::Reply;
 use crate::state::{Cx, Fault, Origin, Way};
 use crate::xml::ElementRef;
 use crate::xmpp::{
-    BareJid, Condition, Iq, IqKind, Jid, Message, MessageKind, Presence, PresenceKind,
+    BareJid, Condition, Iq, IqKind, Jid, Message, MessageKind, Presence, PresenceKind, ns,
 };
 
 use super::{Channel, access, find, history_query, message as said, mix, muc, retraction};
@@ -97,9 +97,20 @@ pub fn presence(
     let way = match origin {
         Origin::Session(session) => Way::Session(session),
         Origin::Component(component) => Way::Component(component),
-        Origin::Own => return Ok(()),
+        Origin::Own => Way::Participant,
     };
+    let to = presence.envelope.to.as_ref();
+    let is_for_channel = to.is_some_and(|to| to.is_bare());
+    if is_for_channel
+        && presence.element.root().child("x", ns::MUC).is_none()
+        && let Some(mut channel) = find(cx, jid)?
+        && mix::presence::take(cx, &mut channel, presence)?
+    {
+        return Ok(());
+    }
     match presence.kind {
+        // Nobody enters on behalf of somebody else.
+        _ if way == Way::Participant => Ok(()),
         PresenceKind::Available => match muc::enter::come(cx, way, presence, jid) {
             Err(Fault::Stanza(error)) => {
                 muc::enter::refuse(cx, way, presence, &error);

@@ -8,6 +8,7 @@ mod fan_out;
 mod join;
 mod nick;
 mod nodes;
+pub mod presence;
 mod read;
 mod shown;
 pub mod told;

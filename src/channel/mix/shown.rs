@@ -5,7 +5,7 @@ use crate::channel::muc::{leave, tell};
 use crate::channel::nick::Nick;
 use crate::channel::{Channel, room};
 use crate::state::{Cx, Occupant, Way};
-use crate::xmpp::BareJid;
+use crate::xmpp::Jid;
 
 /// All that somebody has in a room is under this nick from now on (XEP-0045 §7.6).
 pub fn renamed(cx: &mut Cx<'_>, channel: &Channel, jid: &str, nick: &str) {
@@ -39,14 +39,13 @@ pub fn renamed(cx: &mut Cx<'_>, channel: &Channel, jid: &str, nick: &str) {
 
 /// Whoever was shown because they took part is not any more, unless they are in the room as well.
 pub fn gone(cx: &mut Cx<'_>, channel: &Channel, jid: &str) {
-    let Some(jid) = BareJid::stored(jid) else {
-        return;
-    };
-    let is_shown = cx.state.rooms.get(channel.id()).is_some_and(|room| {
-        let mut own = room.of_person(jid.as_str());
-        own.any(|one| one.way == Way::Participant)
-    });
-    if is_shown && let Some(gone) = leave::take_out(cx, channel, jid.as_jid()) {
-        leave::tell_gone(cx, channel, &gone, &[]);
+    let room = cx.state.rooms.get(channel.id());
+    let own = room.into_iter().flat_map(|room| room.of_person(jid));
+    let own = own.filter(|one| one.way == Way::Participant);
+    let shown: Vec<Jid> = own.map(|one| one.jid.clone()).collect();
+    for jid in shown {
+        if let Some(gone) = leave::take_out(cx, channel, &jid) {
+            leave::tell_gone(cx, channel, &gone, &[]);
+        }
     }
 }

@@ -61,7 +61,9 @@ enum How {
 
 fn inside(cx: &Cx<'_>, channel: &Channel, jid: &Jid) -> Option<Occupant> {
     let room = cx.state.rooms.get(channel.id())?;
-    room.occupants.iter().find(|one| one.jid == *jid).cloned()
+    let mut occupants = room.occupants.iter();
+    let is_it = |one: &&Occupant| one.jid == *jid && one.way != Way::Participant;
+    occupants.find(is_it).cloned()
 }
 
 /// §10.1.1: the first one makes the room.

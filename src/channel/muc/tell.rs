@@ -3,7 +3,7 @@ use std::io::Write;
 use std::rc::Rc;
 
 use crate::channel::fan_out::{self, put_back, take_occupants, write_occupant_id};
-use crate::channel::{Channel, access};
+use crate::channel::{Channel, access, mix};
 use crate::state::{Cx, Kind, Occupant, Role, Shared, Urgency, Way};
 use crate::store::ChannelAffiliation;
 use crate::xml::{Escaped, Writer};
@@ -63,6 +63,7 @@ pub fn announce(cx: &mut Cx<'_>, channel: &Channel, news: &News<'_>) {
         to_self(cx, channel, news, (one.way, &one.jid));
     }
     put_back(cx, channel, occupants);
+    tell_participants(cx, channel, news);
 }
 
 /// To all but themselves.
@@ -71,6 +72,14 @@ pub fn announce_to_others(cx: &mut Cx<'_>, channel: &Channel, news: &News<'_>) {
     let others = occupants.iter().filter(|one| one.key != news.of.key);
     to_others(cx, channel, news, others);
     put_back(cx, channel, occupants);
+    tell_participants(cx, channel, news);
+}
+
+/// XEP-0403 §2: another nick is no other client.
+fn tell_participants(cx: &mut Cx<'_>, channel: &Channel, news: &News<'_>) {
+    if news.new_nick.is_none() {
+        mix::presence::told(cx, channel, news.of, news.is_gone);
+    }
 }
 
 fn to_others<'o>(
@@ -171,7 +180,12 @@ fn write_item(w: &mut Writer<'_>, news: &News<'_>, shows_jid: bool) {
         true => Role::None,
         false => of.role,
     };
-    let jid = shows_jid.then_some(of.jid.as_str());
+    // What a participant's client is called is nobody's business.
+    let jid = match of.way {
+        Way::Participant => of.jid.bare_str(),
+        _ => of.jid.as_str(),
+    };
+    let jid = shows_jid.then_some(jid);
     w.open("item")
         .attr("affiliation", affiliation_text(of.affiliation))
         .attr("role", role.as_str())

@@ -3,11 +3,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use super::blocked::blocks;
+use crate::channel;
 use crate::feature;
 use crate::server::outlet::write_end;
-use crate::state::{Cx, Keep, Kind, Session, Shared, Urgency, Written};
+use crate::state::{Cx, Fault, Keep, Kind, Origin, Session, Shared, Urgency, Written};
 use crate::store::{Contact, StoreError};
-use crate::xmpp::{BareJid, Envelope, Jid, Presence, PresenceKind, write_open};
+use crate::xml::parse_stored;
+use crate::xmpp::{BareJid, Envelope, Jid, Presence, PresenceKind, ns, write_open};
 
 /// Contacts that hear of the account's presence (§4.4.2): subscribed, and not blocked (XEP-0191 §3.2).
 pub fn audience<'c>(
@@ -95,6 +97,9 @@ impl Outgoing {
 
     /// To one address; its sender is in its envelope.
     pub fn send(&mut self, cx: &mut Cx<'_>, to: &Jid) -> Result<(), StoreError> {
+        if cx.state.domains.channels() == Some(to.domain()) {
+            return self.send_to_channel(cx, to);
+        }
         if is_nobody_there(cx, to) {
             return Ok(());
         }
@@ -106,6 +111,32 @@ impl Outgoing {
         let from = self.envelope.from.as_ref();
         let from = from.expect("presence of sessions is stamped");
         deliver_as(cx, from, to, (&stanza, self.wakes))
+    }
+}
+
+impl Outgoing {
+    /// XEP-0403 §3.7: one of our own channels.
+    fn send_to_channel(&mut self, cx: &mut Cx<'_>, to: &Jid) -> Result<(), StoreError> {
+        let rest = cx.out.bytes.get(self.rest.place()).unwrap_or_default();
+        let text = format!("<presence{}", String::from_utf8_lossy(rest));
+        let Ok(element) = parse_stored(&text, ns::CLIENT) else {
+            return Ok(());
+        };
+        let envelope = Envelope {
+            to: Some(to.clone()),
+            ..self.envelope.clone()
+        };
+        let session = self.sender().and_then(|from| cx.state.sessions.find(from));
+        let origin = session.map_or(Origin::Own, |session| Origin::Session(session.id));
+        let presence = Presence {
+            envelope,
+            kind: self.kind,
+            element,
+        };
+        match channel::presence(cx, origin, &presence, &to.to_bare()) {
+            Err(Fault::Store(error)) => Err(error),
+            _ => Ok(()),
+        }
     }
 }
 

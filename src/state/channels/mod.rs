@@ -118,10 +118,10 @@ impl Rooms {
 }
 
 impl Room {
-    /// Nobody is in it but participants, who are written down.
+    /// Nobody is in it, or shown as if they were, but participants, who are written down.
     pub fn is_idle(&self) -> bool {
         let mut occupants = self.occupants.iter();
-        occupants.all(|occupant| occupant.way == Way::Participant)
+        occupants.all(|occupant| occupant.way == Way::Participant && occupant.jid.is_bare())
     }
 
     /// Each nick once, in order.

@@ -1,0 +1,215 @@
+//! XEP-0403: participants share the presence of their clients through the channel. Occupants of the room are seen as others are;
+//! what a participant's client is called is told to nobody.
+use std::io::Write;
+
+use crate::channel::config::{Config, field};
+use crate::channel::muc::{leave, tell};
+use crate::channel::nick::Nick;
+use crate::channel::{Channel, access, people, room};
+use crate::feature::Heard;
+use crate::state::{Cx, Fault, Keep, Kind, Occupant, Shared, Urgency, Way};
+use crate::store::{MemberRow, StoreError};
+use crate::xml::{Escaped, Writer};
+use crate::xmpp::{BareJid, Condition, Jid, Presence, PresenceKind, quoted};
+
+use super::deliver::{takers, to_participant};
+use super::fan_out::shows_author;
+use super::nodes::Node;
+
+const NS: &str = "urn:xmpp:mix:presence:0";
+/// Characters of the resource that stands for a client.
+const RESOURCE_CHARS: usize = 8;
+
+/// Presence for the channel itself; false: it is not of a participant.
+pub fn take(cx: &mut Cx<'_>, channel: &mut Channel, presence: &Presence) -> Result<bool, Fault> {
+    let Some(from) = &presence.envelope.from else {
+        return Ok(false);
+    };
+    let member = people::member(cx, channel, from.bare_str())?;
+    let Some(participation) = &member.participation else {
+        return Ok(false);
+    };
+    if !channel.row.flag(field::PRESENCE) {
+        return Ok(true);
+    }
+    match (presence.kind, from.is_bare()) {
+        // XEP-0405 §2.9.3: their server asks who is there.
+        (PresenceKind::Available, true) => {
+            if Node::Presence.is_in(participation.nodes) {
+                tell_all_to(cx, channel, &from.to_bare(), &member)?;
+            }
+        }
+        (PresenceKind::Available, false) => came(cx, channel, (from, &member), presence)?,
+        (PresenceKind::Unavailable, false) => went(cx, channel, from, &tell::shown(presence))?,
+        (PresenceKind::Unavailable, true) => all_went(cx, channel, from.bare_str())?,
+        _ => return Err(Condition::BadRequest.into()),
+    }
+    Ok(true)
+}
+
+/// §3.7: a client is there, or says something else of itself.
+fn came(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    (from, member): (&Jid, &MemberRow),
+    presence: &Presence,
+) -> Result<(), Fault> {
+    let id = people::id_of(cx, channel, from.bare_str());
+    let nick = Nick::parse(member.nick.as_deref().unwrap_or(&id))?;
+    let limit = cx.state.settings.channel_occupants_max;
+    let occupants = &mut room(cx, channel).occupants;
+    // Who was shown for having said something is there for real now.
+    occupants.retain(|one| one.jid != *from && one.jid.as_str() != from.bare_str());
+    if occupants.len() >= limit {
+        return Err(Condition::ResourceConstraint.into());
+    }
+    let occupant = Occupant {
+        jid: from.clone(),
+        way: Way::Participant,
+        nick: nick.text,
+        key: nick.key,
+        id,
+        affiliation: member.affiliation,
+        role: access::role_of(channel, member),
+        presence: tell::shown(presence),
+        spoke_ms: 0,
+    };
+    occupants.push(occupant.clone());
+    // The room's way of telling tells participants as well.
+    tell::announce(cx, channel, &tell::News::of(&occupant));
+    Ok(())
+}
+
+/// §3.8: a client is gone.
+pub fn went(
+    cx: &mut Cx<'_>,
+    channel: &mut Channel,
+    from: &Jid,
+    last_words: &str,
+) -> Result<(), StoreError> {
+    let Some(mut gone) = leave::take_out(cx, channel, from) else {
+        return Ok(());
+    };
+    gone.presence = last_words.into();
+    leave::tell_gone(cx, channel, &gone, &[]);
+    leave::settle(cx, channel)
+}
+
+/// All clients of somebody.
+pub fn all_went(cx: &mut Cx<'_>, channel: &mut Channel, jid: &str) -> Result<(), StoreError> {
+    let room = cx.state.rooms.get(channel.id());
+    let of = room.into_iter().flat_map(|room| room.of_person(jid));
+    let of = of.filter(|one| one.way == Way::Participant);
+    let clients: Vec<Jid> = of.map(|one| one.jid.clone()).collect();
+    clients
+        .iter()
+        .try_for_each(|client| went(cx, channel, client, ""))
+}
+
+/// To all who subscribed to presence: one client or occupant came, changed or went.
+pub fn told(cx: &mut Cx<'_>, channel: &Channel, of: &Occupant, is_gone: bool) {
+    if let Err(error) = to_subscribers(cx, channel, of, is_gone) {
+        log::error!("presence.failed error={}", quoted(&format!("{error:?}")));
+    }
+}
+
+fn to_subscribers(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    of: &Occupant,
+    is_gone: bool,
+) -> Result<(), StoreError> {
+    // Somebody who is shown for what they said shares nothing.
+    if of.jid.is_bare() || channel.row.participants == 0 || !channel.row.flag(field::PRESENCE) {
+        return Ok(());
+    }
+    let takers = takers(cx, channel)?;
+    let takers = takers
+        .iter()
+        .filter(|taker| Node::Presence.is_in(taker.nodes));
+    let is_shown = shows_author(cx, channel, of.jid.bare_str())?;
+    let mut ends: [Option<Shared>; 2] = [None, None];
+    for taker in takers {
+        let shows_jid = is_shown || taker.rules;
+        let Some(place) = ends.get_mut(usize::from(shows_jid)) else {
+            continue;
+        };
+        let end = match place {
+            Some(end) => &*end,
+            None => &*place.insert(end(cx, of, shows_jid)),
+        };
+        deliver(cx, channel, (of, is_gone), &taker.jid, end);
+    }
+    Ok(())
+}
+
+/// Everybody's presence, to one who has come online.
+fn tell_all_to(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    to: &BareJid,
+    member: &MemberRow,
+) -> Result<(), StoreError> {
+    let rules = member.affiliation >= crate::store::ChannelAffiliation::Admin;
+    let room = cx.state.rooms.get(channel.id());
+    let occupants = room.into_iter().flat_map(|room| &room.occupants);
+    let occupants: Vec<Occupant> = occupants
+        .filter(|one| !one.jid.is_bare())
+        .cloned()
+        .collect();
+    for of in &occupants {
+        let shows_jid = rules || shows_author(cx, channel, of.jid.bare_str())?;
+        let end = end(cx, of, shows_jid);
+        deliver(cx, channel, (of, false), to, &end);
+    }
+    Ok(())
+}
+
+/// §3.2: the address by which somebody's client is known: its own resource is nobody's business.
+fn encoded(cx: &Cx<'_>, channel: &Channel, of: &Occupant) -> Option<Jid> {
+    let mark = cx.state.participant_ids.of(channel.id(), of.jid.as_str());
+    let mark: String = mark.chars().take(RESOURCE_CHARS).collect();
+    Jid::parse(&format!("{}#{}/{mark}", of.id, channel.jid)).ok()
+}
+
+fn deliver(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    (of, is_gone): (&Occupant, bool),
+    to: &BareJid,
+    end: &Shared,
+) {
+    let Some(from) = encoded(cx, channel, of) else {
+        return;
+    };
+    let kind = match is_gone {
+        true => " type='unavailable'",
+        false => "",
+    };
+    let mut start = Vec::with_capacity(96);
+    write!(start, "<presence{kind} from='{}'", Escaped(from.as_str()))
+        .expect("memory takes all that is written");
+    let heard = Heard {
+        from: &from,
+        start: &start,
+        end,
+        id: None,
+        urgency: Urgency::latest(Kind::Presence, from.as_str()),
+        keep: Keep::Whole { shared: true },
+    };
+    to_participant(cx, to, &heard);
+}
+
+/// §3.4
+fn end(cx: &mut Cx<'_>, of: &Occupant, shows_jid: bool) -> Shared {
+    cx.share(|bytes| {
+        let mut w = Writer::new(bytes);
+        w.open_ns("mix", NS);
+        if shows_jid {
+            w.leaf("jid", of.jid.as_str());
+        }
+        w.leaf("nick", &of.nick).close();
+        w.raw(&of.presence);
+        bytes.extend_from_slice(b"</presence>");
+    })
+}
