@@ -156,6 +156,8 @@ pub fn write(w: &mut Writer<'_>, config: &ConfigRow) {
             Shape::Flag => "boolean",
             Shape::Choice(_) if number == field::LISTS => "list-multi",
             Shape::Choice(_) => "list-single",
+            // COMPAT(Smack, 4.5): it takes no form where this is of another kind than registered.
+            Shape::Number if number == field::OCCUPANTS_MAX => "list-single",
             Shape::Number => "text-single",
             Shape::Text if number == field::PASSWORD => "text-private",
             Shape::Text => "text-single",
@@ -194,6 +196,18 @@ fn write_values(w: &mut Writer<'_>, config: &ConfigRow, number: u8, shape: Shape
             for name in names {
                 w.open("option").attr("label", name);
                 w.leaf("value", name).close();
+            }
+        }
+        Shape::Number if number == field::OCCUPANTS_MAX => {
+            let chosen = match value {
+                0 => "none".to_string(),
+                value => value.to_string(),
+            };
+            w.leaf("value", &chosen);
+            let usual = ["10", "20", "30", "50", "100", "none"];
+            let own = (!usual.contains(&chosen.as_str())).then_some(chosen.as_str());
+            for text in own.into_iter().chain(usual) {
+                w.open("option").leaf("value", text).close();
             }
         }
         Shape::Number => {

@@ -162,6 +162,9 @@ pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let mut owners_left = asked.channel.row.owners;
     for item in &items {
         let change = read(cx, asked, *item)?;
+        if is_so(cx, asked, &change)? {
+            continue;
+        }
         require_may(cx, (asked, &asker), &change, &mut owners_left)?;
         let reason = item.child("reason", ns::MUC_ADMIN);
         let reason = reason.map(|reason| reason.text().into_owned());
@@ -232,6 +235,20 @@ fn read(cx: &Cx<'_>, asked: &Asked<'_>, item: ElementRef<'_>) -> Result<Change, 
     Ok(Change::Role { key, role })
 }
 
+/// A list as it is to be names those of whom nothing changes (§9.8).
+fn is_so(cx: &Cx<'_>, asked: &Asked<'_>, change: &Change) -> Result<bool, Fault> {
+    Ok(match change {
+        Change::Role { key, role } => {
+            let room = cx.state.rooms.get(asked.channel.id());
+            let of = room.and_then(|room| room.of_nick(key).next());
+            of.is_some_and(|occupant| occupant.role == *role)
+        }
+        Change::Affiliation { jid, affiliation } => {
+            people::member(cx, &asked.channel, jid)?.affiliation == *affiliation
+        }
+    })
+}
+
 /// §5.1.1, §5.2.1: who may change what of whom.
 fn require_may(
     cx: &Cx<'_>,
@@ -244,6 +261,10 @@ fn require_may(
         Change::Affiliation { jid, affiliation } => {
             let channel = &asked.channel;
             let now = people::member(cx, channel, jid)?;
+            // §9.1: nobody bans themselves.
+            if *affiliation == ChannelAffiliation::Outcast && *jid == asked.who.as_str() {
+                return Err(Condition::Conflict.into());
+            }
             may_set_affiliation(asker, &now, *affiliation)?;
             let ends = now.affiliation == ChannelAffiliation::Owner
                 && *affiliation != ChannelAffiliation::Owner;
@@ -276,6 +297,10 @@ fn may_set_affiliation(
 ) -> Result<(), Fault> {
     let may = match asker.affiliation {
         ChannelAffiliation::Owner => true,
+        // §10.5, §10.8: these lists are the owners'.
+        ChannelAffiliation::Admin if affiliation >= ChannelAffiliation::Admin => {
+            return Err(Condition::Forbidden.into());
+        }
         // §9: admins make members and outcasts of those who are no more than that.
         ChannelAffiliation::Admin => {
             now.affiliation < ChannelAffiliation::Admin && affiliation < ChannelAffiliation::Admin

@@ -10,7 +10,7 @@ use crate::xml::ElementRef;
 use crate::xmpp::{BareJid, Condition, ErrorType, Jid, Presence, StanzaError, ns};
 
 use super::tell::{self, News};
-use super::{history, subject};
+use super::{history, leave, subject};
 
 /// Available presence for a room.
 pub fn come(cx: &mut Cx<'_>, way: Way, presence: &Presence, jid: &BareJid) -> Result<(), Fault> {
@@ -24,7 +24,10 @@ pub fn come(cx: &mut Cx<'_>, way: Way, presence: &Presence, jid: &BareJid) -> Re
     let Some(channel) = find(cx, jid)? else {
         return match x {
             Some(x) => found(cx, way, (presence, x), (jid, nick)),
-            None => Err(access::NOT_INSIDE.into()),
+            None => {
+                leave::tell_not_there(cx, way, from, to);
+                Ok(())
+            }
         };
     };
     let occupant = inside(cx, &channel, from);
@@ -47,7 +50,10 @@ pub fn come(cx: &mut Cx<'_>, way: Way, presence: &Presence, jid: &BareJid) -> Re
         }
         (None, Some(x)) => enter(cx, channel, way, (presence, x), nick, How::New),
         // XEP-0410: it thinks that it is in, and is not.
-        (None, None) => Err(access::NOT_INSIDE.into()),
+        (None, None) => {
+            leave::tell_not_there(cx, way, from, to);
+            Ok(())
+        }
     }
 }
 
@@ -120,6 +126,7 @@ fn enter(
     room(cx, &channel).occupants.push(occupant.clone());
     let news = News {
         own_codes,
+        id: presence.envelope.id.as_deref(),
         ..News::of(&occupant)
     };
     tell::announce_to_others(cx, &channel, &news);
@@ -154,6 +161,7 @@ fn again(
     }
     let news = News {
         own_codes,
+        id: presence.envelope.id.as_deref(),
         ..News::of(&occupant)
     };
     if says_else {
@@ -256,7 +264,11 @@ fn update(cx: &mut Cx<'_>, channel: &Channel, occupant: &Occupant, presence: &Pr
             one.presence = Rc::clone(&shown);
         }
     }
-    tell::announce(cx, channel, &News::of(&now));
+    let news = News {
+        id: presence.envelope.id.as_deref(),
+        ..News::of(&now)
+    };
+    tell::announce(cx, channel, &news);
 }
 
 /// §7.6: all sessions of the person have the new nick.
@@ -290,7 +302,11 @@ fn rename(
         }
     }
     (now.nick, now.key, now.presence) = (nick.text, nick.key, shown);
-    tell::announce(cx, channel, &News::of(&now));
+    let news = News {
+        id: presence.envelope.id.as_deref(),
+        ..News::of(&now)
+    };
+    tell::announce(cx, channel, &news);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! XEP-0045 §7.14: somebody leaves, or is found to have left.
 use crate::channel::config::{Config, field};
-use crate::channel::{Channel, find, remove, room};
-use crate::state::{Cx, Fault, Occupant};
+use crate::channel::{Channel, fan_out, find, remove, room};
+use crate::state::{Cx, Fault, Occupant, Urgency, Way};
 use crate::store::StoreError;
 use crate::xmpp::{BareJid, Jid, Message, Presence, PresenceKind, ns};
 
@@ -23,7 +23,8 @@ pub fn go(cx: &mut Cx<'_>, presence: &Presence, jid: &BareJid) -> Result<(), Fau
             false => (tell::shown(presence), &[][..]),
         };
         gone.presence = shown;
-        tell_gone(cx, &channel, &gone, codes);
+        let id = presence.envelope.id.as_deref();
+        tell_gone_as(cx, &channel, (&gone, id), codes);
         settle(cx, &mut channel)?;
     }
     Ok(())
@@ -69,8 +70,19 @@ pub fn take_out(cx: &mut Cx<'_>, channel: &Channel, jid: &Jid) -> Option<Occupan
 
 /// To all, unless they are still there by another session; to themselves in any case.
 pub fn tell_gone(cx: &mut Cx<'_>, channel: &Channel, gone: &Occupant, codes: &[u16]) {
+    tell_gone_as(cx, channel, (gone, None), codes);
+}
+
+/// `id`: of the presence by which they said so.
+fn tell_gone_as(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    (gone, id): (&Occupant, Option<&str>),
+    codes: &[u16],
+) {
     let news = News {
         codes: codes.to_vec(),
+        id,
         ..News::gone(gone)
     };
     let room = room(cx, channel);
@@ -95,4 +107,24 @@ pub fn settle(cx: &mut Cx<'_>, channel: &mut Channel) -> Result<(), StoreError> 
     }
     cx.state.rooms.close(channel.id());
     Ok(())
+}
+
+/// §7.14, XEP-0410: somebody speaks as if they were in, and is not: their client is told, and comes in anew.
+pub fn tell_not_there(cx: &mut Cx<'_>, way: Way, to: &Jid, nick: &Jid) {
+    let stanza = cx.write(|w| {
+        w.open("presence")
+            .attr("type", "unavailable")
+            .attr("from", nick.as_str())
+            .attr("to", to.as_str());
+        w.open_ns("x", ns::MUC_USER);
+        w.open("item")
+            .attr("affiliation", "none")
+            .attr("role", "none")
+            .close();
+        for code in ["110", "307", "333"] {
+            w.open("status").attr("code", code).close();
+        }
+        w.close().close();
+    });
+    fan_out::deliver(cx, way, &stanza.into(), Urgency::Now);
 }

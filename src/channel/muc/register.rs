@@ -5,7 +5,7 @@ use crate::channel::route::Asked;
 use crate::channel::standing::{self, By};
 use crate::channel::{access, people, room};
 use crate::feature::Reply;
-use crate::state::{Cx, Fault};
+use crate::state::{Cx, Fault, Role};
 use crate::store::ChannelAffiliation;
 use crate::xml::Writer;
 use crate::xmpp::{Condition, DataForm, FormKind, StanzaError, ns, open_form};
@@ -66,6 +66,15 @@ pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let nick = Nick::parse(wanted.unwrap_or_default())?;
     let is_new = !access::belongs(&member) && member.nick.is_none();
     if is_new {
+        // Where voice is given by moderators, nobody takes it.
+        let room = cx.state.rooms.get(asked.channel.id());
+        let mut own = room
+            .into_iter()
+            .flat_map(|room| room.of_person(asked.who.as_str()));
+        let is_silent = own.any(|one| one.role < Role::Participant);
+        if is_silent || asked.channel.row.flag(field::MODERATED) {
+            return Err(Condition::RegistrationRequired.into());
+        }
         if !asked.channel.row.flag(field::REGISTER) {
             return Err(Condition::NotAllowed.into());
         }

@@ -9,7 +9,7 @@ use crate::channel::route::Asked;
 use crate::channel::{Channel, access};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault, Occupant, Urgency, Way};
-use crate::xmpp::{Condition, Envelope, Iq, IqKind, Jid, write_open};
+use crate::xmpp::{Condition, Envelope, Iq, IqKind, Jid, ns, write_open};
 
 const VCARD: &str = "vcard-temp";
 /// Bytes of a request's id.
@@ -19,6 +19,11 @@ pub fn request(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let room = cx.state.rooms.get(asked.channel.id());
     let mut occupants = room.into_iter().flat_map(|room| &room.occupants);
     let own = occupants.find(|one| one.jid == *asked.from).cloned();
+    // §6.6
+    let is_disco = matches!(asked.payload.namespace(), ns::DISCO_INFO | ns::DISCO_ITEMS);
+    if own.is_none() && is_disco {
+        return Err(Condition::BadRequest.into());
+    }
     // XEP-0410 §4: whoever asks is not in the room.
     let own = own.ok_or(access::NOT_INSIDE)?;
     let to = asked.iq.envelope.to.as_ref().and_then(|to| to.resource());

@@ -24,6 +24,8 @@ pub struct News<'a> {
     pub reason: Option<&'a str>,
     /// Nick of whoever did it.
     pub actor: Option<&'a str>,
+    /// The id of the presence that this answers, for whoever sent it.
+    pub id: Option<&'a str>,
     /// A `<destroy/>`.
     pub destroyed: Option<&'a str>,
 }
@@ -38,6 +40,7 @@ impl<'a> News<'a> {
             new_nick: None,
             reason: None,
             actor: None,
+            id: None,
             destroyed: None,
         }
     }
@@ -115,7 +118,13 @@ pub fn to_self(cx: &mut Cx<'_>, channel: &Channel, news: &News<'_>, (way, to): (
         return;
     }
     let end = write_end(cx, news, true, true);
-    send(cx, channel, news, (way, to), &end);
+    let mut start = head_start(channel, news);
+    if let Some(id) = news.id {
+        let id = format!("id='{}' to='", Escaped(id));
+        start.truncate(start.len().saturating_sub("to='".len()));
+        start.extend_from_slice(id.as_bytes());
+    }
+    send(cx, (way, to), &start, &end);
 }
 
 /// What one who comes in is told of somebody who is there.
@@ -127,14 +136,13 @@ pub fn to_newcomer(
 ) {
     let news = News::of(of);
     let end = write_end(cx, &news, access::shows_jid(channel, role), false);
-    send(cx, channel, &news, (way, to), &end);
+    send(cx, (way, to), &head_start(channel, &news), &end);
 }
 
-fn send(cx: &mut Cx<'_>, channel: &Channel, news: &News<'_>, (way, to): (Way, &Jid), end: &Shared) {
-    let start = head_start(channel, news);
+fn send(cx: &mut Cx<'_>, (way, to): (Way, &Jid), start: &[u8], end: &Shared) {
     let to = Escaped(to.as_str());
     let stanza = cx.out.with_head(end, &mut |bytes| {
-        bytes.extend_from_slice(&start);
+        bytes.extend_from_slice(start);
         write!(bytes, "{to}'").expect("memory takes all that is written");
     });
     fan_out::deliver(cx, way, &stanza, Urgency::Now);
