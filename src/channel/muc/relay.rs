@@ -1,15 +1,15 @@
 //! XEP-0045 §17.4: requests of one occupant to another, in the room's names, and what is answered. XEP-0410: a ping to oneself.
-//! Nothing is remembered of a request: its id says which session of the asker waits.
-use std::hash::{DefaultHasher, Hash, Hasher};
+//! Nothing is remembered of a request: its id says which session of the asker waits, and tells nobody else who that is.
 use std::rc::Rc;
 
 use crate::channel::fan_out::deliver;
 use crate::channel::nick::Nick;
 use crate::channel::route::Asked;
-use crate::channel::{Channel, access};
+use crate::channel::{Channel, access, people};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault, Occupant, Urgency, Way};
-use crate::xmpp::{Condition, Envelope, Iq, IqKind, Jid, ns, write_open};
+use crate::xml::Writer;
+use crate::xmpp::{Condition, Envelope, ErrorType, Iq, IqKind, Jid, StanzaError, ns, write_open};
 
 const VCARD: &str = "vcard-temp";
 /// Bytes of a request's id.
@@ -41,6 +41,9 @@ pub fn request(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     if is_of_account && asked.iq.kind != IqKind::Get {
         return Err(Condition::Forbidden.into());
     }
+    if is_of_account {
+        require_gives_vcard(cx, &asked.channel, &target)?;
+    }
     let id = asked.iq.envelope.id.as_deref().unwrap_or_default();
     if id.len() > ID_BYTES_MAX {
         return Err(Condition::BadRequest.into());
@@ -53,7 +56,10 @@ pub fn request(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
             true => target.jid.to_bare().into(),
             false => target.jid.clone(),
         }),
-        id: Some(Rc::from(format!("{}:{id}", mark_of(&own.jid)))),
+        id: Some(Rc::from(format!(
+            "{}:{id}",
+            mark_of(cx, &asked.channel, &own.jid)
+        ))),
         lang: asked.iq.envelope.lang.clone(),
     };
     match (is_of_account, target.way) {
@@ -69,27 +75,58 @@ pub fn request(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     Ok(Reply::Later)
 }
 
-/// What tells the sessions of one nick apart.
-fn mark_of(jid: &Jid) -> String {
-    let mut hasher = DefaultHasher::new();
-    jid.as_str().hash(&mut hasher);
-    format!("{:x}", hasher.finish())
+/// XEP-0404 §3.3: some want theirs given to nobody.
+fn require_gives_vcard(cx: &Cx<'_>, channel: &Channel, target: &Occupant) -> Result<(), Fault> {
+    let member = people::member(cx, channel, target.jid.bare_str())?;
+    match member.participation.is_some_and(|one| one.no_vcard) {
+        true => Err(Condition::Forbidden.into()),
+        false => Ok(()),
+    }
+}
+
+/// What tells the sessions of one nick apart. It is told to whoever is asked, so nobody can work out whose it is.
+fn mark_of(cx: &Cx<'_>, channel: &Channel, jid: &Jid) -> String {
+    cx.state.participant_ids.of(channel.id(), jid.as_str())
 }
 
 fn pass_on(cx: &mut Cx<'_>, way: Way, iq: &Iq, envelope: &Envelope) {
     let start = cx.out.bytes.len();
     write_open(&mut cx.out.bytes, "iq", iq.kind.as_str(), envelope);
+    let mut w = Writer::new(&mut cx.out.bytes);
     let inner = iq.element.root().inner_source();
-    match inner.is_empty() {
-        true => cx.out.bytes.extend_from_slice(b"/>"),
-        false => {
-            cx.out.bytes.push(b'>');
-            cx.out.bytes.extend_from_slice(inner.as_bytes());
-            cx.out.bytes.extend_from_slice(b"</iq>");
+    let end = match (iq.kind, inner.is_empty()) {
+        (IqKind::Error, _) => {
+            w.raw(">");
+            error_of(iq).write(&mut w);
+            "</iq>"
         }
-    }
+        (_, true) => "/>",
+        (_, false) => {
+            w.raw(">").raw(inner);
+            "</iq>"
+        }
+    };
+    cx.out.bytes.extend_from_slice(end.as_bytes());
     let stanza = start..cx.out.bytes.len();
     deliver(cx, way, &stanza.into(), Urgency::Now);
+}
+
+/// Of an error only its condition comes through: `by`, a text or an address in it may name whom the room hides.
+fn error_of(iq: &Iq) -> StanzaError {
+    let root = iq.element.root();
+    let error = root.child("error", root.namespace());
+    let conditions = error.into_iter().flat_map(|error| error.children());
+    let mut conditions = conditions.filter(|child| child.namespace() == ns::STANZAS);
+    let condition = conditions.find_map(|child| Condition::parse(child.name()));
+    let plain = StanzaError::new(condition.unwrap_or(Condition::UndefinedCondition));
+    let kind = error.and_then(|error| error.attribute("type"));
+    match kind.as_deref() {
+        Some("auth") => plain.kind(ErrorType::Auth),
+        Some("cancel") => plain.kind(ErrorType::Cancel),
+        Some("modify") => plain.kind(ErrorType::Modify),
+        Some("wait") => plain.kind(ErrorType::Wait),
+        _ => plain,
+    }
 }
 
 /// A result or an error of somebody who was asked, for the occupant of this nick who did.
@@ -106,7 +143,7 @@ pub fn answer(cx: &mut Cx<'_>, channel: &Channel, iq: &Iq) {
     let Some(room) = cx.state.rooms.get(channel.id()) else {
         return;
     };
-    let is_asker = |one: &&Occupant| mark_of(&one.jid) == mark;
+    let is_asker = |one: &&Occupant| mark_of(cx, channel, &one.jid) == mark;
     let asker = room.of_nick(&nick.key).find(is_asker).cloned();
     let answerer = room.of_person(from.bare_str()).last();
     let answerer = answerer.map(|one| Rc::clone(&one.nick));
@@ -123,16 +160,4 @@ pub fn answer(cx: &mut Cx<'_>, channel: &Channel, iq: &Iq) {
         lang: None,
     };
     pass_on(cx, asker.way, iq, &told);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sessions_have_marks_of_their_own() {
-        let jid = |text| Jid::parse(text).unwrap();
-        assert_eq!(mark_of(&jid("a@b/c")), mark_of(&jid("a@b/c")));
-        assert_ne!(mark_of(&jid("a@b/c")), mark_of(&jid("a@b/d")));
-    }
 }
