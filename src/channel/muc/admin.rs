@@ -3,7 +3,7 @@ use crate::channel::config::{Config, field, lists, whois};
 use crate::channel::nick::Nick;
 use crate::channel::route::Asked;
 use crate::channel::standing::{self, By};
-use crate::channel::{Channel, access, people};
+use crate::channel::{Channel, access, find, people};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault, Role};
 use crate::store::{ChannelAffiliation, MemberRow};
@@ -162,6 +162,10 @@ pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let mut owners_left = asked.channel.row.owners;
     for item in &items {
         let change = read(cx, asked, *item)?;
+        // What the second would make of somebody was not checked.
+        if changes.iter().any(|(known, _)| is_of_same(known, &change)) {
+            return Err(Condition::BadRequest.into());
+        }
         if is_so(cx, asked, &change)? {
             continue;
         }
@@ -182,6 +186,10 @@ pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
             actor: asker.nick.as_deref(),
             reason: reason.as_deref(),
         };
+        // A room that is not to stay went with the last one who was put out.
+        if find(cx, &asked.channel.jid)?.is_none() {
+            break;
+        }
         let channel = &mut asked.channel;
         match change {
             Change::Role { key, role } => standing::set_role(cx, channel, key, (*role, by))?,
@@ -191,6 +199,16 @@ pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         }
     }
     Ok(Reply::Empty)
+}
+
+fn is_of_same(one: &Change, other: &Change) -> bool {
+    match (one, other) {
+        (Change::Role { key: one, .. }, Change::Role { key: other, .. }) => one == other,
+        (Change::Affiliation { jid: one, .. }, Change::Affiliation { jid: other, .. }) => {
+            one == other
+        }
+        _ => false,
+    }
 }
 
 fn read(cx: &Cx<'_>, asked: &Asked<'_>, item: ElementRef<'_>) -> Result<Change, Fault> {
@@ -260,11 +278,11 @@ fn require_may(
         Change::Role { key, role } => may_set_role(cx, (asked, asker), (key, *role)),
         Change::Affiliation { jid, affiliation } => {
             let channel = &asked.channel;
-            let now = people::member(cx, channel, jid)?;
             // §9.1: nobody bans themselves.
             if *affiliation == ChannelAffiliation::Outcast && *jid == asked.who.as_str() {
                 return Err(Condition::Conflict.into());
             }
+            let now = people::member(cx, channel, jid)?;
             may_set_affiliation(asker, &now, *affiliation)?;
             let ends = now.affiliation == ChannelAffiliation::Owner
                 && *affiliation != ChannelAffiliation::Owner;
