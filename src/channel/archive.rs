@@ -101,7 +101,6 @@ pub struct Kept {
     pub nick: String,
     /// The stable id; `None`: the channel spoke.
     pub author: Option<String>,
-    pub jid: Option<String>,
 }
 
 impl Kept {
@@ -115,10 +114,8 @@ impl Kept {
             let child = mix.and_then(|mix| mix.child(name, ns::MIX));
             child.map(|child| child.text().into_owned())
         };
-        let (nick, jid) = (text("nick").unwrap_or_default(), text("jid"));
         Some(Kept {
-            nick,
-            jid,
+            nick: text("nick").unwrap_or_default(),
             author,
             element,
         })

@@ -2,7 +2,7 @@
 use std::rc::Rc;
 
 use crate::feature;
-use crate::state::{Cx, Fault, Role, Urgency, Way};
+use crate::state::{Cx, Fault, Role, Urgency};
 use crate::xml::ElementRef;
 use crate::xmpp::{Condition, ErrorType, Jid, Message, StanzaError, ns};
 
@@ -207,13 +207,4 @@ pub fn is_channels_own(child: ElementRef<'_>) -> bool {
             && child.child("moderated", "urn:xmpp:message-moderate:1").is_some())
         || (child.is("apply-to", "urn:xmpp:fasten:0")
             && child.child("moderated", "urn:xmpp:message-moderate:0").is_some())
-}
-
-/// Whether somebody's way leads anywhere still.
-pub fn is_there(cx: &Cx<'_>, way: Way) -> bool {
-    match way {
-        Way::Session(session) => cx.state.sessions.get(session).is_some(),
-        Way::Component(component) => cx.state.domains.components.connection(component).is_some(),
-        Way::Participant => true,
-    }
 }

@@ -26,7 +26,6 @@
 //!
 //! Nobody is ever told a real JID that the channel hides, by either face or from the archive: `access::shows_jid` alone
 //! decides.
-#![allow(dead_code)]
 mod access;
 mod archive;
 mod config;

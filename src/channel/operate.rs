@@ -88,9 +88,7 @@ fn show(row: &ChannelRow) -> String {
     let mut text = format!("since {}, made by {}\n", row.created, quoted(&row.creator));
     for (number, field) in (0u8..).zip(&FIELDS) {
         let value = match field.shape {
-            Shape::Text | Shape::Texts | Shape::Jids => {
-                quoted(&row.texts(number).join(", ")).to_string()
-            }
+            Shape::Text | Shape::Jids => quoted(&row.texts(number).join(", ")).to_string(),
             Shape::Flag if row.flag(number) => "yes".to_string(),
             Shape::Flag => "no".to_string(),
             Shape::Choice(names) => {

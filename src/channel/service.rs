@@ -1,22 +1,19 @@
 //! The service that channels are at: what it says of itself, and which of them somebody may find (XEP-0030, XEP-0045 §6.1 to
 //! §6.3, XEP-0369 §6.1, §6.2).
 use crate::feature::Reply;
-use crate::state::{Cx, Fault, Origin};
+use crate::state::{Cx, Fault};
 use crate::store::{ChannelRow, StoreError};
 use crate::xml::ElementRef;
-use crate::xmpp::{BareJid, Condition, Iq, IqKind, Jid, Rsm, RsmStart, ns};
+use crate::xmpp::{BareJid, Condition, Iq, IqKind, Rsm, RsmStart, ns};
 
 use super::config::{Config, field};
 use super::{access, mix, search};
 
 /// A request to the service.
 pub struct Asked<'a> {
-    pub iq: &'a Iq,
     pub payload: ElementRef<'a>,
-    pub from: &'a Jid,
-    /// The same without a resource.
+    /// The bare JID of whoever asks.
     pub who: BareJid,
-    pub origin: Origin,
 }
 
 pub type Handler = fn(&mut Cx<'_>, &Asked<'_>) -> Result<Reply, Fault>;
@@ -37,18 +34,15 @@ const TABLES: &[&[Row]] = &[
     mix::SERVICE_ROWS,
 ];
 
-pub fn iq(cx: &mut Cx<'_>, origin: Origin, iq: &Iq) -> Result<Reply, Fault> {
+pub fn iq(cx: &mut Cx<'_>, iq: &Iq) -> Result<Reply, Fault> {
     let from = iq.envelope.from.as_ref().ok_or(Condition::BadRequest)?;
     let payload = iq.payload();
     let is_it = |row: &&Row| row.0 == iq.kind && payload.is(row.2, row.1);
     let row = TABLES.iter().find_map(|rows| rows.iter().find(is_it));
     let (.., handler) = row.ok_or(Condition::ServiceUnavailable)?;
     let asked = Asked {
-        iq,
         payload,
-        from,
         who: from.to_bare(),
-        origin,
     };
     handler(cx, &asked)
 }

@@ -314,9 +314,3 @@ fn give_voice(cx: &mut Cx<'_>, channel: &Channel) -> Result<(), StoreError> {
     announce_each(cx, channel, &changed, By::default());
     Ok(())
 }
-
-/// Nobody would own it any more.
-pub fn is_last_owner(cx: &Cx<'_>, channel: &Channel, jid: &str) -> Result<bool, StoreError> {
-    let member = people::member(cx, channel, jid)?;
-    Ok(member.affiliation == ChannelAffiliation::Owner && channel.row.owners <= 1)
-}

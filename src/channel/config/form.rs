@@ -54,7 +54,7 @@ pub fn apply(config: &mut ConfigRow, form: &DataForm) -> Result<(), Condition> {
             continue;
         };
         match known.shape {
-            Shape::Text | Shape::Texts | Shape::Jids => {
+            Shape::Text | Shape::Jids => {
                 set_texts(config, number, texts(known.shape, &given.values)?);
             }
             // §15.5.3: by roles.
@@ -140,7 +140,7 @@ fn parse(shape: Shape, text: &str) -> Option<u64> {
         }
         Shape::Number if text == "none" => Some(0),
         Shape::Number => text.parse().ok().filter(|number| *number <= NUMBER_MAX),
-        Shape::Text | Shape::Texts | Shape::Jids => None,
+        Shape::Text | Shape::Jids => None,
     }
 }
 
@@ -161,7 +161,6 @@ pub fn write(w: &mut Writer<'_>, config: &ConfigRow) {
             Shape::Number => "text-single",
             Shape::Text if number == field::PASSWORD => "text-private",
             Shape::Text => "text-single",
-            Shape::Texts => "text-multi",
             Shape::Jids => "jid-multi",
         };
         if number == field::PASSWORD {
@@ -213,7 +212,7 @@ fn write_values(w: &mut Writer<'_>, config: &ConfigRow, number: u8, shape: Shape
         Shape::Number => {
             w.leaf("value", &value.to_string());
         }
-        Shape::Text | Shape::Texts | Shape::Jids => {
+        Shape::Text | Shape::Jids => {
             for text in config.texts(number) {
                 w.leaf("value", text);
             }

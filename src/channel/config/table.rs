@@ -9,7 +9,6 @@ pub enum Shape {
     /// 0: none.
     Number,
     Text,
-    Texts,
     Jids,
 }
 
@@ -61,7 +60,6 @@ pub mod field {
     /// Participants of XEP-0369 need a nick.
     pub const NICK_MANDATORY: u8 = 20;
     /// XEP-0486: SHA-1 of the avatar.
-    pub const AVATAR: u8 = 21;
     /// XEP-0403: participants may share presence.
     pub const PRESENCE: u8 = 22;
     /// People may retract what they said (XEP-0424).

@@ -60,7 +60,7 @@ fn request(cx: &mut Cx<'_>, origin: Origin, iq: &Iq) -> Result<(), Fault> {
     match &address {
         Address::Server if at_domain => return handle(cx, origin, iq, To::Server, None),
         Address::Service(service) if at_domain && service.is_channels() => {
-            let reply = channel::iq_of_service(cx, origin, iq)?;
+            let reply = channel::iq_of_service(cx, iq)?;
             send_result(cx, origin, &iq.envelope, &reply);
             return Ok(());
         }
