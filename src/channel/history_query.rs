@@ -63,7 +63,7 @@ fn query(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         origin: asked.origin,
     };
     let as_room = |cx: &Cx<'_>, stored: &Stored| in_room(cx, channel, stored, shows_jid);
-    let as_channel = |cx: &Cx<'_>, stored: &Stored| in_channel(cx, channel, stored);
+    let as_channel = |cx: &Cx<'_>, stored: &Stored| in_channel(cx, channel, stored, shows_jid);
     let source = ArchiveSource {
         account: channel.id().archive(),
         jid: &channel.jid,
@@ -133,7 +133,30 @@ fn in_room(cx: &Cx<'_>, channel: &Channel, stored: &Stored, shows_jid: bool) -> 
     String::from_utf8(bytes).ok()
 }
 
-/// As a channel sent it.
-fn in_channel(_cx: &Cx<'_>, _channel: &Channel, stored: &Stored) -> Option<String> {
-    Some(stored.xml.clone())
+/// As a channel sent it: under the archive's id, with the JID for those who may know it now.
+fn in_channel(cx: &Cx<'_>, channel: &Channel, stored: &Stored, shows_jid: bool) -> Option<String> {
+    let kept = Kept::read(&stored.xml)?;
+    let author = kept.author.as_deref();
+    let from = match author {
+        Some(author) => format!("{}/{author}", channel.jid),
+        None => channel.jid.to_string(),
+    };
+    let lang = kept.attribute("xml:lang");
+    let mut bytes = Vec::with_capacity(stored.xml.len() + 64);
+    let mut w = Writer::new(&mut bytes);
+    w.open_ns("message", ns::CLIENT)
+        .attr("from", &from)
+        .attr("id", &cx.state.archive_ids.text(stored.id))
+        .attr_opt("xml:lang", lang.as_deref())
+        .attr("type", "groupchat");
+    if let Some(author) = author {
+        w.open_ns("mix", ns::MIX).leaf("nick", &kept.nick);
+        let jid = shows_jid.then(|| cx.tx.behind_id(channel.id(), author));
+        if let Some(jid) = jid.and_then(|jid| jid.ok().flatten()) {
+            w.leaf("jid", &jid);
+        }
+        w.close();
+    }
+    w.raw(&kept.payload()).close();
+    String::from_utf8(bytes).ok()
 }

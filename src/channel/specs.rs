@@ -23,5 +23,35 @@ pub const SPECS: &[Spec] = &[
     ),
     Spec::complete("XEP-0425", "Moderated Message Retraction", "0.3.0"),
     Spec::complete("XEP-0433", "Extended Channel Search", "0.1.0"),
+    Spec::partial(
+        "XEP-0369",
+        "Mediated Information eXchange (MIX)",
+        "0.14.6",
+        "the information node is changed by the configuration of the room only",
+    ),
+    Spec::partial(
+        "XEP-0403",
+        "MIX: Presence Support",
+        "0.3.2",
+        "no requests between participants, no probes after a restart",
+    ),
+    Spec::partial(
+        "XEP-0404",
+        "MIX: JID Hidden Channels",
+        "0.3.1",
+        "hidden JIDs, jidmap; no preferences set later, no private messages",
+    ),
+    Spec::partial(
+        "XEP-0406",
+        "MIX: MIX Administration",
+        "0.3.1",
+        "nodes are read; changes come from the room's face",
+    ),
+    Spec::partial(
+        "XEP-0500",
+        "MUC Slow Mode",
+        "0.1.1",
+        "the form gives no range",
+    ),
     Spec::complete("XEP-0408", "MIX: Co-existence with MUC", "0.2.0"),
 ];
