@@ -71,6 +71,11 @@ pub fn message(cx: &mut Cx<'_>, message: &Message, jid: &BareJid) -> Result<(), 
     let (Some(from), Some(to)) = (&message.envelope.from, &message.envelope.to) else {
         return Ok(());
     };
+    if let Some((id, jid)) = mix::private::address(jid)
+        && let Some(channel) = find(cx, &jid)?
+    {
+        return mix::private::send(cx, &channel, &id, message);
+    }
     let Some(mut channel) = find(cx, jid)? else {
         return match message.kind {
             MessageKind::Error => Ok(()),

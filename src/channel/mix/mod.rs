@@ -9,6 +9,7 @@ mod join;
 mod nick;
 mod nodes;
 pub mod presence;
+pub mod private;
 mod read;
 mod shown;
 pub mod told;

@@ -1,0 +1,70 @@
+//! XEP-0404 §4.5: a message to one participant, by an address that tells nothing of who it is. It is kept by whoever's server keeps
+//! messages, and not by the channel.
+use crate::channel::message::{said, speaker};
+use crate::channel::{Channel, access, config, people};
+use crate::state::{Cx, Fault, OwnMessage, Role};
+use crate::xml::{Writer, parse_stored};
+use crate::xmpp::{BareJid, Condition, Jid, Message, MessageKind, ns};
+
+use super::create::OF;
+use config::{Config, field, private};
+
+/// The participant and the channel of an address (XEP-0403 §3.2).
+pub fn address(jid: &BareJid) -> Option<(String, BareJid)> {
+    let (id, name) = jid.local()?.split_once(OF)?;
+    let channel = BareJid::from_parts(Some(name), jid.domain()).ok()?;
+    Some((id.to_string(), channel))
+}
+
+pub fn send(cx: &mut Cx<'_>, channel: &Channel, id: &str, message: &Message) -> Result<(), Fault> {
+    match message.kind {
+        MessageKind::Error => return Ok(()),
+        MessageKind::Groupchat => return Err(Condition::BadRequest.into()),
+        _ => {}
+    }
+    let from = message
+        .envelope
+        .from
+        .as_ref()
+        .ok_or(Condition::BadRequest)?;
+    let speaker = speaker(cx, channel, from)?.ok_or(access::NOT_INSIDE)?;
+    let to = cx.tx.behind_id(channel.id(), id)?;
+    let to = to.and_then(|jid| BareJid::stored(&jid));
+    let to = to.ok_or(Condition::ItemNotFound)?;
+    let member = people::member(cx, channel, to.as_str())?;
+    let is_there = member.participation.is_some() || people::is_inside(cx, channel, &to);
+    if !is_there {
+        return Err(Condition::ItemNotFound.into());
+    }
+    let refuses = member
+        .participation
+        .is_some_and(|it| it.no_private_messages);
+    let may = match channel.row.number(field::PRIVATE) {
+        private::ANYONE => true,
+        private::PARTICIPANTS => speaker.role >= Role::Participant,
+        private::MODERATORS => speaker.role == Role::Moderator,
+        _ => false,
+    };
+    if refuses || !may {
+        return Err(Condition::Forbidden.into());
+    }
+    let sender = format!("{}{OF}{}", speaker.author.id, channel.jid);
+    let sender = Jid::parse(&sender).map_err(|_| Condition::InternalServerError)?;
+    let mut bytes = Vec::new();
+    let mut w = Writer::new(&mut bytes);
+    w.open("message")
+        .attr_opt("id", message.envelope.id.as_deref())
+        .attr_opt("xml:lang", message.envelope.lang.as_deref());
+    w.raw(&said(message)).close();
+    let text = std::str::from_utf8(&bytes).map_err(|_| Condition::InternalServerError)?;
+    let element = parse_stored(text, ns::CLIENT).map_err(|_| Condition::InternalServerError)?;
+    cx.tx
+        .note_id(channel.id(), &speaker.author.id, from.bare_str())?;
+    cx.state.effects.own_messages.push(OwnMessage {
+        from: sender,
+        to: to.into(),
+        kind: message.kind,
+        element,
+    });
+    Ok(())
+}
