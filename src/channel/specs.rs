@@ -27,7 +27,7 @@ pub const SPECS: &[Spec] = &[
         "XEP-0369",
         "Mediated Information eXchange (MIX)",
         "0.14.6",
-        "the information node is changed by the configuration of the room only",
+        "nodes are subscribed to by participants only",
     ),
     Spec::partial(
         "XEP-0403",
@@ -39,13 +39,13 @@ pub const SPECS: &[Spec] = &[
         "XEP-0404",
         "MIX: JID Hidden Channels",
         "0.3.1",
-        "hidden JIDs, jidmap; no preferences set later, no private messages",
+        "no preferences of participants",
     ),
     Spec::partial(
         "XEP-0406",
         "MIX: MIX Administration",
         "0.3.1",
-        "nodes are read; changes come from the room's face",
+        "no entries for whole domains, no end of life, rights to subscribe are fixed",
     ),
     Spec::partial(
         "XEP-0500",

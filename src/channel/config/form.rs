@@ -82,6 +82,24 @@ pub fn apply(config: &mut ConfigRow, form: &DataForm) -> Result<(), Condition> {
     Ok(())
 }
 
+/// One field by its number, as any form names it.
+pub fn set(config: &mut ConfigRow, number: u8, values: &[String]) -> Result<(), Condition> {
+    let Some(known) = FIELDS.get(usize::from(number)) else {
+        return Ok(());
+    };
+    match known.shape {
+        Shape::Text | Shape::Jids => {
+            set_texts(config, number, texts(known.shape, values)?);
+        }
+        shape => {
+            let value = values.first().map_or("", |text| text.trim());
+            let value = parse(shape, value).ok_or(Condition::NotAcceptable)?;
+            set_number(config, number, value);
+        }
+    }
+    Ok(())
+}
+
 fn texts(shape: Shape, values: &[String]) -> Result<Vec<String>, Condition> {
     let is_one = shape == Shape::Text;
     let texts: Vec<String> = match is_one {

@@ -10,7 +10,9 @@ mod nick;
 mod nodes;
 pub mod presence;
 pub mod private;
+mod publish;
 mod read;
+mod rules;
 mod shown;
 pub mod told;
 
@@ -35,6 +37,7 @@ pub const ROWS: &[Row] = &[
     (IqKind::Set, ns::MIX, "setnick", nick::set),
     (IqKind::Set, OLD, "setnick", nick::set),
     (IqKind::Get, ns::PUBSUB, "pubsub", read::get),
+    (IqKind::Set, ns::PUBSUB, "pubsub", publish::set),
 ];
 
 /// And at that of the service.

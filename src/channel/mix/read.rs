@@ -13,6 +13,7 @@ use super::OLD;
 use super::describe;
 use super::fan_out::shows_author;
 use super::nodes::Node;
+use super::rules;
 
 /// Items of one answer.
 const ITEMS_MAX: usize = 250;
@@ -255,9 +256,9 @@ pub fn config_form(cx: &Cx<'_>, channel: &Channel) -> Result<DataForm, StoreErro
         [names.get(at).copied().unwrap_or_default().to_string()]
     };
     let visibility = match row.number(field::WHOIS) {
-        whois::ANYONE => "jid-mandatory-visible",
-        whois::MAYBE => "jid-optionally-visible",
-        _ => "jid-hidden",
+        whois::ANYONE => rules::VISIBLE,
+        whois::MAYBE => rules::MAYBE,
+        _ => rules::HIDDEN,
     };
     let present = [
         ("participants", Node::Participants),

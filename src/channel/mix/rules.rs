@@ -1,0 +1,150 @@
+//! XEP-0406 §2.4: the configuration by the names that MIX has for it. Fields that are not known are passed over.
+use crate::channel::config::{field, form, private, set_number, whois};
+use crate::channel::standing::{self, By};
+use crate::channel::{Channel, people};
+use crate::state::{Cx, Fault};
+use crate::store::{ChannelAffiliation, ConfigRow, StoreError};
+use crate::xmpp::{BareJid, Condition, DataForm};
+
+/// Owners and administrators that are named in one form.
+const RULERS_MAX: usize = 100;
+/// Members that are read at a time.
+const READ_AT_A_TIME: usize = 250;
+
+/// Fields that are the channel's own, by number.
+const SAME: &[(&str, u8)] = &[
+    ("Information Node Update Rights", field::INFO_RIGHTS),
+    ("Avatar Nodes Update Rights", field::AVATAR_RIGHTS),
+    ("User Message Retraction", field::RETRACTION),
+    ("Administrator Message Retraction Rights", field::MODERATION),
+    (
+        "Participation Addition by Invitation from Participant",
+        field::INVITES,
+    ),
+    ("Mandatory Nicks", field::NICK_MANDATORY),
+];
+
+pub const VISIBLE: &str = "jid-mandatory-visible";
+pub const MAYBE: &str = "jid-optionally-visible";
+pub const HIDDEN: &str = "jid-hidden";
+
+pub fn apply(config: &mut ConfigRow, given: &DataForm) -> Result<(), Condition> {
+    for (var, number) in SAME {
+        if let Some(values) = given.values(var) {
+            form::set(config, *number, values)?;
+        }
+    }
+    if let Some(value) = given.value("JID Visibility") {
+        let whois = match value {
+            VISIBLE => whois::ANYONE,
+            MAYBE => whois::MAYBE,
+            HIDDEN => whois::MODERATORS,
+            _ => return Err(Condition::NotAcceptable),
+        };
+        set_number(config, field::WHOIS, whois);
+    }
+    if let Some(value) = given.value("Private Messages") {
+        let private = match value {
+            "true" | "1" => private::ANYONE,
+            "false" | "0" => private::NONE,
+            _ => return Err(Condition::NotAcceptable),
+        };
+        set_number(config, field::PRIVATE, private);
+    }
+    if let Some(present) = given.values("Nodes Present") {
+        let is_there = |name| u64::from(present.iter().any(|it| it == name));
+        // Without the node everybody may join.
+        set_number(config, field::MEMBERS_ONLY, is_there("allowed"));
+        set_number(config, field::PRESENCE, is_there("presence"));
+    }
+    Ok(())
+}
+
+/// Who is to be what from now on.
+pub struct Rulers(Vec<(String, ChannelAffiliation)>);
+
+impl Rulers {
+    /// Only what is named changes; somebody must be left who owns it.
+    pub fn read(cx: &Cx<'_>, channel: &Channel, given: &DataForm) -> Result<Rulers, Fault> {
+        let owners = jids(given, "Owner")?;
+        let admins = jids(given, "Administrator")?;
+        if owners.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Condition::NotAcceptable.into());
+        }
+        let mut changes = Vec::new();
+        let lists = [
+            (owners, ChannelAffiliation::Owner),
+            (admins, ChannelAffiliation::Admin),
+        ];
+        let mut named: Vec<String> = Vec::new();
+        for (list, affiliation) in lists {
+            let Some(list) = list else { continue };
+            for (jid, is) in members(cx, channel, affiliation)? {
+                if is == affiliation && !list.contains(&jid) {
+                    changes.push((jid, ChannelAffiliation::Member));
+                }
+            }
+            for jid in list {
+                // Whoever owns it administers it, too.
+                let owns = people::member(cx, channel, &jid)?.affiliation;
+                if owns == ChannelAffiliation::Owner && !changes.iter().any(|(it, _)| *it == jid) {
+                    named.push(jid);
+                } else if !named.contains(&jid) {
+                    named.push(jid.clone());
+                    changes.push((jid, affiliation));
+                }
+            }
+        }
+        // Whoever is raised is raised before anybody is lowered: it has an owner at all times.
+        changes.sort_by_key(|(_, affiliation)| std::cmp::Reverse(*affiliation));
+        changes.retain({
+            let named = named.clone();
+            move |(jid, to)| *to != ChannelAffiliation::Member || !named.contains(jid)
+        });
+        Ok(Rulers(changes))
+    }
+
+    pub fn set(self, cx: &mut Cx<'_>, channel: &mut Channel) -> Result<(), Fault> {
+        for (jid, affiliation) in self.0 {
+            let now = people::member(cx, channel, &jid)?;
+            if now.affiliation != affiliation {
+                standing::set_affiliation(cx, channel, &jid, (affiliation, By::default()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn jids(given: &DataForm, var: &str) -> Result<Option<Vec<String>>, Condition> {
+    let Some(values) = given.values(var) else {
+        return Ok(None);
+    };
+    if values.len() > RULERS_MAX {
+        return Err(Condition::NotAcceptable);
+    }
+    let parsed = values.iter().filter(|text| !text.is_empty()).map(|text| {
+        let jid = BareJid::parse(text).map_err(|_| Condition::JidMalformed)?;
+        Ok(jid.as_str().to_string())
+    });
+    parsed.collect::<Result<Vec<_>, _>>().map(Some)
+}
+
+fn members(
+    cx: &Cx<'_>,
+    channel: &Channel,
+    affiliation: ChannelAffiliation,
+) -> Result<Vec<(String, ChannelAffiliation)>, StoreError> {
+    let mut found = Vec::new();
+    let mut behind = String::new();
+    loop {
+        let rows = cx
+            .tx
+            .members_behind(channel.id(), &behind, READ_AT_A_TIME)?;
+        let Some((last, _)) = rows.last() else {
+            return Ok(found);
+        };
+        behind.clone_from(last);
+        let of = rows.into_iter().map(|(jid, row)| (jid, row.affiliation));
+        found.extend(of.filter(|(_, is)| *is == affiliation));
+    }
+}
