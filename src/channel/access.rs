@@ -53,7 +53,9 @@ pub fn may_see(cx: &Cx<'_>, channel: &Channel, who: &BareJid) -> Result<bool, Fa
     if member.affiliation == ChannelAffiliation::Outcast {
         return Ok(false);
     }
-    Ok(channel.row.flag(field::PUBLIC) || belongs(&member) || people::is_inside(cx, channel, who))
+    Ok(channel.row.flag(field::PUBLIC)
+        || belongs(&member)
+        || people::is_inside(cx, channel, who.as_str()))
 }
 
 /// Whether somebody may read what was said.
@@ -64,5 +66,5 @@ pub fn may_read(cx: &Cx<'_>, channel: &Channel, who: &BareJid) -> Result<bool, F
     }
     let is_closed =
         channel.row.flag(field::MEMBERS_ONLY) || !channel.row.text(field::PASSWORD).is_empty();
-    Ok(!is_closed || belongs(&member) || people::is_inside(cx, channel, who))
+    Ok(!is_closed || belongs(&member) || people::is_inside(cx, channel, who.as_str()))
 }

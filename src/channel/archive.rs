@@ -2,6 +2,7 @@
 //!
 //! `<message from='channel/id' id='of its sender' type='groupchat'><mix><nick/><jid/></mix>…</message>`: `from` holds the
 //! stable id; `jid` is there only where everybody may know it.
+use crate::feature;
 use crate::state::Cx;
 use crate::store::{ArchiveId, Direction, Owner, Record, StoreError};
 use crate::xml::{Element, Writer, parse_stored};
@@ -10,22 +11,6 @@ use crate::xmpp::{Jid, Message, ns};
 use super::Channel;
 use super::config::{Config, field, whois};
 use super::fan_out::{Author, Said};
-
-/// Children that are worth keeping beside a body.
-const CONTENT: &[(&str, &str)] = &[
-    ("encrypted", "eu.siacs.conversations.axolotl"),
-    ("encrypted", "urn:xmpp:omemo:1"),
-    ("encrypted", "urn:xmpp:omemo:2"),
-    ("encryption", "urn:xmpp:eme:0"),
-    ("openpgp", "urn:xmpp:openpgp:0"),
-    ("received", "urn:xmpp:chat-markers:0"),
-    ("displayed", "urn:xmpp:chat-markers:0"),
-    ("acknowledged", "urn:xmpp:chat-markers:0"),
-    ("reactions", "urn:xmpp:reactions:0"),
-    ("replace", "urn:xmpp:message-correct:0"),
-    ("retract", "urn:xmpp:message-retract:1"),
-    ("apply-to", "urn:xmpp:fasten:0"),
-];
 
 /// XEP-0313 §6.1.1, XEP-0334.
 pub fn is_wanted(channel: &Channel, message: &Message) -> bool {
@@ -37,9 +22,10 @@ pub fn is_wanted(channel: &Channel, message: &Message) -> bool {
         return false;
     }
     let mut children = message.element.root().children();
-    let mut is_content =
-        || children.any(|child| CONTENT.contains(&(child.name(), child.namespace())));
-    message.has_body() || has_hint("store") || is_content()
+    // Receipts are between two people.
+    let mut is_kept =
+        || children.any(|child| feature::is_content(child) && child.namespace() != ns::RECEIPTS);
+    message.has_body() || has_hint("store") || is_kept()
 }
 
 /// Keeps a message; returns its id.

@@ -15,14 +15,8 @@ pub fn member(cx: &Cx<'_>, channel: &Channel, jid: &str) -> Result<MemberRow, St
     }
 }
 
-/// They are in it now, by whatever session.
-pub fn is_inside(cx: &Cx<'_>, channel: &Channel, jid: &BareJid) -> bool {
-    let room = cx.state.rooms.get(channel.id());
-    room.is_some_and(|room| room.of_person(jid.as_str()).next().is_some())
-}
-
-/// The same by the text of a bare JID.
-pub fn is_known_inside(cx: &Cx<'_>, channel: &Channel, jid: &str) -> bool {
+/// They are in it now, by whatever session. `jid`: a bare one.
+pub fn is_inside(cx: &Cx<'_>, channel: &Channel, jid: &str) -> bool {
     let room = cx.state.rooms.get(channel.id());
     room.is_some_and(|room| room.of_person(jid).next().is_some())
 }

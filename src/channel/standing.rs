@@ -56,7 +56,7 @@ pub fn set_affiliation(
         told::left(cx, channel, jid, &before, Left::PutOut)?;
     }
     told::access_changed(cx, channel, jid, &before, &now)?;
-    match people::is_known_inside(cx, channel, jid) {
+    match people::is_inside(cx, channel, jid) {
         false => tell_of_absent(cx, channel, jid, &now),
         true if is_out => {
             let code = match affiliation {

@@ -32,7 +32,7 @@ pub fn send(cx: &mut Cx<'_>, channel: &Channel, id: &str, message: &Message) -> 
     let to = to.and_then(|jid| BareJid::stored(&jid));
     let to = to.ok_or(Condition::ItemNotFound)?;
     let member = people::member(cx, channel, to.as_str())?;
-    let is_there = member.participation.is_some() || people::is_inside(cx, channel, &to);
+    let is_there = member.participation.is_some() || people::is_inside(cx, channel, to.as_str());
     if !is_there {
         return Err(Condition::ItemNotFound.into());
     }

@@ -59,7 +59,8 @@ fn require_reader(
     node: Node,
     member: &MemberRow,
 ) -> Result<(), Fault> {
-    let is_known = access::belongs(member) || people::is_inside(cx, &asked.channel, &asked.who);
+    let is_known =
+        access::belongs(member) || people::is_inside(cx, &asked.channel, asked.who.as_str());
     let may = node.is_for(member) && (is_known || node == Node::Info);
     match may {
         true => Ok(()),

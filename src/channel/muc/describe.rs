@@ -172,7 +172,7 @@ pub fn items(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         return mix::items(cx, asked);
     }
     let may = access::may_read(cx, &asked.channel, &asked.who)?;
-    let is_inside = crate::channel::people::is_inside(cx, &asked.channel, &asked.who);
+    let is_inside = crate::channel::people::is_inside(cx, &asked.channel, asked.who.as_str());
     let room = cx
         .state
         .rooms

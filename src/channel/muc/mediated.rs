@@ -124,7 +124,7 @@ fn declined(
     };
     let to = to.ok_or(Condition::ItemNotFound)?;
     let member = people::member(cx, channel, to.as_str())?;
-    if !access::belongs(&member) && !people::is_inside(cx, channel, &to) {
+    if !access::belongs(&member) && !people::is_inside(cx, channel, to.as_str()) {
         return Err(Condition::ItemNotFound.into());
     }
     let reason = decline.child("reason", ns::MUC_USER);

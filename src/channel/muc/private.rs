@@ -25,7 +25,7 @@ pub fn send(
     let occupants: Vec<Occupant> = occupants.cloned().collect();
     let first = occupants.first().ok_or(Condition::ItemNotFound)?;
     require_may(channel, &speaker, first)?;
-    let element = written(channel, &speaker, message).ok_or(Condition::InternalServerError)?;
+    let element = written(&speaker, message).ok_or(Condition::InternalServerError)?;
     let from = channel.jid.with_resource(&speaker.author.nick);
     let from = from.map_err(|_| Condition::NotAcceptable)?;
     for occupant in &occupants {
@@ -56,7 +56,7 @@ fn require_may(channel: &Channel, speaker: &Speaker, to: &Occupant) -> Result<()
 }
 
 /// §7.5: marked as what it is, so that clients know a room's occupant from a person.
-fn written(channel: &Channel, speaker: &Speaker, message: &Message) -> Option<crate::xml::Element> {
+fn written(speaker: &Speaker, message: &Message) -> Option<crate::xml::Element> {
     let mut bytes = Vec::new();
     let mut w = Writer::new(&mut bytes);
     w.open("message")
@@ -66,6 +66,5 @@ fn written(channel: &Channel, speaker: &Speaker, message: &Message) -> Option<cr
     w.open_ns("x", ns::MUC_USER).close();
     write_occupant_id(&mut w, &speaker.author.id);
     w.close();
-    let _ = channel;
     parse_stored(std::str::from_utf8(&bytes).ok()?, ns::CLIENT).ok()
 }

@@ -13,7 +13,7 @@ pub use query::{Asking, Source, page_of};
 
 use crate::state::{ArchiveIds, Cx, Fault};
 use crate::store::ArchiveId;
-use crate::xml::Writer;
+use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{Condition, Message, MessageKind, Timestamp, ns};
 
 use super::{Feature, IqRoute, Reply, Request, Spec, To};
@@ -70,6 +70,11 @@ const CONTENT: &[(&str, &str)] = &[
     ("apply-to", "urn:xmpp:fasten:0"),
 ];
 
+/// Whether a child makes its message worth keeping.
+pub fn is_content(child: ElementRef<'_>) -> bool {
+    CONTENT.contains(&(child.name(), child.namespace()))
+}
+
 /// Children that say nothing by themselves: how the conversation goes, how the message is to be treated, its ids.
 const TRANSIENT: &[&str] = &[
     ns::CHAT_STATES,
@@ -95,8 +100,7 @@ pub fn storable(message: &Message) -> Storable {
     let has_hint = |name| message.child(name, ns::HINTS).is_some();
     let is_content = || {
         let mut children = message.element.root().children();
-        message.has_body()
-            || children.any(|child| CONTENT.contains(&(child.name(), child.namespace())))
+        message.has_body() || children.any(is_content)
     };
     match message.kind {
         MessageKind::Error | MessageKind::Groupchat => Storable::No,
