@@ -1,6 +1,6 @@
 //! Who may do what in a channel, whatever they speak.
 use crate::state::{Cx, Fault, Role};
-use crate::store::{ChannelAffiliation, MemberRow};
+use crate::store::{ChannelAffiliation, JidVisibility, MemberRow, Participation};
 use crate::xmpp::{BareJid, Condition, ErrorType, StanzaError};
 
 use super::config::{Config, field, whois};
@@ -26,6 +26,23 @@ pub fn role_of(channel: &Channel, member: &MemberRow) -> Role {
 /// Whether somebody of this role is told who is behind a nick.
 pub fn shows_jid(channel: &Channel, to: Role) -> bool {
     to == Role::Moderator || channel.row.number(field::WHOIS) == whois::ANYONE
+}
+
+/// XEP-0404 §3.2: whether everybody is told who somebody is, of whom this is known.
+pub fn shows_to_all(channel: &Channel, of: Option<&Participation>) -> bool {
+    match channel.row.number(field::WHOIS) {
+        whois::MAYBE => of.is_some_and(|it| it.visibility == JidVisibility::Always),
+        _ => shows_jid(channel, Role::None),
+    }
+}
+
+/// XEP-0404 §4.4: some want no private messages, by whichever protocol they come.
+pub fn require_takes_private(member: &MemberRow) -> Result<(), Condition> {
+    let participation = member.participation.as_ref();
+    match participation.is_some_and(|it| it.no_private_messages) {
+        true => Err(Condition::Forbidden),
+        false => Ok(()),
+    }
 }
 
 /// They belong to it: have an affiliation, or joined.

@@ -6,6 +6,7 @@ use crate::xml::Writer;
 use crate::xmpp::ns;
 
 use super::config::{Config, field, whois};
+use super::mix::preferences;
 use super::mix::told::{self, Left};
 use super::muc::{leave, tell};
 use super::{Channel, access, fan_out, message, people, remove, room};
@@ -253,6 +254,10 @@ pub fn configured(
     }
     if before.flag(field::MODERATED) && !now.flag(field::MODERATED) {
         give_voice(cx, channel)?;
+    }
+    let shown = |config: &ConfigRow| Config::number(config, field::WHOIS);
+    if shown(before) != shown(&now) {
+        preferences::put_out_unwilling(cx, channel)?;
     }
     let mut codes = vec![104];
     let shows = |config: &ConfigRow| Config::number(config, field::WHOIS) == whois::ANYONE;

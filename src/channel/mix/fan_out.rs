@@ -3,10 +3,10 @@ use std::io::Write;
 
 use crate::channel::config::{Config, field, whois};
 use crate::channel::fan_out::{Said, write_stanza_id};
-use crate::channel::{Channel, people};
+use crate::channel::{Channel, access, people};
 use crate::feature::Heard;
 use crate::state::{Cx, Keep, Shared};
-use crate::store::{JidVisibility, StoreError};
+use crate::store::StoreError;
 use crate::xml::{Escaped, Writer};
 use crate::xmpp::{Jid, ns, quoted};
 
@@ -85,15 +85,11 @@ impl Form {
 
 /// XEP-0404 §3.2: whether everybody may know who says it.
 pub fn shows_author(cx: &Cx<'_>, channel: &Channel, author: &str) -> Result<bool, StoreError> {
-    Ok(match channel.row.number(field::WHOIS) {
-        whois::ANYONE => true,
-        whois::MAYBE => {
-            let member = people::member(cx, channel, author)?;
-            let participation = member.participation;
-            participation.is_some_and(|it| it.visibility == JidVisibility::Always)
-        }
-        _ => false,
-    })
+    if channel.row.number(field::WHOIS) != whois::MAYBE {
+        return Ok(access::shows_to_all(channel, None));
+    }
+    let member = people::member(cx, channel, author)?;
+    Ok(access::shows_to_all(channel, member.participation.as_ref()))
 }
 
 fn start(from: &Jid, id: &str, said: &Said<'_>) -> Vec<u8> {

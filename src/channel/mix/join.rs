@@ -5,11 +5,11 @@ use crate::feature::Reply;
 use crate::state::{Cx, Fault};
 use crate::store::{MemberRow, Participation, StoreError};
 use crate::xml::{ElementRef, Writer};
-use crate::xmpp::{BareJid, Condition};
+use crate::xmpp::{BareJid, Condition, ns};
 
 use super::nodes::Node;
 use super::told::{self, Left};
-use super::{OLD, describe, nick};
+use super::{OLD, describe, nick, preferences};
 
 /// Nodes that are named in one request.
 const NAMED_MAX: usize = 32;
@@ -24,12 +24,18 @@ pub fn join(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         Named::These(nodes) => nodes,
         Named::None(refused) => return Ok(refused),
     };
+    let before = member.participation.clone();
+    let mut wants = before.clone().unwrap_or(Participation {
+        shares_presence: true,
+        ..Participation::default()
+    });
+    preferences::apply(&mut wants, asked.payload)?;
+    preferences::require_suits(&asked.channel, &wants)?;
     let nick = nick::on_joining(cx, &asked.channel, (who, &member), asked.payload)?;
     cx.require_disk_space()?;
     if member == MemberRow::default() {
         people::require_room(cx, &asked.channel)?;
     }
-    let before = member.participation.clone();
     let since = match &before {
         Some(known) => known.since,
         None => cx.tx.next_archive_id()?,
@@ -40,8 +46,7 @@ pub fn join(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
             nodes: wanted,
             since,
             is_old: asked.payload.namespace() == OLD,
-            shares_presence: true,
-            ..before.clone().unwrap_or_default()
+            ..wants.clone()
         }),
         ..member.clone()
     };
@@ -66,6 +71,9 @@ pub fn join(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         write_nodes(w, wanted);
         if let Some(nick) = &nick {
             w.leaf("nick", nick);
+        }
+        if payload.namespace() == ns::MIX_ANON || payload.child("x", ns::DATA_FORM).is_some() {
+            preferences::write(w, &wants);
         }
         w.close();
     }))
@@ -194,15 +202,30 @@ pub fn leave(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     if before.participation.is_none() {
         return Err(Condition::ItemNotFound.into());
     }
+    leaving(
+        cx,
+        &mut asked.channel,
+        (who, &before),
+        Left::Themselves,
+    )?;
+    let namespace = asked.payload.namespace();
+    Ok(Reply::payload(|w| {
+        w.open_ns("leave", namespace).close();
+    }))
+}
+
+/// Somebody takes part no more. `before`: their row while they did.
+pub fn leaving(
+    cx: &mut Cx<'_>,
+    channel: &mut Channel,
+    (jid, before): (&str, &MemberRow),
+    how: Left,
+) -> Result<(), StoreError> {
     let now = MemberRow {
         participation: None,
         nick: None,
         ..before.clone()
     };
-    people::set(cx, &mut asked.channel, who, &now)?;
-    told::left(cx, &asked.channel, who, &before, Left::Themselves)?;
-    let namespace = asked.payload.namespace();
-    Ok(Reply::payload(|w| {
-        w.open_ns("leave", namespace).close();
-    }))
+    people::set(cx, channel, jid, &now)?;
+    told::left(cx, channel, jid, before, how)
 }

@@ -8,6 +8,7 @@ mod fan_out;
 mod join;
 mod nick;
 mod nodes;
+pub mod preferences;
 pub mod presence;
 pub mod private;
 mod publish;
@@ -22,6 +23,7 @@ use super::route::Row;
 use super::service;
 
 pub use fan_out::fan_out;
+use join::leaving;
 
 /// Of versions before 0.14.
 const OLD: &str = "urn:xmpp:mix:core:0";
@@ -30,12 +32,25 @@ const OLD: &str = "urn:xmpp:mix:core:0";
 pub const ROWS: &[Row] = &[
     (IqKind::Set, ns::MIX, "join", join::join),
     (IqKind::Set, OLD, "join", join::join),
+    (IqKind::Set, ns::MIX_ANON, "join", join::join),
     (IqKind::Set, ns::MIX, "leave", join::leave),
     (IqKind::Set, OLD, "leave", join::leave),
     (IqKind::Set, ns::MIX, "update-subscription", join::update),
     (IqKind::Set, OLD, "update-subscription", join::update),
     (IqKind::Set, ns::MIX, "setnick", nick::set),
     (IqKind::Set, OLD, "setnick", nick::set),
+    (
+        IqKind::Get,
+        ns::MIX_ANON,
+        "user-preference",
+        preferences::get,
+    ),
+    (
+        IqKind::Set,
+        ns::MIX_ANON,
+        "user-preference",
+        preferences::set,
+    ),
     (IqKind::Get, ns::PUBSUB, "pubsub", read::get),
     (IqKind::Set, ns::PUBSUB, "pubsub", publish::set),
 ];

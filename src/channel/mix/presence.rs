@@ -29,7 +29,9 @@ pub fn take(cx: &mut Cx<'_>, channel: &mut Channel, presence: &Presence) -> Resu
     let Some(participation) = &member.participation else {
         return Ok(false);
     };
-    if !channel.row.flag(field::PRESENCE) {
+    let is_shared = participation.shares_presence || presence.kind != PresenceKind::Available;
+    // XEP-0404 §4.4: some do not want theirs told.
+    if !channel.row.flag(field::PRESENCE) || (!is_shared && !from.is_bare()) {
         return Ok(true);
     }
     match (presence.kind, from.is_bare()) {

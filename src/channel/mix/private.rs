@@ -36,16 +36,14 @@ pub fn send(cx: &mut Cx<'_>, channel: &Channel, id: &str, message: &Message) -> 
     if !is_there {
         return Err(Condition::ItemNotFound.into());
     }
-    let refuses = member
-        .participation
-        .is_some_and(|it| it.no_private_messages);
+    access::require_takes_private(&member)?;
     let may = match channel.row.number(field::PRIVATE) {
         private::ANYONE => true,
         private::PARTICIPANTS => speaker.role >= Role::Participant,
         private::MODERATORS => speaker.role == Role::Moderator,
         _ => false,
     };
-    if refuses || !may {
+    if !may {
         return Err(Condition::Forbidden.into());
     }
     let sender = format!("{}{OF}{}", speaker.author.id, channel.jid);

@@ -11,14 +11,11 @@ use crate::xmpp::{Condition, DataForm, FormKind, Rsm, RsmStart, ns};
 
 use super::OLD;
 use super::describe;
-use super::fan_out::shows_author;
 use super::nodes::Node;
 use super::rules;
 
 /// Items of one answer.
 const ITEMS_MAX: usize = 250;
-/// XEP-0404 §3.4
-const ANON: &str = "urn:xmpp:mix:anon:0";
 /// XEP-0406 §2.4
 const ADMIN: &str = "urn:xmpp:mix:admin:0";
 
@@ -112,7 +109,7 @@ pub fn write_participant(
 
 pub fn write_mapping(w: &mut Writer<'_>, id: &str, jid: &str) {
     w.open("item").attr("id", id);
-    w.open_ns("participant", ANON).leaf("jid", jid);
+    w.open_ns("participant", ns::MIX_ANON).leaf("jid", jid);
     w.close().close();
 }
 
@@ -201,7 +198,7 @@ fn item(
     let mut w = Writer::new(&mut bytes);
     match node {
         Node::Participants => {
-            let shows = shows_all || shows_author(cx, channel, jid)?;
+            let shows = shows_all || access::shows_to_all(channel, row.participation.as_ref());
             let jid = Some(jid).filter(|_| shows);
             write_participant(&mut w, (&id, row.nick.as_deref(), jid), is_old);
         }

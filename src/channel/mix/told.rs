@@ -42,7 +42,7 @@ pub fn joined(
     })
 }
 
-fn participant_changed(
+pub fn participant_changed(
     cx: &mut Cx<'_>,
     channel: &Channel,
     jid: &str,

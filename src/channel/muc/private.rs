@@ -2,7 +2,7 @@
 use crate::channel::config::{Config, field, private};
 use crate::channel::message::{Speaker, said, speaker};
 use crate::channel::nick::Nick;
-use crate::channel::{Channel, access, fan_out::write_occupant_id};
+use crate::channel::{Channel, access, fan_out::write_occupant_id, people};
 use crate::state::{Cx, Fault, Occupant, OwnMessage, Role};
 use crate::xml::{Writer, parse_stored};
 use crate::xmpp::{Condition, Message, ns};
@@ -25,6 +25,8 @@ pub fn send(
     let occupants: Vec<Occupant> = occupants.cloned().collect();
     let first = occupants.first().ok_or(Condition::ItemNotFound)?;
     require_may(channel, &speaker, first)?;
+    let member = people::member(cx, channel, first.jid.bare_str())?;
+    access::require_takes_private(&member)?;
     let element = written(&speaker, message).ok_or(Condition::InternalServerError)?;
     let from = channel.jid.with_resource(&speaker.author.nick);
     let from = from.map_err(|_| Condition::NotAcceptable)?;

@@ -75,10 +75,10 @@ pub fn request(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     Ok(Reply::Later)
 }
 
-/// XEP-0404 §3.3: some want theirs given to nobody.
+/// XEP-0404 §4.4: participants say whether theirs is given to others.
 fn require_gives_vcard(cx: &Cx<'_>, channel: &Channel, target: &Occupant) -> Result<(), Fault> {
     let member = people::member(cx, channel, target.jid.bare_str())?;
-    match member.participation.is_some_and(|one| one.no_vcard) {
+    match member.participation.is_some_and(|one| !one.gives_vcard) {
         true => Err(Condition::Forbidden.into()),
         false => Ok(()),
     }

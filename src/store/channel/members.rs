@@ -17,7 +17,7 @@ pub enum ChannelAffiliation {
     Owner,
 }
 
-/// XEP-0404 §3.3: what a participant prefers to be known of it.
+/// XEP-0404 §4.4: what a participant prefers to be known of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JidVisibility {
     #[default]
@@ -37,9 +37,9 @@ pub struct Participation {
     /// The namespaces they joined by are of version 0.
     pub is_old: bool,
     pub visibility: JidVisibility,
-    /// XEP-0404 §3.3: private messages are refused; vCards are not given away.
+    /// XEP-0404 §4.4: private messages are refused; vCards are given to others.
     pub no_private_messages: bool,
-    pub no_vcard: bool,
+    pub gives_vcard: bool,
     /// Presence is shared (XEP-0403 §3.3).
     pub shares_presence: bool,
 }
@@ -216,7 +216,7 @@ fn encode(row: &MemberRow) -> Vec<u8> {
             .flag(participation.is_old)
             .byte(visibility)
             .flag(participation.no_private_messages)
-            .flag(participation.no_vcard)
+            .flag(participation.gives_vcard)
             .flag(participation.shares_presence);
     }
     out.done()
@@ -248,7 +248,7 @@ fn decode(bytes: &[u8]) -> Result<MemberRow, StoreError> {
             is_old: row.flag()?,
             visibility: visibility(row.byte()?),
             no_private_messages: row.flag()?,
-            no_vcard: row.flag()?,
+            gives_vcard: row.flag()?,
             shares_presence: row.flag()?,
         });
     }
