@@ -102,6 +102,33 @@ pub fn find(cx: &mut Cx<'_>, jid: &BareJid) -> Result<Option<Channel>, StoreErro
     }))
 }
 
+/// Channels that are looked through at a time.
+const LOOK_AT_A_TIME: usize = 250;
+
+/// What is to be done with each channel there is.
+pub type Act<'a> = &'a mut dyn FnMut(&mut Cx<'_>, Channel) -> Result<(), StoreError>;
+
+pub fn each(cx: &mut Cx<'_>, act: Act<'_>) -> Result<(), StoreError> {
+    let Some(domain) = cx.state.domains.channels().map(str::to_string) else {
+        return Ok(());
+    };
+    let mut behind = String::new();
+    loop {
+        let rows = cx.tx.channels_behind(&behind, LOOK_AT_A_TIME)?;
+        let Some((last, _)) = rows.last() else {
+            return Ok(());
+        };
+        behind.clone_from(last);
+        for (name, row) in rows {
+            let jid = BareJid::stored(&format!("{name}@{domain}"));
+            if let Some(jid) = jid {
+                let row = Rc::new(row);
+                act(cx, Channel { jid, row })?;
+            }
+        }
+    }
+}
+
 /// What of it is in memory, made if it is not there.
 pub fn room<'r>(cx: &'r mut Cx<'_>, channel: &Channel) -> &'r mut Room {
     let now_ms = cx.now.monotonic_ms;

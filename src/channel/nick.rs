@@ -5,7 +5,7 @@ use crate::state::Cx;
 use crate::store::StoreError;
 use crate::xmpp::{Condition, folded_nick};
 
-use super::Channel;
+use super::{Channel, mix};
 
 /// Bytes of a nick.
 pub const NICK_BYTES_MAX: usize = 256;
@@ -44,6 +44,9 @@ pub fn is_free_for(
     key: &str,
     jid: &str,
 ) -> Result<bool, StoreError> {
+    if mix::is_nick_of_another(cx, key, jid)? {
+        return Ok(false);
+    }
     let holder = holder(cx, channel, key)?;
     Ok(holder.is_none_or(|holder| holder == jid))
 }

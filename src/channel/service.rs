@@ -54,8 +54,8 @@ fn info(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
     {
         return Err(Condition::ItemNotFound.into());
     }
-    let may_create =
-        cx.state.settings.channels_create && cx.state.domains.is_served(asked.who.as_jid());
+    let is_user = cx.state.domains.is_served(asked.who.as_jid());
+    let may_create = cx.state.settings.channels_create && is_user;
     Ok(Reply::payload(|w| {
         w.open_ns("query", ns::DISCO_INFO)
             .attr_opt("node", asked.payload.attribute("node").as_deref());
@@ -85,6 +85,9 @@ fn info(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
         }
         if may_create {
             feature("urn:xmpp:mix:core:1#create-channel");
+        }
+        if is_user {
+            feature("urn:xmpp:mix:misc:0#nick-register");
         }
         w.close();
     }))

@@ -1,15 +1,17 @@
-//! XEP-0369 §7.1.2, §7.1.3: somebody joins, subscribes to other nodes, leaves. Who does is a bare JID, whichever client asks.
+//! XEP-0369 §7.1.2: somebody joins, or subscribes to other nodes. Who does is a bare JID, whichever client asks.
 use crate::channel::route::Asked;
+use crate::channel::config::{Config, field};
+use crate::channel::standing::{self, By};
 use crate::channel::{Channel, access, people};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};
-use crate::store::{MemberRow, Participation, StoreError};
+use crate::store::{ChannelAffiliation, MemberRow, Participation, StoreError};
 use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{BareJid, Condition, ns};
 
 use super::nodes::Node;
-use super::told::{self, Left};
-use super::{OLD, describe, nick, preferences};
+use super::told;
+use super::{OLD, describe, invitations, leave, nick, preferences};
 
 /// Nodes that are named in one request.
 const NAMED_MAX: usize = 32;
@@ -17,9 +19,20 @@ const NAMED_MAX: usize = 32;
 pub fn join(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let who = asked.who.as_str();
     let member = people::member(cx, &asked.channel, who)?;
-    require_bare(cx, asked)?;
-    describe::require_seen(cx, asked)?;
-    access::require_entry(&asked.channel, &member)?;
+    leave::require_bare(cx, asked)?;
+    let token = invitations::token(cx, &asked.channel, &asked.who, asked.payload)?;
+    if token.is_none() {
+        describe::require_seen(cx, asked)?;
+    }
+    let entering = MemberRow {
+        // XEP-0407 §6: whoever was invited is allowed.
+        affiliation: match token.is_some() && asked.channel.row.flag(field::MEMBERS_ONLY) {
+            true if member.affiliation == ChannelAffiliation::None => ChannelAffiliation::Member,
+            _ => member.affiliation,
+        },
+        ..member.clone()
+    };
+    access::require_entry(&asked.channel, &entering)?;
     let wanted = match nodes_named(&asked.channel, &member, asked.payload, "subscribe")? {
         Named::These(nodes) => nodes,
         Named::None(refused) => return Ok(refused),
@@ -36,6 +49,12 @@ pub fn join(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     if member == MemberRow::default() {
         people::require_room(cx, &asked.channel)?;
     }
+    if let Some(token) = &token {
+        invitations::use_up(cx, &asked.channel, token)?;
+        let made = (entering.affiliation, By::default());
+        standing::set_affiliation(cx, &mut asked.channel, who, made)?;
+    }
+    let member = people::member(cx, &asked.channel, who)?;
     let since = match &before {
         Some(known) => known.since,
         None => cx.tx.next_archive_id()?,
@@ -77,14 +96,6 @@ pub fn join(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         }
         w.close();
     }))
-}
-
-/// §7.1.2: it is the server of whoever joins that asks, or their roster would not know.
-fn require_bare(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<(), Fault> {
-    match asked.from.is_bare() || !cx.state.domains.is_served(asked.from) {
-        true => Ok(()),
-        false => Err(Condition::NotAllowed.into()),
-    }
 }
 
 /// What of the nodes in a request may be.
@@ -192,40 +203,4 @@ pub fn update(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         }
         w.close();
     }))
-}
-
-/// §7.1.3
-pub fn leave(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
-    require_bare(cx, asked)?;
-    let who = asked.who.as_str();
-    let before = people::member(cx, &asked.channel, who)?;
-    if before.participation.is_none() {
-        return Err(Condition::ItemNotFound.into());
-    }
-    leaving(
-        cx,
-        &mut asked.channel,
-        (who, &before),
-        Left::Themselves,
-    )?;
-    let namespace = asked.payload.namespace();
-    Ok(Reply::payload(|w| {
-        w.open_ns("leave", namespace).close();
-    }))
-}
-
-/// Somebody takes part no more. `before`: their row while they did.
-pub fn leaving(
-    cx: &mut Cx<'_>,
-    channel: &mut Channel,
-    (jid, before): (&str, &MemberRow),
-    how: Left,
-) -> Result<(), StoreError> {
-    let now = MemberRow {
-        participation: None,
-        nick: None,
-        ..before.clone()
-    };
-    people::set(cx, channel, jid, &now)?;
-    told::left(cx, channel, jid, before, how)
 }

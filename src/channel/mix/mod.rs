@@ -5,7 +5,9 @@ mod deliver;
 pub mod describe;
 mod events;
 mod fan_out;
+mod invitations;
 mod join;
+mod leave;
 mod nick;
 mod nodes;
 pub mod preferences;
@@ -13,6 +15,7 @@ pub mod presence;
 pub mod private;
 mod publish;
 mod read;
+mod registered;
 mod rules;
 mod shown;
 pub mod told;
@@ -23,7 +26,7 @@ use super::route::Row;
 use super::service;
 
 pub use fan_out::fan_out;
-use join::leaving;
+pub use registered::{forget as forget_nick, is_anothers as is_nick_of_another};
 
 /// Of versions before 0.14.
 const OLD: &str = "urn:xmpp:mix:core:0";
@@ -33,12 +36,16 @@ pub const ROWS: &[Row] = &[
     (IqKind::Set, ns::MIX, "join", join::join),
     (IqKind::Set, OLD, "join", join::join),
     (IqKind::Set, ns::MIX_ANON, "join", join::join),
-    (IqKind::Set, ns::MIX, "leave", join::leave),
-    (IqKind::Set, OLD, "leave", join::leave),
+    (IqKind::Set, ns::MIX_MISC, "join", join::join),
+    (IqKind::Set, ns::MIX, "leave", leave::leave),
+    (IqKind::Set, OLD, "leave", leave::leave),
     (IqKind::Set, ns::MIX, "update-subscription", join::update),
     (IqKind::Set, OLD, "update-subscription", join::update),
     (IqKind::Set, ns::MIX, "setnick", nick::set),
     (IqKind::Set, OLD, "setnick", nick::set),
+    (IqKind::Set, ns::MIX_MISC, "register", nick::register),
+    (IqKind::Get, ns::MIX_MISC, "invite", invitations::invite),
+    (IqKind::Set, ns::MIX_MISC, "invite", invitations::invite),
     (
         IqKind::Get,
         ns::MIX_ANON,
@@ -61,4 +68,10 @@ pub const SERVICE_ROWS: &[service::Row] = &[
     (IqKind::Set, OLD, "create", create::create),
     (IqKind::Set, ns::MIX, "destroy", create::destroy),
     (IqKind::Set, OLD, "destroy", create::destroy),
+    (
+        IqKind::Set,
+        ns::MIX_MISC,
+        "register",
+        registered::register,
+    ),
 ];

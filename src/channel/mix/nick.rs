@@ -2,14 +2,15 @@
 use crate::channel::config::{Config, field};
 use crate::channel::nick::{Nick, is_free_for};
 use crate::channel::route::Asked;
+use crate::channel::muc::register::hold;
 use crate::channel::{Channel, people};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};
 use crate::store::MemberRow;
 use crate::xml::ElementRef;
-use crate::xmpp::Condition;
+use crate::xmpp::{Condition, ns};
 
-use super::told;
+use super::{registered, told};
 
 pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let who = asked.who.as_str();
@@ -38,6 +39,21 @@ pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     }))
 }
 
+/// XEP-0407 §3, of one channel: a nick that is held for whoever asks, as a room holds it.
+pub fn register(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
+    let wanted = asked.payload.child("nick", ns::MIX_MISC);
+    let text = wanted.map(|nick| nick.text().trim().to_string());
+    let text = text.filter(|text| !text.is_empty());
+    let made_up = || made_up(cx, &asked.channel, asked.who.as_str());
+    let nick = Nick::parse(&text.unwrap_or_else(made_up))?;
+    hold(cx, asked, &nick)?;
+    Ok(Reply::payload(|w| {
+        w.open_ns("register", ns::MIX_MISC)
+            .leaf("nick", &nick.text)
+            .close();
+    }))
+}
+
 /// The nick that somebody who joins has; `None`: they have none, and need none.
 pub fn on_joining(
     cx: &Cx<'_>,
@@ -52,6 +68,7 @@ pub fn on_joining(
         Some(text) => Ok(Some(taken(cx, channel, who, &text)?)),
         // It was registered.
         None if member.nick.is_some() => Ok(member.nick.clone()),
+        None if registered::nick_of(cx, who)?.is_some() => registered::nick_of(cx, who),
         None if channel.row.flag(field::NICK_MANDATORY) => Err(Condition::NotAcceptable.into()),
         None => Ok(None),
     }

@@ -9,7 +9,7 @@ use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{Condition, DataForm, FormKind, ns, open_form};
 
 use super::told::{self, Left};
-use super::{leaving, presence};
+use super::{leave, presence};
 
 /// Each with its values; the first is that of whoever says nothing.
 const OPTIONS: [(&str, &[&str]); 4] = [
@@ -161,7 +161,7 @@ pub fn put_out_unwilling(cx: &mut Cx<'_>, channel: &mut Channel) -> Result<(), S
         for (jid, before) in rows {
             let of = before.participation.as_ref();
             if of.is_some_and(|of| !suits(channel, of)) {
-                leaving(cx, channel, (&jid, &before), Left::PutOut)?;
+                leave::end(cx, channel, (&jid, &before), Left::PutOut)?;
             }
         }
     }

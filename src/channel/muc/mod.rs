@@ -8,7 +8,7 @@ pub mod leave;
 pub mod mediated;
 mod owner;
 pub mod private;
-mod register;
+pub mod register;
 pub mod relay;
 pub mod subject;
 pub mod tell;

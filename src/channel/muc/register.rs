@@ -54,8 +54,6 @@ pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     if payload.child("remove", ns::REGISTER).is_some() {
         return remove(cx, asked);
     }
-    let member = people::member(cx, &asked.channel, asked.who.as_str())?;
-    access::require_entry(&asked.channel, &member)?;
     let x = payload.child("x", ns::DATA_FORM);
     let form = x.and_then(DataForm::parse_answer);
     let form = form.ok_or(Condition::BadRequest)?;
@@ -64,6 +62,14 @@ pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     }
     let wanted = form.value("muc#register_roomnick");
     let nick = Nick::parse(wanted.unwrap_or_default())?;
+    hold(cx, asked, &nick)?;
+    Ok(Reply::Empty)
+}
+
+/// A nick is whoever asks for it's, if they may register and nobody else has it.
+pub fn hold(cx: &mut Cx<'_>, asked: &mut Asked<'_>, nick: &Nick) -> Result<(), Fault> {
+    let member = people::member(cx, &asked.channel, asked.who.as_str())?;
+    access::require_entry(&asked.channel, &member)?;
     let is_new = !access::belongs(&member) && member.nick.is_none();
     if is_new {
         // Where voice is given by moderators, nobody takes it.
@@ -84,12 +90,12 @@ pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         return Err(Condition::Conflict.into());
     }
     cx.require_disk_space()?;
-    take(cx, asked, &nick)?;
+    take(cx, asked, nick)?;
     if member.affiliation == ChannelAffiliation::None && member.participation.is_none() {
         let made = (ChannelAffiliation::Member, By::default());
         standing::set_affiliation(cx, &mut asked.channel, asked.who.as_str(), made)?;
     }
-    Ok(Reply::Empty)
+    Ok(())
 }
 
 /// The nick is theirs, and who is inside under another one has it from now on.

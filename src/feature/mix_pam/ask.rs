@@ -59,7 +59,7 @@ fn ask(
     channel: BareJid,
     command: &str,
 ) -> Result<Reply, Fault> {
-    let is_it = |namespace: &str| namespace == ns::MIX || namespace == ns::MIX_ANON;
+    let is_it = |namespace| [ns::MIX, ns::MIX_ANON, ns::MIX_MISC].contains(&namespace);
     let mut children = request.payload.children();
     let inner = children.find(|child| child.name() == command && is_it(child.namespace()));
     let inner = inner.ok_or(Condition::BadRequest)?;

@@ -136,19 +136,30 @@ impl Tx {
             takes_part(&known),
             takes_part(row),
         );
+        self.write_member(channel.id, jid, row, nicks)
+    }
+
+    /// The same where nothing is counted.
+    pub fn write_member(
+        &mut self,
+        channel: ChannelId,
+        jid: &str,
+        row: &MemberRow,
+        nicks: (Option<&str>, Option<&str>),
+    ) -> Result<(), StoreError> {
         let Writing { txn, .. } = self.writing()?;
         let mut members = txn.open_table(CHANNEL_MEMBERS)?;
-        match is_there {
-            true => members.insert((channel.id.0, jid), encode(row).as_slice())?,
-            false => members.remove((channel.id.0, jid))?,
+        match row.is_empty() {
+            false => members.insert((channel.0, jid), encode(row).as_slice())?,
+            true => members.remove((channel.0, jid))?,
         }
         if nicks.0 != nicks.1 {
             let mut table = txn.open_table(CHANNEL_NICKS)?;
             if let Some(nick) = nicks.0 {
-                table.remove((channel.id.0, nick))?;
+                table.remove((channel.0, nick))?;
             }
             if let Some(nick) = nicks.1 {
-                table.insert((channel.id.0, nick), jid)?;
+                table.insert((channel.0, nick), jid)?;
             }
         }
         Ok(())

@@ -17,6 +17,9 @@ use crate::xmpp::Timestamp;
 pub struct ChannelId(pub u32);
 
 impl ChannelId {
+    /// Not a channel: under it lie the nicks that hold in all of them (XEP-0407 §3).
+    pub const SERVICE: ChannelId = ChannelId(0);
+
     /// Whose archive holds its messages.
     pub fn archive(self) -> AccountId {
         AccountId(self.0)
