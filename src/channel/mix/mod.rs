@@ -1,5 +1,6 @@
 //! XEP-0369: a channel as clients of MIX know it. What is said and who belongs to it is the channel's; here are participants,
 //! nodes and how they ask.
+mod avatar;
 mod create;
 mod deliver;
 pub mod describe;

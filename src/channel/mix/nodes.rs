@@ -1,4 +1,4 @@
-//! XEP-0369 §4.6, XEP-0403 §3.5, XEP-0404 §3.4, XEP-0406 §2: the nodes of a channel, and who may have to do with which.
+//! XEP-0369 §4.6, XEP-0403 §3.5, XEP-0404 §3.4, XEP-0406 §2, XEP-0407 §2: the nodes of a channel, and who may have to do with which.
 use crate::channel::Channel;
 use crate::channel::config::{Config, field, whois};
 use crate::store::{ChannelAffiliation, MemberRow};
@@ -13,10 +13,12 @@ pub enum Node {
     Allowed,
     Banned,
     JidMap,
+    AvatarData,
+    AvatarMetadata,
 }
 
 impl Node {
-    pub const ALL: [Node; 8] = [
+    pub const ALL: [Node; 10] = [
         Node::Messages,
         Node::Participants,
         Node::Info,
@@ -25,6 +27,8 @@ impl Node {
         Node::Allowed,
         Node::Banned,
         Node::JidMap,
+        Node::AvatarData,
+        Node::AvatarMetadata,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -37,6 +41,8 @@ impl Node {
             Node::Allowed => "urn:xmpp:mix:nodes:allowed",
             Node::Banned => "urn:xmpp:mix:nodes:banned",
             Node::JidMap => "urn:xmpp:mix:nodes:jidmap",
+            Node::AvatarData => "urn:xmpp:avatar:data",
+            Node::AvatarMetadata => "urn:xmpp:avatar:metadata",
         }
     }
 
@@ -55,6 +61,8 @@ impl Node {
             Node::Allowed => 1 << 5,
             Node::Banned => 1 << 6,
             Node::JidMap => 1 << 7,
+            Node::AvatarData => 1 << 8,
+            Node::AvatarMetadata => 1 << 9,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::store::{ChannelAffiliation, ConfigRow, MemberRow};
 use crate::xml::ElementRef;
 use crate::xmpp::{Condition, DataForm, Jid, StanzaError, ns};
 
+use super::avatar;
 use super::describe;
 use super::nodes::Node;
 use super::rules::{self, Rulers};
@@ -55,6 +56,11 @@ fn publish(
         Node::Banned => {
             set_access(cx, asked, item, (&member, ChannelAffiliation::Outcast))?;
             Ok(published(node, None))
+        }
+        Node::AvatarData | Node::AvatarMetadata => {
+            require_rights(asked, node, &member)?;
+            let id = avatar::publish(cx, &asked.channel, &asked.who, (node, item))?;
+            Ok(published(node, Some(&id)))
         }
         // XEP-0369 §4.6.3, XEP-0404 §3.4: they follow from what people do.
         Node::Messages | Node::Participants | Node::Presence | Node::JidMap => {
@@ -114,14 +120,18 @@ fn configure(
     Ok(published(node, Some(&id)))
 }
 
-/// §2.4: `Information Node Update Rights`; the configuration is the owners'.
+/// §2.4: rights to change the information and the avatar; the configuration is the owners'.
 fn require_rights(asked: &Asked<'_>, node: Node, member: &MemberRow) -> Result<(), Fault> {
     const PARTICIPANTS: u64 = 0;
     const ADMINS: u64 = 1;
-    let rights = asked.channel.row.number(field::INFO_RIGHTS);
-    let least = match (node, rights) {
-        (Node::Info, PARTICIPANTS) if member.participation.is_some() => ChannelAffiliation::None,
-        (Node::Info, PARTICIPANTS | ADMINS) => ChannelAffiliation::Admin,
+    let rights = match node {
+        Node::Info => Some(field::INFO_RIGHTS),
+        Node::AvatarData | Node::AvatarMetadata => Some(field::AVATAR_RIGHTS),
+        _ => None,
+    };
+    let least = match rights.map(|rights| asked.channel.row.number(rights)) {
+        Some(PARTICIPANTS) if member.participation.is_some() => ChannelAffiliation::None,
+        Some(PARTICIPANTS | ADMINS) => ChannelAffiliation::Admin,
         _ => ChannelAffiliation::Owner,
     };
     match member.affiliation >= least {
@@ -152,6 +162,11 @@ fn retract(
 ) -> Result<Reply, Fault> {
     let (node, item) = (node_of(asked, request)?, item_of(request)?);
     let member = people::member(cx, &asked.channel, asked.who.as_str())?;
+    if matches!(node, Node::AvatarData | Node::AvatarMetadata) {
+        require_rights(asked, node, &member)?;
+        avatar::retract(cx, &asked.channel, (node, item))?;
+        return Ok(published(node, None));
+    }
     if !matches!(node, Node::Allowed | Node::Banned) {
         return Err(Condition::NotAllowed.into());
     }

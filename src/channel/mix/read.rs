@@ -10,6 +10,7 @@ use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{Condition, DataForm, FormKind, Rsm, RsmStart, ns};
 
 use super::OLD;
+use super::avatar;
 use super::describe;
 use super::nodes::Node;
 use super::rules;
@@ -36,6 +37,9 @@ pub fn get(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         Node::Config => one(node, channel, &config_form(cx, channel)?, is_old),
         Node::Participants | Node::JidMap | Node::Allowed | Node::Banned => {
             people_page(cx, asked, (node, items), (shows_all, is_old))
+        }
+        Node::AvatarData | Node::AvatarMetadata => {
+            avatar::read(cx, channel, (node, &wanted(items)))
         }
         // Messages are read from the archive, presence is sent as presence.
         Node::Messages => Ok(page(node, &[], 0, None)),

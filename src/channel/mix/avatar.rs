@@ -1,0 +1,126 @@
+//! XEP-0407 §2: the avatar of a channel, in two nodes of XEP-0084. They are the only nodes whose items are stored as such.
+use crate::channel::Channel;
+use crate::feature::Reply;
+use crate::pubsub::refusal;
+use crate::state::{Cx, Fault};
+use crate::store::{Item, NodeRow, StoreError};
+use crate::xml::ElementRef;
+use crate::xmpp::{BareJid, Condition, ns};
+
+use super::events;
+use super::nodes::Node;
+
+/// Pictures that are kept, of several kinds and sizes.
+const PICTURES_MAX: u64 = 4;
+/// Bytes of an item's id: of a hash.
+const ID_BYTES_MAX: usize = 128;
+
+fn limit(node: Node) -> u64 {
+    match node {
+        Node::AvatarData => PICTURES_MAX,
+        _ => 1,
+    }
+}
+
+fn row(cx: &Cx<'_>, channel: &Channel, node: Node) -> Result<Option<NodeRow>, StoreError> {
+    cx.tx.node(channel.id().nodes(), node.as_str())
+}
+
+/// Those that are named, or the last one.
+pub fn read(
+    cx: &Cx<'_>,
+    channel: &Channel,
+    (node, wanted): (Node, &[String]),
+) -> Result<Reply, Fault> {
+    let mut items = Vec::new();
+    if let Some(row) = row(cx, channel, node)? {
+        if wanted.is_empty() {
+            items.extend(cx.tx.last_item(&row)?);
+        }
+        for id in wanted.iter().filter(|id| id.len() <= ID_BYTES_MAX) {
+            items.extend(cx.tx.item(&row, id)?);
+        }
+    }
+    items.dedup_by(|one, other| one.id == other.id);
+    Ok(Reply::payload(|w| {
+        w.open_ns("pubsub", ns::PUBSUB);
+        w.open("items").attr("node", node.as_str());
+        for item in items.iter().take(usize::try_from(PICTURES_MAX).unwrap_or(1)) {
+            w.open("item").attr("id", &item.id);
+            w.raw(&item.payload).close();
+        }
+        w.close().close();
+    }))
+}
+
+/// An item that may be published; whoever publishes it has the right.
+pub fn publish(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    who: &BareJid,
+    (node, item): (Node, ElementRef<'_>),
+) -> Result<String, Fault> {
+    let name = match node {
+        Node::AvatarData => "data",
+        _ => "metadata",
+    };
+    let payload = item.children().find(|child| child.is(name, node.as_str()));
+    let payload = payload.ok_or(refusal::INVALID_PAYLOAD)?.to_xml();
+    if payload.len() > cx.state.settings.pubsub_item_bytes_max {
+        return Err(refusal::PAYLOAD_TOO_BIG.into());
+    }
+    let id = match item.attribute("id") {
+        Some(id) if id.len() > ID_BYTES_MAX => return Err(Condition::NotAcceptable.into()),
+        Some(id) if !id.is_empty() => id.into_owned(),
+        _ => cx.new_id(),
+    };
+    cx.require_disk_space()?;
+    let owner = channel.id().nodes();
+    let mut row = match row(cx, channel, node)? {
+        Some(row) => row,
+        None => {
+            let made = (Default::default(), cx.now.wall);
+            cx.tx.add_node(owner, node.as_str(), who.as_str(), made)?
+        }
+    };
+    let item = Item {
+        id: id.as_str().into(),
+        publisher: who.as_str().into(),
+        at: cx.now.wall,
+        born: 0,
+        payload: payload.into_owned().into(),
+    };
+    cx.tx.put_item(&mut row, &item)?;
+    while row.items > limit(node) {
+        let oldest = cx.tx.items_in(&row, Default::default(), (false, 1))?;
+        let Some((_, oldest)) = oldest.into_iter().next() else {
+            break;
+        };
+        cx.tx.remove_item(&mut row, &oldest.id)?;
+    }
+    cx.tx.set_node(&mut row)?;
+    events::tell(cx, channel, node, true, &|w, _| {
+        w.open("items").attr("node", node.as_str());
+        w.open("item").attr("id", &item.id);
+        w.raw(&item.payload).close().close();
+    })?;
+    Ok(id)
+}
+
+pub fn retract(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    (node, item): (Node, ElementRef<'_>),
+) -> Result<(), Fault> {
+    let id = item.attribute("id").ok_or(refusal::ITEM_REQUIRED)?;
+    let mut row = row(cx, channel, node)?.ok_or(Condition::ItemNotFound)?;
+    if id.len() > ID_BYTES_MAX || !cx.tx.remove_item(&mut row, &id)? {
+        return Err(Condition::ItemNotFound.into());
+    }
+    cx.tx.set_node(&mut row)?;
+    Ok(events::tell(cx, channel, node, true, &|w, _| {
+        w.open("items").attr("node", node.as_str());
+        w.open("retract").attr("id", &id).close();
+        w.close();
+    })?)
+}
