@@ -13,7 +13,7 @@ use super::archive::Kept;
 use super::config::{Config, field};
 use super::nick::{self, Nick};
 use super::route::{Asked, Row};
-use super::{Channel, access, muc, people};
+use super::{Channel, access, muc, people, retraction};
 
 /// XEP-0369 §4.4: the node whose history is that of the channel.
 const MESSAGES: &str = "urn:xmpp:mix:nodes:messages";
@@ -157,6 +157,27 @@ fn in_channel(cx: &Cx<'_>, channel: &Channel, stored: &Stored, shows_jid: bool) 
         }
         w.close();
     }
-    w.raw(&kept.payload()).close();
+    w.raw(&kept.payload());
+    write_tombstone(&mut w, channel, &kept);
+    w.close();
     String::from_utf8(bytes).ok()
+}
+
+/// XEP-0407 §4: what was retracted, in the words of MIX. By whom is said by an address that tells nothing of who it is.
+fn write_tombstone(w: &mut Writer<'_>, channel: &Channel, kept: &Kept) {
+    let retracted = kept.element.root().child("retracted", retraction::RETRACT);
+    let Some(retracted) = retracted else {
+        return;
+    };
+    let moderated = retracted.child("moderated", retraction::MODERATE);
+    let moderator = moderated.and_then(|it| it.child("occupant-id", ns::OCCUPANT_ID));
+    let id = match moderator {
+        Some(moderator) => moderator.attribute("id"),
+        None => kept.author.as_deref().map(Cow::Borrowed),
+    };
+    let by = id.map(|id| format!("{id}#{}", channel.jid));
+    w.open_ns("retracted", ns::MIX_MISC)
+        .attr_opt("by", by.as_deref())
+        .attr_opt("time", retracted.attribute("stamp").as_deref())
+        .close();
 }

@@ -75,6 +75,9 @@ pub fn groupchat(cx: &mut Cx<'_>, channel: &mut Channel, message: &Message) -> R
         return muc::subject::change(cx, channel, &speaker, message);
     }
     require_patience(cx, channel, &speaker, message)?;
+    if retraction::asked_by_mix(cx, channel, &speaker, message)? {
+        return Ok(());
+    }
     retraction::taken_back(cx, channel, &speaker, message)?;
     let payload = said(message);
     say(cx, channel, &speaker, (message, &payload))

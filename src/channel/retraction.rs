@@ -1,9 +1,11 @@
-//! XEP-0424, XEP-0425: what is taken back, by whoever said it or by those who moderate. Its words are gone from the archive,
+//! XEP-0424, XEP-0425, XEP-0407 §4: what is taken back, by whoever said it or by those who moderate. Its words are gone from the archive,
 //! with all corrections of them; that it was there stays, and so does the retraction.
 use std::rc::Rc;
 
 use crate::state::{Cx, Fault, Role};
-use crate::store::{ArchiveId, ArchiveQuery, StoreError, Stored};
+use crate::store::{
+    ArchiveId, ArchiveQuery, ChannelAffiliation, MemberRow, StoreError, Stored,
+};
 use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{Condition, ErrorType, IqKind, Message, StanzaError, ns};
 
@@ -12,7 +14,7 @@ use crate::feature::Reply;
 use super::archive::Kept;
 use super::config::{Config, field};
 use super::fan_out::{Author, write_occupant_id};
-use super::message::{Speaker, say_as_channel, speaker};
+use super::message::{Speaker, say, say_as_channel, speaker};
 use super::route::{Asked, Row};
 use super::{Channel, access, people};
 
@@ -61,6 +63,58 @@ pub fn taken_back(
     Ok(bury(cx, channel, (id, &kept), &by)?)
 }
 
+/// XEP-0407 §4: asked for in the words of MIX, by whoever said it or by those who moderate; true: that was it. Everybody is told
+/// in the words of both.
+pub fn asked_by_mix(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    speaker: &Speaker,
+    message: &Message,
+) -> Result<bool, Fault> {
+    let Some(retract) = message.child("retract", ns::MIX_MISC) else {
+        return Ok(false);
+    };
+    let named = retract.attribute("id").filter(|_| !message.has_body());
+    let named = named.ok_or(Condition::BadRequest)?;
+    let (id, kept) = find_whole(cx, channel, &named)?;
+    let author = &speaker.author;
+    let is_own = kept.author.as_deref() == Some(&*author.id);
+    let is_free = is_own && channel.row.flag(field::RETRACTION);
+    let member = people::member(cx, channel, author.jid.bare_str())?;
+    if !is_free && !may_moderate(channel, &member, speaker.role) {
+        return Err(match is_own {
+            true => Condition::NotAllowed.into(),
+            false => Condition::Forbidden.into(),
+        });
+    }
+    cx.require_disk_space()?;
+    let by = By {
+        id: message.envelope.id.as_deref(),
+        moderator: (!is_free).then_some(author),
+        reason: None,
+    };
+    bury(cx, channel, (id, &kept), &by)?;
+    let payload = format!(
+        "{}{}",
+        in_mix(&named),
+        retraction(channel, &named, &by)
+    );
+    match is_free {
+        true => say(cx, channel, speaker, (message, &payload))?,
+        false => say_as_channel(cx, channel, (by.id, &payload), true)?,
+    }
+    Ok(true)
+}
+
+fn in_mix(named: &str) -> String {
+    let mut bytes = Vec::new();
+    Writer::new(&mut bytes)
+        .open_ns("retract", ns::MIX_MISC)
+        .attr("id", named)
+        .close();
+    String::from_utf8(bytes).expect("the writer writes UTF-8")
+}
+
 /// XEP-0425 §4.
 fn moderate(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let payload = asked.payload;
@@ -96,11 +150,7 @@ fn moderated(
     {
         return Err(Condition::NotAcceptable.into());
     }
-    let (id, kept) = find(cx, channel, &named)?.ok_or(Condition::ItemNotFound)?;
-    // The channel's own words, and what is gone already, stay as they are.
-    if kept.author.is_none() || kept.element.root().child("retracted", RETRACT).is_some() {
-        return Err(Condition::ItemNotFound.into());
-    }
+    let (id, kept) = find_whole(cx, channel, &named)?;
     cx.require_disk_space()?;
     let own_id = cx.new_id();
     let by = By {
@@ -115,9 +165,17 @@ fn moderated(
 }
 
 /// XEP-0406: who may retract what others said.
-fn require_moderator(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<Author, Fault> {
+fn may_moderate(channel: &Channel, member: &MemberRow, role: Role) -> bool {
     const NOBODY: u64 = 0;
     const OWNERS: u64 = 2;
+    match channel.row.number(field::MODERATION) {
+        NOBODY => false,
+        OWNERS => member.affiliation == ChannelAffiliation::Owner,
+        _ => role == Role::Moderator,
+    }
+}
+
+fn require_moderator(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<Author, Fault> {
     let channel = &asked.channel;
     let member = people::member(cx, channel, asked.who.as_str())?;
     let inside = speaker(cx, channel, asked.from)?;
@@ -126,12 +184,7 @@ fn require_moderator(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<Author, Fault> {
         true => access::role_of(channel, &member),
         false => Role::None,
     });
-    let may = match channel.row.number(field::MODERATION) {
-        NOBODY => false,
-        OWNERS => member.affiliation == crate::store::ChannelAffiliation::Owner,
-        _ => role == Role::Moderator,
-    };
-    if !may {
+    if !may_moderate(channel, &member, role) {
         return Err(StanzaError::new(Condition::Forbidden)
             .kind(ErrorType::Modify)
             .text("Only moderators may retract what others said.")
@@ -150,6 +203,18 @@ fn require_moderator(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<Author, Fault> {
             is_channel: false,
         }
     }))
+}
+
+/// One that can be retracted: the channel's own words, and what is gone already, stay as they are.
+fn find_whole(
+    cx: &Cx<'_>,
+    channel: &Channel,
+    named: &str,
+) -> Result<(ArchiveId, Kept), Fault> {
+    let found = find(cx, channel, named)?;
+    let is_gone = |kept: &Kept| kept.element.root().child("retracted", RETRACT).is_some();
+    let found = found.filter(|(_, kept)| kept.author.is_some() && !is_gone(kept));
+    Ok(found.ok_or(Condition::ItemNotFound)?)
 }
 
 /// A message of this channel by its stanza-id.

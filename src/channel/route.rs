@@ -88,6 +88,10 @@ pub fn message(cx: &mut Cx<'_>, message: &Message, jid: &BareJid) -> Result<(), 
         // XEP-0045 §7.5: private messages have another type.
         (MessageKind::Groupchat, Some(_)) => Err(Condition::BadRequest.into()),
         (_, Some(nick)) => muc::private::send(cx, &channel, message, nick),
+        // XEP-0407 §4: its examples have no type.
+        (_, None) if message.child("retract", ns::MIX_MISC).is_some() => {
+            said::groupchat(cx, &mut channel, message)
+        }
         (_, None) => muc::mediated::take(cx, &mut channel, message),
     }
 }

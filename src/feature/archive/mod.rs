@@ -67,6 +67,8 @@ const CONTENT: &[(&str, &str)] = &[
     ("reactions", "urn:xmpp:reactions:0"),
     ("replace", "urn:xmpp:message-correct:0"),
     ("retract", "urn:xmpp:message-retract:1"),
+    ("retract", ns::MIX_MISC),
+    ("forwarded", ns::FORWARD),
     ("apply-to", "urn:xmpp:fasten:0"),
 ];
 
