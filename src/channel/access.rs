@@ -66,7 +66,7 @@ pub fn require_entry(channel: &Channel, member: &MemberRow) -> Result<(), Fault>
 
 /// Whether somebody may know that it is there, and what it says of itself.
 pub fn may_see(cx: &Cx<'_>, channel: &Channel, who: &BareJid) -> Result<bool, Fault> {
-    let member = people::member(cx, channel, who.as_str())?;
+    let member = people::with_domain(cx, &channel.row, who.as_str())?;
     if member.affiliation == ChannelAffiliation::Outcast {
         return Ok(false);
     }
@@ -77,7 +77,7 @@ pub fn may_see(cx: &Cx<'_>, channel: &Channel, who: &BareJid) -> Result<bool, Fa
 
 /// Whether somebody may read what was said.
 pub fn may_read(cx: &Cx<'_>, channel: &Channel, who: &BareJid) -> Result<bool, Fault> {
-    let member = people::member(cx, channel, who.as_str())?;
+    let member = people::with_domain(cx, &channel.row, who.as_str())?;
     if member.affiliation == ChannelAffiliation::Outcast || channel.row.locked {
         return Ok(member.affiliation == ChannelAffiliation::Owner);
     }

@@ -50,7 +50,7 @@ use std::rc::Rc;
 
 use crate::state::{Cx, Fault, Room};
 use crate::store::{ChannelId, ChannelRow, StoreError};
-use crate::xmpp::{BareJid, Condition, StanzaError, quoted};
+use crate::xmpp::{BareJid, Condition, StanzaError, Timestamp, quoted};
 
 use config::{Config, field};
 
@@ -85,7 +85,7 @@ pub fn find(cx: &mut Cx<'_>, jid: &BareJid) -> Result<Option<Channel>, StoreErro
     if let Some(room) = cx.state.rooms.named(name) {
         let row = Rc::clone(&room.row);
         let jid = jid.clone();
-        return Ok(Some(Channel { jid, row }));
+        return unless_over(cx, Channel { jid, row });
     }
     let Some(row) = cx.tx.channel(name)? else {
         return Ok(None);
@@ -96,10 +96,23 @@ pub fn find(cx: &mut Cx<'_>, jid: &BareJid) -> Result<Option<Channel>, StoreErro
         cx.tx.remove_channel(name, &row)?;
         return Ok(None);
     }
-    Ok(Some(Channel {
-        jid: jid.clone(),
-        row: Rc::new(row),
-    }))
+    let (jid, row) = (jid.clone(), Rc::new(row));
+    unless_over(cx, Channel { jid, row })
+}
+
+/// XEP-0406 §2.4: at the end of its life it goes.
+fn unless_over(cx: &mut Cx<'_>, mut channel: Channel) -> Result<Option<Channel>, StoreError> {
+    let end = Timestamp::parse(channel.row.text(field::END_OF_LIFE));
+    if end.is_none_or(|end| end > cx.now.sure) {
+        return Ok(Some(channel));
+    }
+    standing::destroy(cx, &mut channel, standing::Instead::default())?;
+    Ok(None)
+}
+
+/// The same of all there are, now and then.
+pub fn end_lives(cx: &mut Cx<'_>) -> Result<(), StoreError> {
+    each(cx, &mut |cx, channel| unless_over(cx, channel).map(|_| ()))
 }
 
 /// Channels that are looked through at a time.

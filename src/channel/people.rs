@@ -2,10 +2,13 @@
 use std::rc::Rc;
 
 use crate::state::{Cx, Fault};
-use crate::store::{ChannelAffiliation, MemberRow, StoreError};
+use crate::store::{ChannelAffiliation, ChannelRow, MemberRow, StoreError};
 use crate::xmpp::{BareJid, Condition, StanzaError, folded_nick};
 
 use super::{Channel, change};
+
+/// Members that are read at a time.
+const READ_AT_A_TIME: usize = 250;
 
 /// What is known of somebody; nothing of most.
 pub fn member(cx: &Cx<'_>, channel: &Channel, jid: &str) -> Result<MemberRow, StoreError> {
@@ -15,10 +18,48 @@ pub fn member(cx: &Cx<'_>, channel: &Channel, jid: &str) -> Result<MemberRow, St
     }
 }
 
+/// The same, and what is said of all of a domain (XEP-0406 §2.2, §2.3): a ban comes before everything but ruling it. Not to be
+/// written down.
+pub fn with_domain(cx: &Cx<'_>, of: &ChannelRow, jid: &str) -> Result<MemberRow, StoreError> {
+    if of.members == 0 {
+        return Ok(MemberRow::default());
+    }
+    let known = |jid| Ok(cx.tx.member(of.id, jid)?.unwrap_or_default());
+    let mut row: MemberRow = known(jid)?;
+    let domain = jid.split_once('@').map(|(_, domain)| domain);
+    let Some(domain) = domain.filter(|_| row.affiliation <= ChannelAffiliation::Member) else {
+        return Ok(row);
+    };
+    let of_all = known(domain)?.affiliation;
+    row.affiliation = match of_all {
+        ChannelAffiliation::None => row.affiliation,
+        ChannelAffiliation::Outcast => of_all,
+        _ if row.affiliation == ChannelAffiliation::None => ChannelAffiliation::Member,
+        _ => row.affiliation,
+    };
+    Ok(row)
+}
+
 /// They are in it now, by whatever session. `jid`: a bare one.
 pub fn is_inside(cx: &Cx<'_>, channel: &Channel, jid: &str) -> bool {
     let room = cx.state.rooms.get(channel.id());
     room.is_some_and(|room| room.of_person(jid).next().is_some())
+}
+
+/// Bare JIDs of all who joined.
+pub fn participants(cx: &Cx<'_>, channel: &Channel) -> Result<Vec<String>, StoreError> {
+    let mut found = Vec::new();
+    let mut behind = String::new();
+    while channel.row.participants > 0 {
+        let rows = cx
+            .tx
+            .members_behind(channel.id(), &behind, READ_AT_A_TIME)?;
+        let Some((last, _)) = rows.last() else { break };
+        behind.clone_from(last);
+        let joined = rows.into_iter().filter(|(_, row)| row.participation.is_some());
+        found.extend(joined.map(|(jid, _)| jid));
+    }
+    Ok(found)
 }
 
 /// The stable id of somebody.

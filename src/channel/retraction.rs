@@ -88,8 +88,12 @@ pub fn asked_by_mix(
         });
     }
     cx.require_disk_space()?;
+    let own_id = cx.new_id();
     let by = By {
-        id: message.envelope.id.as_deref(),
+        id: match is_free {
+            true => message.envelope.id.as_deref(),
+            false => Some(&own_id),
+        },
         moderator: (!is_free).then_some(author),
         reason: None,
     };

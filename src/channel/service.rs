@@ -138,11 +138,7 @@ fn may_find(cx: &Cx<'_>, row: &ChannelRow, who: &BareJid) -> Result<bool, StoreE
     if row.locked {
         return Ok(false);
     }
-    let member = match row.members {
-        0 => None,
-        _ => cx.tx.member(row.id, who.as_str())?,
-    };
-    let member = member.unwrap_or_default();
+    let member = people::with_domain(cx, row, who.as_str())?;
     let is_out = member.affiliation == crate::store::ChannelAffiliation::Outcast;
     Ok(!is_out && (row.flag(field::PUBLIC) || access::belongs(&member)))
 }

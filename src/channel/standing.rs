@@ -6,7 +6,7 @@ use crate::xml::Writer;
 use crate::xmpp::ns;
 
 use super::config::{Config, field, whois};
-use super::mix::preferences;
+use super::mix::{self, preferences};
 use super::mix::told::{self, Left};
 use super::muc::{leave, tell};
 use super::{Channel, access, fan_out, message, people, remove, room};
@@ -60,10 +60,7 @@ pub fn set_affiliation(
     match people::is_inside(cx, channel, jid) {
         false => tell_of_absent(cx, channel, jid, &now),
         true if is_out => {
-            let code = match affiliation {
-                ChannelAffiliation::Outcast => 301,
-                _ => 321,
-            };
+            let code = put_out_code(affiliation);
             put_out(cx, channel, (jid, affiliation), (code, by))?;
         }
         true => change_present(cx, channel, (jid, &now), by),
@@ -75,6 +72,13 @@ pub fn set_affiliation(
 fn is_put_out(channel: &Channel, affiliation: ChannelAffiliation) -> bool {
     affiliation == ChannelAffiliation::Outcast
         || (affiliation == ChannelAffiliation::None && channel.row.flag(field::MEMBERS_ONLY))
+}
+
+fn put_out_code(affiliation: ChannelAffiliation) -> u16 {
+    match affiliation {
+        ChannelAffiliation::Outcast => 301,
+        _ => 321,
+    }
 }
 
 /// §9.3 and others: those who are inside see it in their presence.
@@ -140,6 +144,36 @@ fn put_out(
         tell::to_self(cx, channel, &news, (one.way, &one.jid));
     }
     leave::settle(cx, channel)
+}
+
+/// XEP-0406 §3.3: whoever of a domain may not be in it any more.
+pub fn put_out_domain(
+    cx: &mut Cx<'_>,
+    channel: &mut Channel,
+    domain: &str,
+) -> Result<(), StoreError> {
+    let is_of = |jid: &str| jid.split_once('@').is_some_and(|(_, of)| of == domain);
+    let mut found: Vec<String> = people::participants(cx, channel)?;
+    let occupants = &room(cx, channel).occupants;
+    found.extend(occupants.iter().map(|one| one.jid.bare_str().to_string()));
+    found.retain(|jid| is_of(jid));
+    found.sort();
+    found.dedup();
+    for jid in found {
+        let affiliation = people::with_domain(cx, &channel.row, &jid)?.affiliation;
+        if !is_put_out(channel, affiliation) {
+            continue;
+        }
+        let before = people::member(cx, channel, &jid)?;
+        if before.participation.is_some() {
+            mix::end_participation(cx, channel, (&jid, &before), Left::PutOut)?;
+        }
+        if people::is_inside(cx, channel, &jid) {
+            let code = put_out_code(affiliation);
+            put_out(cx, channel, (&jid, affiliation), (code, By::default()))?;
+        }
+    }
+    Ok(())
 }
 
 /// §9: what somebody who is not there is from now on, for those who may know who it is. COMPAT(Dino, Gajim): without a type.
@@ -255,6 +289,8 @@ pub fn configured(
     if before.flag(field::MODERATED) && !now.flag(field::MODERATED) {
         give_voice(cx, channel)?;
     }
+    // What may be subscribed to is another thing, too.
+    room(cx, channel).takers = None;
     let shown = |config: &ConfigRow| Config::number(config, field::WHOIS);
     if shown(before) != shown(&now) {
         preferences::put_out_unwilling(cx, channel)?;

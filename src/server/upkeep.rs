@@ -6,6 +6,7 @@ pub mod thrift;
 
 use std::collections::BTreeMap;
 
+use crate::channel;
 use crate::state::Moment;
 use crate::store::{AccountId, Need, Pruned, StoreError, Tx};
 use crate::xmpp::quoted;
@@ -31,6 +32,8 @@ const REUSABLE_BYTES_WANTED: u64 = 64 << 20;
 pub struct Upkeep {
     due_ms: u64,
     pause_ms: u64,
+    /// When channels are looked at.
+    channels_due_ms: u64,
     run: Run,
     /// Messages removed for want of room since the start.
     pub pruned: u64,
@@ -49,6 +52,7 @@ impl Upkeep {
         Upkeep {
             due_ms: at_ms,
             pause_ms: STEP_MS,
+            channels_due_ms: at_ms,
             run: Run::default(),
             pruned: 0,
         }
@@ -69,6 +73,10 @@ impl Server {
         self.throttle.forget_old(step.now.monotonic_ms);
         self.state.rooms.forget_idle(step.now.monotonic_ms);
         self.end_expired(step)?;
+        if step.now.monotonic_ms >= self.upkeep.channels_due_ms {
+            self.upkeep.channels_due_ms = step.now.monotonic_ms + REST_MS;
+            channel::end_lives(&mut self.cx(step))?;
+        }
         let mut more = step.tx.purge_step(STEP_ROWS_MAX)?;
         more |= step.tx.remove_gone_step(STEP_ROWS_MAX)?;
         more |= self.expire_items(step)?;

@@ -5,7 +5,7 @@ pub mod table;
 use crate::state::Settings;
 use crate::store::{ChannelRow, ConfigRow};
 
-pub use table::{FIELDS, field, lists, private, whois};
+pub use table::{FIELDS, field, lists, node_access, private, whois};
 
 /// Reads fields of a channel.
 pub trait Config {

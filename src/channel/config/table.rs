@@ -69,6 +69,19 @@ pub mod field {
     /// XEP-0406: who may change the description.
     pub const INFO_RIGHTS: u8 = 25;
     pub const AVATAR_RIGHTS: u8 = 26;
+    /// XEP-0406 §2.4: when the channel goes; empty: it stays.
+    pub const END_OF_LIFE: u8 = 27;
+    /// Bare JID of whoever changed the configuration last.
+    pub const CHANGED_BY: u8 = 28;
+    /// Participants share presence.
+    pub const PRESENCE_NEEDED: u8 = 29;
+    /// The nodes of the avatar are there.
+    pub const AVATAR_NODES: u8 = 30;
+    /// Who may read nodes, and subscribe to them: `ACCESS`.
+    pub const PARTICIPANTS_ACCESS: u8 = 31;
+    pub const ALLOWED_ACCESS: u8 = 32;
+    pub const BANNED_ACCESS: u8 = 33;
+    pub const CONFIG_ACCESS: u8 = 34;
 }
 
 /// Values of `field::WHOIS`.
@@ -93,6 +106,14 @@ pub mod lists {
     pub const MODERATORS: u64 = 1;
 }
 
+/// Values of fields that say who may read a node.
+pub mod node_access {
+    pub const PARTICIPANTS: u64 = 0;
+    pub const ADMINS: u64 = 1;
+    pub const OWNERS: u64 = 2;
+    pub const NOBODY: u64 = 3;
+}
+
 const fn row(muc: &'static str, label: &'static str, shape: Shape, usual: u64) -> Field {
     Field {
         muc,
@@ -106,9 +127,10 @@ const WHOIS: Shape = Shape::Choice(&["moderators", "anyone", "maybe"]);
 const PRIVATE: Shape = Shape::Choice(&["anyone", "participants", "moderators", "none"]);
 const LISTS: Shape = Shape::Choice(&["anyone", "moderators"]);
 const RIGHTS: Shape = Shape::Choice(&["participants", "admins", "owners"]);
+const ACCESS: Shape = Shape::Choice(&["participants", "admins", "owners", "nobody"]);
 const MODERATION: Shape = Shape::Choice(&["nobody", "admins", "owners"]);
 
-pub const COUNT: usize = 27;
+pub const COUNT: usize = 35;
 
 /// In the order of their numbers. What is usual suits a family: who is in is known to all who are, and all that was said stays.
 pub const FIELDS: [Field; COUNT] = [
@@ -189,4 +211,12 @@ pub const FIELDS: [Field; COUNT] = [
     row("", "Who may retract what others said", MODERATION, 1),
     row("", "Who may change name and description", RIGHTS, 1),
     row("", "Who may change the avatar", RIGHTS, 1),
+    row("", "It goes at", Shape::Text, 0),
+    row("", "Last configured by", Shape::Text, 0),
+    row("", "Participants share presence", Shape::Flag, 0),
+    row("", "It may have an avatar", Shape::Flag, 1),
+    row("", "Who may read who takes part", ACCESS, 0),
+    row("", "Who may read who is allowed", ACCESS, 1),
+    row("", "Who may read who is banned", ACCESS, 1),
+    row("", "Who may read the configuration", ACCESS, 2),
 ];

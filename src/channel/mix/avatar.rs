@@ -1,9 +1,10 @@
 //! XEP-0407 §2: the avatar of a channel, in two nodes of XEP-0084. They are the only nodes whose items are stored as such.
 use crate::channel::Channel;
 use crate::feature::Reply;
+use crate::pubsub::config::field;
 use crate::pubsub::refusal;
 use crate::state::{Cx, Fault};
-use crate::store::{Item, NodeRow, StoreError};
+use crate::store::{ConfigRow, Item, NodeRow, StoreError};
 use crate::xml::ElementRef;
 use crate::xmpp::{BareJid, Condition, ns};
 
@@ -79,7 +80,13 @@ pub fn publish(
     let mut row = match row(cx, channel, node)? {
         Some(row) => row,
         None => {
-            let made = (Default::default(), cx.now.wall);
+            // The upkeep of nodes keeps to it, too.
+            let number = u8::try_from(field::MAX_ITEMS).unwrap_or_default();
+            let config = ConfigRow {
+                numbers: vec![(number, limit(node))],
+                ..ConfigRow::default()
+            };
+            let made = (config, cx.now.wall);
             cx.tx.add_node(owner, node.as_str(), who.as_str(), made)?
         }
     };

@@ -10,6 +10,8 @@ use crate::store::{ChannelAffiliation, StoreError};
 use crate::xml::Escaped;
 use crate::xmpp::BareJid;
 
+use super::nodes::Node;
+
 /// Members that are read at a time.
 const READ_AT_A_TIME: usize = 250;
 
@@ -30,10 +32,13 @@ pub fn takers(cx: &mut Cx<'_>, channel: &Channel) -> Result<Rc<[Taker]>, StoreEr
         let Some((last, _)) = rows.last() else { break };
         behind.clone_from(last);
         takers.extend(rows.into_iter().filter_map(|(jid, row)| {
-            let participation = row.participation?;
+            let participation = row.participation.as_ref()?;
+            // Rights may be others than when they subscribed.
+            let mays = Node::ALL.into_iter();
+            let mays = mays.filter(|node| node.is_there(channel) && node.is_for(channel, &row));
             Some(Taker {
                 jid: BareJid::stored(&jid)?,
-                nodes: participation.nodes,
+                nodes: participation.nodes & mays.fold(0, |nodes, node| nodes | node.bit()),
                 is_old: participation.is_old,
                 rules: row.affiliation >= ChannelAffiliation::Admin,
             })

@@ -25,9 +25,9 @@ pub fn items(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     require_seen(cx, asked)?;
     let node = asked.payload.attribute("node").unwrap_or_default();
     let channel = &asked.channel;
-    let member = people::member(cx, channel, asked.who.as_str())?;
+    let member = people::with_domain(cx, &channel.row, asked.who.as_str())?;
     let may_join = access::require_entry(channel, &member).is_ok();
-    let is_shown = |at: &Node| may_join && at.is_there(channel) && at.is_for(&member);
+    let is_shown = |at: &Node| may_join && at.is_there(channel) && at.is_for(channel, &member);
     let shown = Node::ALL.into_iter().filter(|at| is_shown(at));
     Ok(Reply::payload(|w| {
         w.open_ns("query", ns::DISCO_ITEMS).attr("node", &node);
@@ -47,7 +47,7 @@ pub fn info(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let node = asked.payload.attribute("node").unwrap_or_default();
     let member = people::member(cx, &asked.channel, asked.who.as_str())?;
     let at = Node::parse(&node).ok_or(Condition::ItemNotFound)?;
-    if !at.is_there(&asked.channel) || !at.is_for(&member) {
+    if !at.is_there(&asked.channel) || !at.is_for(&asked.channel, &member) {
         return Err(Condition::ItemNotFound.into());
     }
     Ok(Reply::payload(|w| {
@@ -68,7 +68,7 @@ pub fn is_whole(payload: ElementRef<'_>) -> bool {
 
 /// Whoever is not to know of the channel, and may not join it either, hears what those hear who ask for one that is not there.
 pub fn require_seen(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<(), Fault> {
-    let member = people::member(cx, &asked.channel, asked.who.as_str())?;
+    let member = people::with_domain(cx, &asked.channel.row, asked.who.as_str())?;
     let may_join = access::require_entry(&asked.channel, &member).is_ok();
     match may_join || access::may_see(cx, &asked.channel, &asked.who)? {
         true => Ok(()),

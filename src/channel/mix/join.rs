@@ -24,14 +24,14 @@ pub fn join(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     if token.is_none() {
         describe::require_seen(cx, asked)?;
     }
-    let entering = MemberRow {
+    let mut entering = people::with_domain(cx, &asked.channel.row, who)?;
+    let is_closed = asked.channel.row.flag(field::MEMBERS_ONLY);
+    let is_new = entering.affiliation == ChannelAffiliation::None && is_closed;
+    let token = token.filter(|_| is_new);
+    if token.is_some() {
         // XEP-0407 §6: whoever was invited is allowed.
-        affiliation: match token.is_some() && asked.channel.row.flag(field::MEMBERS_ONLY) {
-            true if member.affiliation == ChannelAffiliation::None => ChannelAffiliation::Member,
-            _ => member.affiliation,
-        },
-        ..member.clone()
-    };
+        entering.affiliation = ChannelAffiliation::Member;
+    }
     access::require_entry(&asked.channel, &entering)?;
     let wanted = match nodes_named(&asked.channel, &member, asked.payload, "subscribe")? {
         Named::These(nodes) => nodes,
@@ -51,7 +51,7 @@ pub fn join(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     }
     if let Some(token) = &token {
         invitations::use_up(cx, &asked.channel, token)?;
-        let made = (entering.affiliation, By::default());
+        let made = (ChannelAffiliation::Member, By::default());
         standing::set_affiliation(cx, &mut asked.channel, who, made)?;
     }
     let member = people::member(cx, &asked.channel, who)?;
@@ -119,7 +119,7 @@ fn nodes_named(
         let text = child.attribute("node").ok_or(Condition::BadRequest)?;
         let node = Node::parse(&text).filter(|node| node.is_there(channel));
         match node {
-            Some(node) if node.is_for(member) => nodes |= node.bit(),
+            Some(node) if node.is_for(channel, member) => nodes |= node.bit(),
             Some(_) => refused.push((text, Condition::Forbidden)),
             None => refused.push((text, Condition::ItemNotFound)),
         }

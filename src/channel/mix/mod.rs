@@ -27,6 +27,7 @@ use super::route::Row;
 use super::service;
 
 pub use fan_out::fan_out;
+pub use leave::end as end_participation;
 pub use registered::{forget as forget_nick, is_anothers as is_nick_of_another};
 
 /// Of versions before 0.14.

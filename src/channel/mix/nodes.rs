@@ -1,6 +1,6 @@
 //! XEP-0369 §4.6, XEP-0403 §3.5, XEP-0404 §3.4, XEP-0406 §2, XEP-0407 §2: the nodes of a channel, and who may have to do with which.
-use crate::channel::Channel;
-use crate::channel::config::{Config, field, whois};
+use crate::channel::config::{Config, field, node_access, whois};
+use crate::channel::{Channel, access};
 use crate::store::{ChannelAffiliation, MemberRow};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,7 @@ impl Node {
     pub fn is_there(self, channel: &Channel) -> bool {
         match self {
             Node::Presence => channel.row.flag(field::PRESENCE),
+            Node::AvatarData | Node::AvatarMetadata => channel.row.flag(field::AVATAR_NODES),
             // XEP-0406 §2.2: without it everybody may join.
             Node::Allowed => channel.row.flag(field::MEMBERS_ONLY),
             // XEP-0404 §3.4: where all JIDs are visible, the participants have them.
@@ -82,14 +83,29 @@ impl Node {
         }
     }
 
-    /// Whether a participant may subscribe to it, and read it.
-    pub fn is_for(self, member: &MemberRow) -> bool {
-        match self {
-            Node::Config => member.affiliation == ChannelAffiliation::Owner,
-            Node::Allowed | Node::Banned | Node::JidMap => {
-                member.affiliation >= ChannelAffiliation::Admin
+    /// Whether somebody may subscribe to it, and read it. What names JIDs that a channel hides is for those who rule it.
+    pub fn is_for(self, channel: &Channel, member: &MemberRow) -> bool {
+        let is = member.affiliation;
+        let field = match self {
+            Node::Participants => field::PARTICIPANTS_ACCESS,
+            Node::Config => field::CONFIG_ACCESS,
+            Node::Allowed => field::ALLOWED_ACCESS,
+            Node::Banned => field::BANNED_ACCESS,
+            Node::JidMap => return is >= ChannelAffiliation::Admin,
+            _ => return is > ChannelAffiliation::Outcast,
+        };
+        let names_jids = self != Node::Participants;
+        let least = match channel.row.number(field) {
+            node_access::PARTICIPANTS if names_jids && !access::shows_to_all(channel, None) => {
+                ChannelAffiliation::Admin
             }
-            _ => member.affiliation > ChannelAffiliation::Outcast,
-        }
+            node_access::PARTICIPANTS => ChannelAffiliation::None,
+            node_access::ADMINS => ChannelAffiliation::Admin,
+            node_access::OWNERS => ChannelAffiliation::Owner,
+            // Whoever configures a channel finds out how.
+            _ if self == Node::Config => ChannelAffiliation::Owner,
+            _ => return false,
+        };
+        is >= least
     }
 }

@@ -30,9 +30,6 @@ const VISIBILITIES: [JidVisibility; 4] = [
     JidVisibility::Prefer,
 ];
 
-/// Members that are read at a time.
-const READ_AT_A_TIME: usize = 250;
-
 /// The number of the value that holds, of each option.
 fn chosen(of: &Participation) -> [usize; 4] {
     let mut known = VISIBILITIES.iter();
@@ -76,8 +73,10 @@ pub fn suits(channel: &Channel, of: &Participation) -> bool {
     )
 }
 
+/// §4.4: and presence is shared where it must be.
 pub fn require_suits(channel: &Channel, of: &Participation) -> Result<(), Condition> {
-    match suits(channel, of) {
+    let is_needed = channel.row.flag(field::PRESENCE_NEEDED);
+    match suits(channel, of) && (of.shares_presence || !is_needed) {
         true => Ok(()),
         false => Err(Condition::NotAcceptable),
     }
@@ -151,18 +150,11 @@ pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
 
 /// §3.1: who may be known is another thing from now on, and some do not take part in that.
 pub fn put_out_unwilling(cx: &mut Cx<'_>, channel: &mut Channel) -> Result<(), StoreError> {
-    let mut behind = String::new();
-    while channel.row.participants > 0 {
-        let rows = cx
-            .tx
-            .members_behind(channel.id(), &behind, READ_AT_A_TIME)?;
-        let Some((last, _)) = rows.last() else { break };
-        behind.clone_from(last);
-        for (jid, before) in rows {
-            let of = before.participation.as_ref();
-            if of.is_some_and(|of| !suits(channel, of)) {
-                leave::end(cx, channel, (&jid, &before), Left::PutOut)?;
-            }
+    for jid in people::participants(cx, channel)? {
+        let before = people::member(cx, channel, &jid)?;
+        let of = before.participation.as_ref();
+        if of.is_some_and(|of| !suits(channel, of)) {
+            leave::end(cx, channel, (&jid, &before), Left::PutOut)?;
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! XEP-0406 §3: what a channel is and who may take part is changed by publishing to its nodes (XEP-0060 §7.1, §7.2): one item at a
 //! time, and what it does not name stays.
 use crate::channel::config::form;
-use crate::channel::config::{Config, field};
+use crate::channel::config::{Config, field, set_texts};
 use crate::channel::route::Asked;
 use crate::channel::standing::{self, By};
 use crate::channel::{change, people};
@@ -9,7 +9,7 @@ use crate::feature::Reply;
 use crate::state::{Cx, Fault};
 use crate::store::{ChannelAffiliation, ConfigRow, MemberRow};
 use crate::xml::ElementRef;
-use crate::xmpp::{Condition, DataForm, Jid, StanzaError, ns};
+use crate::xmpp::{Condition, DataForm, Jid, ns};
 
 use super::avatar;
 use super::describe;
@@ -102,7 +102,9 @@ fn configure(
     if node == Node::Info {
         info(&mut now, &given)?;
     } else {
-        rules::apply(&mut now, &given)?;
+        rules::apply(&mut now, &given, cx.now.wall)?;
+        let by = vec![asked.who.as_str().to_string()];
+        set_texts(&mut now, field::CHANGED_BY, by);
         rulers = Some(Rulers::read(cx, channel, &given)?);
     }
     let at = cx.now.wall;
@@ -186,15 +188,13 @@ fn retract(
     Ok(published(node, None))
 }
 
-/// An item of `allowed` or `banned` is a bare JID. Whole domains are not kept.
+/// An item of `allowed` or `banned` is a bare JID, or a domain (§2.2, §2.3).
 fn address(item: ElementRef<'_>) -> Result<Jid, Fault> {
     let id = item.attribute("id").ok_or(Condition::BadRequest)?;
     let jid = Jid::parse(&id).map_err(|_| Condition::JidMalformed)?;
-    match jid.is_bare() && jid.local().is_some() {
+    match jid.is_bare() {
         true => Ok(jid),
-        false => Err(StanzaError::new(Condition::NotAcceptable)
-            .text("Items are addresses of people.")
-            .into()),
+        false => Err(Condition::NotAcceptable.into()),
     }
 }
 
@@ -227,10 +227,10 @@ fn set_access(
     }
     cx.require_disk_space()?;
     let change = (affiliation, By::default());
-    Ok(standing::set_affiliation(
-        cx,
-        &mut asked.channel,
-        jid.as_str(),
-        change,
-    )?)
+    let channel = &mut asked.channel;
+    standing::set_affiliation(cx, channel, jid.as_str(), change)?;
+    if jid.local().is_none() {
+        standing::put_out_domain(cx, channel, jid.as_str())?;
+    }
+    Ok(())
 }

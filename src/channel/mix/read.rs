@@ -1,6 +1,7 @@
 //! XEP-0369 §6.6, §6.7, XEP-0404 §3.4, XEP-0406 §2: what nodes hold is read off what the channel knows (XEP-0060 §6.5); nothing is
 //! stored twice.
-use crate::channel::config::{Config, FIELDS, field, whois};
+use crate::channel::config::table::Shape;
+use crate::channel::config::{Config, FIELDS, field, private, whois};
 use crate::channel::route::Asked;
 use crate::channel::{Channel, access, people};
 use crate::feature::Reply;
@@ -62,7 +63,7 @@ fn require_reader(
 ) -> Result<(), Fault> {
     let is_known =
         access::belongs(member) || people::is_inside(cx, &asked.channel, asked.who.as_str());
-    let may = node.is_for(member) && (is_known || node == Node::Info);
+    let may = node.is_for(&asked.channel, member) && (is_known || node == Node::Info);
     match may {
         true => Ok(()),
         false => Err(Condition::Forbidden.into()),
@@ -247,16 +248,6 @@ pub fn info_form(channel: &Channel) -> DataForm {
 pub fn config_form(cx: &Cx<'_>, channel: &Channel) -> Result<DataForm, StoreError> {
     let row = &channel.row;
     let (owners, admins) = rulers(cx, channel)?;
-    let flag = |field| [row.flag(field).to_string()];
-    let choice = |number: u8| {
-        let known = FIELDS.get(usize::from(number)).map(|field| field.shape);
-        let names = match known {
-            Some(crate::channel::config::table::Shape::Choice(names)) => names,
-            _ => &[],
-        };
-        let at = usize::try_from(row.number(number)).unwrap_or(usize::MAX);
-        [names.get(at).copied().unwrap_or_default().to_string()]
-    };
     let visibility = match row.number(field::WHOIS) {
         whois::ANYONE => rules::VISIBLE,
         whois::MAYBE => rules::MAYBE,
@@ -269,47 +260,43 @@ pub fn config_form(cx: &Cx<'_>, channel: &Channel) -> Result<DataForm, StoreErro
         ("allowed", Node::Allowed),
         ("banned", Node::Banned),
         ("jidmap-visible", Node::JidMap),
+        ("avatar", Node::AvatarData),
     ];
     let present = present
         .into_iter()
         .filter(|(_, node)| node.is_there(channel));
-    let private = row.number(field::PRIVATE) != crate::channel::config::private::NONE;
-    Ok(DataForm::new(FormKind::Result, ADMIN)
+    let private = row.number(field::PRIVATE) != private::NONE;
+    let text = |field| row.texts(field).iter().cloned();
+    let mut form = DataForm::new(FormKind::Result, ADMIN)
+        .field(
+            "Last Change Made By",
+            "jid-single",
+            text(field::CHANGED_BY),
+        )
         .field("Owner", "jid-multi", owners)
         .field("Administrator", "jid-multi", admins)
+        .field("End of Life", "text-single", text(field::END_OF_LIFE))
         .field(
             "Nodes Present",
             "list-multi",
             present.map(|(name, _)| name.to_string()),
         )
         .field("JID Visibility", "list-single", [visibility.to_string()])
-        .field(
-            "Information Node Update Rights",
-            "list-single",
-            choice(field::INFO_RIGHTS),
-        )
-        .field(
-            "Avatar Nodes Update Rights",
-            "list-single",
-            choice(field::AVATAR_RIGHTS),
-        )
-        .field(
-            "User Message Retraction",
-            "boolean",
-            flag(field::RETRACTION),
-        )
-        .field(
-            "Administrator Message Retraction Rights",
-            "list-single",
-            choice(field::MODERATION),
-        )
-        .field(
-            "Participation Addition by Invitation from Participant",
-            "boolean",
-            flag(field::INVITES),
-        )
-        .field("Private Messages", "boolean", [private.to_string()])
-        .field("Mandatory Nicks", "boolean", flag(field::NICK_MANDATORY)))
+        .field("Private Messages", "boolean", [private.to_string()]);
+    for (var, number) in rules::SAME {
+        let value = row.number(*number);
+        let shape = FIELDS.get(usize::from(*number)).map(|field| field.shape);
+        let (kind, value) = match shape {
+            Some(Shape::Choice(names)) => {
+                let at = usize::try_from(value).unwrap_or(usize::MAX);
+                let name = names.get(at).copied().unwrap_or_default();
+                ("list-single", name.to_string())
+            }
+            _ => ("boolean", (value != 0).to_string()),
+        };
+        form = form.field(var, kind, [value]);
+    }
+    Ok(form)
 }
 
 /// Owners and administrators.

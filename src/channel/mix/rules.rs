@@ -1,10 +1,10 @@
 //! XEP-0406 §2.4: the configuration by the names that MIX has for it. Fields that are not known are passed over.
-use crate::channel::config::{field, form, private, set_number, whois};
+use crate::channel::config::{field, form, private, set_number, set_texts, whois};
 use crate::channel::standing::{self, By};
 use crate::channel::{Channel, people};
 use crate::state::{Cx, Fault};
 use crate::store::{ChannelAffiliation, ConfigRow, StoreError};
-use crate::xmpp::{BareJid, Condition, DataForm};
+use crate::xmpp::{BareJid, Condition, DataForm, Timestamp};
 
 /// Owners and administrators that are named in one form.
 const RULERS_MAX: usize = 100;
@@ -12,7 +12,7 @@ const RULERS_MAX: usize = 100;
 const READ_AT_A_TIME: usize = 250;
 
 /// Fields that are the channel's own, by number.
-const SAME: &[(&str, u8)] = &[
+pub const SAME: &[(&str, u8)] = &[
     ("Information Node Update Rights", field::INFO_RIGHTS),
     ("Avatar Nodes Update Rights", field::AVATAR_RIGHTS),
     ("User Message Retraction", field::RETRACTION),
@@ -22,13 +22,40 @@ const SAME: &[(&str, u8)] = &[
         field::INVITES,
     ),
     ("Mandatory Nicks", field::NICK_MANDATORY),
+    ("Participants Must Provide Presence", field::PRESENCE_NEEDED),
+    ("Participants Node Subscription", field::PARTICIPANTS_ACCESS),
+    ("Allowed Node Subscription", field::ALLOWED_ACCESS),
+    ("Banned Node Subscription", field::BANNED_ACCESS),
+    ("Configuration Node Access", field::CONFIG_ACCESS),
 ];
+
+/// Who subscribes to these is fixed.
+const OF_PARTICIPANTS: [&str; 3] = [
+    "Messages Node Subscription",
+    "Presence Node Subscription",
+    "Information Node Subscription",
+];
+const END_OF_LIFE: &str = "End of Life";
 
 pub const VISIBLE: &str = "jid-mandatory-visible";
 pub const MAYBE: &str = "jid-optionally-visible";
 pub const HIDDEN: &str = "jid-hidden";
 
-pub fn apply(config: &mut ConfigRow, given: &DataForm) -> Result<(), Condition> {
+pub fn apply(config: &mut ConfigRow, given: &DataForm, now: Timestamp) -> Result<(), Condition> {
+    let is_other = |var: &&str| given.value(var).is_some_and(|text| text != "participants");
+    if OF_PARTICIPANTS.iter().any(is_other) {
+        return Err(Condition::NotAcceptable);
+    }
+    if let Some(text) = given.value(END_OF_LIFE) {
+        let end = match text.trim() {
+            "" => String::new(),
+            text => {
+                let end = Timestamp::parse(text).filter(|end| *end > now);
+                end.ok_or(Condition::NotAcceptable)?.to_string()
+            }
+        };
+        set_texts(config, field::END_OF_LIFE, vec![end]);
+    }
     for (var, number) in SAME {
         if let Some(values) = given.values(var) {
             form::set(config, *number, values)?;
@@ -56,6 +83,7 @@ pub fn apply(config: &mut ConfigRow, given: &DataForm) -> Result<(), Condition> 
         // Without the node everybody may join.
         set_number(config, field::MEMBERS_ONLY, is_there("allowed"));
         set_number(config, field::PRESENCE, is_there("presence"));
+        set_number(config, field::AVATAR_NODES, is_there("avatar"));
     }
     Ok(())
 }

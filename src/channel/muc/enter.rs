@@ -101,7 +101,8 @@ fn enter(
     let from = presence.envelope.from.as_ref();
     let from = from.ok_or(Condition::BadRequest)?;
     let member = people::member(cx, &channel, from.bare_str())?;
-    require_entry(cx, &channel, (from, &member), x)?;
+    let entering = people::with_domain(cx, &channel.row, from.bare_str())?;
+    require_entry(cx, &channel, (from, &entering), x)?;
     let mut own_codes = match how {
         How::First => vec![201],
         How::New => Vec::new(),

@@ -18,7 +18,7 @@ pub const NODE: &str = "x-roomuser-item";
 /// §7.10: the form, or the nick one has.
 pub fn get(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let channel = &asked.channel;
-    let member = people::member(cx, channel, asked.who.as_str())?;
+    let member = people::with_domain(cx, &channel.row, asked.who.as_str())?;
     access::require_entry(channel, &member)?;
     let nick = member.nick;
     Ok(Reply::payload(|w| {
@@ -69,7 +69,8 @@ pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
 /// A nick is whoever asks for it's, if they may register and nobody else has it.
 pub fn hold(cx: &mut Cx<'_>, asked: &mut Asked<'_>, nick: &Nick) -> Result<(), Fault> {
     let member = people::member(cx, &asked.channel, asked.who.as_str())?;
-    access::require_entry(&asked.channel, &member)?;
+    let entering = people::with_domain(cx, &asked.channel.row, asked.who.as_str())?;
+    access::require_entry(&asked.channel, &entering)?;
     let is_new = !access::belongs(&member) && member.nick.is_none();
     if is_new {
         // Where voice is given by moderators, nobody takes it.
