@@ -7,16 +7,23 @@ use std::rc::Rc;
 
 use super::nick::Nick;
 
+/// Beside the role: it is the presence of a participant (XEP-0403).
+const OF_PARTICIPANT: u8 = 0x10;
+
 /// The server stops: who is in which room is written down.
 pub fn keep(cx: &mut Cx<'_>) -> Result<(), StoreError> {
     let rooms = cx.state.rooms.all();
     let occupants = rooms.flat_map(|room| room.occupants.iter().map(|one| (room.row.id, one)));
-    let kept = occupants.filter(|(_, one)| one.way != Way::Participant);
+    // Who is shown for what they said is shown again when they say something.
+    let kept = occupants.filter(|(_, one)| !one.jid.is_bare());
     let rows: Vec<_> = kept
         .map(|(channel, one)| {
             let row = OccupantRow {
                 nick: one.nick.to_string(),
-                role: one.role.number(),
+                role: match one.way {
+                    Way::Participant => one.role.number() | OF_PARTICIPANT,
+                    _ => one.role.number(),
+                },
                 presence: one.presence.to_string(),
             };
             (channel, one.jid.clone(), row)
@@ -57,13 +64,20 @@ fn occupant(
     };
     let bare: BareJid = jid.to_bare();
     let member = tx.member(channel, bare.as_str())?.unwrap_or_default();
+    let is_participant = row.role & OF_PARTICIPANT != 0;
+    if is_participant && member.participation.is_none() {
+        return Ok(None);
+    }
     Ok(Some(Occupant {
-        way: Way::Session(session.id),
+        way: match is_participant {
+            true => Way::Participant,
+            false => Way::Session(session.id),
+        },
         nick: nick.text,
         key: nick.key,
         id: state.participant_ids.of(channel, bare.as_str()).into(),
         affiliation: member.affiliation,
-        role: Role::numbered(row.role),
+        role: Role::numbered(row.role & !OF_PARTICIPANT),
         presence: row.presence.as_str().into(),
         spoke_ms: 0,
         jid,

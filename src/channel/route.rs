@@ -34,6 +34,11 @@ pub fn iq(cx: &mut Cx<'_>, origin: Origin, iq: &Iq, jid: &BareJid) -> Result<Rep
         return Err(Condition::BadRequest.into());
     };
     let payload = iq.payload();
+    if let Some((id, jid)) = mix::private::address(jid)
+        && let Some(channel) = find(cx, &jid)?
+    {
+        return mix::relay::request(cx, &channel, &id, iq);
+    }
     let Some(channel) = find(cx, jid)? else {
         // XEP-0410 §4: whoever asks an occupant is not in.
         return Err(match to.is_bare() {

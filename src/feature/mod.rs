@@ -300,6 +300,8 @@ pub fn answered(cx: &mut Cx<'_>, question: Question, iq: &Iq) -> Result<(), Stor
         Then::Channel(asked) => mix_pam::answered(cx, &asked, iq)?,
         Then::Privileged(asked) => privilege::answered(cx, &asked, iq),
         Then::Subscription(asked) => pep::pam::answered(cx, &asked, iq)?,
+        // A channel's.
+        Then::Relayed(_) => {}
     }
     Ok(())
 }

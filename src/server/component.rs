@@ -3,6 +3,7 @@
 //! lost looks alive; and if both were let in, each would get half.
 pub mod rounds;
 
+use crate::channel;
 use crate::feature;
 use crate::state::{ComponentId, ConnectionId, Output};
 use crate::store::StoreError;
@@ -85,6 +86,7 @@ impl Server {
         let mut cx = self.cx(step);
         feature::advertise_privileges(&mut cx, component);
         cx.state.told_presence.forget();
+        channel::component_came(&mut cx, component)?;
         self.begin_round(step, component, true)
     }
 

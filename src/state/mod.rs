@@ -29,7 +29,7 @@ pub use address::components::{
 pub use address::domains::{Domain, Domains};
 pub use address::origin::Origin;
 pub use address::questions::{
-    Asked, ChannelAsked, Privileged, Question, Questions, SubscriptionAsked, Then,
+    Asked, ChannelAsked, Privileged, Question, Questions, Relayed, SubscriptionAsked, Then,
 };
 pub use address::service::{SERVICES, Service};
 pub use address::under_way::{AllUnderWay, UNDER_WAY_MAX, UnderWay};

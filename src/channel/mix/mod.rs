@@ -15,8 +15,10 @@ pub mod preferences;
 pub mod presence;
 pub mod private;
 mod publish;
+mod probes;
 mod read;
 mod registered;
+pub mod relay;
 mod rules;
 mod shown;
 pub mod told;
@@ -27,6 +29,7 @@ use super::route::Row;
 use super::service;
 
 pub use fan_out::fan_out;
+pub use probes::{component_came, component_went};
 pub use leave::end as end_participation;
 pub use registered::{forget as forget_nick, is_anothers as is_nick_of_another};
 

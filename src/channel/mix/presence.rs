@@ -130,6 +130,9 @@ fn to_subscribers(
         .iter()
         .filter(|taker| Node::Presence.is_in(taker.nodes));
     let is_shown = shows_author(cx, channel, of.jid.bare_str())?;
+    let Some(from) = encoded(cx, channel, &of.jid) else {
+        return Ok(());
+    };
     let mut ends: [Option<Shared>; 2] = [None, None];
     for taker in takers {
         let shows_jid = is_shown || taker.rules;
@@ -140,7 +143,7 @@ fn to_subscribers(
             Some(end) => &*end,
             None => &*place.insert(end(cx, of, shows_jid)),
         };
-        deliver(cx, channel, (of, is_gone), &taker.jid, end);
+        deliver(cx, (&from, is_gone), &taker.jid, end);
     }
     Ok(())
 }
@@ -161,29 +164,29 @@ fn tell_all_to(
         .collect();
     for of in &occupants {
         let shows_jid = rules || shows_author(cx, channel, of.jid.bare_str())?;
+        let Some(from) = encoded(cx, channel, &of.jid) else {
+            continue;
+        };
         let end = end(cx, of, shows_jid);
-        deliver(cx, channel, (of, false), to, &end);
+        deliver(cx, (&from, false), to, &end);
     }
     Ok(())
 }
 
 /// §3.2: the address by which somebody's client is known: its own resource is nobody's business.
-fn encoded(cx: &Cx<'_>, channel: &Channel, of: &Occupant) -> Option<Jid> {
-    let mark = cx.state.participant_ids.of(channel.id(), of.jid.as_str());
+pub fn encoded(cx: &Cx<'_>, channel: &Channel, client: &Jid) -> Option<Jid> {
+    let id = people::id_of(cx, channel, client.bare_str());
+    let mark = cx.state.participant_ids.of(channel.id(), client.as_str());
     let mark: String = mark.chars().take(RESOURCE_CHARS).collect();
-    Jid::parse(&format!("{}#{}/{mark}", of.id, channel.jid)).ok()
+    Jid::parse(&format!("{id}#{}/{mark}", channel.jid)).ok()
 }
 
 fn deliver(
     cx: &mut Cx<'_>,
-    channel: &Channel,
-    (of, is_gone): (&Occupant, bool),
+    (from, is_gone): (&Jid, bool),
     to: &BareJid,
     end: &Shared,
 ) {
-    let Some(from) = encoded(cx, channel, of) else {
-        return;
-    };
     let kind = match is_gone {
         true => " type='unavailable'",
         false => "",
@@ -192,7 +195,7 @@ fn deliver(
     write!(start, "<presence{kind} from='{}'", Escaped(from.as_str()))
         .expect("memory takes all that is written");
     let heard = Heard {
-        from: &from,
+        from,
         start: &start,
         end,
         id: None,

@@ -4,9 +4,11 @@ use crate::channel::message::{said, speaker};
 use crate::channel::{Channel, access, config, people};
 use crate::state::{Cx, Fault, OwnMessage, Role};
 use crate::xml::{Writer, parse_stored};
-use crate::xmpp::{BareJid, Condition, Jid, Message, MessageKind, ns};
+use crate::xmpp::{BareJid, Condition, Message, MessageKind, ns};
 
 use super::create::OF;
+use super::presence::encoded;
+use super::relay::client;
 use config::{Config, field, private};
 
 /// The participant and the channel of an address (XEP-0403 §3.2).
@@ -46,8 +48,9 @@ pub fn send(cx: &mut Cx<'_>, channel: &Channel, id: &str, message: &Message) -> 
     if !may {
         return Err(Condition::Forbidden.into());
     }
-    let sender = format!("{}{OF}{}", speaker.author.id, channel.jid);
-    let sender = Jid::parse(&sender).map_err(|_| Condition::InternalServerError)?;
+    let sender = encoded(cx, channel, from).ok_or(Condition::InternalServerError)?;
+    let resource = message.envelope.to.as_ref().and_then(|to| to.resource());
+    let client = resource.and_then(|resource| client(cx, channel, &to, resource));
     let mut bytes = Vec::new();
     let mut w = Writer::new(&mut bytes);
     w.open("message")
@@ -60,7 +63,7 @@ pub fn send(cx: &mut Cx<'_>, channel: &Channel, id: &str, message: &Message) -> 
         .note_id(channel.id(), &speaker.author.id, from.bare_str())?;
     cx.state.effects.own_messages.push(OwnMessage {
         from: sender,
-        to: to.into(),
+        to: client.unwrap_or_else(|| to.into()),
         kind: message.kind,
         element,
     });

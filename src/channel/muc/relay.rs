@@ -89,7 +89,7 @@ fn mark_of(cx: &Cx<'_>, channel: &Channel, jid: &Jid) -> String {
     cx.state.participant_ids.of(channel.id(), jid.as_str())
 }
 
-fn pass_on(cx: &mut Cx<'_>, way: Way, iq: &Iq, envelope: &Envelope) {
+pub fn pass_on(cx: &mut Cx<'_>, way: Way, iq: &Iq, envelope: &Envelope) {
     let start = cx.out.bytes.len();
     write_open(&mut cx.out.bytes, "iq", iq.kind.as_str(), envelope);
     let mut w = Writer::new(&mut cx.out.bytes);

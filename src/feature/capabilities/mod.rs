@@ -176,7 +176,7 @@ pub fn ask(cx: &mut Cx<'_>, session: SessionId, announced: Announced) {
 fn may_ask(questions: &Questions, client: &Jid, caps: &CapsId, now_ms: u64) -> bool {
     let is_same = |question: &&Question| match &question.then {
         Then::Capabilities(asked) => asked.id == *caps,
-        Then::Privileged(_) | Then::Subscription(_) | Then::Channel(_) => false,
+        _ => false,
     };
     let is_lately =
         |question: &&Question| question.deadline_ms + ASKED_LATELY_MS > now_ms + ANSWER_MS_MAX;

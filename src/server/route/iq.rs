@@ -3,7 +3,8 @@
 use crate::channel;
 use crate::feature::{self, Reply, Request, To};
 use crate::server::outlet::{self, send_error, send_result, write_stanza};
-use crate::state::{Address, Cx, Fault, Origin, UnderWay};
+use crate::state::{Address, Cx, Fault, Origin, Question, Then, UnderWay};
+use crate::store::StoreError;
 use crate::xml::parse_stored;
 use crate::xmpp::{BareJid, Condition, Iq, IqKind, Jid, Stanza, StanzaError, ns, quoted};
 
@@ -179,7 +180,7 @@ fn answer(cx: &mut Cx<'_>, iq: &Iq) {
     let from = iq.envelope.from.as_ref().expect("who sent it was checked");
     let Some(to) = &iq.envelope.to else { return };
     if let Some(then) = cx.state.questions.answered(iq, cx.now.monotonic_ms) {
-        if let Err(error) = feature::answered(cx, then, iq) {
+        if let Err(error) = answered(cx, then, iq) {
             log::error!(
                 "answer.failed from={} error={}",
                 quoted(from.as_str()),
@@ -204,6 +205,15 @@ fn answer(cx: &mut Cx<'_>, iq: &Iq) {
         }
         _ => {}
     }
+}
+
+/// Goes on with what was asked, in the name of whoever asked it.
+pub fn answered(cx: &mut Cx<'_>, question: Question, iq: &Iq) -> Result<(), StoreError> {
+    if let Then::Relayed(relayed) = &question.then {
+        channel::relayed(cx, relayed, iq);
+        return Ok(());
+    }
+    feature::answered(cx, question, iq)
 }
 
 /// Passes an iq on as it is, with its stamped envelope; false: nobody is there.

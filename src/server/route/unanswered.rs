@@ -1,9 +1,11 @@
 //! Requests that nobody will answer any more: whoever asked hears so (RFC 6120 §8.2.3).
-use crate::feature;
+use crate::channel;
 use crate::server::outlet::{self, COMPONENT_AWAY};
 use crate::state::{ComponentId, Cx, Question};
 use crate::xml::{Writer, parse_stored};
 use crate::xmpp::{Condition, Envelope, Jid, Stanza, StanzaError, ns, quoted};
+
+use super::iq;
 
 /// A component is gone with what it was asked.
 pub fn component_went(cx: &mut Cx<'_>, component: ComponentId) {
@@ -18,6 +20,9 @@ pub fn component_went(cx: &mut Cx<'_>, component: ComponentId) {
             lang: None,
         };
         outlet::send_error(cx, origin, "iq", &envelope, &COMPONENT_AWAY);
+    }
+    if let Err(error) = channel::component_went(cx, component) {
+        log::error!("presence.failed error={}", quoted(&format!("{error:?}")));
     }
     let domains = &cx.state.domains;
     let is_its = |question: &Question| domains.component(&question.asked) == Some(component);
@@ -63,7 +68,7 @@ fn tell(cx: &mut Cx<'_>, over: Vec<(Box<str>, Question)>, error: &StanzaError) {
         let Ok(Some(Ok(Stanza::Iq(iq)))) = element.map(Stanza::from_element) else {
             continue;
         };
-        if let Err(error) = feature::answered(cx, question, &iq) {
+        if let Err(error) = iq::answered(cx, question, &iq) {
             log::error!("answer.failed error={}", quoted(&format!("{error:?}")));
         }
     }

@@ -23,6 +23,16 @@ pub enum Then {
     Channel(Box<ChannelAsked>),
     /// XEP-0376 §3.2: a service was asked to subscribe an account, or to end that.
     Subscription(Box<SubscriptionAsked>),
+    /// XEP-0403 §4.5: a participant of a channel asked another one through it.
+    Relayed(Box<Relayed>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relayed {
+    /// The request as it came: from whom, to whom, and by which id.
+    pub from: Jid,
+    pub to: Jid,
+    pub id: Option<Rc<str>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
