@@ -24,6 +24,7 @@ mod flow;
 mod fuzz;
 mod guessing;
 mod layers;
+mod mix_limits;
 mod operator;
 mod order;
 mod pep;

@@ -38,7 +38,9 @@ pub use archive_ids::ArchiveIds;
 pub use block_list::BlockList;
 pub use budget::{MemoryAccount, give_back_room, resettle};
 pub use capabilities::{CAPABILITIES_MAX, CLIENT_NODES_MAX, Capabilities, Caps, CapsId};
-pub use channels::{IDLE_ROOMS_MAX, Occupant, ParticipantIds, Role, Room, Rooms, Taker, Way};
+pub use channels::{
+    IDLE_ROOMS_MAX, Occupant, ParticipantIds, Role, Room, Rooms, Taker, Way, joined_channel,
+};
 pub use cx::{ASK, Cx, Fault, name_of};
 pub use effects::{Effects, OwnMessage, PasswordChange, QueuedPresence, ToChannels};
 pub use moment::{Belief, Moment};

@@ -1,6 +1,6 @@
 //! XEP-0405 §2.2, §2.9.2: what comes from a channel, addressed to the account.
 use crate::feature::Storable;
-use crate::state::Cx;
+use crate::state::{Cx, joined_channel};
 use crate::store::{AccountId, JoinedChannel, StoreError};
 use crate::xmpp::{BareJid, Jid, Message, MessageKind, ns};
 
@@ -37,7 +37,7 @@ pub fn from_channel(
     let Some(channel) = message.envelope.from.as_ref().map(Jid::to_bare) else {
         return Ok(None);
     };
-    let Some(joined) = cx.tx.joined_channel(account, &channel)? else {
+    let Some(joined) = joined_channel(cx, (own, account), &channel)? else {
         return Ok(None);
     };
     let Some(what) = event else {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 pub use written::push;
 
 use crate::pubsub::related::lost;
-use crate::state::{Cx, Fault, QueuedPresence};
+use crate::state::{Cx, Fault, QueuedPresence, joined_channel};
 use crate::store::{AccountId, Contact, JoinedChannel, RosterChange, Subscription};
 use crate::xml::{ElementRef, escaped_len};
 use crate::xmpp::{BareJid, Condition, Jid, PresenceKind, StanzaError, ns};
@@ -49,23 +49,25 @@ fn get(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
         return send_changes(cx, request, (&changes, form));
     }
     let version = known.map(|_| version);
-    whole(cx, account, (version, form))
+    whole(cx, (request.account_jid(), account), (version, form))
 }
 
 fn whole(
     cx: &Cx<'_>,
-    account: AccountId,
+    whose: (&BareJid, AccountId),
     (version, form): (Option<u64>, Form),
 ) -> Result<Reply, Fault> {
-    let contacts = cx.tx.contacts(account)?;
+    let contacts = cx.tx.contacts(whose.1)?;
     let channels = match form {
         Form::Plain => Vec::new(),
-        Form::Annotated => cx.tx.joined_channels(account)?,
+        Form::Annotated => cx.tx.joined_channels(whose.1)?,
     };
-    let channels: HashMap<&BareJid, &JoinedChannel> = channels
-        .iter()
-        .map(|(jid, channel)| (jid, channel))
-        .collect();
+    let mut known: HashMap<BareJid, JoinedChannel> = HashMap::new();
+    for (jid, _) in channels {
+        if let Some(joined) = joined_channel(cx, whose, &jid)? {
+            known.insert(jid, joined);
+        }
+    }
     Ok(Reply::payload(|w| {
         w.open_ns("query", ns::ROSTER);
         w.attr_opt(
@@ -73,7 +75,7 @@ fn whole(
             version.map(|version| form.version(version)).as_deref(),
         );
         for (jid, contact) in contacts.iter().filter(|(_, contact)| contact.listed) {
-            write_item(w, jid, Some(contact), channels.get(jid).copied());
+            write_item(w, jid, Some(contact), known.get(jid));
         }
         w.close();
     }))
@@ -88,7 +90,11 @@ fn send_changes(
     let session = request.own_session()?;
     for (version, change) in changes {
         let id = cx.new_id();
-        let channel = form.channel(cx, request.account_id(), &change.jid)?;
+        let channel = form.channel(
+            cx,
+            (request.account_jid(), request.account_id()),
+            &change.jid,
+        )?;
         let stanza = write_push(
             cx,
             (&id, None),
@@ -133,7 +139,8 @@ fn set(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
 /// §2.3.3: the roster of another account. XEP-0356 §4.3: some components may read it.
 fn get_of_another(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
     privilege::require_roster(cx, request)?;
-    whole(cx, request.account_id(), (None, Form::Plain))
+    let whose = (request.account_jid(), request.account_id());
+    whole(cx, whose, (None, Form::Plain))
 }
 
 /// The same for what they write.

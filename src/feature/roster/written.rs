@@ -1,6 +1,6 @@
 //! RFC 6121 §2.1.2, §2.1.6: how items and pushes are written, for clients that tell channels apart (XEP-0405 §2.10) and for
 //! those that do not.
-use crate::state::Cx;
+use crate::state::{Cx, joined_channel};
 use crate::store::{AccountId, Contact, JoinedChannel, StoreError, Subscription};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Jid, ns, quoted};
@@ -49,12 +49,12 @@ impl Form {
     pub fn channel(
         self,
         cx: &Cx<'_>,
-        account: AccountId,
+        whose: (&BareJid, AccountId),
         jid: &BareJid,
     ) -> Result<Option<JoinedChannel>, StoreError> {
         match self {
             Form::Plain => Ok(None),
-            Form::Annotated => cx.tx.joined_channel(account, jid),
+            Form::Annotated => joined_channel(cx, whose, jid),
         }
     }
 }
@@ -78,7 +78,7 @@ pub fn push(
         };
         let (to, account) = (Jid::from(known.jid.clone()), known.account);
         let form = Form::of(known.wants_channels);
-        let channel = form.channel(cx, account, jid).unwrap_or_else(|error| {
+        let channel = form.channel(cx, (owner, account), jid).unwrap_or_else(|error| {
             log::error!("roster.failed error={}", quoted(&format!("{error:?}")));
             None
         });

@@ -1,6 +1,7 @@
 //! Channels that somebody is in, or that were used lately: all that is kept of them in memory. One that nobody is in and
 //! nobody spoke in for a while takes none.
 mod ids;
+mod joined;
 mod occupant;
 
 use std::collections::HashMap;
@@ -10,6 +11,7 @@ use crate::store::{ChannelId, ChannelRow};
 use crate::xmpp::BareJid;
 
 pub use ids::ParticipantIds;
+pub use joined::joined_channel;
 pub use occupant::{Occupant, Role, Way};
 
 /// Channels kept in memory though nobody is in them.

@@ -48,13 +48,14 @@ impl Tx {
         let mut table = txn.open_table(CHANNELS_JOINED)?;
         let key = (account.0, channel.as_str());
         match row {
-            Some(row) => {
-                let row = Encoder::default().text(&row.participant);
-                table.insert(key, row.done().as_slice())
-            }
+            Some(row) => table.insert(key, encode(row).as_slice()),
             None => table.remove(key),
         }
     }
+}
+
+pub(in crate::store) fn encode(row: &JoinedChannel) -> Vec<u8> {
+    Encoder::default().text(&row.participant).done()
 }
 
 fn decode(bytes: &[u8]) -> Result<JoinedChannel, StoreError> {

@@ -1,12 +1,13 @@
 //! Channels of a server whose domain is another from now on: who belongs to them. Stable ids (XEP-0369 §4.2) are worked out
 //! from addresses, so that people have new ones; who was behind the old ones is known still.
-use crate::store::StoreError;
+use crate::store::accounts::joined;
 use crate::store::channel::{ChannelRow, decode, encode, invitations};
 use crate::store::engine::table::{Row, TableDefinition, WriteTransaction};
 use crate::store::schema::{
     CHANNEL_CREATORS, CHANNEL_IDS, CHANNEL_INVITATIONS, CHANNEL_MEMBERS, CHANNEL_NICKS,
     CHANNEL_OCCUPANTS, CHANNELS, CHANNELS_JOINED,
 };
+use crate::store::{JoinedChannel, StoreError};
 
 use super::moving::{Move, rewrite};
 
@@ -41,11 +42,13 @@ pub fn move_channels(txn: &WriteTransaction, domains: Move<'_>) -> Result<(), St
         }
         Ok(Some((key.to_vec(), invitations::encode(&row))))
     })?;
-    rewrite(txn, CHANNELS_JOINED, &mut |key, value| {
+    // Who an account is there is not known any more; `state::joined_channel` works it out.
+    let nobody = joined::encode(&JoinedChannel::default());
+    rewrite(txn, CHANNELS_JOINED, &mut |key, _| {
         let (account, jid) = <(u32, &str)>::decode(key);
         Ok(domains.jid(jid).map(|jid| {
             let key = <(u32, &str)>::encode(&(account, &jid), <[u8]>::to_vec);
-            (key, value.to_vec())
+            (key, nobody.clone())
         }))
     })?;
     // Nobody is in a room while the server is not there, and no session goes on.
