@@ -106,7 +106,11 @@ fn answer(came: Vec<Element>, id: &str) -> Element {
 
 /// Or the condition.
 fn is_done(answer: &Element) -> Result<(), String> {
-    let Some(error) = answer.root().children().find(|child| child.name() == "error") else {
+    let Some(error) = answer
+        .root()
+        .children()
+        .find(|child| child.name() == "error")
+    else {
         return Ok(());
     };
     Err(error.children().next().expect("a condition").name().into())
@@ -126,7 +130,10 @@ fn a_channel_knows_so_many_people() {
     assert_eq!(world.join("e"), full());
     assert!(world.join("d").is_ok(), "who is in it is none more");
     let leave = format!("<leave xmlns='{MIX}'/>");
-    assert_eq!(is_done(&world.ask(&format!("a@{NAME}"), "set", &leave)), Ok(()));
+    assert_eq!(
+        is_done(&world.ask(&format!("a@{NAME}"), "set", &leave)),
+        Ok(())
+    );
     assert!(world.join("e").is_ok());
 }
 
@@ -158,14 +165,19 @@ fn so_much_is_asked_through_a_channel_at_a_time() {
     let people: Vec<String> = (0..=RELAYED_MAX / ASKED_BY_ONE_MAX)
         .map(|n| format!("p{n}"))
         .collect();
-    let ids: Vec<String> = people.iter().map(|name| world.join(name).unwrap()).collect();
+    let ids: Vec<String> = people
+        .iter()
+        .map(|name| world.join(name).unwrap())
+        .collect();
     let payload = "<query xmlns='jabber:iq:version'/>";
     let mut waiting = Vec::new();
     let mut ask = |world: &mut World, from: usize, of: usize| -> Option<String> {
         let from = format!("{}@{NAME}/r", people[from]);
         let id = world.send(&from, &format!("{}#{CHANNEL}", ids[of]), "get", payload);
         let came = world.core.all("b");
-        let refused = came.iter().find(|one| one.root().attribute("type").as_deref() == Some("error"));
+        let refused = came
+            .iter()
+            .find(|one| one.root().attribute("type").as_deref() == Some("error"));
         let refused = refused.map(|one| is_done(one).unwrap_err());
         if refused.is_none() {
             assert_eq!(came.len(), 1, "it went to whom it was to");
@@ -221,7 +233,11 @@ fn what_is_preferred_does_not_grow_with_the_form() {
     let answer = world.ask(&format!("a@{NAME}/r"), "set", &payload);
     assert_eq!(is_done(&answer), Ok(()));
     assert_eq!(answer.source().matches("<field ").count(), 5);
-    assert!(answer.source().contains("<value>allow</value></field><field var='Presence'>"));
+    assert!(
+        answer
+            .source()
+            .contains("<value>allow</value></field><field var='Presence'>")
+    );
 }
 
 #[test]
@@ -240,8 +256,12 @@ fn a_channel_has_so_many_pictures_of_such_a_size() {
     let too_big = world.of_owner(CHANNEL, "set", &data(100, 1_000));
     assert_eq!(too_big, Err("not-acceptable".into()));
     world.join("a").unwrap();
-    let all: String = (0..=PICTURES_MAX).map(|id| format!("<item id='h{id}'/>")).collect();
-    let payload = format!("<pubsub xmlns='{PUBSUB}'><items node='urn:xmpp:avatar:data'>{all}</items></pubsub>");
+    let all: String = (0..=PICTURES_MAX)
+        .map(|id| format!("<item id='h{id}'/>"))
+        .collect();
+    let payload = format!(
+        "<pubsub xmlns='{PUBSUB}'><items node='urn:xmpp:avatar:data'>{all}</items></pubsub>"
+    );
     let answer = world.ask(&format!("a@{NAME}/r"), "get", &payload);
     assert_eq!(answer.source().matches("<item ").count(), PICTURES_MAX);
     assert!(!answer.source().contains("h0"), "the oldest is gone");
@@ -262,17 +282,28 @@ fn so_many_owners_are_named_in_one_form() {
         world.of_owner(CHANNEL, "set", &config(RULERS_MAX)),
         Err("not-acceptable".into())
     );
-    assert_eq!(world.of_owner(CHANNEL, "set", &config(RULERS_MAX - 1)), Ok(()));
+    assert_eq!(
+        world.of_owner(CHANNEL, "set", &config(RULERS_MAX - 1)),
+        Ok(())
+    );
 }
 
 #[test]
 fn a_nick_is_so_long() {
     let mut world = World::new(|_| {});
     assert_eq!(world.join(&"n".repeat(257)), Err("not-acceptable".into()));
-    let register = |bytes: usize| format!("<register xmlns='{MISC}'><nick>{}</nick></register>", "n".repeat(bytes));
+    let register = |bytes: usize| {
+        format!(
+            "<register xmlns='{MISC}'><nick>{}</nick></register>",
+            "n".repeat(bytes)
+        )
+    };
     assert_eq!(
         world.of_owner("chat.localhost", "set", &register(257)),
         Err("not-acceptable".into())
     );
-    assert_eq!(world.of_owner("chat.localhost", "set", &register(256)), Ok(()));
+    assert_eq!(
+        world.of_owner("chat.localhost", "set", &register(256)),
+        Ok(())
+    );
 }

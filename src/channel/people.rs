@@ -56,7 +56,9 @@ pub fn participants(cx: &Cx<'_>, channel: &Channel) -> Result<Vec<String>, Store
             .members_behind(channel.id(), &behind, READ_AT_A_TIME)?;
         let Some((last, _)) = rows.last() else { break };
         behind.clone_from(last);
-        let joined = rows.into_iter().filter(|(_, row)| row.participation.is_some());
+        let joined = rows
+            .into_iter()
+            .filter(|(_, row)| row.participation.is_some());
         found.extend(joined.map(|(jid, _)| jid));
     }
     Ok(found)

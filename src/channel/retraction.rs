@@ -3,9 +3,7 @@
 use std::rc::Rc;
 
 use crate::state::{Cx, Fault, Role};
-use crate::store::{
-    ArchiveId, ArchiveQuery, ChannelAffiliation, MemberRow, StoreError, Stored,
-};
+use crate::store::{ArchiveId, ArchiveQuery, ChannelAffiliation, MemberRow, StoreError, Stored};
 use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{Condition, ErrorType, IqKind, Message, StanzaError, ns};
 
@@ -98,11 +96,7 @@ pub fn asked_by_mix(
         reason: None,
     };
     bury(cx, channel, (id, &kept), &by)?;
-    let payload = format!(
-        "{}{}",
-        in_mix(&named),
-        retraction(channel, &named, &by)
-    );
+    let payload = format!("{}{}", in_mix(&named), retraction(channel, &named, &by));
     match is_free {
         true => say(cx, channel, speaker, (message, &payload))?,
         false => say_as_channel(cx, channel, (by.id, &payload), true)?,
@@ -210,11 +204,7 @@ fn require_moderator(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<Author, Fault> {
 }
 
 /// One that can be retracted: the channel's own words, and what is gone already, stay as they are.
-fn find_whole(
-    cx: &Cx<'_>,
-    channel: &Channel,
-    named: &str,
-) -> Result<(ArchiveId, Kept), Fault> {
+fn find_whole(cx: &Cx<'_>, channel: &Channel, named: &str) -> Result<(ArchiveId, Kept), Fault> {
     let found = find(cx, channel, named)?;
     let is_gone = |kept: &Kept| kept.element.root().child("retracted", RETRACT).is_some();
     let found = found.filter(|(_, kept)| kept.author.is_some() && !is_gone(kept));

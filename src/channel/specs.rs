@@ -29,24 +29,15 @@ pub const SPECS: &[Spec] = &[
         "0.14.6",
         "nodes are subscribed to by participants only",
     ),
-    Spec::partial(
-        "XEP-0403",
-        "MIX: Presence Support",
-        "0.3.2",
-        "no requests between participants, no probes after a restart",
-    ),
-    Spec::partial(
-        "XEP-0404",
-        "MIX: JID Hidden Channels",
-        "0.3.1",
-        "no preferences of participants",
-    ),
+    Spec::complete("XEP-0403", "MIX: Presence Support", "0.3.2"),
+    Spec::complete("XEP-0404", "MIX: JID Hidden Channels", "0.3.1"),
     Spec::partial(
         "XEP-0406",
         "MIX: MIX Administration",
         "0.3.1",
-        "no entries for whole domains, no end of life, rights to subscribe are fixed",
+        "messages, presence and information are for participants only",
     ),
+    Spec::complete("XEP-0407", "MIX: Miscellaneous Capabilities", "0.1.2"),
     Spec::partial(
         "XEP-0500",
         "MUC Slow Mode",

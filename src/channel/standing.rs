@@ -6,8 +6,8 @@ use crate::xml::Writer;
 use crate::xmpp::ns;
 
 use super::config::{Config, field, whois};
-use super::mix::{self, preferences};
 use super::mix::told::{self, Left};
+use super::mix::{self, preferences};
 use super::muc::{leave, tell};
 use super::{Channel, access, fan_out, message, people, remove, room};
 
@@ -312,7 +312,7 @@ pub fn configured(
     let payload = String::from_utf8(bytes).expect("the writer writes UTF-8");
     let id = cx.new_id();
     message::say_in_rooms(cx, channel, Some(&id), &payload);
-    told::configured(cx, channel, None)
+    told::configured(cx, channel)
 }
 
 /// §9.4 note: the room is for members from now on.

@@ -46,7 +46,10 @@ pub fn read(
     Ok(Reply::payload(|w| {
         w.open_ns("pubsub", ns::PUBSUB);
         w.open("items").attr("node", node.as_str());
-        for item in items.iter().take(usize::try_from(PICTURES_MAX).unwrap_or(1)) {
+        for item in items
+            .iter()
+            .take(usize::try_from(PICTURES_MAX).unwrap_or(1))
+        {
             w.open("item").attr("id", &item.id);
             w.raw(&item.payload).close();
         }

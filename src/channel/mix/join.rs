@@ -1,6 +1,6 @@
 //! XEP-0369 §7.1.2: somebody joins, or subscribes to other nodes. Who does is a bare JID, whichever client asks.
-use crate::channel::route::Asked;
 use crate::channel::config::{Config, field};
+use crate::channel::route::Asked;
 use crate::channel::standing::{self, By};
 use crate::channel::{Channel, access, people};
 use crate::feature::Reply;
@@ -11,7 +11,7 @@ use crate::xmpp::{BareJid, Condition, ns};
 
 use super::nodes::Node;
 use super::told;
-use super::{OLD, describe, invitations, leave, nick, preferences};
+use super::{OLD, describe, invitations, leave, nick, preferences, presence};
 
 /// Nodes that are named in one request.
 const NAMED_MAX: usize = 32;
@@ -75,27 +75,41 @@ pub fn join(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         cx.tx.note_id(asked.channel.id(), &id, who)?;
         let had = before.as_ref().map_or(0, |known| known.nodes);
         read_messages(cx, &asked.channel, &asked.who, (had, wanted))?;
-        if before.is_none() || now.nick != member.nick {
+        let is_shown = |of| access::shows_to_all(&asked.channel, of);
+        let shown = (is_shown(before.as_ref()), is_shown(Some(&wants)));
+        if before.is_none() || now.nick != member.nick || shown.0 != shown.1 {
             told::joined(cx, &asked.channel, who, &now)?;
         }
+        if !wants.shares_presence {
+            presence::all_went(cx, &mut asked.channel, who)?;
+        }
     }
+    Ok(answer(asked, (&id, nick.as_deref()), (wanted, &wants)))
+}
+
+/// What somebody is from now on.
+fn answer(
+    asked: &Asked<'_>,
+    (id, nick): (&str, Option<&str>),
+    (nodes, wants): (u16, &Participation),
+) -> Reply {
     let payload = asked.payload;
-    Ok(Reply::payload(|w| {
-        w.open_ns("join", payload.namespace()).attr("id", &id);
+    Reply::payload(|w| {
+        w.open_ns("join", payload.namespace()).attr("id", id);
         if payload.namespace() == OLD {
             // Before version 0.14.
             let jid = format!("{id}#{}", asked.channel.jid);
             w.attr("jid", &jid);
         }
-        write_nodes(w, wanted);
-        if let Some(nick) = &nick {
+        write_nodes(w, nodes);
+        if let Some(nick) = nick {
             w.leaf("nick", nick);
         }
         if payload.namespace() == ns::MIX_ANON || payload.child("x", ns::DATA_FORM).is_some() {
-            preferences::write(w, &wants);
+            preferences::write(w, wants);
         }
         w.close();
-    }))
+    })
 }
 
 /// What of the nodes in a request may be.

@@ -14,8 +14,8 @@ mod nodes;
 pub mod preferences;
 pub mod presence;
 pub mod private;
-mod publish;
 mod probes;
+mod publish;
 mod read;
 mod registered;
 pub mod relay;
@@ -29,8 +29,8 @@ use super::route::Row;
 use super::service;
 
 pub use fan_out::fan_out;
-pub use probes::{component_came, component_went};
 pub use leave::end as end_participation;
+pub use probes::{component_came, component_went};
 pub use registered::{forget as forget_nick, is_anothers as is_nick_of_another};
 
 /// Of versions before 0.14.
@@ -73,10 +73,5 @@ pub const SERVICE_ROWS: &[service::Row] = &[
     (IqKind::Set, OLD, "create", create::create),
     (IqKind::Set, ns::MIX, "destroy", create::destroy),
     (IqKind::Set, OLD, "destroy", create::destroy),
-    (
-        IqKind::Set,
-        ns::MIX_MISC,
-        "register",
-        registered::register,
-    ),
+    (IqKind::Set, ns::MIX_MISC, "register", registered::register),
 ];

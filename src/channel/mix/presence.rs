@@ -181,12 +181,7 @@ pub fn encoded(cx: &Cx<'_>, channel: &Channel, client: &Jid) -> Option<Jid> {
     Jid::parse(&format!("{id}#{}/{mark}", channel.jid)).ok()
 }
 
-fn deliver(
-    cx: &mut Cx<'_>,
-    (from, is_gone): (&Jid, bool),
-    to: &BareJid,
-    end: &Shared,
-) {
+fn deliver(cx: &mut Cx<'_>, (from, is_gone): (&Jid, bool), to: &BareJid, end: &Shared) {
     let kind = match is_gone {
         true => " type='unavailable'",
         false => "",

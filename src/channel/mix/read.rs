@@ -268,11 +268,7 @@ pub fn config_form(cx: &Cx<'_>, channel: &Channel) -> Result<DataForm, StoreErro
     let private = row.number(field::PRIVATE) != private::NONE;
     let text = |field| row.texts(field).iter().cloned();
     let mut form = DataForm::new(FormKind::Result, ADMIN)
-        .field(
-            "Last Change Made By",
-            "jid-single",
-            text(field::CHANGED_BY),
-        )
+        .field("Last Change Made By", "jid-single", text(field::CHANGED_BY))
         .field("Owner", "jid-multi", owners)
         .field("Administrator", "jid-multi", admins)
         .field("End of Life", "text-single", text(field::END_OF_LIFE))

@@ -157,11 +157,7 @@ pub fn access_changed(
 }
 
 /// The configuration changed (nodes `info` and `config`).
-pub fn configured(
-    cx: &mut Cx<'_>,
-    channel: &Channel,
-    _by: Option<&BareJid>,
-) -> Result<(), StoreError> {
+pub fn configured(cx: &mut Cx<'_>, channel: &Channel) -> Result<(), StoreError> {
     let info = read::info_form(channel);
     changed(cx, channel, Node::Info, &info)?;
     let config = read::config_form(cx, channel)?;

@@ -78,10 +78,12 @@ pub fn push(
         };
         let (to, account) = (Jid::from(known.jid.clone()), known.account);
         let form = Form::of(known.wants_channels);
-        let channel = form.channel(cx, (owner, account), jid).unwrap_or_else(|error| {
-            log::error!("roster.failed error={}", quoted(&format!("{error:?}")));
-            None
-        });
+        let channel = form
+            .channel(cx, (owner, account), jid)
+            .unwrap_or_else(|error| {
+                log::error!("roster.failed error={}", quoted(&format!("{error:?}")));
+                None
+            });
         let id = cx.new_id();
         let item = (jid, contact, channel.as_ref());
         let stanza = write_push(cx, (&id, None), &to, item, &form.version(version));
