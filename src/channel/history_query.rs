@@ -13,7 +13,7 @@ use super::archive::Kept;
 use super::config::{Config, field};
 use super::nick::{self, Nick};
 use super::route::{Asked, Row};
-use super::{Channel, access, muc, people, retraction};
+use super::{Channel, access, mix, muc, people, retraction};
 
 /// XEP-0369 §4.4: the node whose history is that of the channel.
 const MESSAGES: &str = "urn:xmpp:mix:nodes:messages";
@@ -53,7 +53,7 @@ fn query(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let is_mix = match asked.payload.attribute("node").as_deref() {
         None => false,
         Some(MESSAGES) => true,
-        Some(_) => return Err(Condition::ItemNotFound.into()),
+        Some(node) => return mix::history::query(cx, asked, node),
     };
     let channel = &asked.channel;
     let shows_jid = access::shows_jid(channel, role_of(cx, asked)?);

@@ -24,8 +24,10 @@ pub fn with_domain(cx: &Cx<'_>, of: &ChannelRow, jid: &str) -> Result<MemberRow,
     if of.members == 0 {
         return Ok(MemberRow::default());
     }
-    let known = |jid| Ok(cx.tx.member(of.id, jid)?.unwrap_or_default());
-    let mut row: MemberRow = known(jid)?;
+    let known = |jid: &str| -> Result<MemberRow, StoreError> {
+        Ok(cx.tx.member(of.id, jid)?.unwrap_or_default())
+    };
+    let mut row = known(jid)?;
     let domain = jid.split_once('@').map(|(_, domain)| domain);
     let Some(domain) = domain.filter(|_| row.affiliation <= ChannelAffiliation::Member) else {
         return Ok(row);

@@ -10,6 +10,7 @@ use crate::xml::{Escaped, Writer};
 use crate::xmpp::ns;
 
 use super::deliver::{takers, to_participant};
+use super::history;
 use super::nodes::Node;
 
 /// Which of several forms somebody is told.
@@ -20,14 +21,18 @@ pub struct Form {
     pub shows_jid: bool,
 }
 
-/// To all subscribers of a node. `write`: what stands in the event.
+/// What stands in an event.
+pub type Event<'a> = &'a dyn Fn(&mut Writer<'_>, Form);
+
+/// To all subscribers of a node.
 pub fn tell(
     cx: &mut Cx<'_>,
     channel: &Channel,
     node: Node,
     is_public: bool,
-    write: &dyn Fn(&mut Writer<'_>, Form),
+    write: Event<'_>,
 ) -> Result<(), StoreError> {
+    history::keep(cx, channel, node, write)?;
     let takers = takers(cx, channel)?;
     let hearers = takers.iter().filter(|taker| node.is_in(taker.nodes));
     tell_those(cx, channel, is_public, hearers, write);
@@ -40,7 +45,7 @@ pub fn tell_those<'t>(
     channel: &Channel,
     is_public: bool,
     hearers: impl Iterator<Item = &'t Taker>,
-    write: &dyn Fn(&mut Writer<'_>, Form),
+    write: Event<'_>,
 ) {
     let mut ends: [Option<Shared>; 4] = Default::default();
     let mut start = Vec::with_capacity(96);
@@ -71,7 +76,7 @@ pub fn tell_those<'t>(
     }
 }
 
-fn end(cx: &mut Cx<'_>, form: Form, write: &dyn Fn(&mut Writer<'_>, Form)) -> Shared {
+fn end(cx: &mut Cx<'_>, form: Form, write: Event<'_>) -> Shared {
     cx.share(|bytes| {
         let mut w = Writer::new(bytes);
         w.open_ns("event", ns::PUBSUB_EVENT);

@@ -6,6 +6,7 @@ mod deliver;
 pub mod describe;
 mod events;
 mod fan_out;
+pub mod history;
 mod invitations;
 mod join;
 mod leave;

@@ -55,7 +55,8 @@ fn rank(member: &MemberRow) -> Role {
     }
 }
 
-fn require_reader(
+/// Whether somebody may read a node: it is for them, and they belong to the channel.
+pub fn require_reader(
     cx: &Cx<'_>,
     asked: &Asked<'_>,
     node: Node,

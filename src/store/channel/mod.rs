@@ -12,6 +12,10 @@ use super::schema::{CHANNEL_CREATORS, CHANNEL_NAMES, CHANNELS, META, META_NEXT_A
 use super::{AccountId, ConfigRow, NodeOwner, StoreError, Tx, Writing};
 use crate::xmpp::Timestamp;
 
+/// Nodes of a channel whose past is kept.
+const HISTORIES: u32 = 3;
+const LAST_HISTORY: u32 = u32::MAX - 2;
+
 /// Number of a channel; no account has it, and it is never given again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChannelId(pub u32);
@@ -19,6 +23,12 @@ pub struct ChannelId(pub u32);
 impl ChannelId {
     /// Not a channel: under it lie the nicks that hold in all of them (XEP-0407 §3).
     pub const SERVICE: ChannelId = ChannelId(0);
+
+    /// Whose archive holds what became of one of its nodes. They are numbered from the end, which no account comes to.
+    pub fn history(self, number: u32) -> AccountId {
+        let of_all = self.0.saturating_mul(HISTORIES).saturating_add(number);
+        AccountId(LAST_HISTORY.saturating_sub(of_all))
+    }
 
     /// Whose archive holds its messages.
     pub fn archive(self) -> AccountId {
@@ -103,7 +113,9 @@ impl Tx {
             .view(META)?
             .get(META_NEXT_ACCOUNT)?
             .map_or(1, |row| row.value());
-        let id = u32::try_from(next).ok().filter(|id| *id < u32::MAX - 1);
+        let id = u32::try_from(next)
+            .ok()
+            .filter(|id| *id < LAST_HISTORY / (HISTORIES + 2));
         let id = id.ok_or_else(|| StoreError::Io("no account number is left".into()))?;
         let row = ChannelRow {
             id: ChannelId(id),
@@ -159,8 +171,12 @@ impl Tx {
         // As with an account: from here on it has no rows in memory.
         memory.checkpoint(txn)?;
         memory.unseen.forget(id.archive());
-        removal::remove_account(txn, id.0)?;
-        txn.open_table(PURGE)?.insert(id.0, ())
+        let histories = (0..HISTORIES).map(|number| id.history(number));
+        for archive in histories.chain([id.archive()]) {
+            removal::remove_account(txn, archive.0)?;
+            txn.open_table(PURGE)?.insert(archive.0, ())?;
+        }
+        Ok(())
     }
 }
 
