@@ -28,7 +28,7 @@ pub fn shows_jid(channel: &Channel, to: Role) -> bool {
     to == Role::Moderator || channel.row.number(field::WHOIS) == whois::ANYONE
 }
 
-/// XEP-0404 §3.2: whether everybody is told who somebody is, of whom this is known.
+/// XEP-0404 §2.3: whether everybody is told who somebody is, of whom this is known.
 pub fn shows_to_all(channel: &Channel, of: Option<&Participation>) -> bool {
     match channel.row.number(field::WHOIS) {
         whois::MAYBE => of.is_some_and(|it| it.visibility == JidVisibility::Always),
@@ -36,7 +36,7 @@ pub fn shows_to_all(channel: &Channel, of: Option<&Participation>) -> bool {
     }
 }
 
-/// XEP-0404 §4.4: some want no private messages, by whichever protocol they come.
+/// XEP-0404 §3.1: some want no private messages, by whichever protocol they come.
 pub fn require_takes_private(member: &MemberRow) -> Result<(), Condition> {
     let participation = member.participation.as_ref();
     match participation.is_some_and(|it| it.no_private_messages) {

@@ -21,7 +21,7 @@
 //! | who may know real JIDs | `whois`: moderators, anyone | hidden, visible; `maybe`: everybody decides, and in rooms it is as hidden |
 //! | subject | subject | none (XEP-0369 §3) |
 //! | name, description, contacts | configuration, disco | node `info`, disco |
-//! | private message | to `channel/nick` | to `id#channel` (XEP-0404 §6); either reaches the person by what they speak |
+//! | private message | to `channel/nick` | to `id#channel` (XEP-0404 §3.2); either reaches the person by what they speak |
 //! | the channel goes | `<destroy/>` | its nodes are deleted |
 //!
 //! Nobody is ever told a real JID that the channel hides, by either face or from the archive: `access::shows_jid` alone

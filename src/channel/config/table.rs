@@ -88,7 +88,7 @@ pub mod field {
 pub mod whois {
     pub const MODERATORS: u64 = 0;
     pub const ANYONE: u64 = 1;
-    /// Everybody decides (XEP-0404 §3.1).
+    /// Everybody decides (XEP-0404 §2.2).
     pub const MAYBE: u64 = 2;
 }
 

@@ -1,4 +1,4 @@
-//! XEP-0369 §4.6, §7.1: what subscribers of a node hear when it changes (XEP-0060 §7.1.2.1, §7.2.2.1), as others write it: in the
+//! XEP-0369 §4.7, §7.1: what subscribers of a node hear when it changes (XEP-0060 §7.1.2.1, §7.2.2.1), as others write it: in the
 //! namespace that each of them joined by.
 use std::io::Write;
 

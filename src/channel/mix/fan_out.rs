@@ -83,7 +83,7 @@ impl Form {
     }
 }
 
-/// XEP-0404 §3.2: whether everybody may know who says it.
+/// XEP-0404 §2.3: whether everybody may know who says it.
 pub fn shows_author(cx: &Cx<'_>, channel: &Channel, author: &str) -> Result<bool, StoreError> {
     if channel.row.number(field::WHOIS) != whois::MAYBE {
         return Ok(access::shows_to_all(channel, None));

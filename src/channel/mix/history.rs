@@ -1,5 +1,5 @@
-//! XEP-0369 §7.1.9, XEP-0313: what became of nodes that have a present value is kept beside the messages, in the form of events, and
-//! read by whoever may read the node. Of participants no JID is in it (XEP-0404 §3.2).
+//! XEP-0369 §7.2.3, XEP-0313: what became of nodes that have a present value is kept beside the messages, in the form of events, and
+//! read by whoever may read the node. Of participants no JID is in it (XEP-0404 §2.3).
 use std::borrow::Cow;
 
 use crate::channel::Channel;

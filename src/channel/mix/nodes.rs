@@ -1,4 +1,4 @@
-//! XEP-0369 §4.6, XEP-0403 §3.5, XEP-0404 §3.4, XEP-0406 §2, XEP-0407 §2: the nodes of a channel, and who may have to do with which.
+//! XEP-0369 §4.7, XEP-0403 §3.5, XEP-0404 §2.5, XEP-0406 §2, XEP-0407 §2: the nodes of a channel, and who may have to do with which.
 use crate::channel::config::{Config, field, node_access, whois};
 use crate::channel::{Channel, access};
 use crate::store::{ChannelAffiliation, MemberRow};
@@ -77,7 +77,7 @@ impl Node {
             Node::AvatarData | Node::AvatarMetadata => channel.row.flag(field::AVATAR_NODES),
             // XEP-0406 §2.2: without it everybody may join.
             Node::Allowed => channel.row.flag(field::MEMBERS_ONLY),
-            // XEP-0404 §3.4: where all JIDs are visible, the participants have them.
+            // XEP-0404 §2.5: where all JIDs are visible, the participants have them.
             Node::JidMap => channel.row.number(field::WHOIS) != whois::ANYONE,
             _ => true,
         }

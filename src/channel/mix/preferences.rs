@@ -1,4 +1,4 @@
-//! XEP-0404 §4.4: what a participant wants others to know of them, and how they may be spoken to.
+//! XEP-0404 §3.1: what a participant wants others to know of them, and how they may be spoken to.
 use crate::channel::config::{Config, field, whois};
 use crate::channel::route::Asked;
 use crate::channel::{Channel, access, people};
@@ -65,7 +65,7 @@ pub fn apply(of: &mut Participation, within: ElementRef<'_>) -> Result<(), Condi
     Ok(())
 }
 
-/// §3.1: some take part only where their JID is hidden, and some only where it is not.
+/// §2.2: some take part only where their JID is hidden, and some only where it is not.
 pub fn suits(channel: &Channel, of: &Participation) -> bool {
     !matches!(
         (channel.row.number(field::WHOIS), of.visibility),
@@ -73,7 +73,7 @@ pub fn suits(channel: &Channel, of: &Participation) -> bool {
     )
 }
 
-/// §4.4: and presence is shared where it must be.
+/// §3.1: and presence is shared where it must be.
 pub fn require_suits(channel: &Channel, of: &Participation) -> Result<(), Condition> {
     let is_needed = channel.row.flag(field::PRESENCE_NEEDED);
     match suits(channel, of) && (of.shares_presence || !is_needed) {
@@ -148,7 +148,7 @@ pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     }))
 }
 
-/// §3.1: who may be known is another thing from now on, and some do not take part in that.
+/// §2.2: who may be known is another thing from now on, and some do not take part in that.
 pub fn put_out_unwilling(cx: &mut Cx<'_>, channel: &mut Channel) -> Result<(), StoreError> {
     for jid in people::participants(cx, channel)? {
         let before = people::member(cx, channel, &jid)?;

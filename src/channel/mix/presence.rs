@@ -30,7 +30,7 @@ pub fn take(cx: &mut Cx<'_>, channel: &mut Channel, presence: &Presence) -> Resu
         return Ok(false);
     };
     let is_shared = participation.shares_presence || presence.kind != PresenceKind::Available;
-    // XEP-0404 §4.4: some do not want theirs told.
+    // XEP-0404 §3.1: some do not want theirs told.
     if !channel.row.flag(field::PRESENCE) || (!is_shared && !from.is_bare()) {
         return Ok(true);
     }

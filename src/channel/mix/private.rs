@@ -1,4 +1,4 @@
-//! XEP-0404 §4.5: a message to one participant, by an address that tells nothing of who it is. It is kept by whoever's server keeps
+//! XEP-0404 §3.2: a message to one participant, by an address that tells nothing of who it is. It is kept by whoever's server keeps
 //! messages, and not by the channel.
 use crate::channel::message::{said, speaker};
 use crate::channel::{Channel, access, config, people};

@@ -62,7 +62,7 @@ fn publish(
             let id = avatar::publish(cx, &asked.channel, &asked.who, (node, item))?;
             Ok(published(node, Some(&id)))
         }
-        // XEP-0369 §4.6.3, XEP-0404 §3.4: they follow from what people do.
+        // XEP-0369 §4.7.3, XEP-0404 §2.5: they follow from what people do.
         Node::Messages | Node::Participants | Node::Presence | Node::JidMap => {
             Err(Condition::NotAllowed.into())
         }
@@ -142,7 +142,7 @@ fn require_rights(asked: &Asked<'_>, node: Node, member: &MemberRow) -> Result<(
     }
 }
 
-/// XEP-0369 §4.6.4
+/// XEP-0369 §4.7.4
 fn info(config: &mut ConfigRow, given: &DataForm) -> Result<(), Condition> {
     for (var, number) in [
         ("Name", field::NAME),

@@ -1,4 +1,4 @@
-//! XEP-0369 §6.6, §6.7, XEP-0404 §3.4, XEP-0406 §2: what nodes hold is read off what the channel knows (XEP-0060 §6.5); nothing is
+//! XEP-0369 §6.6, §6.7, XEP-0404 §2.5, XEP-0406 §2: what nodes hold is read off what the channel knows (XEP-0060 §6.5); nothing is
 //! stored twice.
 use crate::channel::config::table::Shape;
 use crate::channel::config::{Config, FIELDS, field, private, whois};
@@ -81,7 +81,7 @@ fn one(node: Node, channel: &Channel, form: &DataForm, is_old: bool) -> Result<R
     }))
 }
 
-/// XEP-0369 §4.6.4: its name is the time it was changed at.
+/// XEP-0369 §4.7.4: its name is the time it was changed at.
 pub fn write_form_item(w: &mut Writer<'_>, id: &str, form: &DataForm, is_old: bool) {
     w.open("item").attr("id", id);
     match is_old && form.form_type() == Some(ns::MIX) {
@@ -234,7 +234,7 @@ fn page(node: Node, items: &[Item], count: u64, paged: Option<bool>) -> Reply {
     })
 }
 
-/// XEP-0369 §4.6.4
+/// XEP-0369 §4.7.4
 pub fn info_form(channel: &Channel) -> DataForm {
     let row = &channel.row;
     let text = |field| [row.text(field).to_string()];

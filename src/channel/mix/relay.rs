@@ -80,7 +80,7 @@ pub fn request(cx: &mut Cx<'_>, channel: &Channel, id: &str, iq: &Iq) -> Result<
     Ok(Reply::Later)
 }
 
-/// XEP-0404 §4.4
+/// XEP-0404 §3.1
 fn require_gives_vcard(member: &MemberRow, kind: IqKind) -> Result<(), Condition> {
     let gives = member.participation.as_ref();
     let gives = gives.is_some_and(|it| it.gives_vcard);

@@ -75,7 +75,7 @@ pub fn request(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     Ok(Reply::Later)
 }
 
-/// XEP-0404 §4.4: participants say whether theirs is given to others.
+/// XEP-0404 §3.1: participants say whether theirs is given to others.
 fn require_gives_vcard(cx: &Cx<'_>, channel: &Channel, target: &Occupant) -> Result<(), Fault> {
     let member = people::member(cx, channel, target.jid.bare_str())?;
     match member.participation.is_some_and(|one| !one.gives_vcard) {

@@ -172,7 +172,7 @@ pub fn channel_left(
     Ok(())
 }
 
-/// §2.9, XEP-0404 §4.4: a client tells a channel whether presence is for it, and the roster follows.
+/// §2.9, XEP-0404 §3.1: a client tells a channel whether presence is for it, and the roster follows.
 pub fn preference_set(cx: &mut Cx<'_>, iq: &Iq) -> Result<(), Fault> {
     let payload = iq.payload();
     if iq.kind != IqKind::Set || !payload.is("user-preference", ns::MIX_ANON) {

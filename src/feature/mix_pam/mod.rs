@@ -81,7 +81,7 @@ pub fn capabilities_learned(cx: &mut Cx<'_>, session: SessionId) {
     });
 }
 
-/// XEP-0404 §4.4: whether a form says that presence is not for the channel; `None`: it says nothing of that.
+/// XEP-0404 §3.1: whether a form says that presence is not for the channel; `None`: it says nothing of that.
 fn hides_presence(of: ElementRef<'_>) -> Option<bool> {
     let form = DataForm::parse(of.child("x", ns::DATA_FORM)?)?;
     let field = form.fields.iter().find(|field| field.var == "Presence")?;

@@ -17,7 +17,7 @@ pub enum ChannelAffiliation {
     Owner,
 }
 
-/// XEP-0404 §4.4: what a participant prefers to be known of it.
+/// XEP-0404 §3.1: what a participant prefers to be known of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JidVisibility {
     #[default]
@@ -37,7 +37,7 @@ pub struct Participation {
     /// The namespaces they joined by are of version 0.
     pub is_old: bool,
     pub visibility: JidVisibility,
-    /// XEP-0404 §4.4: private messages are refused; vCards are given to others.
+    /// XEP-0404 §3.1: private messages are refused; vCards are given to others.
     pub no_private_messages: bool,
     pub gives_vcard: bool,
     /// Presence is shared (XEP-0403 §3.3).
