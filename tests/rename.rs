@@ -4,9 +4,12 @@ use std::path::Path;
 use std::process::Stdio;
 
 use stonechat::net::Clock;
-use stonechat::store::{AccountId, Affiliation, ArchiveQuery, NodeOwner, Store, Subscription};
+use stonechat::store::{
+    AccountId, Affiliation, ArchiveQuery, JoinedChannel, NodeOwner, Store, Subscription,
+};
 use stonechat::xmpp::{BareJid, Jid};
 
+use crate::transcript::core::Core;
 use crate::transcript::simple::Simple;
 use crate::transcript::tls::{Process, TestDir, operate, stonechat};
 
@@ -304,4 +307,49 @@ fn a_name_that_is_none_is_refused() {
         assert_eq!(code, 1, "{name}: {text}");
         says(&text, &["no domain"]);
     }
+}
+
+/// XEP-0369 §4.6: ids are worked out from addresses, so that they are others after a rename; what accounts know of theirs follows.
+#[test]
+fn people_know_who_they_are_in_channels() {
+    let mut core = Core::with_accounts(&["romeo"]);
+    core.bind("romeo/r");
+    let mix = "urn:xmpp:mix:core:1";
+    core.say(
+        "romeo/r",
+        &format!(
+            "<iq type='set' id='1' to='chat.localhost'><create xmlns='{mix}' channel='coven'/></iq>"
+        ),
+    );
+    core.expect("romeo/r", "iq");
+    core.say(
+        "romeo/r",
+        &format!(
+            "<iq type='set' id='2'><client-join xmlns='urn:xmpp:mix:pam:2' channel='coven@chat.localhost'>\
+             <join xmlns='{mix}'><nick>romeo</nick></join></client-join></iq>"
+        ),
+    );
+    let joined = core.expect("romeo/r", "iq");
+    let own = joined.root().children().next().unwrap();
+    let own = own.child("join", mix).unwrap();
+    let own = own.attribute("id").unwrap().into_owned();
+    core.stop_and(|tx| {
+        let account = tx.account("romeo").unwrap().unwrap().id;
+        let channel = BareJid::parse("coven@chat.localhost").unwrap();
+        let before = JoinedChannel {
+            participant: "before".to_string(),
+        };
+        tx.set_joined_channel(account, &channel, Some(&before))
+            .unwrap();
+        tx.rename("localhost", "away.example").unwrap();
+        tx.rename("away.example", "localhost").unwrap();
+    });
+    core.bind("romeo/r");
+    core.say(
+        "romeo/r",
+        "<iq type='get' id='3'><query xmlns='jabber:iq:roster'><annotate xmlns='urn:xmpp:mix:roster:0'/></query></iq>",
+    );
+    let roster = core.expect("romeo/r", "iq");
+    let text = format!("participant-id='{own}'");
+    assert!(roster.source().contains(&text), "{}", roster.source());
 }
