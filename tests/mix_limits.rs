@@ -41,6 +41,16 @@ impl World {
             });
             change(settings);
         });
+        core.bind("romeo/r");
+        let mut world = World { core, asked: 0 };
+        world.connect();
+        let create = format!("<create xmlns='{MIX}' channel='coven'/>");
+        assert_eq!(world.of_owner("chat.localhost", "set", &create), Ok(()));
+        world
+    }
+
+    fn connect(&mut self) {
+        let core = &mut self.core;
         core.connect_component("b");
         core.say(
             "b",
@@ -52,11 +62,6 @@ impl World {
         let proof = format!("<handshake>{{handshake {id} {}}}</handshake>", secret(NAME));
         core.say("b", &computed::fill(&proof));
         core.expect("b", "handshake");
-        core.bind("romeo/r");
-        let mut world = World { core, asked: 0 };
-        let create = format!("<create xmlns='{MIX}' channel='coven'/>");
-        assert_eq!(world.of_owner("chat.localhost", "set", &create), Ok(()));
-        world
     }
 
     fn of_owner(&mut self, to: &str, kind: &str, payload: &str) -> Result<(), String> {
@@ -156,6 +161,7 @@ fn so_many_are_invited_at_a_time() {
     assert_eq!(world.invite(last, "x0"), full(), "of all");
     assert_eq!(world.invite(&others[0], "x0"), Ok(()), "the same again");
     world.core.wait(7 * 24 * 60 * 60 * 1000);
+    world.connect();
     assert_eq!(world.invite(last, "x0"), Ok(()), "what is over makes room");
 }
 
@@ -170,10 +176,9 @@ fn so_much_is_asked_through_a_channel_at_a_time() {
         .map(|name| world.join(name).unwrap())
         .collect();
     let payload = "<query xmlns='jabber:iq:version'/>";
-    let mut waiting = Vec::new();
-    let mut ask = |world: &mut World, from: usize, of: usize| -> Option<String> {
+    let ask = |world: &mut World, from: usize, of: usize| -> Option<String> {
         let from = format!("{}@{NAME}/r", people[from]);
-        let id = world.send(&from, &format!("{}#{CHANNEL}", ids[of]), "get", payload);
+        world.send(&from, &format!("{}#{CHANNEL}", ids[of]), "get", payload);
         let came = world.core.all("b");
         let refused = came
             .iter()
@@ -181,7 +186,6 @@ fn so_much_is_asked_through_a_channel_at_a_time() {
         let refused = refused.map(|one| is_done(one).unwrap_err());
         if refused.is_none() {
             assert_eq!(came.len(), 1, "it went to whom it was to");
-            waiting.push(id);
         }
         refused
     };
@@ -194,7 +198,6 @@ fn so_much_is_asked_through_a_channel_at_a_time() {
         assert_eq!(ask(&mut world, from, last).as_deref(), Some(FULL), "of one");
     }
     assert_eq!(ask(&mut world, last, last).as_deref(), Some(FULL), "of all");
-    assert_eq!(waiting.len(), RELAYED_MAX);
     // Nobody answers: each is answered nevertheless, and there is room.
     world.core.wait(60_000);
     let late = world.core.all("b");

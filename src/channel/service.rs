@@ -7,7 +7,7 @@ use crate::xml::ElementRef;
 use crate::xmpp::{BareJid, Condition, Iq, IqKind, Rsm, RsmStart, ns};
 
 use super::config::{Config, field};
-use super::{access, mix, search};
+use super::{access, mix, people, search};
 
 /// A request to the service.
 pub struct Asked<'a> {

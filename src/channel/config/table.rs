@@ -106,12 +106,11 @@ pub mod lists {
     pub const MODERATORS: u64 = 1;
 }
 
-/// Values of fields that say who may read a node.
+/// Values of fields that say who may read a node; another one is nobody.
 pub mod node_access {
     pub const PARTICIPANTS: u64 = 0;
     pub const ADMINS: u64 = 1;
     pub const OWNERS: u64 = 2;
-    pub const NOBODY: u64 = 3;
 }
 
 const fn row(muc: &'static str, label: &'static str, shape: Shape, usual: u64) -> Field {

@@ -63,12 +63,13 @@ pub fn on_joining(
 ) -> Result<Option<String>, Fault> {
     let wanted = join.child("nick", join.namespace());
     let text = wanted.map(|nick| nick.text().into_owned());
+    let everywhere = registered::nick_of(cx, who)?;
     match text {
         Some(text) if text.trim().is_empty() => Ok(Some(made_up(cx, channel, who))),
         Some(text) => Ok(Some(taken(cx, channel, who, &text)?)),
         // It was registered.
         None if member.nick.is_some() => Ok(member.nick.clone()),
-        None if registered::nick_of(cx, who)?.is_some() => registered::nick_of(cx, who),
+        None if everywhere.is_some() => Ok(everywhere),
         None if channel.row.flag(field::NICK_MANDATORY) => Err(Condition::NotAcceptable.into()),
         None => Ok(None),
     }
