@@ -52,18 +52,22 @@ pub fn is_inside(cx: &Cx<'_>, channel: &Channel, jid: &str) -> bool {
 pub fn participants(cx: &Cx<'_>, channel: &Channel) -> Result<Vec<String>, StoreError> {
     let mut found = Vec::new();
     let mut behind = String::new();
-    while channel.row.participants > 0 {
+    if channel.row.participants == 0 {
+        return Ok(found);
+    }
+    loop {
         let rows = cx
             .tx
             .members_behind(channel.id(), &behind, READ_AT_A_TIME)?;
-        let Some((last, _)) = rows.last() else { break };
+        let Some((last, _)) = rows.last() else {
+            return Ok(found);
+        };
         behind.clone_from(last);
         let joined = rows
             .into_iter()
             .filter(|(_, row)| row.participation.is_some());
         found.extend(joined.map(|(jid, _)| jid));
     }
-    Ok(found)
 }
 
 /// The stable id of somebody.
