@@ -6,7 +6,7 @@ use crate::xmpp::{
     BareJid, Condition, Iq, IqKind, Jid, Message, MessageKind, Presence, PresenceKind, ns,
 };
 
-use super::{Channel, access, find, history_query, message as said, mix, muc, retraction};
+use super::{Channel, access, avatar, find, history_query, message as said, mix, muc, retraction};
 
 /// A request to a channel.
 pub struct Asked<'a> {
@@ -26,7 +26,13 @@ pub type Handler = fn(&mut Cx<'_>, &mut Asked<'_>) -> Result<Reply, Fault>;
 pub type Row = (IqKind, &'static str, &'static str, Handler);
 
 /// What a channel answers, by chapter.
-const TABLES: &[&[Row]] = &[muc::ROWS, mix::ROWS, retraction::ROWS, history_query::ROWS];
+const TABLES: &[&[Row]] = &[
+    muc::ROWS,
+    mix::ROWS,
+    avatar::ROWS,
+    retraction::ROWS,
+    history_query::ROWS,
+];
 
 /// A request to a channel, or to somebody in it.
 pub fn iq(cx: &mut Cx<'_>, origin: Origin, iq: &Iq, jid: &BareJid) -> Result<Reply, Fault> {

@@ -7,7 +7,7 @@ use crate::xml::ElementRef;
 use crate::xmpp::{BareJid, Condition, Iq, IqKind, Rsm, RsmStart, ns};
 
 use super::config::{Config, field};
-use super::{access, mix, people, search};
+use super::{access, avatar, mix, people, search};
 
 /// A request to the service.
 pub struct Asked<'a> {
@@ -78,6 +78,7 @@ fn info(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
             "urn:xmpp:mix:core:1#searchable",
             ns::RSM,
             search::NS,
+            avatar::NS,
             "urn:xmpp:ping",
             "urn:xmpp:noreply:0",
         ] {

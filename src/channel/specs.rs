@@ -44,5 +44,6 @@ pub const SPECS: &[Spec] = &[
         "0.1.1",
         "the form gives no range",
     ),
+    Spec::complete("XEP-0486", "MUC Avatars", "0.1.0"),
     Spec::complete("XEP-0408", "MIX: Co-existence with MUC", "0.2.0"),
 ];

@@ -302,6 +302,12 @@ pub fn configured(
         (true, false) => codes.push(173),
         _ => {}
     }
+    tell_codes(cx, channel, &codes);
+    told::configured(cx, channel)
+}
+
+/// §10.2.1: what changed of the room, for those inside.
+pub fn tell_codes(cx: &mut Cx<'_>, channel: &Channel, codes: &[u16]) {
     let mut bytes = Vec::new();
     let mut w = Writer::new(&mut bytes);
     w.open_ns("x", ns::MUC_USER);
@@ -312,7 +318,6 @@ pub fn configured(
     let payload = String::from_utf8(bytes).expect("the writer writes UTF-8");
     let id = cx.new_id();
     message::say_in_rooms(cx, channel, Some(&id), &payload);
-    told::configured(cx, channel)
 }
 
 /// §9.4 note: the room is for members from now on.

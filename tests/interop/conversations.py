@@ -3,6 +3,7 @@ joins, catches up, reads the rights of members; stanza by stanza what it sends, 
 
 usage: conversations.py BINARY"""
 import asyncio
+import base64
 import logging
 import sys
 import uuid
@@ -10,6 +11,7 @@ import uuid
 from slixmpp.xmlstream import ET
 
 from occupant import MUC, SERVICE, USER, ids, refused, settled
+from pictures import PNG, PNG_NAME
 from server import Server
 from spoken import DATA, Spoken
 
@@ -161,6 +163,21 @@ async def talk(romeo, people, room_id):
     print("   markers, corrections, reactions: ok", flush=True)
 
 
+async def picture(romeo, people):
+    """An owner gives the group a picture; the others are told by the config's status, and ask for what they do not have."""
+    _tablet, juliet, nurse = people
+    data = base64.b64encode(PNG).decode()
+    await romeo.asks("set", GROUP, f"<vCard xmlns='vcard-temp'><PHOTO><TYPE>image/png</TYPE><BINVAL>{data}</BINVAL></PHOTO></vCard>")
+    for person in (juliet, nurse):
+        await person.gets("message", GROUP, type="groupchat", codes={104})
+        _identities, features, form = await person.info(GROUP)
+        assert "vcard-temp" in features and form["muc#roominfo_avatarhash"] == PNG_NAME, form
+        vcard = await person.asks("get", GROUP, "<vCard xmlns='vcard-temp'/>")
+        assert vcard.findtext("{vcard-temp}vCard/{vcard-temp}PHOTO/{vcard-temp}BINVAL") == data, vcard
+    await refused(juliet.asks("set", GROUP, "<vCard xmlns='vcard-temp'/>"), "forbidden")
+    print("   a picture: ok", flush=True)
+
+
 async def manage(romeo, people):
     """Renamed, opened to invitations, someone put out who is told; those inside hear it by the config's status."""
     tablet, juliet, nurse = people
@@ -217,6 +234,7 @@ async def main(binary):
         tablet = await group(server, romeo)
         people, room_id = await join_group(server, romeo, tablet)
         await talk(romeo, people, room_id)
+        await picture(romeo, people)
         await manage(romeo, people)
         tybalt = await come(server, "tybalt")
         await channel(romeo, tybalt)

@@ -59,7 +59,8 @@ pub mod field {
     pub const LISTS: u8 = 19;
     /// Participants of XEP-0369 need a nick.
     pub const NICK_MANDATORY: u8 = 20;
-    /// XEP-0486: SHA-1 of the avatar.
+    /// XEP-0486: SHA-1 of the avatar, of each format.
+    pub const AVATAR: u8 = 21;
     /// XEP-0403: participants may share presence.
     pub const PRESENCE: u8 = 22;
     /// People may retract what they said (XEP-0424).

@@ -1,5 +1,6 @@
 //! XEP-0045 §6.4, §6.5: what a room says of itself (XEP-0030, XEP-0128).
 use crate::channel::access;
+use crate::channel::avatar;
 use crate::channel::config::{Config, FIELDS, field, table::Shape, whois};
 use crate::channel::mix::describe as mix;
 use crate::channel::retraction;
@@ -22,6 +23,7 @@ const FEATURES: &[&str] = &[
     ns::STANZA_ID,
     ns::OCCUPANT_ID,
     "urn:xmpp:ping",
+    avatar::NS,
     retraction::RETRACT,
     "urn:xmpp:message-retract:1#tombstone",
     retraction::MODERATE,
@@ -162,6 +164,17 @@ fn write_form(w: &mut Writer<'_>, asked: &Asked<'_>, occupants: usize) {
     }
     for contact in row.texts(field::CONTACTS) {
         show("muc#roominfo_contactjid", "jid-multi", contact);
+    }
+    // XEP-0486 §4.3: of each format.
+    let hashes = row.texts(field::AVATAR);
+    if !hashes.is_empty() {
+        w.open("field")
+            .attr("var", "muc#roominfo_avatarhash")
+            .attr("type", "text-multi");
+        for hash in hashes {
+            w.leaf("value", hash);
+        }
+        w.close();
     }
     w.close();
 }

@@ -5,13 +5,12 @@ use std::rc::Rc;
 use crate::channel::fan_out::deliver;
 use crate::channel::nick::Nick;
 use crate::channel::route::Asked;
-use crate::channel::{Channel, access, people};
+use crate::channel::{Channel, access, avatar, people};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault, Occupant, Urgency, Way};
 use crate::xml::Writer;
 use crate::xmpp::{Condition, Envelope, ErrorType, Iq, IqKind, Jid, StanzaError, ns, write_open};
 
-const VCARD: &str = "vcard-temp";
 /// Bytes of a request's id.
 const ID_BYTES_MAX: usize = 1_024;
 
@@ -36,7 +35,7 @@ pub fn request(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         .and_then(|room| room.of_nick(&nick.key).last())
         .cloned();
     let target = target.ok_or(Condition::ItemNotFound)?;
-    let is_of_account = asked.payload.namespace() == VCARD;
+    let is_of_account = asked.payload.namespace() == avatar::NS;
     // What an account keeps is asked of the account, and changed by nobody else.
     if is_of_account && asked.iq.kind != IqKind::Get {
         return Err(Condition::Forbidden.into());

@@ -217,3 +217,13 @@ pub fn photo_of(photo: Option<ElementRef<'_>>) -> Result<Option<Vec<u8>>, ()> {
     image::media_type(&bytes).ok_or(())?;
     Ok(Some(bytes))
 }
+
+/// XEP-0486 §5.1: names of the pictures within a vcard-temp, in order. `Err`: one is of no use as an avatar.
+pub fn photo_ids(vcard: ElementRef<'_>) -> Result<Vec<String>, ()> {
+    let photos = vcard
+        .children()
+        .filter(|child| child.is("PHOTO", vcard.namespace()));
+    let pictures = photos.map(|photo| photo_of(Some(photo)));
+    let ids = pictures.filter_map(|picture| Some(picture.transpose()?.map(|it| image::id(&it))));
+    ids.collect()
+}

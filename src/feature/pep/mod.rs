@@ -11,6 +11,7 @@ mod photo;
 mod vcard_forms;
 pub mod vcards;
 
+pub use avatars::photo_ids;
 pub use photo::{changed as photo_changed, in_presence as photo_in_presence};
 
 use crate::pubsub::{self, NewItem, Owner, OwnerKind};
