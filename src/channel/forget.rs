@@ -3,10 +3,11 @@ use crate::state::Cx;
 use crate::store::{MemberRow, StoreError};
 use crate::xmpp::BareJid;
 
-use super::{each, mix, people};
+use super::{each, mix, people, tombstone};
 
 pub fn forget_account(cx: &mut Cx<'_>, jid: &BareJid) -> Result<(), StoreError> {
     mix::forget_nick(cx, jid)?;
+    tombstone::forget_owner(cx, jid)?;
     each(cx, &mut |cx, mut channel| {
         if channel.row.members == 0 || cx.tx.member(channel.id(), jid.as_str())?.is_none() {
             return Ok(());

@@ -47,6 +47,7 @@ mod search;
 mod service;
 mod specs;
 mod standing;
+mod tombstone;
 
 use std::rc::Rc;
 
@@ -179,6 +180,7 @@ pub fn create(cx: &mut Cx<'_>, jid: &BareJid, creator: &BareJid) -> Result<Chann
             .text("You may not make channels here.")
             .into());
     }
+    tombstone::require_may_make(cx, jid, creator)?;
     let made_max = u64::try_from(settings.channels_per_user_max).unwrap_or(u64::MAX);
     if cx.tx.channels_made_by(creator.as_str())? >= made_max {
         return Err(StanzaError::new(Condition::ResourceConstraint)

@@ -9,7 +9,7 @@ use super::config::{Config, field, whois};
 use super::mix::told::{self, Left};
 use super::mix::{self, preferences};
 use super::muc::{leave, tell};
-use super::{Channel, access, fan_out, message, people, remove, room};
+use super::{Channel, access, fan_out, message, people, remove, room, tombstone};
 
 /// Who changed it, and why.
 #[derive(Clone, Copy, Debug, Default)]
@@ -272,6 +272,7 @@ pub fn destroy(
         tell::to_self(cx, channel, &news, (one.way, &one.jid));
     }
     told::destroyed(cx, channel)?;
+    tombstone::set(cx, channel, instead)?;
     remove(cx, channel)
 }
 

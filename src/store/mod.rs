@@ -38,6 +38,7 @@ pub use archive::{
 pub use channel::invitations::InvitationRow;
 pub use channel::members::{ChannelAffiliation, HatRow, JidVisibility, MemberRow, Participation};
 pub use channel::occupants::OccupantRow;
+pub use channel::tombstones::TombstoneRow;
 pub use channel::{ChannelId, ChannelRow, SubjectRow};
 pub use engine::damage::is_caught as is_panic_caught;
 pub use engine::error::StoreError;

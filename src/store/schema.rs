@@ -124,6 +124,9 @@ pub(super) const CHANNEL_OCCUPANTS: TableDefinition<AccountText, &[u8]> =
 /// (Channel, token) -> an invitation.
 pub(super) const CHANNEL_INVITATIONS: TableDefinition<AccountText, &[u8]> =
     TableDefinition::new("channel_invitations");
+/// Local part of an address -> the channel that was destroyed there.
+pub(super) const CHANNEL_TOMBSTONES: TableDefinition<&str, &[u8]> =
+    TableDefinition::new("channel_tombstones");
 
 pub(super) const META_SCHEMA: &str = "schema";
 pub(super) const META_NEXT_ACCOUNT: &str = "next_account";
@@ -207,7 +210,8 @@ macro_rules! each_table {
             Account CHANNEL_NICKS,
             Account CHANNEL_IDS,
             Account CHANNEL_OCCUPANTS,
-            Account CHANNEL_INVITATIONS
+            Account CHANNEL_INVITATIONS,
+            Global CHANNEL_TOMBSTONES
         )
     };
 }

@@ -3,7 +3,7 @@ use std::rc::Rc;
 
 use crate::channel::config::{Config, field, whois};
 use crate::channel::nick::{self, Nick};
-use crate::channel::{Channel, access, create, fan_out, find, people, room};
+use crate::channel::{Channel, access, create, fan_out, find, people, room, tombstone};
 use crate::state::{Cx, Fault, Occupant, Urgency, Way};
 use crate::store::{ChannelAffiliation, MemberRow};
 use crate::xml::ElementRef;
@@ -323,6 +323,12 @@ pub fn refuse(cx: &mut Cx<'_>, way: Way, presence: &Presence, error: &StanzaErro
             .retain(|told| Some(told) != envelope.to.as_ref());
     }
     let is_coming = presence.element.root().child("x", ns::MUC).is_some();
+    let mut gone = None;
+    if error.condition == Condition::Gone
+        && let Some(to) = &envelope.to
+    {
+        gone = tombstone::find(cx, &to.to_bare()).ok().flatten();
+    }
     let stanza = cx.write(|w| {
         w.open("presence")
             .attr("type", "error")
@@ -332,7 +338,10 @@ pub fn refuse(cx: &mut Cx<'_>, way: Way, presence: &Presence, error: &StanzaErro
         if is_coming {
             w.open_ns("x", ns::MUC).close();
         }
-        error.write(w);
+        match (&gone, &envelope.to) {
+            (Some(gone), Some(to)) => tombstone::write_error(w, &to.to_bare(), gone),
+            _ => error.write(w),
+        }
         w.close();
     });
     fan_out::deliver(cx, way, &stanza.into(), Urgency::Now);

@@ -5,6 +5,7 @@ pub mod ids;
 pub mod invitations;
 pub mod members;
 pub mod occupants;
+pub mod tombstones;
 
 use super::accounts::removal;
 use super::engine::codec::{Decoder, Encoder};

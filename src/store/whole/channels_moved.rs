@@ -1,11 +1,11 @@
 //! Channels of a server whose domain is another from now on: who belongs to them. Stable ids (XEP-0369 §4.2) are worked out
 //! from addresses, so that people have new ones; who was behind the old ones is known still.
 use crate::store::accounts::joined;
-use crate::store::channel::{ChannelRow, decode, encode, invitations};
+use crate::store::channel::{ChannelRow, decode, encode, invitations, tombstones};
 use crate::store::engine::table::{Row, TableDefinition, WriteTransaction};
 use crate::store::schema::{
     CHANNEL_CREATORS, CHANNEL_IDS, CHANNEL_INVITATIONS, CHANNEL_MEMBERS, CHANNEL_NICKS,
-    CHANNEL_OCCUPANTS, CHANNELS, CHANNELS_JOINED,
+    CHANNEL_OCCUPANTS, CHANNEL_TOMBSTONES, CHANNELS, CHANNELS_JOINED,
 };
 use crate::store::{JoinedChannel, StoreError};
 
@@ -41,6 +41,15 @@ pub fn move_channels(txn: &WriteTransaction, domains: Move<'_>) -> Result<(), St
             }
         }
         Ok(Some((key.to_vec(), invitations::encode(&row))))
+    })?;
+    rewrite(txn, CHANNEL_TOMBSTONES, &mut |key, value| {
+        let mut row = tombstones::decode(value)?;
+        for jid in row.owners.iter_mut().chain([&mut row.instead]) {
+            if let Some(moved) = domains.jid(jid) {
+                *jid = moved;
+            }
+        }
+        Ok(Some((key.to_vec(), tombstones::encode(&row))))
     })?;
     // Who an account is there is not known any more; `state::joined_channel` works it out.
     let nobody = joined::encode(&JoinedChannel::default());
