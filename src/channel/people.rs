@@ -109,10 +109,10 @@ pub fn make_owner(cx: &mut Cx<'_>, channel: &mut Channel, jid: &BareJid) -> Resu
     Ok(set(cx, channel, jid.as_str(), &row)?)
 }
 
-/// There is room for one more that must be remembered.
-pub fn require_room(cx: &Cx<'_>, channel: &Channel) -> Result<(), Fault> {
+/// There is room for so many more that must be remembered.
+pub fn require_room(cx: &Cx<'_>, channel: &Channel, more: u64) -> Result<(), Fault> {
     let members_max = u64::try_from(cx.state.settings.channel_members_max).unwrap_or(u64::MAX);
-    match channel.row.members >= members_max {
+    match more > 0 && channel.row.members.saturating_add(more) > members_max {
         true => Err(StanzaError::new(Condition::ResourceConstraint)
             .text("The channel knows as many people as it may.")
             .into()),

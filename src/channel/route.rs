@@ -77,8 +77,12 @@ pub fn answer(cx: &mut Cx<'_>, iq: &Iq, jid: &BareJid) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A message.
+/// A message. XEP-0045 §7.4: it is the channel that refuses.
 pub fn message(cx: &mut Cx<'_>, message: &Message, jid: &BareJid) -> Result<(), Fault> {
+    take(cx, message, jid).map_err(Fault::by_bare)
+}
+
+fn take(cx: &mut Cx<'_>, message: &Message, jid: &BareJid) -> Result<(), Fault> {
     let (Some(from), Some(to)) = (&message.envelope.from, &message.envelope.to) else {
         return Ok(());
     };

@@ -52,6 +52,17 @@ impl From<StoreError> for Fault {
 }
 
 impl Fault {
+    /// Whoever was addressed is somebody at the bare JID, which refuses on their behalf.
+    pub fn by_bare(self) -> Fault {
+        match self {
+            Fault::Stanza(error) => Fault::Stanza(StanzaError {
+                is_by_bare: true,
+                ..error
+            }),
+            fault => fault,
+        }
+    }
+
     /// What the sender of the stanza hears; a `StoreError` goes to the log here.
     pub fn into_stanza_error(self) -> StanzaError {
         match self {

@@ -97,6 +97,8 @@ pub struct StanzaError {
     pub feature: Option<&'static str>,
     /// XEP-0086 §3: what the condition's number was.
     pub code: Option<&'static str>,
+    /// RFC 6120 §8.3.1: whoever was addressed did not generate it, but its bare JID did.
+    pub is_by_bare: bool,
 }
 
 impl StanzaError {
@@ -108,6 +110,7 @@ impl StanzaError {
             application: None,
             feature: None,
             code: None,
+            is_by_bare: false,
         }
     }
 
@@ -145,8 +148,14 @@ impl StanzaError {
 
     /// Writes the `<error/>` child.
     pub fn write(&self, w: &mut Writer<'_>) {
+        self.write_by(w, None);
+    }
+
+    /// The same with who generated it.
+    pub fn write_by(&self, w: &mut Writer<'_>, by: Option<&str>) {
         w.open("error")
             .attr("type", self.kind.as_str())
+            .attr_opt("by", by)
             .attr_opt("code", self.code);
         w.open_ns(self.condition.as_str(), ns::STANZAS).close();
         if let Some(text) = self.text {

@@ -286,6 +286,7 @@ pub fn write_error(
     w.attr_opt("from", answered.to.as_ref().map(Jid::as_str));
     w.attr_opt("to", answered.from.as_ref().map(Jid::as_str));
     w.attr_opt("id", answered.id.as_deref());
-    error.write(&mut w);
+    let by = answered.to.as_ref().filter(|_| error.is_by_bare);
+    error.write_by(&mut w, by.map(Jid::bare_str));
     w.close();
 }

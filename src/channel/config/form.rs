@@ -162,8 +162,11 @@ fn parse(shape: Shape, text: &str) -> Option<u64> {
     }
 }
 
-/// §10.2: to be changed.
-pub fn write(w: &mut Writer<'_>, config: &ConfigRow) {
+/// Fields that hold all who own the room and all who administer it (§15.5.3); whoever else did is a member then.
+pub const RULERS: [&str; 2] = ["muc#roomconfig_roomowners", "muc#roomconfig_roomadmins"];
+
+/// §10.2: to be changed. `rulers`: by `RULERS`; `None`: they are too many for a form.
+pub fn write(w: &mut Writer<'_>, config: &ConfigRow, rulers: [Option<&[String]>; 2]) {
     open_form(w, FormKind::Form, FORM_TYPE);
     for (number, known) in (0u8..).zip(&FIELDS) {
         if known.muc.is_empty() {
@@ -194,6 +197,17 @@ pub fn write(w: &mut Writer<'_>, config: &ConfigRow) {
             .attr("type", kind)
             .attr("label", known.label);
         write_values(w, config, number, known.shape);
+        w.close();
+    }
+    for ((var, label), jids) in RULERS.iter().zip(["Owners", "Administrators"]).zip(rulers) {
+        let Some(jids) = jids else { continue };
+        w.open("field")
+            .attr("var", var)
+            .attr("type", "jid-multi")
+            .attr("label", label);
+        for jid in jids {
+            w.leaf("value", jid);
+        }
         w.close();
     }
     w.close();
@@ -227,7 +241,14 @@ fn write_values(w: &mut Writer<'_>, config: &ConfigRow, number: u8, shape: Shape
                 w.open("option").leaf("value", text).close();
             }
         }
+        // XEP-0500 §5.1, XEP-0122 §3.2.3.
         Shape::Number => {
+            w.open_ns("validate", "http://jabber.org/protocol/xdata-validate")
+                .attr("datatype", "xs:integer");
+            w.open("range")
+                .attr("min", "0")
+                .attr("max", &NUMBER_MAX.to_string());
+            w.close().close();
             w.leaf("value", &value.to_string());
         }
         Shape::Text | Shape::Jids => {

@@ -47,7 +47,7 @@ pub fn join(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let nick = nick::on_joining(cx, &asked.channel, (who, &member), asked.payload)?;
     cx.require_disk_space()?;
     if member == MemberRow::default() {
-        people::require_room(cx, &asked.channel)?;
+        people::require_room(cx, &asked.channel, 1)?;
     }
     if let Some(token) = &token {
         invitations::use_up(cx, &asked.channel, token)?;

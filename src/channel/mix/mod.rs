@@ -20,7 +20,7 @@ mod publish;
 mod read;
 mod registered;
 pub mod relay;
-mod rules;
+pub mod rules;
 mod shown;
 pub mod told;
 

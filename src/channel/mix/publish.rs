@@ -105,7 +105,7 @@ fn configure(
         rules::apply(&mut now, &given, cx.now.wall)?;
         let by = vec![asked.who.as_str().to_string()];
         set_texts(&mut now, field::CHANGED_BY, by);
-        rulers = Some(Rulers::read(cx, channel, &given)?);
+        rulers = Some(Rulers::read(cx, channel, (&given, ["Owner", "Administrator"]))?);
     }
     let at = cx.now.wall;
     change(cx, channel, |_, row| {
@@ -223,7 +223,7 @@ fn set_access(
         return Err(Condition::Conflict.into());
     }
     if now == MemberRow::default() {
-        people::require_room(cx, &asked.channel)?;
+        people::require_room(cx, &asked.channel, 1)?;
     }
     cx.require_disk_space()?;
     let change = (affiliation, By::default());

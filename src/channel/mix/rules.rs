@@ -3,11 +3,11 @@ use crate::channel::config::{field, form, private, set_number, set_texts, whois}
 use crate::channel::standing::{self, By};
 use crate::channel::{Channel, people};
 use crate::state::{Cx, Fault};
-use crate::store::{ChannelAffiliation, ConfigRow, StoreError};
+use crate::store::{ChannelAffiliation, ConfigRow, MemberRow, StoreError};
 use crate::xmpp::{BareJid, Condition, DataForm, Timestamp};
 
 /// Owners and administrators that are named in one form.
-const RULERS_MAX: usize = 100;
+pub const RULERS_MAX: usize = 100;
 /// Members that are read at a time.
 const READ_AT_A_TIME: usize = 250;
 
@@ -92,10 +92,14 @@ pub fn apply(config: &mut ConfigRow, given: &DataForm, now: Timestamp) -> Result
 pub struct Rulers(Vec<(String, ChannelAffiliation)>);
 
 impl Rulers {
-    /// Only what is named changes; somebody must be left who owns it.
-    pub fn read(cx: &Cx<'_>, channel: &Channel, given: &DataForm) -> Result<Rulers, Fault> {
-        let owners = jids(given, "Owner")?;
-        let admins = jids(given, "Administrator")?;
+    /// By the names of these fields. Only what is named changes; somebody must be left who owns it.
+    pub fn read(
+        cx: &Cx<'_>,
+        channel: &Channel,
+        (given, [owner, admin]): (&DataForm, [&str; 2]),
+    ) -> Result<Rulers, Fault> {
+        let owners = jids(given, owner)?;
+        let admins = jids(given, admin)?;
         if owners.as_ref().is_some_and(Vec::is_empty) {
             return Err(Condition::NotAcceptable.into());
         }
@@ -129,6 +133,12 @@ impl Rulers {
             let named = named.clone();
             move |(jid, to)| *to != ChannelAffiliation::Member || !named.contains(jid)
         });
+        let mut new = 0;
+        for (jid, _) in &changes {
+            let member = people::member(cx, channel, jid)?;
+            new += u64::from(member == MemberRow::default());
+        }
+        people::require_room(cx, channel, new)?;
         Ok(Rulers(changes))
     }
 
@@ -157,7 +167,7 @@ fn jids(given: &DataForm, var: &str) -> Result<Option<Vec<String>>, Condition> {
     parsed.collect::<Result<Vec<_>, _>>().map(Some)
 }
 
-fn members(
+pub fn members(
     cx: &Cx<'_>,
     channel: &Channel,
     affiliation: ChannelAffiliation,

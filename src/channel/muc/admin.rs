@@ -148,6 +148,13 @@ enum Change {
     },
 }
 
+/// What the items before one make of the room.
+struct After {
+    owners: u64,
+    /// People that it does not know yet.
+    new: u64,
+}
+
 /// §8, §9
 pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let asker = asker(cx, asked)?;
@@ -159,7 +166,10 @@ pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         return Err(Condition::BadRequest.into());
     }
     let mut changes = Vec::with_capacity(items.len());
-    let mut owners_left = asked.channel.row.owners;
+    let mut after = After {
+        owners: asked.channel.row.owners,
+        new: 0,
+    };
     for item in &items {
         let change = read(cx, asked, *item)?;
         // What the second would make of somebody was not checked.
@@ -170,7 +180,7 @@ pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         if asker.role == Role::Moderator && is_so(cx, asked, &change)? {
             continue;
         }
-        require_may(cx, (asked, &asker), &change, &mut owners_left)?;
+        require_may(cx, (asked, &asker), &change, &mut after)?;
         let reason = item.child("reason", ns::MUC_ADMIN);
         let reason = reason.map(|reason| reason.text().into_owned());
         if reason
@@ -273,7 +283,7 @@ fn require_may(
     cx: &Cx<'_>,
     (asked, asker): (&Asked<'_>, &Asker),
     change: &Change,
-    owners_left: &mut u64,
+    after: &mut After,
 ) -> Result<(), Fault> {
     match change {
         Change::Role { key, role } => may_set_role(cx, (asked, asker), (key, *role)),
@@ -288,23 +298,21 @@ fn require_may(
             let ends = now.affiliation == ChannelAffiliation::Owner
                 && *affiliation != ChannelAffiliation::Owner;
             if ends {
-                *owners_left = owners_left.saturating_sub(1);
+                after.owners = after.owners.saturating_sub(1);
             } else if *affiliation == ChannelAffiliation::Owner
                 && now.affiliation != ChannelAffiliation::Owner
             {
-                *owners_left += 1;
+                after.owners += 1;
             }
             // §10.7: somebody must be left who owns it.
-            if ends && *owners_left == 0 {
+            if ends && after.owners == 0 {
                 return Err(StanzaError::new(Condition::Conflict)
                     .text("Somebody must own the room.")
                     .into());
             }
             let is_new = now == MemberRow::default() && *affiliation != ChannelAffiliation::None;
-            match is_new {
-                true => people::require_room(cx, channel),
-                false => Ok(()),
-            }
+            after.new += u64::from(is_new);
+            people::require_room(cx, channel, if is_new { after.new } else { 0 })
         }
     }
 }

@@ -152,6 +152,15 @@ fn write_form(w: &mut Writer<'_>, asked: &Asked<'_>, occupants: usize) {
         "boolean",
         flag(row.flag(field::INVITES)),
     );
+    // XEP-0500 §5.2
+    let slow = row.number(field::SLOW_SECONDS);
+    if slow > 0 {
+        show(
+            "muc#roominfo_slow_mode_duration",
+            "text-single",
+            &slow.to_string(),
+        );
+    }
     let private = FIELDS.get(usize::from(field::PRIVATE));
     if let Some(Shape::Choice(names)) = private.map(|known| known.shape) {
         let at = usize::try_from(row.number(field::PRIVATE)).ok();

@@ -340,7 +340,7 @@ pub fn refuse(cx: &mut Cx<'_>, way: Way, presence: &Presence, error: &StanzaErro
         }
         match (&gone, &envelope.to) {
             (Some(gone), Some(to)) => tombstone::write_error(w, &to.to_bare(), gone),
-            _ => error.write(w),
+            (_, to) => error.write_by(w, to.as_ref().map(Jid::bare_str)),
         }
         w.close();
     });

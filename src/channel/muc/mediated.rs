@@ -76,7 +76,7 @@ fn invite(
     }
     // §9.3: whoever is invited to a room of members is one.
     if channel.row.flag(field::MEMBERS_ONLY) && !access::belongs(&member) {
-        people::require_room(cx, channel)?;
+        people::require_room(cx, channel, 1)?;
         let made = (ChannelAffiliation::Member, By::default());
         standing::set_affiliation(cx, channel, to.bare_str(), made)?;
     }

@@ -1,11 +1,12 @@
 //! XEP-0045 §10: what owners do: configure the room, and end it.
 use crate::channel::config::form;
+use crate::channel::mix::rules::{self, RULERS_MAX, Rulers};
 use crate::channel::route::Asked;
 use crate::channel::standing::{self, Instead};
 use crate::channel::{change, people};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};
-use crate::store::ChannelAffiliation;
+use crate::store::{ChannelAffiliation, StoreError};
 use crate::xml::ElementRef;
 use crate::xmpp::{Condition, DataForm, FormKind, Jid, ns};
 
@@ -23,12 +24,25 @@ fn require_owner(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<(), Fault> {
 /// §10.2: the form.
 pub fn get(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     require_owner(cx, asked)?;
+    let owners = those(cx, asked, ChannelAffiliation::Owner)?;
+    let admins = those(cx, asked, ChannelAffiliation::Admin)?;
     let config = &asked.channel.row.config;
     Ok(Reply::payload(|w| {
         w.open_ns("query", ns::MUC_OWNER);
-        form::write(w, config);
+        form::write(w, config, [owners.as_deref(), admins.as_deref()]);
         w.close();
     }))
+}
+
+/// `None`: more than a form may name.
+fn those(
+    cx: &Cx<'_>,
+    asked: &Asked<'_>,
+    affiliation: ChannelAffiliation,
+) -> Result<Option<Vec<String>>, StoreError> {
+    let members = rules::members(cx, &asked.channel, affiliation)?;
+    let jids = (members.len() <= RULERS_MAX).then_some(members.into_iter().map(|(jid, _)| jid));
+    Ok(jids.map(Iterator::collect))
 }
 
 /// §10.1, §10.2, §10.9: the form filled in, or the end.
@@ -66,6 +80,7 @@ fn configure(cx: &mut Cx<'_>, asked: &mut Asked<'_>, given: &DataForm) -> Result
     let before = channel.row.config.clone();
     let mut now = before.clone();
     form::apply(&mut now, given)?;
+    let rulers = Rulers::read(cx, channel, (given, form::RULERS))?;
     let (was_locked, at) = (channel.row.locked, cx.now.wall);
     let is_changed = now != before;
     change(cx, channel, |_, row| {
@@ -76,6 +91,7 @@ fn configure(cx: &mut Cx<'_>, asked: &mut Asked<'_>, given: &DataForm) -> Result
         }
         Ok(())
     })?;
+    rulers.set(cx, channel)?;
     // COMPAT(Conversations, 2.19): it asks anew what a new room is like only when it is told that it changed.
     if is_changed || was_locked {
         standing::configured(cx, channel, &before)?;

@@ -85,7 +85,7 @@ pub fn hold(cx: &mut Cx<'_>, asked: &mut Asked<'_>, nick: &Nick) -> Result<(), F
         if !asked.channel.row.flag(field::REGISTER) {
             return Err(Condition::NotAllowed.into());
         }
-        people::require_room(cx, &asked.channel)?;
+        people::require_room(cx, &asked.channel, 1)?;
     }
     if !nick::is_free_for(cx, &asked.channel, &nick.key, asked.who.as_str())? {
         return Err(Condition::Conflict.into());
