@@ -95,6 +95,10 @@ pub fn set(
             channel.version += 1;
             row.version = channel.version;
         }
+        if row.is_empty() {
+            let changed = row.version.max(before.version);
+            channel.known_from = channel.known_from.max(changed);
+        }
         cx.tx.set_member(channel, jid, &row, nicks)
     })?;
     if takes_otherwise && let Some(room) = cx.state.rooms.get_mut(channel.id()) {

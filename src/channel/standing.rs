@@ -8,7 +8,7 @@ use crate::xmpp::ns;
 use super::config::{Config, field, whois};
 use super::mix::told::{self, Left};
 use super::mix::{self, preferences};
-use super::muc::{leave, tell};
+use super::muc::{leave, tell, versions};
 use super::{Channel, access, fan_out, message, people, remove, room, tombstone};
 
 /// Who changed it, and why.
@@ -17,6 +17,19 @@ pub struct By<'a> {
     /// Their nick.
     pub actor: Option<&'a str>,
     pub reason: Option<&'a str>,
+    /// XEP-0463: the versions between which it changed.
+    versions: Option<&'a str>,
+}
+
+impl<'a> By<'a> {
+    pub fn new(actor: Option<&'a str>, reason: Option<&'a str>) -> By<'a> {
+        let versions = None;
+        By {
+            actor,
+            reason,
+            versions,
+        }
+    }
 }
 
 /// XEP-0045 §10.9: where to go instead.
@@ -53,12 +66,17 @@ pub fn set_affiliation(
         now.muted = false;
     }
     people::set(cx, channel, jid, &now)?;
+    let versions = versions::changed(channel);
+    let by = By {
+        versions: Some(&versions),
+        ..by
+    };
     if before.participation.is_some() && is_out {
         told::left(cx, channel, jid, &before, Left::PutOut)?;
     }
     told::access_changed(cx, channel, jid, &before, &now)?;
     match people::is_inside(cx, channel, jid) {
-        false => tell_of_absent(cx, channel, jid, &now),
+        false => tell_of_absent(cx, channel, (jid, &now), &versions),
         true if is_out => {
             let code = put_out_code(affiliation);
             put_out(cx, channel, (jid, affiliation), (code, by))?;
@@ -110,6 +128,7 @@ fn announce_each(cx: &mut Cx<'_>, channel: &Channel, changed: &[Occupant], by: B
             let news = tell::News {
                 reason: by.reason,
                 actor: by.actor,
+                versions: by.versions,
                 ..tell::News::of(one)
             };
             tell::announce(cx, channel, &news);
@@ -135,6 +154,7 @@ fn put_out(
             codes: vec![code],
             reason: by.reason,
             actor: by.actor,
+            versions: by.versions,
             ..tell::News::gone(&one)
         };
         // Each nick is gone once.
@@ -177,7 +197,12 @@ pub fn put_out_domain(
 }
 
 /// §9: what somebody who is not there is from now on, for those who may know who it is. COMPAT(Dino, Gajim): without a type.
-fn tell_of_absent(cx: &mut Cx<'_>, channel: &Channel, jid: &str, now: &MemberRow) {
+fn tell_of_absent(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    (jid, now): (&str, &MemberRow),
+    versions: &str,
+) {
     let occupants = fan_out::take_occupants(cx, channel);
     for one in &occupants {
         if one.way == Way::Participant || !access::shows_jid(channel, one.role) {
@@ -187,7 +212,7 @@ fn tell_of_absent(cx: &mut Cx<'_>, channel: &Channel, jid: &str, now: &MemberRow
             w.open("message")
                 .attr("from", channel.jid.as_str())
                 .attr("to", one.jid.as_str());
-            w.open_ns("x", ns::MUC_USER);
+            w.open_ns("x", ns::MUC_USER).raw(versions);
             w.open("item")
                 .attr("affiliation", tell::affiliation_text(now.affiliation))
                 .attr("jid", jid)

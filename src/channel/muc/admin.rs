@@ -6,7 +6,7 @@ use crate::channel::standing::{self, By};
 use crate::channel::{Channel, access, find, people};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault, Role};
-use crate::store::{ChannelAffiliation, MemberRow};
+use crate::store::{ChannelAffiliation, ChannelRow, MemberRow};
 use crate::xml::ElementRef;
 use crate::xmpp::{Condition, ErrorType, Jid, StanzaError, ns};
 
@@ -71,18 +71,26 @@ fn require_may_list(
     asker: &Asker,
     affiliation: ChannelAffiliation,
 ) -> Result<(), Fault> {
-    let row = &asked.channel.row;
-    let rules = asker.affiliation >= ChannelAffiliation::Admin;
-    let is_open = row.number(field::LISTS) == lists::EVERYBODY
-        && row.number(field::WHOIS) == whois::ANYONE
-        && asker.role >= Role::Participant;
-    let may = match affiliation {
-        ChannelAffiliation::Outcast | ChannelAffiliation::None => rules,
-        _ => rules || is_open || asker.role == Role::Moderator,
-    };
-    match may {
+    let rights = (asker.affiliation, asker.role);
+    match may_list(&asked.channel.row, rights, affiliation) {
         true => Ok(()),
         false => Err(Condition::Forbidden.into()),
+    }
+}
+
+/// Whether somebody of this affiliation and role may read the list of another.
+pub fn may_list(
+    row: &ChannelRow,
+    (own, role): (ChannelAffiliation, Role),
+    affiliation: ChannelAffiliation,
+) -> bool {
+    let rules = own >= ChannelAffiliation::Admin;
+    let is_open = row.number(field::LISTS) == lists::EVERYBODY
+        && row.number(field::WHOIS) == whois::ANYONE
+        && role >= Role::Participant;
+    match affiliation {
+        ChannelAffiliation::Outcast | ChannelAffiliation::None => rules,
+        _ => rules || is_open || role == Role::Moderator,
     }
 }
 
@@ -193,10 +201,7 @@ pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     }
     cx.require_disk_space()?;
     for (change, reason) in &changes {
-        let by = By {
-            actor: asker.nick.as_deref(),
-            reason: reason.as_deref(),
-        };
+        let by = By::new(asker.nick.as_deref(), reason.as_deref());
         // A room that is not to stay went with the last one who was put out.
         if find(cx, &asked.channel.jid)?.is_none() {
             break;

@@ -10,7 +10,7 @@ use crate::state::{Cx, Fault};
 use crate::xml::Writer;
 use crate::xmpp::{Condition, FormKind, ns, open_form};
 
-use super::register;
+use super::{register, versions};
 
 /// What every room can do.
 const FEATURES: &[&str] = &[
@@ -24,6 +24,7 @@ const FEATURES: &[&str] = &[
     ns::OCCUPANT_ID,
     "urn:xmpp:ping",
     avatar::NS,
+    versions::NS,
     retraction::RETRACT,
     "urn:xmpp:message-retract:1#tombstone",
     retraction::MODERATE,

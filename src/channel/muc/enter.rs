@@ -10,7 +10,7 @@ use crate::xml::ElementRef;
 use crate::xmpp::{BareJid, Condition, ErrorType, Jid, Presence, StanzaError, ns};
 
 use super::tell::{self, News};
-use super::{history, leave, subject};
+use super::{history, leave, subject, versions};
 
 /// Available presence for a room.
 pub fn come(cx: &mut Cx<'_>, way: Way, presence: &Presence, jid: &BareJid) -> Result<(), Fault> {
@@ -122,15 +122,21 @@ fn enter(
         presence: super::with_hats(&tell::shown(presence), &member),
         spoke_ms: 0,
     };
+    let id = presence.envelope.id.as_deref();
+    let versions = versions::tell(cx, &channel, (&occupant, id), x)?;
     tell_of_others(cx, &channel, &occupant);
     // A participant who is shown already is the same person.
     room(cx, &channel).occupants.push(occupant.clone());
     let news = News {
         own_codes,
-        id: presence.envelope.id.as_deref(),
+        id,
         ..News::of(&occupant)
     };
     tell::announce_to_others(cx, &channel, &news);
+    let news = News {
+        versions: versions.as_deref(),
+        ..news
+    };
     tell::to_self(cx, &channel, &news, (way, from));
     history::send(cx, &channel, (&occupant, x))?;
     subject::tell(cx, &channel, &occupant);
@@ -155,6 +161,8 @@ fn again(
     let occupants = &mut room(cx, channel).occupants;
     occupants.retain(|one| one.jid != *from);
     occupants.push(occupant.clone());
+    let id = presence.envelope.id.as_deref();
+    let versions = versions::tell(cx, channel, (&occupant, id), x)?;
     tell_of_others(cx, channel, &occupant);
     let mut own_codes = Vec::new();
     if channel.row.number(field::WHOIS) == whois::ANYONE {
@@ -162,12 +170,16 @@ fn again(
     }
     let news = News {
         own_codes,
-        id: presence.envelope.id.as_deref(),
+        id,
         ..News::of(&occupant)
     };
     if says_else {
         tell::announce_to_others(cx, channel, &news);
     }
+    let news = News {
+        versions: versions.as_deref(),
+        ..news
+    };
     tell::to_self(cx, channel, &news, (occupant.way, from));
     history::send(cx, channel, (&occupant, x))?;
     subject::tell(cx, channel, &occupant);

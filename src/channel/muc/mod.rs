@@ -12,6 +12,7 @@ pub mod register;
 pub mod relay;
 pub mod subject;
 pub mod tell;
+pub mod versions;
 mod voice;
 
 use std::rc::Rc;

@@ -28,6 +28,8 @@ pub struct News<'a> {
     pub id: Option<&'a str>,
     /// A `<destroy/>`.
     pub destroyed: Option<&'a str>,
+    /// XEP-0463: a `<mav/>`, for those who know who is who.
+    pub versions: Option<&'a str>,
 }
 
 impl<'a> News<'a> {
@@ -42,6 +44,7 @@ impl<'a> News<'a> {
             actor: None,
             id: None,
             destroyed: None,
+            versions: None,
         }
     }
 
@@ -165,6 +168,9 @@ fn write_end(cx: &mut Cx<'_>, news: &News<'_>, shows_jid: bool, is_self: bool) -
         w.raw(&of.presence);
         write_occupant_id(&mut w, &of.id);
         w.open_ns("x", ns::MUC_USER);
+        if let Some(versions) = news.versions.filter(|_| shows_jid) {
+            w.raw(versions);
+        }
         write_item(&mut w, news, shows_jid);
         if let Some(destroyed) = news.destroyed {
             w.raw(destroyed);

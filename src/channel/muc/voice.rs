@@ -85,10 +85,7 @@ fn decide(
     if target.role != Role::Visitor {
         return Ok(());
     }
-    let by = By {
-        actor: Some(&speaker.author.nick),
-        reason: None,
-    };
+    let by = By::new(Some(&speaker.author.nick), None);
     Ok(standing::set_role(
         cx,
         channel,

@@ -68,7 +68,7 @@ pub struct MemberRow {
 
 impl MemberRow {
     /// Nothing is known of them that must be kept.
-    fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         *self
             == MemberRow {
                 version: self.version,

@@ -65,6 +65,8 @@ pub struct ChannelRow {
     pub subject: SubjectRow,
     /// Of the affiliations: one more with each change (XEP-0463).
     pub version: u64,
+    /// The last version by which somebody's row went: what changed before it is not known any more.
+    pub known_from: u64,
     /// Rows in `channel_members`.
     pub members: u64,
     pub owners: u64,
@@ -127,6 +129,7 @@ impl Tx {
             configured: now,
             subject: SubjectRow::default(),
             version: 0,
+            known_from: 0,
             members: 0,
             owners: 0,
             participants: 0,
@@ -195,12 +198,12 @@ pub(in crate::store) fn encode(row: &ChannelRow) -> Vec<u8> {
         .number(row.members)
         .number(row.owners)
         .number(row.participants);
-    row.config.encode(head).done()
+    row.config.encode(head).number(row.known_from).done()
 }
 
 pub(in crate::store) fn decode(bytes: &[u8]) -> Result<ChannelRow, StoreError> {
     let mut row = Decoder::new(bytes);
-    Ok(ChannelRow {
+    let mut channel = ChannelRow {
         id: ChannelId(row.number_u32()?),
         created: row.time()?,
         creator: row.text()?.into(),
@@ -216,5 +219,12 @@ pub(in crate::store) fn decode(bytes: &[u8]) -> Result<ChannelRow, StoreError> {
         owners: row.number()?,
         participants: row.number()?,
         config: ConfigRow::decode(&mut row)?,
-    })
+        known_from: 0,
+    };
+    // Rows of before end here.
+    channel.known_from = match row.is_at_end() {
+        true => channel.version,
+        false => row.number()?,
+    };
+    Ok(channel)
 }

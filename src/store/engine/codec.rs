@@ -77,6 +77,10 @@ impl<'a> Decoder<'a> {
         Ok(head)
     }
 
+    pub fn is_at_end(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
         self.raw(N)?.try_into().map_err(|_| damaged())
     }
