@@ -202,7 +202,7 @@ pub fn is_channels_own(child: ElementRef<'_>) -> bool {
     let namespace = child.namespace();
     matches!(
         namespace,
-        ns::MUC_USER | ns::MUC | ns::OCCUPANT_ID | "urn:xmpp:hats:0" | "urn:xmpp:message-moderate:1"
+        ns::MUC_USER | ns::MUC | ns::OCCUPANT_ID | muc::hats::NS | "urn:xmpp:message-moderate:1"
     ) || namespace.starts_with("urn:xmpp:mix:")
         || namespace == "urn:xmpp:message-moderate:0"
         // A retraction that says it is a moderator's.

@@ -8,6 +8,7 @@ pub const SPECS: &[Spec] = &[
         "1.35.5",
         "no traffic nodes of clients, no public logs",
     ),
+    Spec::complete("XEP-0317", "Hats", "0.3.1"),
     Spec::complete("XEP-0249", "Direct MUC Invitations", "1.2"),
     Spec::complete("XEP-0410", "MUC Self-Ping (Schrödinger's Chat)", "1.1.0"),
     Spec::complete(

@@ -36,7 +36,7 @@ pub use archive::{
     Record, Stored,
 };
 pub use channel::invitations::InvitationRow;
-pub use channel::members::{ChannelAffiliation, HatRow, JidVisibility, MemberRow, Participation};
+pub use channel::members::{ChannelAffiliation, JidVisibility, MemberRow, Participation};
 pub use channel::occupants::OccupantRow;
 pub use channel::tombstones::TombstoneRow;
 pub use channel::{ChannelId, ChannelRow, SubjectRow};

@@ -83,6 +83,8 @@ pub mod field {
     pub const ALLOWED_ACCESS: u8 = 32;
     pub const BANNED_ACCESS: u8 = 33;
     pub const CONFIG_ACCESS: u8 = 34;
+    /// XEP-0317: as `muc::hats` reads them.
+    pub const HATS: u8 = 35;
 }
 
 /// Values of `field::WHOIS`.
@@ -130,7 +132,7 @@ const RIGHTS: Shape = Shape::Choice(&["participants", "admins", "owners"]);
 const ACCESS: Shape = Shape::Choice(&["participants", "admins", "owners", "nobody"]);
 const MODERATION: Shape = Shape::Choice(&["nobody", "admins", "owners"]);
 
-pub const COUNT: usize = 35;
+pub const COUNT: usize = 36;
 
 /// In the order of their numbers. What is usual suits a family: who is in is known to all who are, and all that was said stays.
 pub const FIELDS: [Field; COUNT] = [
@@ -219,4 +221,5 @@ pub const FIELDS: [Field; COUNT] = [
     row("", "Who may read who is allowed", ACCESS, 1),
     row("", "Who may read who is banned", ACCESS, 1),
     row("", "Who may read the configuration", ACCESS, 2),
+    row("", "Hats", Shape::Text, 0),
 ];

@@ -47,6 +47,12 @@ fn asker(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<Asker, Fault> {
     })
 }
 
+/// What whoever asks is by affiliation, and by role.
+pub fn rights(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<(ChannelAffiliation, Role), Fault> {
+    let asker = asker(cx, asked)?;
+    Ok((asker.affiliation, asker.role))
+}
+
 /// §9.5, §9.8 and others: a list.
 pub fn get(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let item = asked.payload.child("item", ns::MUC_ADMIN);

@@ -10,7 +10,7 @@ use crate::state::{Cx, Fault};
 use crate::xml::Writer;
 use crate::xmpp::{Condition, FormKind, ns, open_form};
 
-use super::{register, versions};
+use super::{hat_commands, hats, register, versions};
 
 /// What every room can do.
 const FEATURES: &[&str] = &[
@@ -25,6 +25,8 @@ const FEATURES: &[&str] = &[
     "urn:xmpp:ping",
     avatar::NS,
     versions::NS,
+    hats::NS,
+    ns::COMMANDS,
     retraction::RETRACT,
     "urn:xmpp:message-retract:1#tombstone",
     retraction::MODERATE,
@@ -162,6 +164,9 @@ fn write_form(w: &mut Writer<'_>, asked: &Asked<'_>, occupants: usize) {
             &slow.to_string(),
         );
     }
+    if let Some(hash) = hats::hash(&row.config) {
+        show("hats#hash", "text-single", &hash);
+    }
     let private = FIELDS.get(usize::from(field::PRIVATE));
     if let Some(Shape::Choice(names)) = private.map(|known| known.shape) {
         let at = usize::try_from(row.number(field::PRIVATE)).ok();
@@ -194,6 +199,9 @@ pub fn items(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     if mix::is_asked(asked.payload) {
         return mix::items(cx, asked);
     }
+    if asked.payload.attribute("node").as_deref() == Some(ns::COMMANDS) {
+        return commands(cx, asked);
+    }
     let may = access::may_read(cx, &asked.channel, &asked.who)?;
     let is_inside = crate::channel::people::is_inside(cx, &asked.channel, asked.who.as_str());
     let room = cx
@@ -207,6 +215,23 @@ pub fn items(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         for nick in nicks {
             let jid = format!("{}/{nick}", asked.channel.jid);
             w.open("item").attr("jid", &jid).attr("name", &nick).close();
+        }
+        w.close();
+    }))
+}
+
+/// XEP-0050 §2.2
+fn commands(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
+    let offered = hat_commands::offered(cx, asked)?;
+    Ok(Reply::payload(|w| {
+        w.open_ns("query", ns::DISCO_ITEMS)
+            .attr("node", ns::COMMANDS);
+        for (node, name) in &offered {
+            w.open("item")
+                .attr("jid", asked.channel.jid.as_str())
+                .attr("node", node)
+                .attr("name", name)
+                .close();
         }
         w.close();
     }))

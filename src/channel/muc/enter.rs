@@ -10,7 +10,7 @@ use crate::xml::ElementRef;
 use crate::xmpp::{BareJid, Condition, ErrorType, Jid, Presence, StanzaError, ns};
 
 use super::tell::{self, News};
-use super::{history, leave, subject, versions};
+use super::{hats, history, leave, subject, versions};
 
 /// Available presence for a room.
 pub fn come(cx: &mut Cx<'_>, way: Way, presence: &Presence, jid: &BareJid) -> Result<(), Fault> {
@@ -119,7 +119,7 @@ fn enter(
         id: people::id_of(cx, &channel, from.bare_str()),
         affiliation: member.affiliation,
         role: access::role_of(&channel, &member),
-        presence: super::with_hats(&tell::shown(presence), &member),
+        presence: hats::worn(&channel, &tell::shown(presence), &member),
         spoke_ms: 0,
     };
     let id = presence.envelope.id.as_deref();
@@ -154,7 +154,7 @@ fn again(
         return Ok(());
     };
     let member = people::member(cx, channel, from.bare_str())?;
-    let shown = super::with_hats(&tell::shown(presence), &member);
+    let shown = hats::worn(channel, &tell::shown(presence), &member);
     let says_else = occupant.presence != shown;
     occupant.presence = Rc::clone(&shown);
     // They are the last to have come.
@@ -269,7 +269,7 @@ fn tell_of_others(cx: &mut Cx<'_>, channel: &Channel, newcomer: &Occupant) {
 /// §7.7
 fn update(cx: &mut Cx<'_>, channel: &Channel, occupant: &Occupant, presence: &Presence) {
     let member = people::member(cx, channel, occupant.jid.bare_str()).unwrap_or_default();
-    let shown = super::with_hats(&tell::shown(presence), &member);
+    let shown = hats::worn(channel, &tell::shown(presence), &member);
     let mut now = occupant.clone();
     now.presence = Rc::clone(&shown);
     for one in &mut room(cx, channel).occupants {
@@ -306,7 +306,7 @@ fn rename(
         ..News::gone(occupant)
     };
     tell::announce(cx, channel, &gone);
-    let shown = super::with_hats(&tell::shown(presence), &member);
+    let shown = hats::worn(channel, &tell::shown(presence), &member);
     let mut now = occupant.clone();
     for one in &mut room(cx, channel).occupants {
         if one.key == occupant.key {

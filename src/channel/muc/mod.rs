@@ -3,6 +3,8 @@
 mod admin;
 mod describe;
 pub mod enter;
+mod hat_commands;
+pub mod hats;
 mod history;
 pub mod leave;
 pub mod mediated;
@@ -18,16 +20,11 @@ mod voice;
 use std::rc::Rc;
 
 use crate::state::{Cx, Fault, Occupant, Way};
-use crate::store::MemberRow;
-use crate::xml::Writer;
 use crate::xmpp::{IqKind, Jid, ns};
 
 use super::nick::Nick;
 use super::route::Row;
 use super::{Channel, access, people, room};
-
-/// XEP-0317
-const HATS: &str = "urn:xmpp:hats:0";
 
 /// What is answered at the address of a room.
 pub const ROWS: &[Row] = &[
@@ -39,26 +36,9 @@ pub const ROWS: &[Row] = &[
     (IqKind::Set, ns::MUC_OWNER, "query", owner::set),
     (IqKind::Get, ns::REGISTER, "query", register::get),
     (IqKind::Set, ns::REGISTER, "query", register::set),
+    (IqKind::Set, ns::COMMANDS, "command", hat_commands::set),
     (IqKind::Get, "urn:xmpp:ping", "ping", describe::ping),
 ];
-
-/// XEP-0317: what somebody says of themselves, and what the channel says of them.
-fn with_hats(shown: &Rc<str>, member: &MemberRow) -> Rc<str> {
-    if member.hats.is_empty() {
-        return Rc::clone(shown);
-    }
-    let mut bytes = shown.as_bytes().to_vec();
-    let mut w = Writer::new(&mut bytes);
-    w.open_ns("hats", HATS);
-    for hat in &member.hats {
-        w.open("hat")
-            .attr("uri", &hat.uri)
-            .attr("title", &hat.title)
-            .close();
-    }
-    w.close();
-    String::from_utf8_lossy(&bytes).into()
-}
 
 /// A kept message as a room sends it inside an archive's result, without its end.
 pub fn write_kept(bytes: &mut Vec<u8>, channel: &Channel, kept: &crate::channel::archive::Kept) {

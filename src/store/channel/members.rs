@@ -44,13 +44,6 @@ pub struct Participation {
     pub shares_presence: bool,
 }
 
-/// XEP-0317: a title that is shown beside the nick.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HatRow {
-    pub uri: String,
-    pub title: String,
-}
-
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberRow {
     pub affiliation: ChannelAffiliation,
@@ -63,7 +56,8 @@ pub struct MemberRow {
     pub reason: String,
     /// `ChannelRow::version` at which it changed.
     pub version: u64,
-    pub hats: Vec<HatRow>,
+    /// XEP-0317: URIs of what is shown beside the nick; the channel has their titles.
+    pub hats: Vec<String>,
 }
 
 impl MemberRow {
@@ -202,18 +196,15 @@ fn encode(row: &MemberRow) -> Vec<u8> {
         ChannelAffiliation::Admin => 3,
         ChannelAffiliation::Owner => 4,
     };
-    let mut out = Encoder::default()
+    let out = Encoder::default()
         .byte(affiliation)
         .flag(row.nick.is_some())
         .text(row.nick.as_deref().unwrap_or_default())
         .flag(row.muted)
         .text(&row.reason)
         .number(row.version)
-        .length(row.hats.len());
-    for hat in &row.hats {
-        out = out.text(&hat.uri).text(&hat.title);
-    }
-    out = out.flag(row.participation.is_some());
+        .texts(&row.hats);
+    let mut out = out.flag(row.participation.is_some());
     if let Some(participation) = &row.participation {
         let visibility = match participation.visibility {
             JidVisibility::Unset => 0,
@@ -244,14 +235,9 @@ fn decode(bytes: &[u8]) -> Result<MemberRow, StoreError> {
         muted: row.flag()?,
         reason: row.text()?.into(),
         version: row.number()?,
-        ..MemberRow::default()
+        hats: row.texts()?,
+        participation: None,
     };
-    for _ in 0..row.length()? {
-        member.hats.push(HatRow {
-            uri: row.text()?.into(),
-            title: row.text()?.into(),
-        });
-    }
     if row.flag()? {
         member.participation = Some(Participation {
             nodes: u16::try_from(row.number()?).unwrap_or_default(),
