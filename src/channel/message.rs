@@ -10,6 +10,9 @@ use super::config::{Config, field};
 use super::fan_out::{self, Author, Said};
 use super::{Channel, access, archive, mix, muc, people, retraction, room};
 
+/// XEP-0308
+const CORRECT: &str = "urn:xmpp:message-correct:0";
+
 /// Whoever speaks, and what they may.
 pub struct Speaker {
     pub author: Author,
@@ -111,6 +114,10 @@ pub fn say(
     if is_kept {
         told.archived = Some(archive::keep(cx, channel, &told)?);
     }
+    if is_counted(channel) && message.has_body() && message.child("replace", CORRECT).is_none() {
+        let now_ms = cx.now.monotonic_ms;
+        cx.state.activity.count(channel.id(), now_ms);
+    }
     room(cx, channel);
     if speaker.is_participant {
         muc::show_participant(cx, channel, &author.jid)?;
@@ -118,6 +125,15 @@ pub fn say(
     fan_out::to_occupants(cx, channel, told);
     mix::fan_out(cx, channel, &told);
     Ok(())
+}
+
+/// XEP-0502 §4, §10: how much is said in it is told of it, for everybody may come in.
+pub fn is_counted(channel: &Channel) -> bool {
+    let row = &channel.row;
+    row.flag(field::PERSISTENT)
+        && row.flag(field::PUBLIC)
+        && !row.flag(field::MEMBERS_ONLY)
+        && row.text(field::PASSWORD).is_empty()
 }
 
 /// The channel itself says something to all; `is_kept`: whoever was away is to have it too.

@@ -208,6 +208,7 @@ pub fn create(cx: &mut Cx<'_>, jid: &BareJid, creator: &BareJid) -> Result<Chann
 /// It is there no more; nobody is told.
 pub fn remove(cx: &mut Cx<'_>, channel: &Channel) -> Result<(), StoreError> {
     cx.state.rooms.close(channel.id());
+    cx.state.activity.forget(channel.id());
     cx.tx.remove_channel(channel.name(), &channel.row)?;
     log::info!("channel.removed jid={}", quoted(channel.jid.as_str()));
     Ok(())

@@ -28,6 +28,7 @@ pub type Row = (IqKind, &'static str, &'static str, Handler);
 /// What a channel answers, by chapter.
 const TABLES: &[&[Row]] = &[
     muc::ROWS,
+    muc::tokens::ROWS,
     mix::ROWS,
     avatar::ROWS,
     retraction::ROWS,

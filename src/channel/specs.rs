@@ -41,6 +41,8 @@ pub const SPECS: &[Spec] = &[
     Spec::complete("XEP-0407", "MIX: Miscellaneous Capabilities", "0.1.2"),
     Spec::complete("XEP-0500", "MUC Slow Mode", "0.1.1"),
     Spec::complete("XEP-0463", "MUC Affiliations Versioning", "0.2.0"),
+    Spec::complete("XEP-0488", "MUC Token Invite", "0.1.0"),
+    Spec::complete("XEP-0502", "MUC Activity Indicator", "0.1.0"),
     Spec::complete("XEP-0486", "MUC Avatars", "0.1.0"),
     Spec::complete("XEP-0408", "MIX: Co-existence with MUC", "0.2.0"),
 ];

@@ -100,6 +100,7 @@ impl Server {
                 archive_ids: ArchiveIds::new(&archive_ids),
                 participant_ids: ParticipantIds::new(&participant_ids),
                 rooms: Rooms::default(),
+                activity: Default::default(),
                 tokens: Tokens::new(token_key, &clients),
                 own_caps,
                 disk_low: false,

@@ -1,6 +1,7 @@
 //! What the running server knows, and what handlers are handed.
 
 mod access;
+mod activity;
 mod address;
 mod archive_ids;
 mod block_list;
@@ -23,6 +24,7 @@ pub use access::redirects::{Redirects, TOLD_MAX as REDIRECTS_TOLD_MAX};
 pub use access::rights::Rights;
 pub use access::throttle::{Attempt, Attempter, FIRST_DELAY_MS, THROTTLED_MAX, Throttle};
 pub use access::tokens::{Tokens, is_from_unset_clock, tag_of};
+pub use activity::Activity;
 pub use address::components::{
     Access, Component, ComponentId, ComponentSettings, Components, PresenceAccess, Privileges,
 };
@@ -84,6 +86,8 @@ pub struct State {
     pub participant_ids: ParticipantIds,
     /// Channels in memory.
     pub rooms: Rooms,
+    /// What is said in them.
+    pub activity: Activity,
     pub tokens: Tokens,
     pub rights: Rights,
     /// Who is sent to another server.

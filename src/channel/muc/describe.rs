@@ -1,6 +1,7 @@
 //! XEP-0045 §6.4, §6.5: what a room says of itself (XEP-0030, XEP-0128).
 use crate::channel::access;
 use crate::channel::avatar;
+use crate::channel::message;
 use crate::channel::config::{Config, FIELDS, field, table::Shape, whois};
 use crate::channel::mix::describe as mix;
 use crate::channel::retraction;
@@ -10,7 +11,7 @@ use crate::state::{Cx, Fault};
 use crate::xml::Writer;
 use crate::xmpp::{Condition, FormKind, ns, open_form};
 
-use super::{hat_commands, hats, register, versions};
+use super::{hat_commands, hats, register, tokens, versions};
 
 /// What every room can do.
 const FEATURES: &[&str] = &[
@@ -26,6 +27,7 @@ const FEATURES: &[&str] = &[
     avatar::NS,
     versions::NS,
     hats::NS,
+    tokens::NS,
     ns::COMMANDS,
     retraction::RETRACT,
     "urn:xmpp:message-retract:1#tombstone",
@@ -72,6 +74,11 @@ pub fn info(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     ];
     let occupants = cx.state.rooms.get(asked.channel.id());
     let occupants = occupants.map_or(0, |room| room.nicks().len());
+    let now_ms = cx.now.monotonic_ms;
+    let said = match message::is_counted(&asked.channel) {
+        true => cx.state.activity.an_hour(asked.channel.id(), now_ms),
+        false => None,
+    };
     Ok(Reply::payload(|w| {
         w.open_ns("query", ns::DISCO_INFO)
             .attr_opt("node", node.as_deref());
@@ -98,7 +105,7 @@ pub fn info(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
                 w.open("feature").attr("var", var).close();
             }
         }
-        write_form(w, asked, occupants);
+        write_form(w, asked, occupants, said);
         w.close();
     }))
 }
@@ -111,7 +118,7 @@ fn name<'a>(asked: &'a Asked<'_>) -> &'a str {
 }
 
 /// §6.4, §15.5.4
-fn write_form(w: &mut Writer<'_>, asked: &Asked<'_>, occupants: usize) {
+fn write_form(w: &mut Writer<'_>, asked: &Asked<'_>, occupants: usize, said: Option<f64>) {
     let row = &asked.channel.row;
     open_form(
         w,
@@ -163,6 +170,10 @@ fn write_form(w: &mut Writer<'_>, asked: &Asked<'_>, occupants: usize) {
             "text-single",
             &slow.to_string(),
         );
+    }
+    if let Some(said) = said {
+        let said = format!("{said:.2}");
+        show("{urn:xmpp:muc-activity}message-activity", "text-single", &said);
     }
     if let Some(hash) = hats::hash(&row.config) {
         show("hats#hash", "text-single", &hash);

@@ -10,7 +10,7 @@ use crate::xml::ElementRef;
 use crate::xmpp::{BareJid, Condition, ErrorType, Jid, Presence, StanzaError, ns};
 
 use super::tell::{self, News};
-use super::{hats, history, leave, subject, versions};
+use super::{hats, history, leave, subject, tokens, versions};
 
 /// Available presence for a room.
 pub fn come(cx: &mut Cx<'_>, way: Way, presence: &Presence, jid: &BareJid) -> Result<(), Fault> {
@@ -92,7 +92,7 @@ fn found(
 
 fn enter(
     cx: &mut Cx<'_>,
-    channel: Channel,
+    mut channel: Channel,
     way: Way,
     (presence, x): (&Presence, ElementRef<'_>),
     nick: Nick,
@@ -100,9 +100,10 @@ fn enter(
 ) -> Result<(), Fault> {
     let from = presence.envelope.from.as_ref();
     let from = from.ok_or(Condition::BadRequest)?;
-    let member = people::member(cx, &channel, from.bare_str())?;
+    let mut member = people::member(cx, &channel, from.bare_str())?;
     let entering = people::with_domain(cx, &channel.row, from.bare_str())?;
-    require_entry(cx, &channel, (from, &entering), x)?;
+    let token = tokens::given(cx, &channel, &entering, x)?;
+    require_entry(cx, &channel, (from, &entering), (x, token.is_some()))?;
     let mut own_codes = match how {
         How::First => vec![201],
         How::New => Vec::new(),
@@ -110,6 +111,11 @@ fn enter(
     let nick = nick_given(cx, &channel, (from, &member), nick, &mut own_codes)?;
     if channel.row.number(field::WHOIS) == whois::ANYONE {
         own_codes.push(100);
+    }
+    if let Some(token) = token {
+        cx.require_disk_space()?;
+        tokens::use_up(cx, &mut channel, from, &token)?;
+        member = people::member(cx, &channel, from.bare_str())?;
     }
     let occupant = Occupant {
         jid: from.clone(),
@@ -191,13 +197,23 @@ fn require_entry(
     cx: &mut Cx<'_>,
     channel: &Channel,
     (from, member): (&Jid, &MemberRow),
-    x: ElementRef<'_>,
+    (x, has_token): (ElementRef<'_>, bool),
 ) -> Result<(), Fault> {
-    access::require_entry(channel, member)?;
     let rules = member.affiliation >= ChannelAffiliation::Admin;
     let password = channel.row.text(field::PASSWORD);
     let given = x.child("password", ns::MUC);
-    let is_right = given.is_some_and(|given| given.text() == password);
+    let is_given = given.is_some();
+    let is_right = has_token || given.is_some_and(|given| given.text() == password);
+    match access::require_entry(channel, member) {
+        Err(Fault::Stanza(error)) if error.condition == Condition::RegistrationRequired => {
+            match (has_token, is_given && password.is_empty()) {
+                (true, _) => {}
+                (false, true) => return Err(tokens::EXPIRED.into()),
+                (false, false) => return Err(error.into()),
+            }
+        }
+        refused => refused?,
+    }
     if !password.is_empty() && !is_right && !rules {
         return Err(Condition::NotAuthorized.into());
     }

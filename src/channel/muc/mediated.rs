@@ -4,7 +4,7 @@ use crate::channel::message::speaker;
 use crate::channel::standing::{self, By};
 use crate::channel::{Channel, access, people};
 use crate::state::{Cx, Fault, OwnMessage, Role};
-use crate::store::ChannelAffiliation;
+use crate::store::{ChannelAffiliation, MemberRow};
 use crate::xml::{ElementRef, Writer, parse_stored};
 use crate::xmpp::{BareJid, Condition, Jid, Message, MessageKind, ns};
 
@@ -49,7 +49,7 @@ pub fn take(cx: &mut Cx<'_>, channel: &mut Channel, message: &Message) -> Result
 }
 
 /// §7.8.2: whoever is in the room and may invite, and whoever rules it. Inviting tells who one is.
-fn require_may_invite(cx: &Cx<'_>, channel: &Channel, from: &Jid) -> Result<(), Fault> {
+pub fn require_may_invite(cx: &Cx<'_>, channel: &Channel, from: &Jid) -> Result<(), Fault> {
     let member = people::member(cx, channel, from.bare_str())?;
     if member.affiliation >= ChannelAffiliation::Admin {
         return Ok(());
@@ -60,6 +60,12 @@ fn require_may_invite(cx: &Cx<'_>, channel: &Channel, from: &Jid) -> Result<(), 
         true => Ok(()),
         false => Err(Condition::Forbidden.into()),
     }
+}
+
+/// Whether somebody may who comes in.
+pub fn might_invite(channel: &Channel, member: &MemberRow) -> bool {
+    let belongs = access::belongs(member) && !member.muted;
+    member.affiliation >= ChannelAffiliation::Admin || (belongs && channel.row.flag(field::INVITES))
 }
 
 fn invite(

@@ -14,6 +14,7 @@ pub mod register;
 pub mod relay;
 pub mod subject;
 pub mod tell;
+pub mod tokens;
 pub mod versions;
 mod voice;
 
