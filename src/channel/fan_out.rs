@@ -68,14 +68,36 @@ pub fn put_back(cx: &mut Cx<'_>, channel: &Channel, occupants: Vec<Occupant>) {
     }
 }
 
+/// XEP-0191 §3.2: by what name an occupant is blocked; `None`: nobody blocks anybody. Their presence is told even so, for who is
+/// in the room is said by the room.
+pub fn blocked_as(cx: &Cx<'_>, channel: &Channel, nick: &str) -> Option<Jid> {
+    let jid = match cx.state.sessions.anybody_blocks() {
+        true => channel.jid.with_resource(nick).ok()?,
+        false => return None,
+    };
+    Some(jid.into())
+}
+
+/// Whether somebody blocks whoever has this name. Nobody blocks themselves.
+pub fn blocks(cx: &Cx<'_>, one: &Occupant, other: Option<&Jid>) -> bool {
+    let Some(other) = other.filter(|other| other.resource() != Some(&*one.nick)) else {
+        return false;
+    };
+    let online = cx.state.sessions.online(&one.jid.to_bare());
+    online.is_some_and(|online| online.blocked.matches(other))
+}
+
 /// XEP-0045 §7.4: a message to all occupants.
 pub fn to_occupants(cx: &mut Cx<'_>, channel: &Channel, said: Said<'_>) {
     let occupants = take_occupants(cx, channel);
     if occupants.iter().any(|one| one.way != Way::Participant) {
         let end = end_of_message(cx, channel, said);
         let start = head_start(channel, said.author);
+        let blocked = blocked_as(cx, channel, &said.author.nick);
         for occupant in &occupants {
-            to_one(cx, occupant, &start, &end, said.urgency);
+            if !blocks(cx, occupant, blocked.as_ref()) {
+                to_one(cx, occupant, &start, &end, said.urgency);
+            }
         }
     }
     put_back(cx, channel, occupants);

@@ -124,6 +124,12 @@ pub fn presence(
         Origin::Component(component) => Way::Component(component),
         Origin::Own => Way::Participant,
     };
+    if presence.kind == PresenceKind::Probe {
+        return match way {
+            Way::Participant => Ok(()),
+            way => muc::probe::answer(cx, way, presence, jid),
+        };
+    }
     let to = presence.envelope.to.as_ref();
     let is_for_channel = to.is_some_and(|to| to.is_bare());
     if is_for_channel

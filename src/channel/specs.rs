@@ -6,7 +6,7 @@ pub const SPECS: &[Spec] = &[
         "XEP-0045",
         "Multi-User Chat",
         "1.35.5",
-        "no traffic nodes of clients, no public logs",
+        "no public logs",
     ),
     Spec::complete("XEP-0317", "Hats", "0.3.1"),
     Spec::complete("XEP-0249", "Direct MUC Invitations", "1.2"),

@@ -252,8 +252,7 @@ pub fn set_role(
         return put_out(cx, channel, (jid, before.affiliation), (307, by));
     }
     let is_muted = role == Role::Visitor;
-    let is_kept = access::belongs(&before) || before.nick.is_some();
-    if is_kept && before.muted != is_muted {
+    if before.muted != is_muted && is_mute_kept(cx, channel, &before) {
         let now = MemberRow {
             muted: is_muted,
             ..before
@@ -269,6 +268,15 @@ pub fn set_role(
     }
     announce_each(cx, channel, &changed, by);
     Ok(())
+}
+
+/// Whoever was muted is so when they come again. Strangers are remembered where they would have a voice, and as long as there
+/// is room for people who belong here.
+fn is_mute_kept(cx: &Cx<'_>, channel: &Channel, before: &MemberRow) -> bool {
+    let is_known = *before != MemberRow::default();
+    let half = cx.state.settings.channel_members_max / 2;
+    let has_room = channel.row.members < u64::try_from(half).unwrap_or(u64::MAX);
+    is_known || (has_room && access::role_of(channel, before) > Role::Visitor)
 }
 
 /// §10.9: everybody is told, and it is there no more.

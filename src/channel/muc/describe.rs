@@ -13,6 +13,8 @@ use crate::xmpp::{Condition, FormKind, ns, open_form};
 
 use super::{hat_commands, hats, register, tokens, versions};
 
+const TRAFFIC: &str = "http://jabber.org/protocol/muc#traffic";
+
 /// What every room can do.
 const FEATURES: &[&str] = &[
     ns::MUC,
@@ -45,6 +47,8 @@ pub fn info(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         None => {}
         Some(register::NODE) => return register::reserved(cx, asked),
         Some(_) if mix::is_whole(asked.payload) => {}
+        // §17.1.1: nothing is kept from the others that they are sent.
+        Some(TRAFFIC) => return Err(Condition::ServiceUnavailable.into()),
         Some(_) => return Err(Condition::ItemNotFound.into()),
     }
     let row = &asked.channel.row;

@@ -2,6 +2,7 @@
 use std::rc::Rc;
 
 use crate::channel::config::{Config, field, whois};
+use crate::channel::mix::told;
 use crate::channel::nick::{self, Nick};
 use crate::channel::{Channel, access, create, fan_out, find, people, room, tombstone};
 use crate::state::{Cx, Fault, Occupant, Urgency, Way};
@@ -21,7 +22,7 @@ pub fn come(cx: &mut Cx<'_>, way: Way, presence: &Presence, jid: &BareJid) -> Re
     // §7.2.1: without a nick nobody comes in.
     let nick = to.resource().ok_or(Condition::JidMalformed)?;
     let nick = Nick::parse(nick)?;
-    let Some(channel) = find(cx, jid)? else {
+    let Some(mut channel) = find(cx, jid)? else {
         return match x {
             Some(x) => found(cx, way, (presence, x), (jid, nick)),
             None => {
@@ -36,7 +37,7 @@ pub fn come(cx: &mut Cx<'_>, way: Way, presence: &Presence, jid: &BareJid) -> Re
             update(cx, &channel, &occupant, presence);
             Ok(())
         }
-        (Some(occupant), None) => rename(cx, &channel, &occupant, (presence, nick)),
+        (Some(occupant), None) => rename(cx, &mut channel, &occupant, (presence, nick)),
         // Its client has forgotten that it is in, and is told everything again; the others see no difference.
         (Some(occupant), Some(x)) => {
             if occupant.nick != nick.text
@@ -44,7 +45,7 @@ pub fn come(cx: &mut Cx<'_>, way: Way, presence: &Presence, jid: &BareJid) -> Re
                     .nick
                     .is_none()
             {
-                rename(cx, &channel, &occupant, (presence, nick.clone()))?;
+                rename(cx, &mut channel, &occupant, (presence, nick.clone()))?;
             }
             again(cx, &channel, (presence, x), from)
         }
@@ -65,7 +66,7 @@ enum How {
     First,
 }
 
-fn inside(cx: &Cx<'_>, channel: &Channel, jid: &Jid) -> Option<Occupant> {
+pub fn inside(cx: &Cx<'_>, channel: &Channel, jid: &Jid) -> Option<Occupant> {
     let room = cx.state.rooms.get(channel.id())?;
     let mut occupants = room.occupants.iter();
     let is_it = |one: &&Occupant| one.jid == *jid && one.way != Way::Participant;
@@ -267,7 +268,7 @@ fn nick_given(
 }
 
 /// §7.2.2: each nick once, as it was last heard of.
-fn tell_of_others(cx: &mut Cx<'_>, channel: &Channel, newcomer: &Occupant) {
+pub fn tell_of_others(cx: &mut Cx<'_>, channel: &Channel, newcomer: &Occupant) {
     let occupants = fan_out::take_occupants(cx, channel);
     for (at, one) in occupants.iter().enumerate() {
         let is_last = !occupants
@@ -303,18 +304,21 @@ fn update(cx: &mut Cx<'_>, channel: &Channel, occupant: &Occupant, presence: &Pr
 /// §7.6: all sessions of the person have the new nick.
 fn rename(
     cx: &mut Cx<'_>,
-    channel: &Channel,
+    channel: &mut Channel,
     occupant: &Occupant,
     (presence, nick): (&Presence, Nick),
 ) -> Result<(), Fault> {
     let who = occupant.jid.bare_str();
-    let member = people::member(cx, channel, who)?;
-    // A nick that is held is changed where it was registered.
-    if member.nick.is_some() {
-        return Err(Condition::NotAcceptable.into());
-    }
+    let mut member = people::member(cx, channel, who)?;
     if !nick::is_free_for(cx, channel, &nick.key, who)? {
         return Err(Condition::Conflict.into());
+    }
+    // Whoever has one registered has this one registered from now on.
+    if member.nick.is_some() {
+        cx.require_disk_space()?;
+        member.nick = Some(nick.text.to_string());
+        people::set(cx, channel, who, &member)?;
+        told::nick_changed(cx, channel, who, &member)?;
     }
     let gone = News {
         codes: vec![303],

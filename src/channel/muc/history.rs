@@ -106,6 +106,10 @@ fn send_one(cx: &mut Cx<'_>, channel: &Channel, occupant: &Occupant, stored: &St
     let Some(kept) = Kept::read(&stored.xml) else {
         return;
     };
+    let blocked = fan_out::blocked_as(cx, channel, &kept.nick);
+    if fan_out::blocks(cx, occupant, blocked.as_ref()) {
+        return;
+    }
     let start = cx.out.bytes.len();
     let id = cx.state.archive_ids.text(stored.id);
     write(

@@ -10,6 +10,7 @@ pub mod leave;
 pub mod mediated;
 mod owner;
 pub mod private;
+pub mod probe;
 pub mod register;
 pub mod relay;
 pub mod subject;

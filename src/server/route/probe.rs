@@ -1,7 +1,8 @@
 //! Who is there, told to one address: probes (RFC 6121 §4.3), what answers them, and what saves a local session from
 //! sending any.
+use crate::channel;
 use crate::feature;
-use crate::state::{Address, Cx, Origin, SessionId};
+use crate::state::{Address, Cx, Fault, Origin, SessionId};
 use crate::store::{AccountId, Contact, StoreError};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Envelope, Jid, Presence, PresenceKind};
@@ -91,6 +92,12 @@ pub fn from(cx: &mut Cx<'_>, origin: Origin, probe: &Presence) -> Result<(), Sto
         Address::Account(local) => Some(local),
         Address::Nobody => None,
         Address::Component(_) => return send_to(cx, probe, to),
+        Address::Channel(jid) => {
+            return match channel::presence(cx, origin, probe, &jid) {
+                Err(Fault::Store(error)) => Err(error),
+                _ => Ok(()),
+            };
+        }
         _ => return Ok(()),
     };
     if let Some(local) = &local
