@@ -124,6 +124,9 @@ pub fn say(
     }
     fan_out::to_occupants(cx, channel, told);
     mix::fan_out(cx, channel, &told);
+    if is_kept && message.has_body() {
+        muc::watch::said(cx, channel)?;
+    }
     Ok(())
 }
 

@@ -60,6 +60,7 @@ use config::{Config, field};
 pub use forget::forget_account;
 pub use mix::relay::answered as relayed;
 pub use mix::{component_came, component_went};
+pub use muc::watch::presence as presence_at_service;
 pub use operate::{Operation, operate};
 pub use restart::{keep as keep_occupants, restore as restore_occupants};
 pub use route::{answer, iq, message, presence};

@@ -7,7 +7,7 @@ use crate::xml::ElementRef;
 use crate::xmpp::{BareJid, Condition, Iq, IqKind, Rsm, RsmStart, ns};
 
 use super::config::{Config, field};
-use super::{access, avatar, mix, people, search};
+use super::{access, avatar, mix, muc, people, search};
 
 /// A request to the service.
 pub struct Asked<'a> {
@@ -79,6 +79,7 @@ fn info(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
             ns::RSM,
             search::NS,
             avatar::NS,
+            muc::watch::NS,
             "urn:xmpp:ping",
             "urn:xmpp:noreply:0",
         ] {

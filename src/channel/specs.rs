@@ -40,6 +40,12 @@ pub const SPECS: &[Spec] = &[
     ),
     Spec::complete("XEP-0407", "MIX: Miscellaneous Capabilities", "0.1.2"),
     Spec::complete("XEP-0500", "MUC Slow Mode", "0.1.1"),
+    Spec::partial(
+        "XEP-0437",
+        "Room Activity Indicators",
+        "0.2.0",
+        "rooms that one belongs to, until the server is started anew",
+    ),
     Spec::complete("XEP-0463", "MUC Affiliations Versioning", "0.2.0"),
     Spec::complete("XEP-0488", "MUC Token Invite", "0.1.0"),
     Spec::complete("XEP-0502", "MUC Activity Indicator", "0.1.0"),

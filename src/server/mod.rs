@@ -101,6 +101,7 @@ impl Server {
                 participant_ids: ParticipantIds::new(&participant_ids),
                 rooms: Rooms::default(),
                 activity: Default::default(),
+                watchers: Default::default(),
                 tokens: Tokens::new(token_key, &clients),
                 own_caps,
                 disk_low: false,

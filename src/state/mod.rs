@@ -17,6 +17,7 @@ mod sessions;
 mod settings;
 mod told_presence;
 mod uncopied;
+mod watchers;
 mod written;
 
 pub use access::grants::{NewAppToken, OauthKind, OauthToken, is_app_token, parse_app_token};
@@ -64,6 +65,7 @@ pub use sessions::{Ended, Online, Sessions};
 pub use settings::Settings;
 pub use told_presence::ToldPresence;
 pub use uncopied::Uncopied;
+pub use watchers::{WATCHED_MAX, Watchers};
 pub use written::{SHARED_BYTES_MIN, Shared, Written};
 
 use std::cell::Cell;
@@ -88,6 +90,8 @@ pub struct State {
     pub rooms: Rooms,
     /// What is said in them.
     pub activity: Activity,
+    /// Who hears of rooms they are not in.
+    pub watchers: Watchers,
     pub tokens: Tokens,
     pub rights: Rights,
     /// Who is sent to another server.

@@ -124,6 +124,9 @@ pub(super) const CHANNEL_OCCUPANTS: TableDefinition<AccountText, &[u8]> =
 /// (Channel, token) -> an invitation.
 pub(super) const CHANNEL_INVITATIONS: TableDefinition<AccountText, &[u8]> =
     TableDefinition::new("channel_invitations");
+/// (Channel, bare JID) -> the archive's next id when they were last in it; of those who want to know (XEP-0437).
+pub(super) const CHANNEL_LEFT: TableDefinition<AccountText, u64> =
+    TableDefinition::new("channel_left");
 /// Local part of an address -> the channel that was destroyed there.
 pub(super) const CHANNEL_TOMBSTONES: TableDefinition<&str, &[u8]> =
     TableDefinition::new("channel_tombstones");
@@ -211,6 +214,7 @@ macro_rules! each_table {
             Account CHANNEL_IDS,
             Account CHANNEL_OCCUPANTS,
             Account CHANNEL_INVITATIONS,
+            Account CHANNEL_LEFT,
             Global CHANNEL_TOMBSTONES
         )
     };

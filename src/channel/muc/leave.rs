@@ -6,6 +6,7 @@ use crate::store::StoreError;
 use crate::xmpp::{BareJid, Jid, Message, Presence, PresenceKind, ns};
 
 use super::tell::{self, News};
+use super::watch;
 
 /// Unavailable presence, or one of type error, for a room.
 pub fn go(cx: &mut Cx<'_>, presence: &Presence, jid: &BareJid) -> Result<(), Fault> {
@@ -25,6 +26,7 @@ pub fn go(cx: &mut Cx<'_>, presence: &Presence, jid: &BareJid) -> Result<(), Fau
         gone.presence = shown;
         let id = presence.envelope.id.as_deref();
         tell_gone_as(cx, &channel, (&gone, id), codes);
+        watch::left(cx, &channel, &gone)?;
         settle(cx, &mut channel)?;
     }
     Ok(())

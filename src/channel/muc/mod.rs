@@ -18,6 +18,7 @@ pub mod tell;
 pub mod tokens;
 pub mod versions;
 mod voice;
+pub mod watch;
 
 use std::rc::Rc;
 

@@ -207,6 +207,7 @@ fn unavailable(
             _ => outgoing.send(cx, &target)?,
         }
     }
+    cx.state.watchers.end(id);
     Ok(())
 }
 
@@ -313,6 +314,9 @@ fn directed(cx: &mut Cx<'_>, id: SessionId, presence: &Presence, to: &Jid) -> Re
     note_directed(cx, id, presence.kind, to)?;
     match address {
         Address::Channel(jid) => channel::presence(cx, Origin::Session(id), presence, &jid),
+        Address::Service(service) if service.is_channels() && to.is_bare() => {
+            channel::presence_at_service(cx, Origin::Session(id), presence)
+        }
         _ => Ok(send_to(cx, presence, to)?),
     }
 }

@@ -1,7 +1,7 @@
 //! Who belongs to a channel, by bare JID: affiliation, nick and participation, one row a person whatever protocol they speak.
 use crate::store::archive::ArchiveId;
 use crate::store::engine::codec::{Decoder, Encoder, damaged};
-use crate::store::schema::{CHANNEL_MEMBERS, CHANNEL_NICKS};
+use crate::store::schema::{CHANNEL_LEFT, CHANNEL_MEMBERS, CHANNEL_NICKS};
 use crate::store::{StoreError, Tx, Writing};
 
 use super::{ChannelId, ChannelRow};
@@ -146,6 +146,9 @@ impl Tx {
         match row.is_empty() {
             false => members.insert((channel.0, jid), encode(row).as_slice())?,
             true => members.remove((channel.0, jid))?,
+        }
+        if before.is_some() && !is_there {
+            txn.open_table(CHANNEL_LEFT)?.remove((channel.id.0, jid))?;
         }
         if nicks.0 != nicks.1 {
             let mut table = txn.open_table(CHANNEL_NICKS)?;

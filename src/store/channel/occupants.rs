@@ -1,7 +1,8 @@
 //! Occupants of rooms (XEP-0045) whose sessions may be resumed after a restart in order: written when the server stops, taken
 //! when it starts.
 use crate::store::engine::codec::{Decoder, Encoder};
-use crate::store::schema::CHANNEL_OCCUPANTS;
+use crate::store::archive::ArchiveId;
+use crate::store::schema::{CHANNEL_LEFT, CHANNEL_OCCUPANTS};
 use crate::store::{StoreError, Tx, Writing};
 
 use super::ChannelId;
@@ -16,6 +17,28 @@ pub struct OccupantRow {
 }
 
 impl Tx {
+    /// XEP-0437: what is archived from here on somebody has not seen. They are remembered as long as they are members.
+    pub fn left_channel_at(
+        &self,
+        channel: ChannelId,
+        jid: &str,
+    ) -> Result<Option<ArchiveId>, StoreError> {
+        let table = self.view(CHANNEL_LEFT)?;
+        let row = table.get((channel.0, jid))?;
+        Ok(row.map(|row| ArchiveId(row.value())))
+    }
+
+    pub fn set_left_channel_at(
+        &mut self,
+        channel: ChannelId,
+        jid: &str,
+        next: ArchiveId,
+    ) -> Result<(), StoreError> {
+        let Writing { txn, .. } = self.writing()?;
+        txn.open_table(CHANNEL_LEFT)?
+            .insert((channel.0, jid), next.0)
+    }
+
     pub fn keep_occupant(
         &mut self,
         channel: ChannelId,

@@ -4,7 +4,7 @@ use crate::store::accounts::joined;
 use crate::store::channel::{ChannelRow, decode, encode, invitations, tombstones};
 use crate::store::engine::table::{Row, TableDefinition, WriteTransaction};
 use crate::store::schema::{
-    CHANNEL_CREATORS, CHANNEL_IDS, CHANNEL_INVITATIONS, CHANNEL_MEMBERS, CHANNEL_NICKS,
+    CHANNEL_CREATORS, CHANNEL_IDS, CHANNEL_INVITATIONS, CHANNEL_LEFT, CHANNEL_MEMBERS, CHANNEL_NICKS,
     CHANNEL_OCCUPANTS, CHANNEL_TOMBSTONES, CHANNELS, CHANNELS_JOINED,
 };
 use crate::store::{JoinedChannel, StoreError};
@@ -21,6 +21,13 @@ pub fn move_channels(txn: &WriteTransaction, domains: Move<'_>) -> Result<(), St
         }))
     })?;
     rewrite(txn, CHANNEL_MEMBERS, &mut |key, value| {
+        let (channel, jid) = <(u32, &str)>::decode(key);
+        Ok(domains.jid(jid).map(|jid| {
+            let key = <(u32, &str)>::encode(&(channel, &jid), <[u8]>::to_vec);
+            (key, value.to_vec())
+        }))
+    })?;
+    rewrite(txn, CHANNEL_LEFT, &mut |key, value| {
         let (channel, jid) = <(u32, &str)>::decode(key);
         Ok(domains.jid(jid).map(|jid| {
             let key = <(u32, &str)>::encode(&(channel, &jid), <[u8]>::to_vec);
