@@ -9,6 +9,7 @@
 mod backup;
 mod bounds;
 mod budget;
+mod channel_limits;
 mod channel_model;
 mod channels_joined;
 mod circles;
