@@ -57,6 +57,22 @@ pub fn read(
     }))
 }
 
+/// What is in one that is named, or in the last one.
+pub fn payload(
+    cx: &Cx<'_>,
+    channel: &Channel,
+    (node, id): (Node, Option<&str>),
+) -> Result<Option<String>, StoreError> {
+    let Some(row) = row(cx, channel, node)? else {
+        return Ok(None);
+    };
+    let item = match id {
+        Some(id) => cx.tx.item(&row, id)?,
+        None => cx.tx.last_item(&row)?,
+    };
+    Ok(item.map(|item| item.payload.to_string()))
+}
+
 /// An item that may be published; whoever publishes it has the right.
 pub fn publish(
     cx: &mut Cx<'_>,
@@ -79,6 +95,18 @@ pub fn publish(
         _ => cx.new_id(),
     };
     cx.require_disk_space()?;
+    put(cx, channel, who, (node, &id), payload.into_owned())?;
+    Ok(id)
+}
+
+/// Puts an item there, in place of the oldest, and tells those who subscribed.
+pub fn put(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    who: &BareJid,
+    (node, id): (Node, &str),
+    payload: String,
+) -> Result<(), StoreError> {
     let owner = channel.id().nodes();
     let mut row = match row(cx, channel, node)? {
         Some(row) => row,
@@ -94,11 +122,11 @@ pub fn publish(
         }
     };
     let item = Item {
-        id: id.as_str().into(),
+        id: id.into(),
         publisher: who.as_str().into(),
         at: cx.now.wall,
         born: 0,
-        payload: payload.into_owned().into(),
+        payload: payload.into(),
     };
     cx.tx.put_item(&mut row, &item)?;
     while row.items > limit(node) {
@@ -113,8 +141,7 @@ pub fn publish(
         w.open("items").attr("node", node.as_str());
         w.open("item").attr("id", &item.id);
         w.raw(&item.payload).close().close();
-    })?;
-    Ok(id)
+    })
 }
 
 pub fn retract(

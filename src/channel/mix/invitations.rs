@@ -60,15 +60,16 @@ pub fn invite(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     }))
 }
 
-/// What is of no use goes, and an earlier one of the same people.
-fn make_room(
+/// What is of no use goes, and an earlier one of the same people. `invitee`: empty if nobody is named.
+pub fn make_room(
     cx: &mut Cx<'_>,
     channel: &Channel,
     (inviter, invitee): (&str, &str),
 ) -> Result<(), Fault> {
     let (mut all, mut own) = (0, 0);
     for (token, row) in cx.tx.channel_invitations(channel.id())? {
-        let is_same = row.inviter == inviter && row.invitee == invitee;
+        let is_same =
+            !invitee.is_empty() && row.inviter == inviter && row.invitee == invitee;
         if is_same || row.expires <= cx.now.wall {
             cx.tx.set_channel_invitation(channel.id(), &token, None)?;
             continue;

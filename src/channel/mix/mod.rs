@@ -1,17 +1,17 @@
 //! XEP-0369: a channel as clients of MIX know it. What is said and who belongs to it is the channel's; here are participants,
 //! nodes and how they ask.
-mod avatar;
+pub mod avatar;
 mod create;
 mod deliver;
 pub mod describe;
 mod events;
 mod fan_out;
 pub mod history;
-mod invitations;
+pub mod invitations;
 mod join;
 mod leave;
 mod nick;
-mod nodes;
+pub mod nodes;
 pub mod preferences;
 pub mod presence;
 pub mod private;

@@ -60,6 +60,7 @@ fn publish(
         Node::AvatarData | Node::AvatarMetadata => {
             require_rights(asked, node, &member)?;
             let id = avatar::publish(cx, &asked.channel, &asked.who, (node, item))?;
+            crate::channel::avatar::settle(cx, &mut asked.channel)?;
             Ok(published(node, Some(&id)))
         }
         // XEP-0369 §4.7.3, XEP-0404 §2.5: they follow from what people do.
@@ -167,6 +168,7 @@ fn retract(
     if matches!(node, Node::AvatarData | Node::AvatarMetadata) {
         require_rights(asked, node, &member)?;
         avatar::retract(cx, &asked.channel, (node, item))?;
+        crate::channel::avatar::settle(cx, &mut asked.channel)?;
         return Ok(published(node, None));
     }
     if !matches!(node, Node::Allowed | Node::Banned) {

@@ -196,7 +196,7 @@ fn write_form(w: &mut Writer<'_>, asked: &Asked<'_>, occupants: usize, said: Opt
         show("muc#roominfo_contactjid", "jid-multi", contact);
     }
     // XEP-0486 §4.3: of each format.
-    let hashes = row.texts(field::AVATAR);
+    let hashes = avatar::hashes(&asked.channel);
     if !hashes.is_empty() {
         w.open("field")
             .attr("var", "muc#roominfo_avatarhash")

@@ -1,5 +1,6 @@
 //! XEP-0488: tokens by which people whose address nobody knows come into a room of members. They lie where invitations of MIX do,
 //! but for nobody by name, and are given as a password.
+use crate::channel::mix::invitations;
 use crate::channel::route::Asked;
 use crate::channel::standing::{self, By};
 use crate::channel::{Channel, people};
@@ -16,9 +17,6 @@ pub const NS: &str = "urn:xmpp:muc-token-invite:0";
 const SECONDS_MAX: u32 = 31 * 24 * 3_600;
 /// As often as anybody likes.
 const UNCOUNTED: u32 = u32::MAX;
-/// Tokens and invitations of one room, and of these of one person.
-const ALL_MAX: usize = 200;
-const OF_ONE_MAX: usize = 20;
 /// Bytes of what is given as a password.
 const TOKEN_BYTES_MAX: usize = 128;
 
@@ -42,7 +40,7 @@ fn request(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     }
     cx.require_disk_space()?;
     let inviter = asked.who.as_str();
-    make_room(cx, &asked.channel, inviter)?;
+    invitations::make_room(cx, &asked.channel, (inviter, ""))?;
     let seconds = delay.unwrap_or(SECONDS_MAX).min(SECONDS_MAX);
     let expires = cx.now.wall.0.saturating_add(i64::from(seconds) * 1_000);
     let row = InvitationRow {
@@ -58,25 +56,6 @@ fn request(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     Ok(Reply::payload(|w| {
         write(w, (&token, &row), (now, Some(NS)));
     }))
-}
-
-/// Those that are too old go.
-fn make_room(cx: &mut Cx<'_>, channel: &Channel, inviter: &str) -> Result<(), Fault> {
-    let (mut all, mut own) = (0, 0);
-    for (token, row) in cx.tx.channel_invitations(channel.id())? {
-        if row.expires <= cx.now.wall {
-            cx.tx.set_channel_invitation(channel.id(), &token, None)?;
-            continue;
-        }
-        all += 1;
-        own += usize::from(row.inviter == inviter);
-    }
-    match all >= ALL_MAX || own >= OF_ONE_MAX {
-        true => Err(StanzaError::new(Condition::ResourceConstraint)
-            .text("There are as many tokens as may be.")
-            .into()),
-        false => Ok(()),
-    }
 }
 
 /// With what is left of it.

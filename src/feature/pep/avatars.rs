@@ -10,7 +10,10 @@ use crate::store::{AccountId, Avatar};
 use crate::xml::{ElementRef, Writer, parse_stored};
 use crate::xmpp::Jid;
 
-use super::image;
+use super::{image, vcard_forms};
+
+pub use image::id;
+pub use vcard_forms::with_photo;
 
 pub const DATA: &str = "urn:xmpp:avatar:data";
 pub const METADATA: &str = "urn:xmpp:avatar:metadata";
@@ -135,27 +138,42 @@ pub fn is_public(cx: &Cx<'_>, owner: &Owner) -> Result<bool, Fault> {
 /// XEP-0398 §3.2: a picture of a vCard becomes the avatar. vCards are public, so nodes that are made for it are.
 pub fn set(cx: &mut Cx<'_>, owner: &Owner, picture: &[u8]) -> Result<(), Fault> {
     let id = image::id(picture);
-    let data = written(|w| {
+    publish(cx, owner, DATA, &id, data(picture))?;
+    publish(cx, owner, METADATA, &id, metadata(&[picture]))
+}
+
+/// A picture as it lies in the data node.
+pub fn data(picture: &[u8]) -> String {
+    written(|w| {
         w.open_ns("data", DATA)
             .text(&image::encode(picture))
             .close();
-    });
-    let metadata = written(|w| {
-        let size = image::size(picture);
-        let number = |number: usize| number.to_string();
+    })
+}
+
+/// What is told of one picture in so many formats; none: there is no avatar.
+pub fn metadata(pictures: &[&[u8]]) -> String {
+    written(|w| {
         w.open_ns("metadata", METADATA);
-        w.open("info")
-            .attr("bytes", &number(picture.len()))
-            .attr("id", &id)
-            .attr("type", image::media_type(picture).unwrap_or_default());
-        if let Some((width, height)) = size {
-            w.attr("width", &width.to_string());
-            w.attr("height", &height.to_string());
+        for picture in pictures {
+            w.open("info")
+                .attr("bytes", &picture.len().to_string())
+                .attr("id", &image::id(picture))
+                .attr("type", image::media_type(picture).unwrap_or_default());
+            if let Some((width, height)) = image::size(picture) {
+                w.attr("width", &width.to_string());
+                w.attr("height", &height.to_string());
+            }
+            w.close();
         }
-        w.close().close();
-    });
-    publish(cx, owner, DATA, &id, data)?;
-    publish(cx, owner, METADATA, &id, metadata)
+        w.close();
+    })
+}
+
+/// The same within a vcard-temp.
+pub fn photo(picture: &[u8]) -> String {
+    let kind = image::media_type(picture).unwrap_or_default();
+    vcard_forms::photo(kind, &image::encode(picture))
 }
 
 /// XEP-0084 §4.2.2: there is no avatar any more.
@@ -218,12 +236,27 @@ pub fn photo_of(photo: Option<ElementRef<'_>>) -> Result<Option<Vec<u8>>, ()> {
     Ok(Some(bytes))
 }
 
-/// XEP-0486 §5.1: names of the pictures within a vcard-temp, in order. `Err`: one is of no use as an avatar.
-pub fn photo_ids(vcard: ElementRef<'_>) -> Result<Vec<String>, ()> {
+/// All pictures within a vcard-temp, in order (XEP-0486 §5.1). `Err`: one is of no use as an avatar.
+pub fn photos_of(vcard: ElementRef<'_>) -> Result<Vec<Vec<u8>>, ()> {
     let photos = vcard
         .children()
         .filter(|child| child.is("PHOTO", vcard.namespace()));
-    let pictures = photos.map(|photo| photo_of(Some(photo)));
-    let ids = pictures.filter_map(|picture| Some(picture.transpose()?.map(|it| image::id(&it))));
-    ids.collect()
+    let pictures = photos.filter_map(|photo| photo_of(Some(photo)).transpose());
+    pictures.collect()
+}
+
+/// The picture of an item of the data node, if it is what it is named by.
+pub fn named(id: &str, payload: &str) -> Option<Vec<u8>> {
+    let known = bytes(payload).filter(|bytes| image::media_type(bytes).is_some());
+    known.filter(|bytes| image::id(bytes) == id)
+}
+
+/// Ids of all that metadata tells of and does not lie elsewhere.
+pub fn told_of(metadata: &str) -> Vec<String> {
+    let metadata = parse_stored(metadata, "").ok();
+    let infos = metadata.iter().flat_map(|it| it.root().children());
+    infos
+        .filter(|info| info.is("info", METADATA) && info.attribute("url").is_none())
+        .filter_map(|info| Some(info.attribute("id")?.to_ascii_lowercase()))
+        .collect()
 }

@@ -1,7 +1,7 @@
 //! XEP-0163: what accounts have on the publish-subscribe engine beside plain nodes. What is written to some nodes is shown in
 //! another form elsewhere: every request that writes to an account's nodes comes by here.
 
-mod avatars;
+pub mod avatars;
 pub mod bookmark_forms;
 pub mod bookmarks;
 pub mod displayed;
@@ -11,7 +11,6 @@ mod photo;
 mod vcard_forms;
 pub mod vcards;
 
-pub use avatars::photo_ids;
 pub use photo::{changed as photo_changed, in_presence as photo_in_presence};
 
 use crate::pubsub::{self, NewItem, Owner, OwnerKind};
