@@ -17,7 +17,9 @@ fn enter(core: &mut Core, who: &str, room: &str, within: &str) -> (Vec<Element>,
     let nick = who.split('/').next().unwrap();
     core.say(
         who,
-        &format!("<presence to='{room}@chat.localhost/{nick}'><x xmlns='{MUC}'>{within}</x></presence>"),
+        &format!(
+            "<presence to='{room}@chat.localhost/{nick}'><x xmlns='{MUC}'>{within}</x></presence>"
+        ),
     );
     let told = core.all(who);
     let refused = told.iter().find_map(condition);
@@ -25,7 +27,10 @@ fn enter(core: &mut Core, who: &str, room: &str, within: &str) -> (Vec<Element>,
 }
 
 fn leave(core: &mut Core, who: &str, room: &str) {
-    core.say(who, &format!("<presence type='unavailable' to='{room}@chat.localhost/x'/>"));
+    core.say(
+        who,
+        &format!("<presence type='unavailable' to='{room}@chat.localhost/x'/>"),
+    );
     core.all(who);
 }
 
@@ -42,17 +47,32 @@ fn ask(core: &mut Core, who: &str, room: &str, payload: &str) -> Option<String> 
 fn make(core: &mut Core, who: &str, room: &str) {
     assert_eq!(enter(core, who, room, "").1, None, "{who} {room}");
     let form = "<x xmlns='jabber:x:data' type='submit'/>";
-    let made = ask(core, who, room, &format!("<query xmlns='{MUC}#owner'>{form}</query>"));
+    let made = ask(
+        core,
+        who,
+        room,
+        &format!("<query xmlns='{MUC}#owner'>{form}</query>"),
+    );
     assert_eq!(made, None);
 }
 
 fn end(core: &mut Core, who: &str, room: &str) {
-    let ended = ask(core, who, room, &format!("<query xmlns='{MUC}#owner'><destroy/></query>"));
+    let ended = ask(
+        core,
+        who,
+        room,
+        &format!("<query xmlns='{MUC}#owner'><destroy/></query>"),
+    );
     assert_eq!(ended, None);
 }
 
 fn affiliate(core: &mut Core, who: &str, room: &str, items: &str) -> Option<String> {
-    ask(core, who, room, &format!("<query xmlns='{MUC}#admin'>{items}</query>"))
+    ask(
+        core,
+        who,
+        room,
+        &format!("<query xmlns='{MUC}#admin'>{items}</query>"),
+    )
 }
 
 #[test]
@@ -142,7 +162,10 @@ fn a_long_list_of_affiliations_comes_in_pieces_that_join() {
     assert_eq!((people, count), (3 * 80 + 2, 3));
     // What somebody knows of the first piece, they are told of the rest from there on.
     leave(&mut core, "juliet/r", "den");
-    let since = format!("<mav xmlns='urn:xmpp:muc:affiliations:1' since='{}'/>", known.unwrap());
+    let since = format!(
+        "<mav xmlns='urn:xmpp:muc:affiliations:1' since='{}'/>",
+        known.unwrap()
+    );
     let (told, _) = enter(&mut core, "juliet/r", "den", &since);
     assert_eq!(told.first().unwrap().root().name(), "presence");
 }
@@ -164,14 +187,19 @@ fn one_session_watches_so_many_rooms() {
         assert_eq!(affiliate(&mut core, "romeo/r", &room, juliet), None);
         leave(&mut core, "romeo/r", &room);
     }
-    core.say("juliet/r", "<presence to='chat.localhost'><rai xmlns='urn:xmpp:rai:0'/></presence>");
+    core.say(
+        "juliet/r",
+        "<presence to='chat.localhost'><rai xmlns='urn:xmpp:rai:0'/></presence>",
+    );
     assert!(core.all("juliet/r").is_empty());
     for n in 0..rooms {
         let room = format!("r{n}");
         enter(&mut core, "romeo/r", &room, "");
         core.say(
             "romeo/r",
-            &format!("<message to='{room}@chat.localhost' type='groupchat'><body>x</body></message>"),
+            &format!(
+                "<message to='{room}@chat.localhost' type='groupchat'><body>x</body></message>"
+            ),
         );
         leave(&mut core, "romeo/r", &room);
     }

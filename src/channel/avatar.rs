@@ -68,7 +68,10 @@ fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let without = avatars::with_photo(element.root(), "");
     let (channel, who) = (&mut asked.channel, &asked.who);
     cx.tx.set_vcard(channel.id().archive(), &without)?;
-    let ids: Vec<String> = pictures.iter().map(|picture| avatars::id(picture)).collect();
+    let ids: Vec<String> = pictures
+        .iter()
+        .map(|picture| avatars::id(picture))
+        .collect();
     if hashes(channel) == ids {
         return Ok(Reply::Empty);
     }

@@ -2,12 +2,7 @@
 use crate::feature::Spec;
 
 pub const SPECS: &[Spec] = &[
-    Spec::partial(
-        "XEP-0045",
-        "Multi-User Chat",
-        "1.35.5",
-        "no public logs",
-    ),
+    Spec::partial("XEP-0045", "Multi-User Chat", "1.35.5", "no public logs"),
     Spec::complete("XEP-0317", "Hats", "0.3.1"),
     Spec::complete("XEP-0249", "Direct MUC Invitations", "1.2"),
     Spec::complete("XEP-0410", "MUC Self-Ping (Schrödinger's Chat)", "1.1.0"),

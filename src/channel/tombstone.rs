@@ -81,7 +81,9 @@ pub fn require_may_make(cx: &Cx<'_>, jid: &BareJid, who: &BareJid) -> Result<(),
 
 /// RFC 6120 §8.3.3.5: the error of whoever enters; where to go instead is an address as a URI.
 pub fn write_error(w: &mut Writer<'_>, by: &BareJid, row: &TombstoneRow) {
-    w.open("error").attr("type", "cancel").attr("by", by.as_str());
+    w.open("error")
+        .attr("type", "cancel")
+        .attr("by", by.as_str());
     w.open_ns("gone", ns::STANZAS);
     if !row.instead.is_empty() {
         w.text(&format!("xmpp:{}?join", row.instead));

@@ -97,7 +97,9 @@ impl Sessions {
 
     /// Whether anybody who has sessions blocks anybody (XEP-0191).
     pub fn anybody_blocks(&self) -> bool {
-        self.online.values().any(|online| !online.blocked.is_empty())
+        self.online
+            .values()
+            .any(|online| !online.blocked.is_empty())
     }
 
     pub fn online_mut(&mut self, account: &BareJid) -> Option<&mut Online> {

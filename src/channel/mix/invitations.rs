@@ -68,8 +68,7 @@ pub fn make_room(
 ) -> Result<(), Fault> {
     let (mut all, mut own) = (0, 0);
     for (token, row) in cx.tx.channel_invitations(channel.id())? {
-        let is_same =
-            !invitee.is_empty() && row.inviter == inviter && row.invitee == invitee;
+        let is_same = !invitee.is_empty() && row.inviter == inviter && row.invitee == invitee;
         if is_same || row.expires <= cx.now.wall {
             cx.tx.set_channel_invitation(channel.id(), &token, None)?;
             continue;

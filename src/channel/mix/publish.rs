@@ -106,7 +106,11 @@ fn configure(
         rules::apply(&mut now, &given, cx.now.wall)?;
         let by = vec![asked.who.as_str().to_string()];
         set_texts(&mut now, field::CHANGED_BY, by);
-        rulers = Some(Rulers::read(cx, channel, (&given, ["Owner", "Administrator"]))?);
+        rulers = Some(Rulers::read(
+            cx,
+            channel,
+            (&given, ["Owner", "Administrator"]),
+        )?);
     }
     let at = cx.now.wall;
     change(cx, channel, |_, row| {

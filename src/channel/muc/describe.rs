@@ -1,8 +1,8 @@
 //! XEP-0045 §6.4, §6.5: what a room says of itself (XEP-0030, XEP-0128).
 use crate::channel::access;
 use crate::channel::avatar;
-use crate::channel::message;
 use crate::channel::config::{Config, FIELDS, field, table::Shape, whois};
+use crate::channel::message;
 use crate::channel::mix::describe as mix;
 use crate::channel::retraction;
 use crate::channel::route::Asked;
@@ -177,7 +177,11 @@ fn write_form(w: &mut Writer<'_>, asked: &Asked<'_>, occupants: usize, said: Opt
     }
     if let Some(said) = said {
         let said = format!("{said:.2}");
-        show("{urn:xmpp:muc-activity}message-activity", "text-single", &said);
+        show(
+            "{urn:xmpp:muc-activity}message-activity",
+            "text-single",
+            &said,
+        );
     }
     if let Some(hash) = hats::hash(&row.config) {
         show("hats#hash", "text-single", &hash);

@@ -31,12 +31,28 @@ enum Does {
 }
 
 const COMMANDS: &[(&str, &str, Does)] = &[
-    ("create", "Make or change a hat", Does::Change(&["title", "uri", "hue"], create)),
+    (
+        "create",
+        "Make or change a hat",
+        Does::Change(&["title", "uri", "hue"], create),
+    ),
     ("destroy", "Remove a hat", Does::Change(&["uri"], destroy)),
     ("list", "List hats", Does::List { whose: false }),
-    ("assign", "Give somebody a hat", Does::Change(&["jid", "uri"], assign)),
-    ("unassign", "Take a hat from somebody", Does::Change(&["jid", "uri"], unassign)),
-    ("list-assigned", "List who wears which hat", Does::List { whose: true }),
+    (
+        "assign",
+        "Give somebody a hat",
+        Does::Change(&["jid", "uri"], assign),
+    ),
+    (
+        "unassign",
+        "Take a hat from somebody",
+        Does::Change(&["jid", "uri"], unassign),
+    ),
+    (
+        "list-assigned",
+        "List who wears which hat",
+        Does::List { whose: true },
+    ),
 ];
 
 /// Nodes and names of what somebody may do (XEP-0050 §2.2).
@@ -157,7 +173,10 @@ fn create(cx: &mut Cx<'_>, asked: &mut Asked<'_>, form: &DataForm) -> Result<(),
         title: text(form, "title", TEXT_BYTES_MAX)?.into(),
         hue: text(form, "hue", HUE_BYTES_MAX)?.into(),
     };
-    let is_angle = |hue: &str| hue.parse::<f64>().is_ok_and(|it| (0.0..=360.0).contains(&it));
+    let is_angle = |hue: &str| {
+        hue.parse::<f64>()
+            .is_ok_and(|it| (0.0..=360.0).contains(&it))
+    };
     if hat.uri.is_empty() || hat.title.is_empty() {
         return Err(Condition::BadRequest.into());
     }
@@ -256,7 +275,12 @@ fn list(cx: &Cx<'_>, asked: &Asked<'_>, name: &str, whose: bool) -> Result<Reply
         w.close();
         for (jid, hat) in &rows {
             w.open("item");
-            let values = [jid.as_deref(), Some(&*hat.uri), Some(&hat.title), Some(&hat.hue)];
+            let values = [
+                jid.as_deref(),
+                Some(&*hat.uri),
+                Some(&hat.title),
+                Some(&hat.hue),
+            ];
             for (var, value) in vars.iter().zip(values) {
                 let Some(value) = value else { continue };
                 w.open("field").attr("var", var);

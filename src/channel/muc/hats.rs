@@ -111,7 +111,8 @@ pub fn set_all(cx: &mut Cx<'_>, channel: &mut Channel, hats: &[Hat]) -> Result<(
     })?;
     for (jid, row) in wearers(cx, channel)? {
         let mut now = row.clone();
-        now.hats.retain(|uri| hats.iter().any(|hat| hat.uri == *uri));
+        now.hats
+            .retain(|uri| hats.iter().any(|hat| hat.uri == *uri));
         if now != row {
             people::set(cx, channel, &jid, &now)?;
         }

@@ -24,8 +24,8 @@ fn parse(channel: &Channel, text: &str) -> Option<u64> {
     let (id, version) = text.split_once('-')?;
     let version = version.parse().ok()?;
     let row = &channel.row;
-    let is_known = id == channel.id().0.to_string()
-        && (row.known_from..=row.version).contains(&version);
+    let is_known =
+        id == channel.id().0.to_string() && (row.known_from..=row.version).contains(&version);
     is_known.then_some(version)
 }
 

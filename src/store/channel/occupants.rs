@@ -1,7 +1,7 @@
 //! Occupants of rooms (XEP-0045) whose sessions may be resumed after a restart in order: written when the server stops, taken
 //! when it starts.
-use crate::store::engine::codec::{Decoder, Encoder};
 use crate::store::archive::ArchiveId;
+use crate::store::engine::codec::{Decoder, Encoder};
 use crate::store::schema::{CHANNEL_LEFT, CHANNEL_OCCUPANTS};
 use crate::store::{StoreError, Tx, Writing};
 

@@ -4,8 +4,8 @@ use crate::store::accounts::joined;
 use crate::store::channel::{ChannelRow, decode, encode, invitations, tombstones};
 use crate::store::engine::table::{Row, TableDefinition, WriteTransaction};
 use crate::store::schema::{
-    CHANNEL_CREATORS, CHANNEL_IDS, CHANNEL_INVITATIONS, CHANNEL_LEFT, CHANNEL_MEMBERS, CHANNEL_NICKS,
-    CHANNEL_OCCUPANTS, CHANNEL_TOMBSTONES, CHANNELS, CHANNELS_JOINED,
+    CHANNEL_CREATORS, CHANNEL_IDS, CHANNEL_INVITATIONS, CHANNEL_LEFT, CHANNEL_MEMBERS,
+    CHANNEL_NICKS, CHANNEL_OCCUPANTS, CHANNEL_TOMBSTONES, CHANNELS, CHANNELS_JOINED,
 };
 use crate::store::{JoinedChannel, StoreError};
 
