@@ -80,6 +80,32 @@ pub fn request(cx: &mut Cx<'_>, channel: &Channel, id: &str, iq: &Iq) -> Result<
     Ok(Reply::Later)
 }
 
+/// A request that is under way in another name: whoever asked is answered in any case, if there is room for one more that waits.
+pub fn wait_for(cx: &mut Cx<'_>, request: &Envelope, passed_on: &Envelope) {
+    let (Some(from), Some(to)) = (&request.from, &request.to) else {
+        return;
+    };
+    let (Some(asker), Some(asked), Some(id)) = (&passed_on.from, &passed_on.to, &passed_on.id)
+    else {
+        return;
+    };
+    if cx.state.questions.is_asked(asker, asked, id) || require_room(cx, from, asked).is_err() {
+        return;
+    }
+    let relayed = Relayed {
+        from: from.clone(),
+        to: to.clone(),
+        id: request.id.clone(),
+    };
+    let question = Question {
+        asker: asker.clone(),
+        asked: asked.clone(),
+        deadline_ms: cx.now.monotonic_ms + ANSWER_MS_MAX,
+        then: Then::Relayed(Box::new(relayed)),
+    };
+    cx.state.questions.ask(id, question);
+}
+
 /// XEP-0404 §3.1
 fn require_gives_vcard(member: &MemberRow, kind: IqKind) -> Result<(), Condition> {
     let gives = member.participation.as_ref();
