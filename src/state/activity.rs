@@ -24,7 +24,7 @@ impl Hours {
     fn go_on(&mut self, hour: u64) {
         let passed = usize::try_from(hour.saturating_sub(self.now)).unwrap_or(usize::MAX);
         let passed = passed.min(self.counts.len());
-        self.counts.rotate_right(passed % self.counts.len());
+        self.counts.rotate_right(passed % (HOURS + 1));
         self.counts.iter_mut().take(passed).for_each(|it| *it = 0);
         self.now = self.now.max(hour);
     }

@@ -184,9 +184,10 @@ fn create(cx: &mut Cx<'_>, asked: &mut Asked<'_>, form: &DataForm) -> Result<(),
         return Err(Condition::NotAcceptable.into());
     }
     let mut all = hats::all(&asked.channel.row.config);
+    let is_full = all.len() >= HATS_MAX;
     match all.iter_mut().find(|known| known.uri == hat.uri) {
         Some(known) => *known = hat,
-        None if all.len() >= HATS_MAX => {
+        None if is_full => {
             return Err(StanzaError::new(Condition::ResourceConstraint)
                 .text("The room has as many hats as it may.")
                 .into());

@@ -130,6 +130,10 @@ impl Tx {
             takes_part(&known),
             takes_part(row),
         );
+        if before.is_some() && !is_there {
+            let Writing { txn, .. } = self.writing()?;
+            txn.open_table(CHANNEL_LEFT)?.remove((channel.id.0, jid))?;
+        }
         self.write_member(channel.id, jid, row, nicks)
     }
 
@@ -146,9 +150,6 @@ impl Tx {
         match row.is_empty() {
             false => members.insert((channel.0, jid), encode(row).as_slice())?,
             true => members.remove((channel.0, jid))?,
-        }
-        if before.is_some() && !is_there {
-            txn.open_table(CHANNEL_LEFT)?.remove((channel.id.0, jid))?;
         }
         if nicks.0 != nicks.1 {
             let mut table = txn.open_table(CHANNEL_NICKS)?;
