@@ -1,7 +1,7 @@
 //! XEP-0404 §3.2: a message to one participant, by an address that tells nothing of who it is. It is kept by whoever's server keeps
 //! messages, and not by the channel.
-use crate::channel::message::{said, speaker};
-use crate::channel::{Channel, access, config, people};
+use crate::channel::message::{Speaker, said, speaker};
+use crate::channel::{Channel, access, config, muc, people};
 use crate::state::{Cx, Fault, OwnMessage, Role};
 use crate::xml::{Writer, parse_stored};
 use crate::xmpp::{BareJid, Condition, Message, MessageKind, ns};
@@ -48,9 +48,25 @@ pub fn send(cx: &mut Cx<'_>, channel: &Channel, id: &str, message: &Message) -> 
     if !may {
         return Err(Condition::Forbidden.into());
     }
+    // Whoever is in the room only knows people by their nicks.
+    if member.participation.is_none() {
+        muc::show_participant(cx, channel, from)?;
+        return muc::private::pass(cx, channel, (&speaker, message), &to);
+    }
+    pass(cx, channel, (&speaker, message), &to)
+}
+
+/// To somebody who takes part, from an address that tells nothing of who it is.
+pub fn pass(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    (speaker, message): (&Speaker, &Message),
+    to: &BareJid,
+) -> Result<(), Fault> {
+    let from = &speaker.author.jid;
     let sender = encoded(cx, channel, from).ok_or(Condition::InternalServerError)?;
     let resource = message.envelope.to.as_ref().and_then(|to| to.resource());
-    let client = resource.and_then(|resource| client(cx, channel, &to, resource));
+    let client = resource.and_then(|resource| client(cx, channel, to, resource));
     let mut bytes = Vec::new();
     let mut w = Writer::new(&mut bytes);
     w.open("message")
@@ -63,7 +79,7 @@ pub fn send(cx: &mut Cx<'_>, channel: &Channel, id: &str, message: &Message) -> 
         .note_id(channel.id(), &speaker.author.id, from.bare_str())?;
     cx.state.effects.own_messages.push(OwnMessage {
         from: sender,
-        to: client.unwrap_or_else(|| to.into()),
+        to: client.unwrap_or_else(|| to.clone().into()),
         kind: message.kind,
         element,
     });

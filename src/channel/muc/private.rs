@@ -2,10 +2,10 @@
 use crate::channel::config::{Config, field, private};
 use crate::channel::message::{Speaker, said, speaker};
 use crate::channel::nick::Nick;
-use crate::channel::{Channel, access, fan_out::write_occupant_id, people};
-use crate::state::{Cx, Fault, Occupant, OwnMessage, Role};
+use crate::channel::{Channel, access, fan_out::write_occupant_id, mix, people};
+use crate::state::{Cx, Fault, Occupant, OwnMessage, Role, Way};
 use crate::xml::{Writer, parse_stored};
-use crate::xmpp::{Condition, Message, ns};
+use crate::xmpp::{BareJid, Condition, Message, ns};
 
 pub fn send(
     cx: &mut Cx<'_>,
@@ -27,10 +27,30 @@ pub fn send(
     require_may(channel, &speaker, first)?;
     let member = people::member(cx, channel, first.jid.bare_str())?;
     access::require_takes_private(&member)?;
-    let element = written(&speaker, message).ok_or(Condition::InternalServerError)?;
+    let to = first.jid.to_bare();
+    // Whoever takes part and is not in the room knows people by their ids.
+    match occupants.iter().all(|one| one.way == Way::Participant) {
+        true => mix::private::pass(cx, channel, (&speaker, message), &to),
+        false => pass(cx, channel, (&speaker, message), &to),
+    }
+}
+
+/// To all that somebody has in the room.
+pub fn pass(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    (speaker, message): (&Speaker, &Message),
+    to: &BareJid,
+) -> Result<(), Fault> {
+    let element = written(speaker, message).ok_or(Condition::InternalServerError)?;
     let from = channel.jid.with_resource(&speaker.author.nick);
     let from = from.map_err(|_| Condition::NotAcceptable)?;
-    for occupant in &occupants {
+    let room = cx.state.rooms.get(channel.id());
+    let of = room
+        .into_iter()
+        .flat_map(|room| room.of_person(to.as_str()));
+    let occupants = of.filter(|one| one.way != Way::Participant);
+    for occupant in occupants.cloned().collect::<Vec<Occupant>>() {
         cx.state.effects.own_messages.push(OwnMessage {
             from: from.clone().into(),
             to: occupant.jid.clone(),
