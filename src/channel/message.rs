@@ -123,7 +123,10 @@ pub fn say(
         muc::show_participant(cx, channel, &author.jid)?;
     }
     fan_out::to_occupants(cx, channel, told);
-    mix::fan_out(cx, channel, &told);
+    // XEP-0369 §3: channels have no subject.
+    if !muc::subject::is_change(message) {
+        mix::fan_out(cx, channel, &told);
+    }
     if is_kept && message.has_body() {
         muc::watch::said(cx, channel)?;
     }

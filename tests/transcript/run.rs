@@ -237,6 +237,7 @@ fn apply(settings: &mut Settings, key: &str, value: &str) {
         "sessions_per_account_max" => settings.sessions_per_account_max = number,
         "roster_contacts_max" => settings.roster_contacts_max = number,
         "roster_groups_max" => settings.roster_groups_max = number,
+        "channel_members_max" => settings.channel_members_max = number,
         "blocked_jids_max" => settings.blocked_jids_max = number,
         "private_items_max" => settings.private_items_max = number,
         "private_bytes_max" => settings.private_bytes_max = number,

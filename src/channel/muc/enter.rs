@@ -318,7 +318,6 @@ fn rename(
         cx.require_disk_space()?;
         member.nick = Some(nick.text.to_string());
         people::set(cx, channel, who, &member)?;
-        told::nick_changed(cx, channel, who, &member)?;
     }
     let gone = News {
         codes: vec![303],
@@ -340,7 +339,7 @@ fn rename(
         ..News::of(&now)
     };
     tell::announce(cx, channel, &news);
-    Ok(())
+    Ok(told::nick_changed(cx, channel, who, &member)?)
 }
 
 /// COMPAT(slixmpp, 1.17; nbxmpp): they know an error by the element they sent.
