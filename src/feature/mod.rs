@@ -49,11 +49,12 @@ pub use mix_pam::{
     CHANNELS_JOINED_MAX, FromChannel, channel_left, channel_may_see, channel_of_presence,
     from_channel, joined_channel, preference_set,
 };
+pub(crate) use pep::avatars;
 pub use pep::bookmark_forms::ROOMS_MAX as BOOKMARKS_SHOWN_MAX;
 pub use pep::displayed::taken as displayed_taken;
 pub use pep::pam::{SUBSCRIPTIONS_MAX, spread as spread_event};
 pub use pep::vcards::adopt as adopt_vcard;
-pub use pep::{avatars, photo_changed, photo_in_presence};
+pub use pep::{photo_changed, photo_in_presence};
 pub use privilege::{
     advertise as advertise_privileges, forwarded as privileged_message, hear_of_presence,
     used as privilege_used,

@@ -1,7 +1,7 @@
 //! XEP-0163: what accounts have on the publish-subscribe engine beside plain nodes. What is written to some nodes is shown in
 //! another form elsewhere: every request that writes to an account's nodes comes by here.
 
-pub mod avatars;
+pub(crate) mod avatars;
 pub mod bookmark_forms;
 pub mod bookmarks;
 pub mod displayed;
