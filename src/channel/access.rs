@@ -3,6 +3,7 @@ use crate::state::{Cx, Fault, Role};
 use crate::store::{ChannelAffiliation, JidVisibility, MemberRow, Participation};
 use crate::xmpp::{BareJid, Condition, ErrorType, StanzaError};
 
+use super::archive::Kept;
 use super::config::{Config, field, whois};
 use super::{Channel, people};
 
@@ -26,6 +27,11 @@ pub fn role_of(channel: &Channel, member: &MemberRow) -> Role {
 /// Whether somebody of this role is told who is behind a nick.
 pub fn shows_jid(channel: &Channel, to: Role) -> bool {
     to == Role::Moderator || channel.row.number(field::WHOIS) == whois::ANYONE
+}
+
+/// XEP-0404 §2.3, of what was said: it names nobody to whom it named nobody when it was said.
+pub fn shows_author_of(channel: &Channel, to: Role, said: &Kept) -> bool {
+    to == Role::Moderator || (said.is_open && shows_jid(channel, to))
 }
 
 /// XEP-0404 §2.3: whether everybody is told who somebody is, of whom this is known.

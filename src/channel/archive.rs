@@ -87,6 +87,8 @@ pub struct Kept {
     pub nick: String,
     /// The stable id; `None`: the channel spoke.
     pub author: Option<String>,
+    /// It was said where everybody knew who everybody was.
+    pub is_open: bool,
 }
 
 impl Kept {
@@ -102,6 +104,7 @@ impl Kept {
         };
         Some(Kept {
             nick: text("nick").unwrap_or_default(),
+            is_open: text("jid").is_some(),
             author,
             element,
         })

@@ -56,14 +56,15 @@ fn query(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         Some(node) => return mix::history::query(cx, asked, node),
     };
     let channel = &asked.channel;
-    let shows_jid = access::shows_jid(channel, role_of(cx, asked)?);
+    let role = role_of(cx, asked)?;
+    let shows_jid = access::shows_jid(channel, role);
     let asking = AskingArchive {
         payload: asked.payload,
         from: asked.from,
         origin: asked.origin,
     };
-    let as_room = |cx: &Cx<'_>, stored: &Stored| in_room(cx, channel, stored, shows_jid);
-    let as_channel = |cx: &Cx<'_>, stored: &Stored| in_channel(cx, channel, stored, shows_jid);
+    let as_room = |cx: &Cx<'_>, stored: &Stored| in_room(cx, channel, stored, role);
+    let as_channel = |cx: &Cx<'_>, stored: &Stored| in_channel(cx, channel, stored, role);
     let source = ArchiveSource {
         account: channel.id().archive(),
         jid: &channel.jid,
@@ -109,11 +110,12 @@ fn author(cx: &Cx<'_>, channel: &Channel, with: &Jid, shows_jid: bool) -> Option
 }
 
 /// As a room sent it; those who may know find who said it (§7.2).
-fn in_room(cx: &Cx<'_>, channel: &Channel, stored: &Stored, shows_jid: bool) -> Option<String> {
+fn in_room(cx: &Cx<'_>, channel: &Channel, stored: &Stored, to: Role) -> Option<String> {
     let kept = Kept::read(&stored.xml)?;
     let mut bytes = Vec::with_capacity(stored.xml.len() + 256);
     muc::write_kept(&mut bytes, channel, &kept);
-    let author = kept.author.as_deref().filter(|_| shows_jid);
+    let author = kept.author.as_deref();
+    let author = author.filter(|_| access::shows_author_of(channel, to, &kept));
     let jid = author.and_then(|id| cx.tx.behind_id(channel.id(), id).ok().flatten());
     if let Some(jid) = jid {
         let member = people::member(cx, channel, &jid).unwrap_or_default();
@@ -134,7 +136,7 @@ fn in_room(cx: &Cx<'_>, channel: &Channel, stored: &Stored, shows_jid: bool) -> 
 }
 
 /// As a channel sent it: under the archive's id, with the JID for those who may know it now.
-fn in_channel(cx: &Cx<'_>, channel: &Channel, stored: &Stored, shows_jid: bool) -> Option<String> {
+fn in_channel(cx: &Cx<'_>, channel: &Channel, stored: &Stored, to: Role) -> Option<String> {
     let kept = Kept::read(&stored.xml)?;
     let author = kept.author.as_deref();
     let from = match author {
@@ -151,7 +153,8 @@ fn in_channel(cx: &Cx<'_>, channel: &Channel, stored: &Stored, shows_jid: bool) 
         .attr("type", "groupchat");
     if let Some(author) = author {
         w.open_ns("mix", ns::MIX).leaf("nick", &kept.nick);
-        let jid = shows_jid.then(|| cx.tx.behind_id(channel.id(), author));
+        let is_shown = access::shows_author_of(channel, to, &kept);
+        let jid = is_shown.then(|| cx.tx.behind_id(channel.id(), author));
         if let Some(jid) = jid.and_then(|jid| jid.ok().flatten()) {
             w.leaf("jid", &jid);
         }
