@@ -25,6 +25,8 @@
 //! | private message | to `channel/nick` | to `id#channel` (XEP-0404 §3.2); either reaches the person by what they speak |
 //! | the channel goes | `<destroy/>` | its nodes are deleted |
 //!
+//! Each line has its transcript in `tests/transcripts/channel`.
+//!
 //! Nobody is ever told a real JID that the channel hides, by either face or from the archive: `access::shows_jid` alone
 //! decides.
 mod access;

@@ -36,5 +36,11 @@ mod tests {
             assert_eq!(folded(nick), None, "{nick:?}");
         }
         assert!(folded("😀").is_some());
+        // RFC 8264 §9.8, §9.13: what joins characters or chooses how one looks is no part of a nickname, nor of an address.
+        for nick in ["❤\u{fe0f}", "👩\u{200d}👧"] {
+            assert_eq!(folded(nick), None, "{nick:?}");
+            let jid = format!("room@service/{nick}");
+            assert!(crate::xmpp::Jid::parse(&jid).is_err(), "{nick:?}");
+        }
     }
 }
