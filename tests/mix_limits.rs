@@ -143,6 +143,31 @@ fn a_channel_knows_so_many_people() {
 }
 
 #[test]
+fn so_many_are_allowed_or_banned() {
+    let mut world = World::new(|settings| settings.channel_members_max = 3);
+    let publish = |node: &str, jid: &str| {
+        format!(
+            "<pubsub xmlns='{PUBSUB}'><publish node='urn:xmpp:mix:nodes:{node}'><item id='{jid}'/></publish></pubsub>"
+        )
+    };
+    for jid in ["a@x.example", "y.example"] {
+        assert_eq!(
+            world.of_owner(CHANNEL, "set", &publish("banned", jid)),
+            Ok(())
+        );
+    }
+    assert_eq!(
+        world.of_owner(CHANNEL, "set", &publish("banned", "b@x.example")),
+        full()
+    );
+    let retract = format!(
+        "<pubsub xmlns='{PUBSUB}'><retract node='urn:xmpp:mix:nodes:banned'><item id='y.example'/></retract></pubsub>"
+    );
+    assert_eq!(world.of_owner(CHANNEL, "set", &retract), Ok(()));
+    assert!(world.join("a").is_ok());
+}
+
+#[test]
 fn so_many_are_invited_at_a_time() {
     let mut world = World::new(|_| {});
     let inviters: Vec<String> = (0..=INVITATIONS_MAX / INVITED_BY_ONE_MAX)
