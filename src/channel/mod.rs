@@ -11,7 +11,7 @@
 //! | an occupant who did not join | an occupant | a participant for the time of the stay, with the same id |
 //! | nick | one nick, one person, compared by RFC 8266; a participant's nick is a registered one (§7.10), so whoever enters as well gets it (status 210) | the same |
 //! | owner, admin | affiliation; moderator | `Owner`, `Administrator` (XEP-0406) |
-//! | member | affiliation | an entry of `allowed` |
+//! | member | affiliation | an entry of `allowed`; one of a domain makes nobody a member, but lets all of it in |
 //! | outcast | affiliation | an entry of `banned` |
 //! | only members may enter | `membersonly` | the node `allowed` is there |
 //! | a person without a voice | visitor | what they say is refused |

@@ -24,7 +24,7 @@ class Participant(Occupant):
 
     def __init__(self, server, name, resource):
         super().__init__(server, name, resource)
-        for plugin in ("xep_0060", "xep_0115", "xep_0369", "xep_0403", "xep_0405"):
+        for plugin in ("xep_0060", "xep_0115", "xep_0369", "xep_0403", "xep_0404", "xep_0405"):
             self.register_plugin(plugin)
         self.mix, self.pam, self.nodes = (self.plugin[f"xep_{number}"] for number in ("0369", "0405", "0060"))
         self.del_event_handler("entity_caps", self.plugin["xep_0115"]._process_caps)
@@ -149,6 +149,34 @@ async def names(romeo, juliet):
     print("   nicks and names: ok", flush=True)
 
 
+async def preferred(server, romeo):
+    """XEP-0404: where everybody decides, who agrees is named, and who does not is not; who hides is in no open channel."""
+    await romeo.configure(COVEN, whois="maybe")
+    nurse = await arrive(server, "nurse", "street")
+    anon = nurse.plugin["xep_0404"]
+    assert not await nurse.pam.join_channel(COVEN, "Nurse", {f"{NODES}participants"})
+    assert await nurse.participants(COVEN) == {"First witch": None, "Nurse": None}
+    options = await anon.get_preferences(COVEN)
+    assert options.get_fields()["JID Visibility"]["value"] == "default", options
+
+    async def prefer(value):
+        form = nurse.plugin["xep_0004"].make_form(ftype="submit")
+        form.add_field("JID Visibility", value=value)
+        iq = nurse.make_iq_set(ito=COVEN)
+        iq["user_preference"].append(form)  # slixmpp's own set_preferences() loses the form.
+        answer = await iq.send(timeout=TIMEOUT)
+        return answer["user_preference"]["form"].get_values()
+
+    assert (await prefer("always"))["JID Visibility"] == "always"
+    assert await nurse.participants(COVEN) == {"First witch": None, "Nurse": NURSE}
+    assert (await prefer("never"))["JID Visibility"] == "never"
+    await romeo.configure(COVEN, whois="anyone")
+    await settled(nurse)
+    assert not await nurse.joined(), "hidden in an open channel"
+    await nurse.go()
+    print("   named, or not, as they prefer: ok", flush=True)
+
+
 async def banned(server, romeo, juliet):
     """From either face, by either face."""
     tybalt = await come(server, "tybalt", "street")
@@ -230,6 +258,7 @@ async def main(binary):
         await converse(romeo, juliet)
         romeo = await sleep(server, romeo, juliet)
         await names(romeo, juliet)
+        await preferred(server, romeo)
         await banned(server, romeo, juliet)
         romeo, juliet = await survive(server, romeo, juliet)
         await end(romeo, juliet)
