@@ -20,6 +20,7 @@
 //! | archive | one row a message, whoever said it; the form is that of whoever reads | the same row |
 //! | who may know real JIDs | `whois`: moderators, anyone | hidden, visible; `maybe`: everybody decides, and in rooms it is as hidden |
 //! | subject | subject | none (XEP-0369 §3) |
+//! | hats (XEP-0317) | in presence, given by commands | in what the room sees of them |
 //! | picture | vCard, its hash in disco | nodes of XEP-0084 |
 //! | name, description, contacts | configuration, disco | node `info`, disco |
 //! | private message | to `channel/nick` | to `id#channel` (XEP-0404 §3.2); either reaches the person by what they speak |

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use crate::channel::config::{Config, field};
-use crate::channel::muc::{leave, tell};
+use crate::channel::muc::{hats, leave, tell};
 use crate::channel::nick::Nick;
 use crate::channel::{Channel, access, people, room};
 use crate::feature::Heard;
@@ -73,7 +73,7 @@ fn came(
         id,
         affiliation: member.affiliation,
         role: access::role_of(channel, member),
-        presence: tell::shown(presence),
+        presence: hats::worn(channel, &tell::shown(presence), member),
         spoke_ms: 0,
     };
     occupants.push(occupant.clone());

@@ -68,7 +68,7 @@ pub fn show_participant(cx: &mut Cx<'_>, channel: &Channel, jid: &Jid) -> Result
         id,
         affiliation: member.affiliation,
         role: access::role_of(channel, &member),
-        presence: Rc::from(""),
+        presence: hats::worn(channel, &Rc::from(""), &member),
         spoke_ms: 0,
     };
     tell::announce(cx, channel, &tell::News::of(&occupant));
