@@ -49,7 +49,7 @@ pub fn take(cx: &mut Cx<'_>, channel: &mut Channel, message: &Message) -> Result
 }
 
 /// §7.8.2: whoever is in the room and may invite, and whoever rules it. Inviting tells who one is.
-pub fn require_may_invite(cx: &Cx<'_>, channel: &Channel, from: &Jid) -> Result<(), Fault> {
+fn require_may_invite(cx: &Cx<'_>, channel: &Channel, from: &Jid) -> Result<(), Fault> {
     let member = people::member(cx, channel, from.bare_str())?;
     if member.affiliation >= ChannelAffiliation::Admin {
         return Ok(());
@@ -62,7 +62,7 @@ pub fn require_may_invite(cx: &Cx<'_>, channel: &Channel, from: &Jid) -> Result<
     }
 }
 
-/// Whether somebody may who comes in.
+/// Whether somebody may who belongs to the room, whether they are in it or not.
 pub fn might_invite(channel: &Channel, member: &MemberRow) -> bool {
     let belongs = access::belongs(member) && !member.muted;
     member.affiliation >= ChannelAffiliation::Admin || (belongs && channel.row.flag(field::INVITES))

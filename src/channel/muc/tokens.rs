@@ -28,7 +28,7 @@ pub const ROWS: &[crate::channel::route::Row] = &[
 
 /// §4.2
 fn request(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
-    mediated::require_may_invite(cx, &asked.channel, asked.from)?;
+    require_may_invite(cx, asked)?;
     let number = |name| {
         let text = asked.payload.attribute(name);
         let number = text.map(|text| text.trim().parse::<u32>());
@@ -58,6 +58,15 @@ fn request(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     }))
 }
 
+/// A token makes members: it is for those to give who belong to the room.
+fn require_may_invite(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<(), Fault> {
+    let member = people::member(cx, &asked.channel, asked.who.as_str())?;
+    match mediated::might_invite(&asked.channel, &member) {
+        true => Ok(()),
+        false => Err(Condition::Forbidden.into()),
+    }
+}
+
 /// With what is left of it.
 fn write(
     w: &mut Writer<'_>,
@@ -78,7 +87,7 @@ fn write(
 
 /// §4.6: their own; moderators see all.
 fn list(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
-    mediated::require_may_invite(cx, &asked.channel, asked.from)?;
+    require_may_invite(cx, asked)?;
     let all = cx.tx.channel_invitations(asked.channel.id())?;
     let mut shown = Vec::new();
     for (token, row) in all {
@@ -104,7 +113,7 @@ fn is_for(cx: &Cx<'_>, asked: &Asked<'_>, row: &InvitationRow) -> Result<bool, F
 
 /// §4.7
 fn revoke(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
-    mediated::require_may_invite(cx, &asked.channel, asked.from)?;
+    require_may_invite(cx, asked)?;
     let token = asked.payload.text();
     let (token, channel) = (token.trim(), asked.channel.id());
     let row = match token.len() <= TOKEN_BYTES_MAX {
