@@ -18,27 +18,35 @@ pub fn member(cx: &Cx<'_>, channel: &Channel, jid: &str) -> Result<MemberRow, St
     }
 }
 
-/// The same, and what is said of all of a domain (XEP-0406 §2.2, §2.3): a ban comes before everything but ruling it. Not to be
-/// written down.
+/// What is said of all of the domain of somebody (XEP-0406 §2.2, §2.3).
+pub fn of_domain(
+    cx: &Cx<'_>,
+    of: &ChannelRow,
+    jid: &str,
+) -> Result<ChannelAffiliation, StoreError> {
+    let domain = jid.split_once('@').map(|(_, domain)| domain);
+    let known = match domain.filter(|_| of.members > 0) {
+        Some(domain) => cx.tx.member(of.id, domain)?,
+        None => None,
+    };
+    Ok(known.unwrap_or_default().affiliation)
+}
+
+/// What is known of somebody, and what is said of all of their domain: a ban comes before everything but ruling the channel. Not
+/// to be written down.
 pub fn with_domain(cx: &Cx<'_>, of: &ChannelRow, jid: &str) -> Result<MemberRow, StoreError> {
     if of.members == 0 {
         return Ok(MemberRow::default());
     }
-    let known = |jid: &str| -> Result<MemberRow, StoreError> {
-        Ok(cx.tx.member(of.id, jid)?.unwrap_or_default())
-    };
-    let mut row = known(jid)?;
-    let domain = jid.split_once('@').map(|(_, domain)| domain);
-    let Some(domain) = domain.filter(|_| row.affiliation <= ChannelAffiliation::Member) else {
-        return Ok(row);
-    };
-    let of_all = known(domain)?.affiliation;
-    row.affiliation = match of_all {
-        ChannelAffiliation::None => row.affiliation,
-        ChannelAffiliation::Outcast => of_all,
-        _ if row.affiliation == ChannelAffiliation::None => ChannelAffiliation::Member,
-        _ => row.affiliation,
-    };
+    let mut row = cx.tx.member(of.id, jid)?.unwrap_or_default();
+    if row.affiliation <= ChannelAffiliation::Member {
+        row.affiliation = match of_domain(cx, of, jid)? {
+            ChannelAffiliation::None => row.affiliation,
+            ChannelAffiliation::Outcast => ChannelAffiliation::Outcast,
+            _ if row.affiliation == ChannelAffiliation::None => ChannelAffiliation::Member,
+            _ => row.affiliation,
+        };
+    }
     Ok(row)
 }
 

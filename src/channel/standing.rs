@@ -54,7 +54,8 @@ pub fn set_affiliation(
     let mut now = before.clone();
     now.affiliation = affiliation;
     now.reason = by.reason.unwrap_or_default().into();
-    let is_out = is_put_out(channel, affiliation);
+    let of_domain = people::of_domain(cx, &channel.row, jid)?;
+    let is_out = is_put_out(channel, affiliation) && of_domain <= ChannelAffiliation::None;
     if is_out {
         now = MemberRow {
             affiliation,
@@ -82,6 +83,9 @@ pub fn set_affiliation(
             put_out(cx, channel, (jid, affiliation), (code, by))?;
         }
         true => change_present(cx, channel, (jid, &now), by),
+    }
+    if !jid.contains('@') {
+        put_out_domain(cx, channel, jid)?;
     }
     Ok(())
 }
@@ -167,11 +171,7 @@ fn put_out(
 }
 
 /// XEP-0406 §3.3: whoever of a domain may not be in it any more.
-pub fn put_out_domain(
-    cx: &mut Cx<'_>,
-    channel: &mut Channel,
-    domain: &str,
-) -> Result<(), StoreError> {
+fn put_out_domain(cx: &mut Cx<'_>, channel: &mut Channel, domain: &str) -> Result<(), StoreError> {
     let is_of = |jid: &str| jid.split_once('@').is_some_and(|(_, of)| of == domain);
     let mut found: Vec<String> = people::participants(cx, channel)?;
     let occupants = &room(cx, channel).occupants;

@@ -234,9 +234,10 @@ fn set_access(
     cx.require_disk_space()?;
     let change = (affiliation, By::default());
     let channel = &mut asked.channel;
-    standing::set_affiliation(cx, channel, jid.as_str(), change)?;
-    if jid.local().is_none() {
-        standing::put_out_domain(cx, channel, jid.as_str())?;
-    }
-    Ok(())
+    Ok(standing::set_affiliation(
+        cx,
+        channel,
+        jid.as_str(),
+        change,
+    )?)
 }
