@@ -147,6 +147,7 @@ fn said_in_a_channel(core: &mut Core) {
                 to: &from.to_bare(),
                 at: Timestamp(1_000_000 + n),
                 xml: &xml,
+                act: None,
             };
             tx.append(&record).unwrap();
             // Something of its own between them.

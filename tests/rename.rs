@@ -198,6 +198,7 @@ fn the_index_by_peer_moves_too() {
             to: &to,
             at: Clock::start().now().wall,
             xml: "<message xmlns='jabber:client' from='alice@localhost/x' to='bob@localhost'/>",
+            act: None,
         })
         .unwrap();
     }

@@ -58,8 +58,9 @@ fn append(store: &Store, owners: &[Owner], count: usize) -> Vec<ArchiveId> {
             to: &to,
             at: Timestamp(1),
             xml: &xml,
+            act: None,
         };
-        let ids = (0..count).map(|_| Ok(tx.append(&record)?.0)).collect();
+        let ids = (0..count).map(|_| Ok(tx.append(&record)?.id)).collect();
         tx.checkpoint_if_due()?;
         ids
     })

@@ -4,8 +4,9 @@
 //! stable id; `jid` is there only where everybody may know it.
 use crate::feature;
 use crate::state::Cx;
-use crate::store::{ArchiveId, Direction, Owner, Record, StoreError};
+use crate::store::{Appended, Direction, Named, Owner, Record, StoreError};
 use crate::xml::{Element, Writer, parse_stored};
+use crate::xmpp::relation::Act;
 use crate::xmpp::{Jid, Message, ns};
 
 use super::Channel;
@@ -28,8 +29,13 @@ pub fn is_wanted(channel: &Channel, message: &Message) -> bool {
     message.has_body() || has_hint("store") || is_kept()
 }
 
-/// Keeps a message; returns its id.
-pub fn keep(cx: &mut Cx<'_>, channel: &Channel, said: &Said<'_>) -> Result<ArchiveId, StoreError> {
+/// Keeps a message.
+pub fn keep(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    said: &Said<'_>,
+    act: Option<(Act, Named<'_>)>,
+) -> Result<Appended, StoreError> {
     let author = said.author;
     // Whoever it is was seen here: moderators may ask who is behind an id.
     if !author.is_channel {
@@ -49,9 +55,21 @@ pub fn keep(cx: &mut Cx<'_>, channel: &Channel, said: &Said<'_>) -> Result<Archi
         to: channel.jid.as_jid(),
         at: cx.now.wall,
         xml: &xml,
+        act,
     };
-    let (id, _) = cx.tx.append(&record)?;
-    Ok(id)
+    cx.tx.append(&record)
+}
+
+/// Corrections name the id that a message came with, all else what the channel called it (XEP-0424 §4, XEP-0444 §4,
+/// XEP-0461 §3).
+pub fn act<'a>(cx: &Cx<'_>, (act, id): (Act, &'a str)) -> Option<(Act, Named<'a>)> {
+    let named = match act {
+        // This a channel alone does, in its own words.
+        Act::Moderates => return None,
+        Act::Corrects => Named::Id(id),
+        _ => Named::Stanza(cx.state.archive_ids.parse(id)?),
+    };
+    Some((act, named))
 }
 
 fn sender(channel: &Channel, author: &Author) -> Jid {

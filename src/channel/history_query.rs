@@ -7,13 +7,14 @@ use crate::feature::{
 use crate::state::{Cx, Fault, Role};
 use crate::store::Stored;
 use crate::xml::Writer;
+use crate::xmpp::relation;
 use crate::xmpp::{Condition, IqKind, Jid, ns};
 
 use super::archive::Kept;
 use super::config::{Config, field};
 use super::nick::{self, Nick};
 use super::route::{Asked, Row};
-use super::{Channel, access, mix, muc, people, retraction};
+use super::{Channel, access, mix, muc, people};
 
 /// XEP-0369 §4.4: the node whose history is that of the channel.
 const MESSAGES: &str = "urn:xmpp:mix:nodes:messages";
@@ -168,11 +169,11 @@ fn in_channel(cx: &Cx<'_>, channel: &Channel, stored: &Stored, to: Role) -> Opti
 
 /// XEP-0407 §4: what was retracted, in the words of MIX. By whom is said by an address that tells nothing of who it is.
 fn write_tombstone(w: &mut Writer<'_>, channel: &Channel, kept: &Kept) {
-    let retracted = kept.element.root().child("retracted", retraction::RETRACT);
+    let retracted = kept.element.root().child("retracted", relation::RETRACT);
     let Some(retracted) = retracted else {
         return;
     };
-    let moderated = retracted.child("moderated", retraction::MODERATE);
+    let moderated = retracted.child("moderated", relation::MODERATE);
     let moderator = moderated.and_then(|it| it.child("occupant-id", ns::OCCUPANT_ID));
     let id = match moderator {
         Some(moderator) => moderator.attribute("id"),

@@ -3,7 +3,9 @@ use std::rc::Rc;
 
 use crate::feature;
 use crate::state::{Cx, Fault, Role, Urgency};
+use crate::store::{ArchiveId, Named};
 use crate::xml::ElementRef;
+use crate::xmpp::relation::{Act, act_of};
 use crate::xmpp::{Condition, ErrorType, Jid, Message, StanzaError, ns};
 
 use super::config::{Config, field};
@@ -112,7 +114,13 @@ pub fn say(
         urgency: feature::message_urgency(message, &from),
     };
     if is_kept {
-        told.archived = Some(archive::keep(cx, channel, &told)?);
+        let act = act_of(message.element.root());
+        let act = act
+            .as_ref()
+            .and_then(|(act, id)| archive::act(cx, (*act, id)));
+        let appended = archive::keep(cx, channel, &told, act)?;
+        feature::related(cx, (channel.id().archive(), None), &appended, message)?;
+        told.archived = Some(appended.id);
     }
     if is_counted(channel) && message.has_body() && message.child("replace", CORRECT).is_none() {
         let now_ms = cx.now.monotonic_ms;
@@ -142,12 +150,12 @@ pub fn is_counted(channel: &Channel) -> bool {
         && row.text(field::PASSWORD).is_empty()
 }
 
-/// The channel itself says something to all; `is_kept`: whoever was away is to have it too.
+/// The channel itself says something to all about a message, and whoever was away is to have it too.
 pub fn say_as_channel(
     cx: &mut Cx<'_>,
     channel: &Channel,
     (id, payload): (Option<&str>, &str),
-    is_kept: bool,
+    (act, about): (Act, ArchiveId),
 ) -> Result<(), Fault> {
     let author = Author::of_channel(channel);
     let mut told = Said {
@@ -158,8 +166,9 @@ pub fn say_as_channel(
         archived: None,
         urgency: Urgency::Now,
     };
-    if is_kept && channel.row.flag(field::ARCHIVED) {
-        told.archived = Some(archive::keep(cx, channel, &told)?);
+    if channel.row.flag(field::ARCHIVED) {
+        let act = (act, Named::Stanza(about));
+        told.archived = Some(archive::keep(cx, channel, &told, Some(act))?.id);
     }
     fan_out::to_occupants(cx, channel, told);
     mix::fan_out(cx, channel, &told);

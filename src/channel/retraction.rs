@@ -3,11 +3,12 @@
 use std::rc::Rc;
 
 use crate::state::{Cx, Fault, Role};
-use crate::store::{ArchiveId, ArchiveQuery, ChannelAffiliation, MemberRow, StoreError, Stored};
+use crate::store::{ArchiveId, ChannelAffiliation, MemberRow, StoreError};
 use crate::xml::{ElementRef, Writer};
+use crate::xmpp::relation::{Act, FASTEN, MODERATE, MODERATE_OLD, RETRACT, RETRACT_OLD};
 use crate::xmpp::{Condition, ErrorType, IqKind, Message, StanzaError, ns};
 
-use crate::feature::Reply;
+use crate::feature::{self, Reply};
 
 use super::archive::Kept;
 use super::config::{Config, field};
@@ -16,15 +17,6 @@ use super::message::{Speaker, say, say_as_channel, speaker};
 use super::route::{Asked, Row};
 use super::{Channel, access, people};
 
-pub const RETRACT: &str = "urn:xmpp:message-retract:1";
-const RETRACT_OLD: &str = "urn:xmpp:message-retract:0";
-pub const MODERATE: &str = "urn:xmpp:message-moderate:1";
-pub const MODERATE_OLD: &str = "urn:xmpp:message-moderate:0";
-const FASTEN: &str = "urn:xmpp:fasten:0";
-const CORRECT: &str = "urn:xmpp:message-correct:0";
-
-/// Messages behind one that is retracted in which its corrections are looked for.
-const CORRECTIONS_LOOK_MAX: usize = 500;
 /// Bytes of a reason.
 const REASON_BYTES_MAX: usize = 1024;
 
@@ -58,7 +50,7 @@ pub fn taken_back(
         moderator: None,
         reason: None,
     };
-    Ok(bury(cx, channel, (id, &kept), &by)?)
+    Ok(bury(cx, channel, id, &by)?)
 }
 
 /// XEP-0407 §4: asked for in the words of MIX, by whoever said it or by those who moderate; true: that was it. Everybody is told
@@ -95,11 +87,11 @@ pub fn asked_by_mix(
         moderator: (!is_free).then_some(author),
         reason: None,
     };
-    bury(cx, channel, (id, &kept), &by)?;
+    bury(cx, channel, id, &by)?;
     let payload = format!("{}{}", in_mix(&named), retraction(channel, &named, &by));
     match is_free {
         true => say(cx, channel, speaker, (message, &payload))?,
-        false => say_as_channel(cx, channel, (by.id, &payload), true)?,
+        false => say_as_channel(cx, channel, (by.id, &payload), (Act::Moderates, id))?,
     }
     Ok(true)
 }
@@ -148,7 +140,7 @@ fn moderated(
     {
         return Err(Condition::NotAcceptable.into());
     }
-    let (id, kept) = find_whole(cx, channel, &named)?;
+    let (id, _) = find_whole(cx, channel, &named)?;
     cx.require_disk_space()?;
     let own_id = cx.new_id();
     let by = By {
@@ -156,9 +148,9 @@ fn moderated(
         moderator: Some(&moderator),
         reason: reason.as_deref(),
     };
-    bury(cx, channel, (id, &kept), &by)?;
+    bury(cx, channel, id, &by)?;
     let payload = retraction(channel, &named, &by);
-    say_as_channel(cx, channel, (Some(&own_id), &payload), true)?;
+    say_as_channel(cx, channel, (Some(&own_id), &payload), (Act::Moderates, id))?;
     Ok(Reply::Empty)
 }
 
@@ -236,66 +228,14 @@ struct By<'a> {
 }
 
 /// XEP-0424 §5: nothing but the place is left of it, and of its corrections (XEP-0308).
-fn bury(
-    cx: &mut Cx<'_>,
-    channel: &Channel,
-    (id, kept): (ArchiveId, &Kept),
-    by: &By<'_>,
-) -> Result<(), StoreError> {
-    let corrections = corrections(cx, channel, (id, kept))?;
-    let buried = tombstone(cx, channel, kept, by);
-    cx.tx.rewrite_stanza(id, &buried)?;
-    for (id, kept) in corrections {
-        let buried = tombstone(cx, channel, &kept, by);
-        cx.tx.rewrite_stanza(id, &buried)?;
-    }
+fn bury(cx: &mut Cx<'_>, channel: &Channel, id: ArchiveId, by: &By<'_>) -> Result<(), StoreError> {
+    let retracted = feature::retracted(|w| {
+        w.attr_opt("id", by.id)
+            .attr("stamp", &cx.now.wall.to_string());
+        write_moderated(w, channel, by);
+    });
+    feature::bury(cx, channel.id().archive(), id, &retracted)?;
     Ok(())
-}
-
-/// What its author said instead, later on.
-fn corrections(
-    cx: &Cx<'_>,
-    channel: &Channel,
-    (id, kept): (ArchiveId, &Kept),
-) -> Result<Vec<(ArchiveId, Kept)>, StoreError> {
-    let Some(named) = kept.attribute("id") else {
-        return Ok(Vec::new());
-    };
-    let query = ArchiveQuery {
-        page_after: Some(id),
-        max: CORRECTIONS_LOOK_MAX,
-        ..ArchiveQuery::default()
-    };
-    let page = cx.tx.page(channel.id().archive(), &query)?;
-    let corrects = |stored: Stored| {
-        if !stored.xml.contains(CORRECT) {
-            return None;
-        }
-        let later = Kept::read(&stored.xml)?;
-        let replace = later.element.root().child("replace", CORRECT)?;
-        let is_it = replace.attribute("id").as_deref() == Some(&*named);
-        (is_it && later.author == kept.author).then_some((stored.id, later))
-    };
-    Ok(page.stanzas.into_iter().filter_map(corrects).collect())
-}
-
-fn tombstone(cx: &Cx<'_>, channel: &Channel, kept: &Kept, by: &By<'_>) -> String {
-    let mut bytes = Vec::new();
-    let mut w = Writer::new(&mut bytes);
-    let root = kept.element.root();
-    w.open_ns("message", ns::CLIENT)
-        .attr_opt("from", root.attribute("from").as_deref())
-        .attr_opt("id", root.attribute("id").as_deref())
-        .attr("type", "groupchat");
-    if let Some(mix) = root.child("mix", ns::MIX) {
-        w.raw(mix.source());
-    }
-    w.open_ns("retracted", RETRACT)
-        .attr_opt("id", by.id)
-        .attr("stamp", &cx.now.wall.to_string());
-    write_moderated(&mut w, channel, by);
-    w.close().close();
-    String::from_utf8(bytes).expect("the writer writes UTF-8")
 }
 
 fn write_moderated(w: &mut Writer<'_>, channel: &Channel, by: &By<'_>) {

@@ -29,9 +29,10 @@ mod token_auth;
 mod vcard;
 
 pub use archive::{
-    Asking as AskingArchive, Source as ArchiveSource, Storable, as_member, is_content,
-    page_of as archive_page, readdressed, says_something, storable, wanted as archive_wanted,
-    write_fields as archive_fields, write_metadata as write_archive_metadata,
+    Asking as AskingArchive, Source as ArchiveSource, Storable, as_member, bury, is_content,
+    page_of as archive_page, readdressed, related, retracted, says_something, storable,
+    wanted as archive_wanted, write_fields as archive_fields,
+    write_metadata as write_archive_metadata,
 };
 pub use blocking::blocked_error;
 pub use capabilities::{

@@ -79,6 +79,7 @@ impl Server {
         }
         let mut more = step.tx.purge_step(STEP_ROWS_MAX)?;
         more |= step.tx.remove_gone_step(STEP_ROWS_MAX)?;
+        more |= step.tx.relate_step(STEP_ROWS_MAX)?;
         more |= self.expire_items(step)?;
         more |= self.forget_clients(step)?;
         if let Some(days) = self.state.settings.archive_days_max {

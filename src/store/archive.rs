@@ -7,8 +7,10 @@
 
 pub mod index;
 mod merged;
+pub mod names;
 pub mod place;
 pub mod reading;
+pub mod relation;
 pub mod retention;
 pub mod rewrite;
 pub mod span;
@@ -16,12 +18,14 @@ pub mod stanza;
 pub mod unseen;
 pub mod walk;
 
+use crate::xmpp::relation::Act;
 use crate::xmpp::{Jid, Timestamp};
 
 use super::engine::codec::{Decoder, Encoder};
 use super::schema::{ARCHIVE, ARCHIVE_PREFERENCES, SET_BACK, STANZAS};
 use super::{AccountId, StoreError, Tx, View, Writing};
 use index::IndexRow;
+use relation::{Named, Relation};
 use span::Span;
 use stanza::{StanzaRow, bare, peer_hash};
 use walk::Walk;
@@ -56,6 +60,8 @@ pub struct Record<'a> {
     pub at: Timestamp,
     /// The whole `<message xmlns='jabber:client' …>…</message>`, without any stanza-id of ours.
     pub xml: &'a str,
+    /// What it does to an earlier one, if that is there and its sender may.
+    pub act: Option<(Act, Named<'a>)>,
 }
 
 /// What is read back.
@@ -102,6 +108,15 @@ pub struct ArchivePage {
     pub complete: bool,
 }
 
+/// What was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    pub id: ArchiveId,
+    /// The time stored.
+    pub at: Timestamp,
+    pub relation: Option<Relation>,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DefaultPolicy {
     #[default]
@@ -119,16 +134,18 @@ pub struct ArchivePreferences {
 }
 
 impl Tx {
-    /// Appends. The time stored is earlier than that of the record before it only where the clock was set back. Returns the id
-    /// and the time stored.
-    pub fn append(&mut self, record: &Record<'_>) -> Result<(ArchiveId, Timestamp), StoreError> {
+    /// Appends. The time stored is earlier than that of the record before it only where the clock was set back.
+    pub fn append(&mut self, record: &Record<'_>) -> Result<Appended, StoreError> {
+        let (sequence, at, is_set_back) = self.memory()?.next(record.at);
+        let mut stanza = StanzaRow::new(record, at);
+        if let Some(act) = record.act {
+            stanza.relation = self.relation_of(&stanza, sequence, act)?;
+        }
         let Writing { txn, mut memory } = self.writing()?;
-        let (sequence, at, is_set_back) = memory.next(record.at);
         if is_set_back {
             txn.open_table(SET_BACK)?.insert(sequence, ())?;
             memory.note_set_back(sequence);
         }
-        let stanza = StanzaRow::new(record, at);
         let bytes = stanza.encode();
         txn.open_table(STANZAS)?
             .append(sequence, bytes.as_slice())?;
@@ -139,7 +156,11 @@ impl Tx {
         for owner in stanza.owners.iter().filter(|owner| owner.unseen) {
             memory.unseen.came(txn, owner.account, sequence)?;
         }
-        Ok((ArchiveId(sequence), at))
+        Ok(Appended {
+            id: ArchiveId(sequence),
+            at,
+            relation: stanza.relation,
+        })
     }
 
     /// A page of what matches. RSM (XEP-0059 §2.5): one that ends before an id is counted from there.

@@ -30,10 +30,11 @@ pub use accounts::tokens::{ENDED_ROWS_MAX, ENDED_TOKENS_MAX, EndedToken, FastTok
 pub use accounts::{Account, AccountId};
 pub use archive::place::{AtIndex, Place};
 pub use archive::reading::READINGS_MAX;
+pub use archive::relation::{Named, Relation};
 pub use archive::retention::{Aged, Need, Pruned};
 pub use archive::{
-    ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, DefaultPolicy, Direction, Owner,
-    Record, Stored,
+    Appended, ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, DefaultPolicy, Direction,
+    Owner, Record, Stored,
 };
 pub use channel::invitations::InvitationRow;
 pub use channel::members::{ChannelAffiliation, JidVisibility, MemberRow, Participation};

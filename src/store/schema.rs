@@ -42,6 +42,10 @@ pub(super) const ARCHIVE: TableDefinition<(u32, u64), u8> = TableDefinition::new
 /// (Account, hash of the peer's bare JID, sequence) -> `Held`.
 pub(super) const ARCHIVE_WITH: TableDefinition<(u32, u64, u64), u8> =
     TableDefinition::new("archive_with");
+/// (Archive, stanza, later stanza) -> what the later one does to it (`Act`).
+pub(super) const RELATED: TableDefinition<(u32, u64, u64), u8> = TableDefinition::new("related");
+/// First sequence -> hashes of the ids that stanzas from there on came with (`archive::names`).
+pub(super) const NAMES: TableDefinition<u64, &[u8]> = TableDefinition::new("names");
 /// Account -> bytes of the stanzas in its archive that lie before the checkpoint.
 pub(super) const ARCHIVE_BYTES: TableDefinition<u32, u64> = TableDefinition::new("archive_bytes");
 /// Account -> no stanza before this sequence is unseen. No row: none is.
@@ -141,6 +145,9 @@ pub(super) const META_TIME: &str = "time";
 pub(super) const META_CLOCK: &str = "clock";
 /// Stanzas before this sequence have their rows in the index tables.
 pub(super) const META_CHECKPOINT: &str = "checkpoint";
+/// The relations of stanzas from the one up to the other are still to be noted; no row: all are.
+pub(super) const META_RELATE_FROM: &str = "relate_from";
+pub(super) const META_RELATE_END: &str = "relate_end";
 /// Bytes of the stanzas before the checkpoint.
 pub(super) const META_BYTES: &str = "bytes";
 /// The number of the next suspended session.
@@ -181,6 +188,8 @@ macro_rules! each_table {
             Global SET_BACK,
             Archive ARCHIVE,
             Archive ARCHIVE_WITH,
+            Archive RELATED,
+            Global NAMES,
             Archive ARCHIVE_BYTES,
             Account UNSEEN_FROM,
             Account ARCHIVE_PREFERENCES,

@@ -3,7 +3,7 @@ use redb::{Database, ReadableDatabase, TableError, TableHandle};
 
 use super::StoreError;
 use super::accounts::tokens;
-use super::archive::retention;
+use super::archive::{self, retention};
 use super::capabilities;
 use super::engine::table::{Source, Sums, WriteTransaction};
 use super::schema::{META, META_SCHEMA, create_tables, table_names};
@@ -29,6 +29,7 @@ const STEPS: &[Step] = &[
     create_tables,
     // And of those who left them for a while.
     create_tables,
+    archive::relation::begin_to_relate,
 ];
 /// Files of this version and later have sums behind their values.
 const SUMS_SINCE: u32 = 3;
@@ -131,7 +132,7 @@ mod tests {
         let txn = WriteTransaction::begin(&database, Default::default()).unwrap();
         txn.open_table(META)
             .unwrap()
-            .insert(META_SCHEMA, 12)
+            .insert(META_SCHEMA, 13)
             .unwrap();
         txn.commit().unwrap();
         let refused = upgrade(&database);
@@ -139,8 +140,8 @@ mod tests {
             matches!(
                 refused,
                 Err(StoreError::Newer {
-                    found: 12,
-                    known: 11
+                    found: 13,
+                    known: 12
                 })
             ),
             "{refused:?}"
@@ -236,6 +237,7 @@ mod tests {
         let row = |owners: &[u32], xml| StanzaRow {
             at: Timestamp(1),
             owners: owners.iter().map(|account| owner(*account)).collect(),
+            relation: None,
             from: "a@b",
             to: "c@d",
             xml,

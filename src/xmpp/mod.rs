@@ -8,6 +8,7 @@ mod jid;
 mod nickname;
 pub mod ns;
 mod quoted;
+pub mod relation;
 mod rsm;
 mod stanza;
 mod timestamp;

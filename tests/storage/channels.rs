@@ -20,8 +20,9 @@ fn say(tx: &mut Tx, channel: AccountId) -> ArchiveId {
         to: &from.to_bare(),
         at: Timestamp(1),
         xml: "<message type='groupchat'/>",
+        act: None,
     };
-    tx.append(&record).unwrap().0
+    tx.append(&record).unwrap().id
 }
 
 fn read(tx: &Tx, max: usize) -> Vec<ArchiveId> {

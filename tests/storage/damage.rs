@@ -88,6 +88,7 @@ fn change(tx: &mut Tx, account: AccountId, n: usize) -> Result<(), StoreError> {
         to: &to,
         at: Timestamp(5),
         xml: &xml,
+        act: None,
     })?;
     tx.prune_aged(Timestamp(3), 5)?;
     let need = Need {
@@ -145,6 +146,7 @@ fn filled() -> (Disk, Vec<AccountId>) {
                 to: &to,
                 at,
                 xml: &xml,
+                act: None,
             })?;
             match n % 50 {
                 // What is pruned before its rows are in the index brings all of them there.

@@ -407,8 +407,10 @@ impl Random {
             to: to.as_jid(),
             at: Timestamp(model.next_stanza as i64 * 10),
             xml: &xml,
+            act: None,
         };
-        assert_eq!(tx.append(&record)?, model.append(&record));
+        let appended = tx.append(&record)?;
+        assert_eq!((appended.id, appended.at), model.append(&record));
         Ok(())
     }
 
@@ -448,8 +450,10 @@ impl Random {
             to: &to,
             at,
             xml: &xml,
+            act: None,
         };
-        assert_eq!(tx.append(&record)?, model.append(&record));
+        let appended = tx.append(&record)?;
+        assert_eq!((appended.id, appended.at), model.append(&record));
         Ok(())
     }
 

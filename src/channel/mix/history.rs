@@ -62,6 +62,7 @@ pub fn keep(
         to: channel.jid.as_jid(),
         at: cx.now.wall,
         xml: &xml,
+        act: None,
     };
     cx.tx.append(&record)?;
     Ok(())

@@ -4,11 +4,11 @@ use crate::channel::avatar;
 use crate::channel::config::{Config, FIELDS, field, table::Shape, whois};
 use crate::channel::message;
 use crate::channel::mix::describe as mix;
-use crate::channel::retraction;
 use crate::channel::route::Asked;
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};
 use crate::xml::Writer;
+use crate::xmpp::relation;
 use crate::xmpp::{Condition, FormKind, ns, open_form};
 
 use super::{hat_commands, hats, register, tokens, versions};
@@ -31,10 +31,10 @@ const FEATURES: &[&str] = &[
     hats::NS,
     tokens::NS,
     ns::COMMANDS,
-    retraction::RETRACT,
+    relation::RETRACT,
     "urn:xmpp:message-retract:1#tombstone",
-    retraction::MODERATE,
-    retraction::MODERATE_OLD,
+    relation::MODERATE,
+    relation::MODERATE_OLD,
 ];
 
 /// §6.4

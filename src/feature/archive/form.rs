@@ -3,6 +3,7 @@ use crate::state::{Cx, Fault};
 use crate::xmpp::{FormKind, ns, open_form};
 
 use super::super::{Reply, Request};
+use super::completion;
 
 pub fn fields(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault> {
     Ok(write_fields())
@@ -19,6 +20,7 @@ pub fn write_fields() -> Reply {
             ("before-id", "text-single"),
             ("after-id", "text-single"),
             ("include-groupchat", "boolean"),
+            (completion::FIELD, "boolean"),
         ] {
             w.open("field").attr("type", kind).attr("var", var).close();
         }

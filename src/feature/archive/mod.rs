@@ -1,11 +1,15 @@
 //! XEP-0313: Message Archive Management of accounts: what is stored, ids, metadata. `query` pages through it,
-//! `preferences` (XEP-0441) lets the owner choose. An archive is its owner's alone.
+//! `completion` says what became of its messages, `preferences` (XEP-0441) lets the owner choose. An archive is its owner's alone.
 
+mod becoming;
 mod channel_form;
+mod completion;
 mod form;
+mod page;
 mod preferences;
 mod query;
 
+pub use becoming::{bury, related, retracted};
 pub use channel_form::{as_member, readdressed};
 pub use form::write_fields;
 pub use preferences::wanted;
@@ -14,6 +18,7 @@ pub use query::{Asking, Source, page_of};
 use crate::state::{ArchiveIds, Cx, Fault};
 use crate::store::ArchiveId;
 use crate::xml::{ElementRef, Writer};
+use crate::xmpp::relation;
 use crate::xmpp::{Condition, Message, MessageKind, Timestamp, ns};
 
 use super::{Feature, IqRoute, Reply, Request, Spec, To};
@@ -33,6 +38,9 @@ pub const FEATURE: Feature = Feature {
         (To::OwnAccount, ns::MAM),
         (To::OwnAccount, "urn:xmpp:mam:2#extended"),
         (To::OwnAccount, "urn:xmpp:mam:2#groupchat-field"),
+        (To::OwnAccount, completion::NS),
+        (To::OwnAccount, relation::RETRACT),
+        (To::OwnAccount, "urn:xmpp:message-retract:1#tombstone"),
         (To::OwnAccount, ns::RSM),
         (To::OwnAccount, ns::FORWARD),
     ],

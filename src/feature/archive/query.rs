@@ -3,18 +3,16 @@ use std::borrow::Cow;
 
 use crate::state::{ArchiveIds, Cx, Fault, Origin};
 use crate::store::{AccountId, ArchiveId, ArchiveQuery, AtIndex, Place, Stored};
-use crate::xml::{ElementRef, parse_stored};
+use crate::xml::ElementRef;
+use crate::xmpp::relation::Act;
 use crate::xmpp::{
     BareJid, Condition, DataForm, FormKind, Jid, Rsm, RsmStart, StanzaError, Timestamp, ns,
 };
 
 use super::super::{Reply, Request};
-use super::as_member;
+use super::page::{self, Page};
+use super::{as_member, completion};
 
-/// Bytes of a page; it ends behind the message that passes them.
-const PAGE_BYTES_MAX: usize = 1 << 20;
-/// Messages read at a time, so that a page of large ones is not held in memory before it is cut.
-const READ_MAX: usize = 16;
 /// Steps through the index to tell where a page lies, which is not told if that takes more: it must cost little beside the
 /// page.
 const PLACE_STEPS_MAX: u64 = 256;
@@ -25,22 +23,16 @@ const QUERY_ID_BYTES_MAX: usize = 256;
 
 /// What is asked of the archive.
 #[derive(Debug, Default)]
-struct Query {
-    filter: ArchiveQuery,
+pub struct Query {
+    pub filter: ArchiveQuery,
     /// The page begins with the stanza that so many come before (XEP-0059 §2.6).
     index: Option<u64>,
     /// Only these.
-    ids: Option<Vec<ArchiveId>>,
+    pub ids: Option<Vec<ArchiveId>>,
     /// §4.3.4: the page is sent newest first.
     flipped: bool,
-}
-
-#[derive(Default)]
-struct Page {
-    /// In order of arrival.
-    stanzas: Vec<Stored>,
-    bytes: usize,
-    complete: bool,
+    /// What became of its messages later is sent with it (`completion`).
+    completed: bool,
 }
 
 /// An archive that is asked, and how what it keeps looks to whoever asks.
@@ -124,7 +116,7 @@ pub fn page_of(cx: &mut Cx<'_>, asking: &Asking<'_>, source: &Source<'_>) -> Res
         None => false,
     };
     let mut page = match !is_of_nobody && find_index(cx, account, &mut query)? {
-        true => read_page(cx, (source.jid, account), &query)?,
+        true => page::read(cx, (source.jid, account), &query)?,
         false => Page::nothing_more(),
     };
     let place = match is_of_nobody {
@@ -141,8 +133,20 @@ pub fn page_of(cx: &mut Cx<'_>, asking: &Asking<'_>, source: &Source<'_>) -> Res
     if query.flipped {
         page.stanzas.reverse();
     }
+    let query_id = query_id.as_deref();
     for stored in &page.stanzas {
-        send_result(cx, (asking, source), query_id.as_deref(), stored);
+        send_result(cx, (asking, source), query_id, (stored, None));
+    }
+    if query.completed {
+        for related in completion::of(cx, account, &page.stanzas)? {
+            let about = (related.act, related.target);
+            send_result(
+                cx,
+                (asking, source),
+                query_id,
+                (&related.stored, Some(about)),
+            );
+        }
     }
     Ok(Reply::payload(|w| {
         w.open_ns("fin", ns::MAM)
@@ -163,9 +167,10 @@ fn send_result(
     cx: &mut Cx<'_>,
     (asking, source): (&Asking<'_>, &Source<'_>),
     query_id: Option<&str>,
-    stored: &Stored,
+    (stored, about): (&Stored, Option<(Act, ArchiveId)>),
 ) {
     let id = cx.state.archive_ids.text(stored.id);
+    let about = about.map(|(act, target)| (act, cx.state.archive_ids.text(target)));
     let Some(xml) = (source.shown)(cx, stored) else {
         return;
     };
@@ -180,7 +185,11 @@ fn send_result(
         w.open_ns("delay", ns::DELAY)
             .attr("stamp", &stored.at.to_string())
             .close();
-        w.raw(&xml).close().close().close();
+        w.raw(&xml).close();
+        if let Some((act, target)) = &about {
+            completion::mark(w, *act, target);
+        }
+        w.close().close();
     });
     match asking.origin {
         Origin::Session(session) => cx.deliver(session, stanza),
@@ -243,15 +252,21 @@ fn read_form(x: ElementRef<'_>, ids: &ArchiveIds) -> Result<Query, Condition> {
             }
             "ids" => {}
             // §4.1.4: they are part of the answer unless a client wants none.
-            "include-groupchat" => match value {
-                None | Some("true" | "1") => {}
-                Some("false" | "0") => filter.without_groupchat = true,
-                Some(_) => return Err(Condition::BadRequest),
-            },
+            "include-groupchat" => filter.without_groupchat = flag(value)? == Some(false),
+            completion::FIELD => query.completed = flag(value)?.unwrap_or(false),
             _ => return Err(Condition::FeatureNotImplemented),
         }
     }
     Ok(query)
+}
+
+fn flag(value: Option<&str>) -> Result<Option<bool>, Condition> {
+    match value {
+        None => Ok(None),
+        Some("true" | "1") => Ok(Some(true)),
+        Some("false" | "0") => Ok(Some(false)),
+        Some(_) => Err(Condition::BadRequest),
+    }
 }
 
 /// A text that is no id of ours is the id of nothing.
@@ -322,143 +337,10 @@ fn place(
     Ok(cx.tx.place(account, filter, first, steps_max)?)
 }
 
-fn read_page(
-    cx: &Cx<'_>,
-    (owner, account): (&BareJid, AccountId),
-    query: &Query,
-) -> Result<Page, Fault> {
-    let mut page = Page::default();
-    if query.filter.max == 0 {
-        // XEP-0059 §2.7: only how much there is.
-        return Ok(page);
-    }
-    match &query.ids {
-        Some(ids) => page.fill_from_ids(cx, (owner, account), &query.filter, ids)?,
-        None => page.fill(cx, account, &query.filter)?,
-    }
-    if query.filter.backward {
-        page.stanzas.reverse();
-    }
-    Ok(page)
-}
-
-impl Page {
-    fn nothing_more() -> Page {
-        Page {
-            complete: true,
-            ..Page::default()
-        }
-    }
-
-    /// Reads in the direction of paging, a few at a time.
-    fn fill(
-        &mut self,
-        cx: &Cx<'_>,
-        account: AccountId,
-        filter: &ArchiveQuery,
-    ) -> Result<(), Fault> {
-        let mut rest = filter.clone();
-        loop {
-            rest.max = READ_MAX.min(filter.max - self.stanzas.len());
-            let read = cx.tx.page(account, &rest)?;
-            let mut stanzas = read.stanzas;
-            if rest.backward {
-                stanzas.reverse();
-            }
-            let Some(last) = stanzas.last().map(|stored| stored.id) else {
-                self.complete = true;
-                return Ok(());
-            };
-            for stored in stanzas {
-                if self.bytes >= PAGE_BYTES_MAX {
-                    return Ok(());
-                }
-                self.take(stored);
-            }
-            if read.complete || self.stanzas.len() >= filter.max {
-                self.complete = read.complete;
-                return Ok(());
-            }
-            if rest.backward {
-                rest.page_before = Some(last);
-            } else {
-                rest.page_after = Some(last);
-            }
-        }
-    }
-
-    /// §4.1.3: of these ids, those the other filters let through.
-    fn fill_from_ids(
-        &mut self,
-        cx: &Cx<'_>,
-        (owner, account): (&BareJid, AccountId),
-        filter: &ArchiveQuery,
-        ids: &[ArchiveId],
-    ) -> Result<(), Fault> {
-        let mut ids = ids.to_vec();
-        ids.sort_unstable_by_key(|id| id.0);
-        ids.dedup();
-        ids.retain(|id| is_between(filter, *id));
-        if filter.backward {
-            ids.reverse();
-        }
-        for id in ids {
-            let stored = cx.tx.archived_ids(account, &[id])?.unwrap_or_default();
-            for stored in stored.into_iter().filter(|one| matches(filter, owner, one)) {
-                if self.bytes >= PAGE_BYTES_MAX || self.stanzas.len() >= filter.max {
-                    return Ok(());
-                }
-                self.take(stored);
-            }
-        }
-        self.complete = true;
-        Ok(())
-    }
-
-    fn take(&mut self, stored: Stored) {
-        self.bytes += stored.xml.len();
-        self.stanzas.push(stored);
-    }
-}
-
-fn is_between(filter: &ArchiveQuery, id: ArchiveId) -> bool {
-    let after = |limit: Option<ArchiveId>| limit.is_none_or(|limit| id.0 > limit.0);
-    let before = |limit: Option<ArchiveId>| limit.is_none_or(|limit| id.0 < limit.0);
-    after(filter.after_id)
-        && after(filter.page_after)
-        && before(filter.before_id)
-        && before(filter.page_before)
-}
-
-/// §4.1.1, §4.1.2, §4.1.4
-fn matches(filter: &ArchiveQuery, owner: &BareJid, stored: &Stored) -> bool {
-    let in_time = filter.start.is_none_or(|start| stored.at >= start)
-        && filter.end.is_none_or(|end| stored.at <= end);
-    let with = |with: &Jid| is_with(with, owner, &stored.xml);
-    let is_left_out = filter.without_groupchat && stored.is_groupchat();
-    in_time && !is_left_out && filter.with.as_ref().is_none_or(with)
-}
-
-/// True if one side of the message is `with`; both are when that is the owner.
-fn is_with(with: &Jid, owner: &BareJid, xml: &str) -> bool {
-    let Ok(message) = parse_stored(xml, ns::CLIENT) else {
-        return false;
-    };
-    let side = |name| {
-        let jid = message.root().attribute(name);
-        jid.map_or(Some(owner.clone().into()), |jid| Jid::parse(&jid).ok())
-    };
-    let (Some(from), Some(to)) = (side("from"), side("to")) else {
-        return false;
-    };
-    let is = |jid: &Jid| jid == with || jid.bare_str() == with.as_str();
-    let is_own = |jid: &Jid| jid.bare_str() == owner.as_str();
-    (is(&from) || is(&to)) && (!is_own(with) || (is_own(&from) && is_own(&to)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::xml::parse_stored;
 
     fn read_text(children: &str) -> Result<Query, Condition> {
         let query = format!("<query xmlns='urn:xmpp:mam:2'>{children}</query>");
@@ -527,18 +409,5 @@ mod tests {
         ] {
             assert_eq!(read_text(&children).err(), Some(condition), "{children}");
         }
-    }
-
-    #[test]
-    fn with_oneself_means_both_sides() {
-        let owner = BareJid::parse("a@x").unwrap();
-        let is = |with: &str, from: &str, to: &str| {
-            let xml = format!("<message from='{from}' to='{to}'/>");
-            is_with(&Jid::parse(with).unwrap(), &owner, &xml)
-        };
-        assert!(is("b@x", "a@x/r", "b@x") && is("b@x", "b@x/s", "a@x/r"));
-        assert!(is("b@x/s", "b@x/s", "a@x") && !is("b@x/s", "b@x/t", "a@x"));
-        assert!(!is("a@x", "a@x/r", "b@x") && is("a@x", "a@x/r", "a@x"));
-        assert!(!is("c@x", "a@x/r", "b@x"));
     }
 }

@@ -2,7 +2,8 @@
 use crate::feature::{self, Storable};
 use crate::server::outlet::{Archived, stored_xml};
 use crate::state::{Cx, Fault, Local, SessionId};
-use crate::store::{AccountId, Direction, Owner, Record};
+use crate::store::{AccountId, Direction, Named, Owner, Record};
+use crate::xmpp::relation::act_of;
 use crate::xmpp::{BareJid, Jid, Message};
 
 /// Whether the addressee has a message once it is delivered.
@@ -72,14 +73,21 @@ pub fn archive(
         return Ok(Archived::default());
     }
     let xml = stored_xml(message);
+    let act = act_of(message.element.root());
     let record = Record {
         owners: &owners,
         from,
         to,
         at: cx.now.wall,
         xml: &xml,
+        act: act.as_ref().map(|(act, id)| (*act, Named::Id(id))),
     };
-    let (id, _) = cx.tx.append(&record)?;
+    let appended = cx.tx.append(&record)?;
+    if let Some(owner) = owners.first() {
+        let waiting = addressee.map(|(local, _)| local.account);
+        feature::related(cx, (owner.account, waiting), &appended, message)?;
+    }
+    let id = appended.id;
     Ok(Archived {
         received: received.then_some(id),
         sent: sent.then_some(id),

@@ -164,6 +164,7 @@ fn keep(
         to: &to,
         at: left.at,
         xml: &xml,
+        act: None,
     };
     cx.tx.append(&record)?;
     Ok(())

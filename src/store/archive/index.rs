@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::xmpp::Timestamp;
 
+use super::names::NewNames;
+use super::relation::{NewRelations, Relation};
 use super::retention::bytes;
 use super::span::Span;
 use super::stanza::{StanzaRow, footprint, held, peer_hash};
 use super::unseen::UnseenOfAll;
 use crate::store::engine::table::{Range, Row, WriteTransaction};
 use crate::store::schema::{
-    ARCHIVE, ARCHIVE_WITH, META, META_BYTES, META_CHECKPOINT, META_SEQUENCE, META_TIME, SET_BACK,
-    STANZAS, UNSEEN_FROM,
+    ARCHIVE, ARCHIVE_WITH, META, META_BYTES, META_CHECKPOINT, META_SEQUENCE, META_TIME, RELATED,
+    SET_BACK, STANZAS, UNSEEN_FROM,
 };
 use crate::store::{AccountId, StoreError, Tx};
 
@@ -37,6 +39,8 @@ pub(in crate::store) struct Memory {
     tail_bytes: u64,
     tail: HashMap<AccountId, Tail>,
     tail_rows: usize,
+    pub names: NewNames,
+    pub related: NewRelations,
     pub unseen: UnseenOfAll,
 }
 
@@ -82,6 +86,8 @@ impl Memory {
             tail_bytes: 0,
             tail: HashMap::new(),
             tail_rows: 0,
+            names: NewNames::default(),
+            related: NewRelations::new(),
             unseen: UnseenOfAll::default(),
         };
         for row in tx.view(SET_BACK)?.range(..)? {
@@ -141,6 +147,14 @@ impl Memory {
         self.last_at = stanza.at;
         self.tail_bytes += footprint(bytes);
         self.tail_rows += stanza.owners.len();
+        self.names.add(sequence, stanza.xml);
+        if let Some(Relation { act, target }) = stanza.relation {
+            let keys = stanza
+                .owners
+                .iter()
+                .map(|owner| (owner.account.0, target.0, sequence));
+            self.related.extend(keys.map(|key| (key, act.number())));
+        }
         for owner in &stanza.owners {
             let tail = self.tail.entry(owner.account).or_default();
             tail.bytes += stanza.weight();
@@ -207,6 +221,12 @@ impl Memory {
             let is_first = last.replace(place) != Some(place);
             let key = (account.0, row.peer, row.sequence);
             archive_with.insert_run(is_first, key, row.held)?;
+        }
+        drop((archive, archive_with));
+        self.names.settle(txn)?;
+        let mut related = txn.open_table(RELATED)?;
+        for (key, act) in std::mem::take(&mut self.related) {
+            related.insert(key, act)?;
         }
         self.settled_bytes += self.tail_bytes;
         (self.tail_bytes, self.tail_rows) = (0, 0);

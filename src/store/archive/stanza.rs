@@ -1,11 +1,16 @@
 //! A row of `stanzas`: time, owners, addresses, the stanza itself.
 use crate::xmpp::Timestamp;
+use crate::xmpp::relation::Act;
 
 use crate::store::engine::codec::{Decoder, Encoder};
-use crate::store::{AccountId, Direction, Owner, Record, StoreError};
+use crate::store::{AccountId, ArchiveId, Direction, Owner, Record, StoreError};
+
+use super::relation::Relation;
 
 const RECEIVED: u8 = 1;
 const UNSEEN: u8 = 2;
+/// At the first owner: behind the owners stands what it does to which other one.
+const RELATES: u8 = 4;
 /// What a stanza takes in the file beside its bytes: keys, index rows, page slack.
 const STANZA_OVERHEAD_BYTES: u64 = 128;
 
@@ -14,6 +19,8 @@ pub(in crate::store) struct StanzaRow<'a> {
     pub at: Timestamp,
     /// Each account once.
     pub owners: Vec<Owner>,
+    /// What it does to an earlier one.
+    pub relation: Option<Relation>,
     pub from: &'a str,
     pub to: &'a str,
     pub xml: &'a str,
@@ -38,6 +45,7 @@ impl<'a> StanzaRow<'a> {
         StanzaRow {
             at,
             owners,
+            relation: None,
             from: record.from.as_str(),
             to: record.to.as_str(),
             xml: record.xml,
@@ -46,10 +54,21 @@ impl<'a> StanzaRow<'a> {
 
     pub fn encode(&self) -> Vec<u8> {
         let head = Encoder::default().time(self.at).length(self.owners.len());
+        let mut relates = match self.relation {
+            Some(_) => RELATES,
+            None => 0,
+        };
         let owners = self.owners.iter().fold(head, |out, owner| {
-            out.number(owner.account.0.into()).byte(held(owner))
+            let held = held(owner) | std::mem::take(&mut relates);
+            out.number(owner.account.0.into()).byte(held)
         });
-        owners
+        let relation = match self.relation {
+            Some(Relation { act, target }) if !self.owners.is_empty() => {
+                owners.byte(act.number()).number(target.0)
+            }
+            _ => owners,
+        };
+        relation
             .text(self.from)
             .text(self.to)
             .raw(self.xml.as_bytes())
@@ -60,14 +79,25 @@ impl<'a> StanzaRow<'a> {
         let mut row = Decoder::new(bytes);
         let at = row.time()?;
         let count = row.length()?;
+        let mut relates = false;
         let owner = |_| {
             let account = AccountId(row.number_u32()?);
-            Ok(owner_of(account, row.byte()?))
+            let held = row.byte()?;
+            relates |= held & RELATES != 0;
+            Ok(owner_of(account, held))
         };
         let owners = (0..count).map(owner).collect::<Result<_, StoreError>>()?;
+        let relation = match relates {
+            true => {
+                let (act, target) = (row.byte()?, ArchiveId(row.number()?));
+                Act::numbered(act).map(|act| Relation { act, target })
+            }
+            false => None,
+        };
         Ok(StanzaRow {
             at,
             owners,
+            relation,
             from: row.text()?,
             to: row.text()?,
             xml: row.rest_text()?,
@@ -166,12 +196,19 @@ mod tests {
             to: &jid,
             at: Timestamp(-5),
             xml: "<message/>",
+            act: None,
         };
-        let row = StanzaRow::new(&record, record.at);
+        let mut row = StanzaRow::new(&record, record.at);
         assert_eq!(row.owners, [owner(Direction::Received, true)]);
         let bytes = row.encode();
         assert_eq!(StanzaRow::decode(&bytes).unwrap(), row);
         assert_eq!(StanzaRow::time_of(&bytes).unwrap(), Timestamp(-5));
+        row.relation = Some(Relation {
+            act: Act::Reacts,
+            target: ArchiveId(300),
+        });
+        let bytes = row.encode();
+        assert_eq!(StanzaRow::decode(&bytes).unwrap(), row);
         for end in 0..bytes.len() - row.xml.len() {
             assert!(StanzaRow::decode(&bytes[..end]).is_err(), "{end}");
         }

@@ -1,7 +1,7 @@
 //! What nodes, purges and accounts left behind goes in small steps.
 use crate::store::engine::table::{TableDefinition, WriteTransaction};
 use crate::store::schema::{
-    PUBSUB_GONE, PUBSUB_ITEM_IDS, PUBSUB_ITEMS, PUBSUB_RELATED, PUBSUB_RELATED_BY,
+    PUBSUB_GONE, PUBSUB_ITEM_IDS, PUBSUB_ITEMS, PUBSUB_RELATED, PUBSUB_RELATED_BY, RELATED,
 };
 use crate::store::{StoreError, Tx, Writing};
 
@@ -61,6 +61,7 @@ impl Tx {
         let Writing { txn, .. } = self.writing()?;
         let mut left = rows_max;
         for table in [
+            RELATED.name(),
             PUBSUB_ITEMS.name(),
             PUBSUB_ITEM_IDS.name(),
             PUBSUB_RELATED.name(),

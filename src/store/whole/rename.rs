@@ -230,6 +230,7 @@ fn move_stanzas(
         let after = StanzaRow {
             at: row.at,
             owners: row.owners.clone(),
+            relation: row.relation,
             from: from.as_deref().unwrap_or(row.from),
             to: to.as_deref().unwrap_or(row.to),
             xml: xml.as_deref().unwrap_or(row.xml),

@@ -315,6 +315,7 @@ mod tests {
         let stanza = StanzaRow {
             at: Timestamp(1),
             owners: vec![owner],
+            relation: None,
             from: "a@b/c",
             to: "d@b",
             xml: "<message/>",

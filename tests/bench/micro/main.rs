@@ -129,6 +129,7 @@ fn archive() {
                 to: &juliet,
                 at: Timestamp(at),
                 xml: &xml,
+                act: None,
             };
             tx.append(&record).expect("a record");
         }

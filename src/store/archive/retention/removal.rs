@@ -5,13 +5,14 @@ use super::super::index::Memory;
 use super::super::stanza::{StanzaRow, peer_hash};
 use super::change_bytes;
 use crate::store::engine::table::{Table, WriteTransaction};
-use crate::store::schema::{ARCHIVE, ARCHIVE_WITH, STANZAS};
+use crate::store::schema::{ARCHIVE, ARCHIVE_WITH, RELATED, STANZAS};
 use crate::store::{Owner, StoreError};
 
 pub struct Removal<'t> {
     stanzas: Table<'t, u64, &'static [u8]>,
     archive: Table<'t, (u32, u64), u8>,
     archive_with: Table<'t, (u32, u64, u64), u8>,
+    related: Table<'t, (u32, u64, u64), u8>,
     /// What archives have more or less than before.
     bytes: BTreeMap<u32, i64>,
 }
@@ -23,6 +24,7 @@ impl<'t> Removal<'t> {
             stanzas: txn.open_table(STANZAS)?,
             archive: txn.open_table(ARCHIVE)?,
             archive_with: txn.open_table(ARCHIVE_WITH)?,
+            related: txn.open_table(RELATED)?,
             bytes: BTreeMap::new(),
         })
     }
@@ -64,6 +66,8 @@ impl<'t> Removal<'t> {
             let (account, peer) = (owner.account.0, peer_hash(stanza.peer(owner.account)));
             self.archive.remove((account, sequence))?;
             self.archive_with.remove((account, peer, sequence))?;
+            let done_to_it = (account, sequence, 0)..=(account, sequence, u64::MAX);
+            self.related.retain_in(done_to_it, |_, _| false)?;
             *self.bytes.entry(account).or_default() -= weight;
         }
         stanza.owners.retain(|owner| !loses(owner));
@@ -78,7 +82,7 @@ impl<'t> Removal<'t> {
 
     pub fn finish(self, txn: &WriteTransaction, memory: &Memory) -> Result<(), StoreError> {
         let bytes = self.bytes;
-        drop((self.stanzas, self.archive, self.archive_with));
+        drop((self.stanzas, self.archive, self.archive_with, self.related));
         change_bytes(txn, &bytes)?;
         memory.save(txn)
     }

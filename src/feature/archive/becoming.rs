@@ -1,0 +1,148 @@
+//! What becomes of earlier messages when a later one does something to them: a retracted one is a tombstone from then on, with
+//! all its versions (XEP-0424 §5); and of what waits for an absent device only the latest word does.
+use crate::state::Cx;
+use crate::store::{AccountId, Appended, ArchiveId, Relation, StoreError};
+use crate::xml::{Element, Writer, parse_stored};
+use crate::xmpp::relation::{Act, RETRACT};
+use crate::xmpp::{Message, ns};
+
+/// Relations of a message that are looked through for its versions.
+const VERSIONS_LOOK_MAX: usize = 10_000;
+/// The same for what a newer one makes superfluous.
+const SUPERFLUOUS_LOOK_MAX: usize = 100;
+
+/// A message was kept in these archives, and did something to an earlier one. `waiting`: for whom it may be waiting.
+pub fn related(
+    cx: &mut Cx<'_>,
+    (archive, waiting): (AccountId, Option<AccountId>),
+    appended: &Appended,
+    message: &Message,
+) -> Result<(), StoreError> {
+    let Some(Relation { act, target }) = appended.relation else {
+        return Ok(());
+    };
+    match act {
+        Act::Retracts => {
+            let id = message.envelope.id.as_deref();
+            let at = cx.now.wall;
+            let retracted = retracted(|w| {
+                w.attr_opt("id", id).attr("stamp", &at.to_string());
+            });
+            let buried = bury(cx, archive, target, &retracted)?;
+            mark_seen(cx, waiting, &buried)
+        }
+        Act::Corrects => {
+            bury_late(cx, (archive, target), appended.id)?;
+            forget_superfluous(cx, waiting, appended)
+        }
+        Act::Reacts => forget_superfluous(cx, waiting, appended),
+        _ => Ok(()),
+    }
+}
+
+/// XEP-0424 §5: nothing but the place is left of a message and of its corrections (XEP-0308). Returns which they were.
+pub fn bury(
+    cx: &mut Cx<'_>,
+    archive: AccountId,
+    target: ArchiveId,
+    retracted: &str,
+) -> Result<Vec<ArchiveId>, StoreError> {
+    let related = cx.tx.relations(archive, target, VERSIONS_LOOK_MAX)?;
+    let versions = related.into_iter().filter(|(act, _)| *act == Act::Corrects);
+    let mut buried = vec![target];
+    buried.extend(versions.map(|(_, id)| id));
+    for id in &buried {
+        bury_one(cx, *id, retracted)?;
+    }
+    Ok(buried)
+}
+
+fn bury_one(cx: &mut Cx<'_>, id: ArchiveId, retracted: &str) -> Result<(), StoreError> {
+    let Some(stored) = cx.tx.stanza(id)? else {
+        return Ok(());
+    };
+    // What is gone already says who took it back first.
+    if let Ok(element) = parse_stored(&stored.xml, ns::CLIENT)
+        && element.root().child("retracted", RETRACT).is_none()
+    {
+        let buried = tombstone(&element, retracted);
+        cx.tx.rewrite_stanza(id, &buried)?;
+    }
+    Ok(())
+}
+
+/// A correction that comes behind the retraction must not bring the words back.
+fn bury_late(
+    cx: &mut Cx<'_>,
+    (_, target): (AccountId, ArchiveId),
+    correction: ArchiveId,
+) -> Result<(), StoreError> {
+    let Some(stored) = cx.tx.stanza(target)? else {
+        return Ok(());
+    };
+    let Ok(element) = parse_stored(&stored.xml, ns::CLIENT) else {
+        return Ok(());
+    };
+    match element.root().child("retracted", RETRACT) {
+        Some(retracted) => bury_one(cx, correction, retracted.source()),
+        None => Ok(()),
+    }
+}
+
+/// What somebody said before of the same, and who waits was not given, is not given to them any more: they get what it was
+/// about, and the latest.
+fn forget_superfluous(
+    cx: &mut Cx<'_>,
+    waiting: Option<AccountId>,
+    appended: &Appended,
+) -> Result<(), StoreError> {
+    let (Some(account), Some(Relation { act, target })) = (waiting, appended.relation) else {
+        return Ok(());
+    };
+    if !cx.tx.has_unseen(account)? {
+        return Ok(());
+    }
+    let related = cx.tx.relations(account, target, SUPERFLUOUS_LOOK_MAX)?;
+    let before = related
+        .into_iter()
+        .filter(|(of, id)| *of == act && *id != appended.id);
+    let before: Vec<ArchiveId> = before.map(|(_, id)| id).collect();
+    mark_seen(cx, waiting, &before)
+}
+
+fn mark_seen(
+    cx: &mut Cx<'_>,
+    waiting: Option<AccountId>,
+    ids: &[ArchiveId],
+) -> Result<(), StoreError> {
+    match waiting {
+        Some(account) => cx.tx.mark_seen(account, ids),
+        None => Ok(()),
+    }
+}
+
+/// The element that is left of a retracted message.
+pub fn retracted(fill: impl FnOnce(&mut Writer<'_>)) -> String {
+    let mut bytes = Vec::new();
+    let mut w = Writer::new(&mut bytes);
+    w.open_ns("retracted", RETRACT);
+    fill(&mut w);
+    w.close();
+    String::from_utf8(bytes).expect("the writer writes UTF-8")
+}
+
+fn tombstone(element: &Element, retracted: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut w = Writer::new(&mut bytes);
+    let root = element.root();
+    w.open_ns("message", ns::CLIENT);
+    for name in ["from", "to", "id", "type"] {
+        w.attr_opt(name, root.attribute(name).as_deref());
+    }
+    // Who said it, in a channel.
+    if let Some(mix) = root.child("mix", ns::MIX) {
+        w.raw(mix.source());
+    }
+    w.raw(retracted).close();
+    String::from_utf8(bytes).expect("the writer writes UTF-8")
+}

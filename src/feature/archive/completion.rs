@@ -1,0 +1,150 @@
+//! Pages that tell what became of their messages. A page of XEP-0313 ends between a message and its correction, and whoever
+//! pages back sees a text that was corrected long ago. A client that asks for it, by a field of the query's form, gets behind
+//! the messages of a page what later ones, not on the page, did to them last:
+//!
+//! - the latest correction (XEP-0308),
+//! - the retraction (XEP-0424, XEP-0425); then nothing else,
+//! - the latest reactions of each who reacted (XEP-0444), none of whoever took theirs back.
+//!
+//! `<field var='{urn:stonechat:archive:0}complete'><value>true</value></field>`
+//!
+//! Each is a result as others are, with its own id, in the order they came, and says what it is there for:
+//! `<result xmlns='urn:xmpp:mam:2' id='…'><forwarded/><about xmlns='urn:stonechat:archive:0' id='…' act='correct'/></result>`,
+//! where `id` is the archive's id of the message it is about. They do not count: neither for `max` nor in the answer's
+//! `first`, `last` and `count`.
+use std::collections::HashSet;
+
+use crate::state::{Cx, Fault};
+use crate::store::{AccountId, ArchiveId, Stored};
+use crate::xml::{Writer, parse_stored};
+use crate::xmpp::ns;
+use crate::xmpp::relation::{Act, REACTIONS};
+
+pub const NS: &str = "urn:stonechat:archive:0";
+pub const FIELD: &str = "{urn:stonechat:archive:0}complete";
+
+/// Relations that are looked through for one page, and for one message of it.
+const LOOK_MAX: usize = 10_000;
+const LOOK_EACH_MAX: usize = 2_000;
+/// Who reacted to one message.
+const REACTED_MAX: usize = 200;
+/// Bytes of all that is sent with a page.
+const BYTES_MAX: usize = 256 << 10;
+
+/// What was done to a message of the page.
+pub struct Related {
+    pub act: Act,
+    pub target: ArchiveId,
+    pub stored: Stored,
+}
+
+/// In the order they came.
+pub fn of(cx: &Cx<'_>, account: AccountId, page: &[Stored]) -> Result<Vec<Related>, Fault> {
+    let on_page: HashSet<ArchiveId> = page.iter().map(|stored| stored.id).collect();
+    let mut found = Found {
+        related: Vec::new(),
+        looks: LOOK_MAX,
+        bytes: 0,
+    };
+    for stored in page {
+        let archive = stored.channel.unwrap_or(account);
+        found.add(cx, (archive, stored), &on_page)?;
+    }
+    found.related.sort_by_key(|related| related.stored.id);
+    Ok(found.related)
+}
+
+struct Found {
+    related: Vec<Related>,
+    looks: usize,
+    bytes: usize,
+}
+
+impl Found {
+    /// The latest come first.
+    fn add(
+        &mut self,
+        cx: &Cx<'_>,
+        (archive, about): (AccountId, &Stored),
+        on_page: &HashSet<ArchiveId>,
+    ) -> Result<(), Fault> {
+        let look = LOOK_EACH_MAX.min(self.looks);
+        let relations = cx.tx.relations(archive, about.id, look)?;
+        self.looks -= relations.len();
+        let is_gone = |(act, _): &(Act, ArchiveId)| matches!(act, Act::Retracts | Act::Moderates);
+        if let Some((act, id)) = relations.iter().copied().find(is_gone) {
+            return self.take(cx, about, (act, id), on_page);
+        }
+        let correction = relations.iter().find(|(act, _)| *act == Act::Corrects);
+        if let Some(correction) = correction {
+            self.take(cx, about, *correction, on_page)?;
+        }
+        let mut reacted = HashSet::new();
+        for (act, id) in relations.into_iter().filter(|(act, _)| *act == Act::Reacts) {
+            let Some(stored) = cx.tx.stanza(id)? else {
+                continue;
+            };
+            let Some((sender, is_empty)) = reaction(&stored) else {
+                continue;
+            };
+            if reacted.insert(sender) && !is_empty {
+                self.take(cx, about, (act, id), on_page)?;
+            }
+            if reacted.len() == REACTED_MAX {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        cx: &Cx<'_>,
+        about: &Stored,
+        (act, id): (Act, ArchiveId),
+        on_page: &HashSet<ArchiveId>,
+    ) -> Result<(), Fault> {
+        if on_page.contains(&id) || self.bytes >= BYTES_MAX {
+            return Ok(());
+        }
+        if let Some(stored) = cx.tx.stanza(id)? {
+            self.bytes += stored.xml.len();
+            self.related.push(Related {
+                act,
+                target: about.id,
+                stored: Stored {
+                    channel: about.channel,
+                    ..stored
+                },
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Who reacted, and whether they took back what they said before. Of a channel's message the whole sender is who; else the
+/// bare JID.
+fn reaction(stored: &Stored) -> Option<(String, bool)> {
+    let element = parse_stored(&stored.xml, ns::CLIENT).ok()?;
+    let root = element.root();
+    let from = root.attribute("from")?;
+    let sender = match stored.is_groupchat() {
+        true => &*from,
+        false => from.split('/').next().unwrap_or_default(),
+    };
+    let reactions = root.child("reactions", REACTIONS)?;
+    Some((sender.to_string(), reactions.children().next().is_none()))
+}
+
+/// What a result is there for.
+pub fn mark(w: &mut Writer<'_>, act: Act, target: &str) {
+    let act = match act {
+        Act::Corrects => "correct",
+        Act::Retracts | Act::Moderates => "retract",
+        _ => "react",
+    };
+    w.open_ns("about", NS)
+        .attr("id", target)
+        .attr("act", act)
+        .close();
+}

@@ -1,0 +1,174 @@
+//! XEP-0313 §4: what a page holds, as far as its bytes go.
+use crate::state::{Cx, Fault};
+use crate::store::{AccountId, ArchiveId, ArchiveQuery, Stored};
+use crate::xml::parse_stored;
+use crate::xmpp::{BareJid, Jid, ns};
+
+use super::query::Query;
+
+/// Bytes of a page; it ends behind the message that passes them.
+const PAGE_BYTES_MAX: usize = 1 << 20;
+/// Messages read at a time, so that a page of large ones is not held in memory before it is cut.
+const READ_MAX: usize = 16;
+
+/// Of an archive.
+#[derive(Default)]
+pub struct Page {
+    /// In order of arrival.
+    pub stanzas: Vec<Stored>,
+    bytes: usize,
+    pub complete: bool,
+}
+
+/// The page that a query gets.
+pub fn read(
+    cx: &Cx<'_>,
+    (owner, account): (&BareJid, AccountId),
+    query: &Query,
+) -> Result<Page, Fault> {
+    let mut page = Page::default();
+    if query.filter.max == 0 {
+        // XEP-0059 §2.7: only how much there is.
+        return Ok(page);
+    }
+    match &query.ids {
+        Some(ids) => page.fill_from_ids(cx, (owner, account), &query.filter, ids)?,
+        None => page.fill(cx, account, &query.filter)?,
+    }
+    if query.filter.backward {
+        page.stanzas.reverse();
+    }
+    Ok(page)
+}
+
+impl Page {
+    pub fn nothing_more() -> Page {
+        Page {
+            complete: true,
+            ..Page::default()
+        }
+    }
+
+    /// Reads in the direction of paging, a few at a time.
+    fn fill(
+        &mut self,
+        cx: &Cx<'_>,
+        account: AccountId,
+        filter: &ArchiveQuery,
+    ) -> Result<(), Fault> {
+        let mut rest = filter.clone();
+        loop {
+            rest.max = READ_MAX.min(filter.max - self.stanzas.len());
+            let read = cx.tx.page(account, &rest)?;
+            let mut stanzas = read.stanzas;
+            if rest.backward {
+                stanzas.reverse();
+            }
+            let Some(last) = stanzas.last().map(|stored| stored.id) else {
+                self.complete = true;
+                return Ok(());
+            };
+            for stored in stanzas {
+                if self.bytes >= PAGE_BYTES_MAX {
+                    return Ok(());
+                }
+                self.take(stored);
+            }
+            if read.complete || self.stanzas.len() >= filter.max {
+                self.complete = read.complete;
+                return Ok(());
+            }
+            if rest.backward {
+                rest.page_before = Some(last);
+            } else {
+                rest.page_after = Some(last);
+            }
+        }
+    }
+
+    /// §4.1.3: of these ids, those the other filters let through.
+    fn fill_from_ids(
+        &mut self,
+        cx: &Cx<'_>,
+        (owner, account): (&BareJid, AccountId),
+        filter: &ArchiveQuery,
+        ids: &[ArchiveId],
+    ) -> Result<(), Fault> {
+        let mut ids = ids.to_vec();
+        ids.sort_unstable_by_key(|id| id.0);
+        ids.dedup();
+        ids.retain(|id| is_between(filter, *id));
+        if filter.backward {
+            ids.reverse();
+        }
+        for id in ids {
+            let stored = cx.tx.archived_ids(account, &[id])?.unwrap_or_default();
+            for stored in stored.into_iter().filter(|one| matches(filter, owner, one)) {
+                if self.bytes >= PAGE_BYTES_MAX || self.stanzas.len() >= filter.max {
+                    return Ok(());
+                }
+                self.take(stored);
+            }
+        }
+        self.complete = true;
+        Ok(())
+    }
+
+    fn take(&mut self, stored: Stored) {
+        self.bytes += stored.xml.len();
+        self.stanzas.push(stored);
+    }
+}
+
+fn is_between(filter: &ArchiveQuery, id: ArchiveId) -> bool {
+    let after = |limit: Option<ArchiveId>| limit.is_none_or(|limit| id.0 > limit.0);
+    let before = |limit: Option<ArchiveId>| limit.is_none_or(|limit| id.0 < limit.0);
+    after(filter.after_id)
+        && after(filter.page_after)
+        && before(filter.before_id)
+        && before(filter.page_before)
+}
+
+/// §4.1.1, §4.1.2, §4.1.4
+fn matches(filter: &ArchiveQuery, owner: &BareJid, stored: &Stored) -> bool {
+    let in_time = filter.start.is_none_or(|start| stored.at >= start)
+        && filter.end.is_none_or(|end| stored.at <= end);
+    let with = |with: &Jid| is_with(with, owner, &stored.xml);
+    let is_left_out = filter.without_groupchat && stored.is_groupchat();
+    in_time && !is_left_out && filter.with.as_ref().is_none_or(with)
+}
+
+/// True if one side of the message is `with`; both are when that is the owner.
+fn is_with(with: &Jid, owner: &BareJid, xml: &str) -> bool {
+    let Ok(message) = parse_stored(xml, ns::CLIENT) else {
+        return false;
+    };
+    let side = |name| {
+        let jid = message.root().attribute(name);
+        jid.map_or(Some(owner.clone().into()), |jid| Jid::parse(&jid).ok())
+    };
+    let (Some(from), Some(to)) = (side("from"), side("to")) else {
+        return false;
+    };
+    let is = |jid: &Jid| jid == with || jid.bare_str() == with.as_str();
+    let is_own = |jid: &Jid| jid.bare_str() == owner.as_str();
+    (is(&from) || is(&to)) && (!is_own(with) || (is_own(&from) && is_own(&to)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_oneself_means_both_sides() {
+        let owner = BareJid::parse("a@x").unwrap();
+        let is = |with: &str, from: &str, to: &str| {
+            let xml = format!("<message from='{from}' to='{to}'/>");
+            is_with(&Jid::parse(with).unwrap(), &owner, &xml)
+        };
+        assert!(is("b@x", "a@x/r", "b@x") && is("b@x", "b@x/s", "a@x/r"));
+        assert!(is("b@x/s", "b@x/s", "a@x") && !is("b@x/s", "b@x/t", "a@x"));
+        assert!(!is("a@x", "a@x/r", "b@x") && is("a@x", "a@x/r", "a@x"));
+        assert!(!is("c@x", "a@x/r", "b@x"));
+    }
+}

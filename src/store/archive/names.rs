@@ -1,0 +1,199 @@
+//! Which stanza has an id: hashes of the ids that messages came with, in blocks in the order of arrival. What is asked for came
+//! lately most often, so it is looked for from the end; six bytes a message, written one behind the other, where an index by
+//! id would touch a page of the file for each.
+use crate::store::engine::table::WriteTransaction;
+use crate::store::schema::NAMES;
+use crate::store::{StoreError, View};
+
+/// Entries of a block.
+const BLOCK_ENTRIES_MAX: usize = 2048;
+/// Blocks that one look goes back through, a quarter of a million messages: who asks for what is not there takes no more.
+const BLOCKS_LOOK_MAX: usize = 128;
+const ENTRY_BYTES: usize = 6;
+
+/// FNV-1a, of an id as it stands in the stored stanza.
+pub fn hash(name: &str) -> u32 {
+    name.bytes().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
+/// The id that a stored stanza came with, as it stands there.
+pub fn name_of(xml: &str) -> Option<&str> {
+    let tag = xml.split('>').next().unwrap_or_default();
+    let (_, behind) = tag.split_once(" id='")?;
+    let (name, _) = behind.split_once('\'')?;
+    (!name.is_empty()).then_some(name)
+}
+
+/// Those that are not in the table yet.
+#[derive(Default)]
+pub struct NewNames(Vec<(u64, u32)>);
+
+impl NewNames {
+    /// A stanza came.
+    pub fn add(&mut self, sequence: u64, xml: &str) {
+        if let Some(name) = name_of(xml) {
+            self.0.push((sequence, hash(name)));
+        }
+    }
+
+    /// Writes them down. The last block is filled first.
+    pub fn settle(&mut self, txn: &WriteTransaction) -> Result<(), StoreError> {
+        let view = txn.view(NAMES)?;
+        let last = view.range(..)?.next_back().transpose()?;
+        let last = last.map(|(key, block)| (key.value(), block.value().to_vec()));
+        drop(view);
+        write(txn, last.unwrap_or_default(), &std::mem::take(&mut self.0))
+    }
+
+    /// Calls `accept` for stanzas before one whose id may be it, newest first, until it says yes.
+    pub fn find(
+        &self,
+        table: &View<'_, u64, &'static [u8]>,
+        (hash, before): (u32, u64),
+        accept: &mut dyn FnMut(u64) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        for (sequence, of_it) in self.0.iter().rev() {
+            if *of_it == hash && *sequence < before && accept(*sequence)? {
+                return Ok(());
+            }
+        }
+        for block in table.range(..before)?.rev().take(BLOCKS_LOOK_MAX) {
+            // One that is damaged hides what is in it; it was reported.
+            let Ok((first, block)) = block else { continue };
+            for entry in block.value().rchunks_exact(ENTRY_BYTES) {
+                let Some((delta, of_it)) = entry.split_first_chunk::<2>() else {
+                    continue;
+                };
+                if of_it != hash.to_le_bytes() {
+                    continue;
+                }
+                let sequence = first.value() + u64::from(u16::from_le_bytes(*delta));
+                if sequence < before && accept(sequence)? {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Its first sequence, and its entries: how far behind the first each is, and the hash.
+type Block = (u64, Vec<u8>);
+
+fn write(txn: &WriteTransaction, mut block: Block, names: &[(u64, u32)]) -> Result<(), StoreError> {
+    let mut table = txn.open_table(NAMES)?;
+    let mut is_changed = false;
+    for (sequence, hash) in names {
+        let has_room = (1..BLOCK_ENTRIES_MAX * ENTRY_BYTES).contains(&block.1.len());
+        let delta = sequence.checked_sub(block.0).map(u16::try_from);
+        let delta = match delta {
+            Some(Ok(delta)) if has_room => delta,
+            _ => {
+                if is_changed {
+                    table.insert(block.0, block.1.as_slice())?;
+                }
+                block = (*sequence, Vec::new());
+                0
+            }
+        };
+        block.1.extend(delta.to_le_bytes());
+        block.1.extend(hash.to_le_bytes());
+        is_changed = true;
+    }
+    if is_changed {
+        table.insert(block.0, block.1.as_slice())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    fn found(
+        names: &NewNames,
+        tx: &crate::store::Tx,
+        name: &str,
+        before: u64,
+    ) -> Result<Vec<u64>, StoreError> {
+        let mut found = Vec::new();
+        let table = tx.view(NAMES)?;
+        names.find(&table, (hash(name), before), &mut |sequence| {
+            found.push(sequence);
+            Ok(false)
+        })?;
+        Ok(found)
+    }
+
+    #[test]
+    fn the_id_is_that_of_the_message() {
+        for (xml, expected) in [
+            ("<message id='a' to='b'><x id='c'/></message>", Some("a")),
+            ("<message to='b' id='a&apos;'/>", Some("a&apos;")),
+            ("<message to='b'><x id='c'/></message>", None),
+            ("<message id=''/>", None),
+        ] {
+            assert_eq!(name_of(xml), expected);
+        }
+    }
+
+    #[test]
+    fn names_are_found_newest_first_however_they_lie() -> Result<(), StoreError> {
+        let store = Store::open_backend(redb::backends::InMemoryBackend::new(), 1 << 20)?;
+        let mut tx = store.begin();
+        let mut names = NewNames::default();
+        let mut sequence = 10;
+        let mut all = Vec::new();
+        for round in 0..9_u64 {
+            for n in 0..700_u64 {
+                // Now and then many have no id.
+                sequence += if n == 350 { 70_000 } else { 1 + n % 3 };
+                let name = format!("m{}", n % 100);
+                names.add(sequence, &format!("<message id='{name}'/>"));
+                all.push((sequence, name));
+            }
+            if round != 8 {
+                names.settle(tx.writing()?.txn)?;
+            }
+        }
+        for (name, before) in [
+            ("m0", u64::MAX),
+            ("m99", u64::MAX),
+            ("m7", 400_000),
+            ("m7", 11),
+        ] {
+            let expected = all.iter().rev();
+            let expected = expected.filter(|(at, of_it)| of_it == name && *at < before);
+            let expected: Vec<u64> = expected.map(|(at, _)| *at).collect();
+            assert_eq!(
+                found(&names, &tx, name, before)?,
+                expected,
+                "{name} {before}"
+            );
+        }
+        assert!(found(&names, &tx, "m100", u64::MAX)?.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn one_look_goes_back_so_far() -> Result<(), StoreError> {
+        let store = Store::open_backend(redb::backends::InMemoryBackend::new(), 1 << 22)?;
+        let mut tx = store.begin();
+        let mut names = NewNames::default();
+        names.add(1, "<message id='first'/>");
+        let entries = u64::try_from(BLOCK_ENTRIES_MAX * BLOCKS_LOOK_MAX).unwrap();
+        for sequence in 2..entries {
+            names.add(sequence, "<message id='m'/>");
+        }
+        names.settle(tx.writing()?.txn)?;
+        assert_eq!(found(&names, &tx, "first", u64::MAX)?, [1]);
+        names.add(entries, "<message id='m'/>");
+        names.add(entries + 1, "<message id='m'/>");
+        names.settle(tx.writing()?.txn)?;
+        assert!(found(&names, &tx, "first", u64::MAX)?.is_empty());
+        Ok(())
+    }
+}

@@ -1,0 +1,288 @@
+//! What stanzas do to earlier ones (`Act`): noted when they come, so that whoever reads a message knows what became of it.
+//!
+//! The target is the first version: what corrects a correction, or reacts to one, is about what that one corrects. Only the
+//! rightful sender's act counts:
+//! - correction (XEP-0308 §3) and retraction (XEP-0424 §5): who said it, by bare JID; in a room's private messages by the
+//!   full one (XEP-0308, note in §3); in a channel by the stable id (XEP-0421 §3);
+//! - moderation (XEP-0425 §4): the channel itself;
+//! - marks and receipts (XEP-0333 §4, XEP-0184 §5): the other side;
+//! - reactions and replies (XEP-0444 §4, XEP-0461): both sides; all in a channel.
+use std::collections::BTreeMap;
+
+use crate::store::engine::table::WriteTransaction;
+use crate::store::schema::{
+    META, META_CHECKPOINT, META_RELATE_END, META_RELATE_FROM, NAMES, RELATED, STANZAS,
+    create_tables,
+};
+use crate::store::{AccountId, ArchiveId, StoreError, Tx, View, Writing};
+use crate::xml::{Escaped, parse_stored};
+use crate::xmpp::ns;
+use crate::xmpp::relation::{Act, act_of};
+
+use super::names::{self, NewNames};
+use super::stanza::{StanzaRow, bare, is_groupchat};
+
+/// Stanzas between two lines in the log.
+const PROGRESS_STANZAS: u64 = 100_000;
+
+/// A relation of a stanza to an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relation {
+    pub act: Act,
+    pub target: ArchiveId,
+}
+
+/// How a message names the other one.
+#[derive(Clone, Copy, Debug)]
+pub enum Named<'a> {
+    /// By the id it came with.
+    Id(&'a str),
+    /// By its id in the archive (XEP-0359).
+    Stanza(ArchiveId),
+}
+
+/// Relations that are not in the table yet: (archive, target, stanza) -> act.
+pub(in crate::store) type NewRelations = BTreeMap<(u32, u64, u64), u8>;
+
+impl Tx {
+    /// What stanzas do to one, the latest first: up to `max`. `archive`: whose archive all of them are in.
+    pub fn relations(
+        &self,
+        archive: AccountId,
+        target: ArchiveId,
+        max: usize,
+    ) -> Result<Vec<(Act, ArchiveId)>, StoreError> {
+        let range = (archive.0, target.0, 0)..=(archive.0, target.0, u64::MAX);
+        let mut found: Vec<(u8, u64)> = Vec::new();
+        let memory = self.memory()?;
+        let new = memory.related.range(range.clone()).rev().take(max);
+        found.extend(new.map(|((_, _, sequence), act)| (*act, *sequence)));
+        let left = max - found.len();
+        // Rows that are damaged are passed over; they were reported.
+        let table = self.view(RELATED)?;
+        let old = table.range(range)?.rev().flatten().take(left);
+        found.extend(old.map(|(key, act)| (act.value(), key.value().2)));
+        let known = |(act, sequence)| Some((Act::numbered(act)?, ArchiveId(sequence)));
+        Ok(found.into_iter().filter_map(known).collect())
+    }
+
+    /// The relation of a stanza that is about to be appended, or was before there were relations.
+    pub(super) fn relation_of(
+        &self,
+        stanza: &StanzaRow<'_>,
+        sequence: u64,
+        (act, by): (Act, Named<'_>),
+    ) -> Result<Option<Relation>, StoreError> {
+        let stanzas = self.view(STANZAS)?;
+        let target = match by {
+            Named::Stanza(id) => Candidate::read(&stanzas, id.0, None)?
+                .filter(|candidate| id.0 < sequence && candidate.may_be(act, stanza))
+                .map(|candidate| candidate.first_version),
+            Named::Id(name) => self.target_named(&stanzas, stanza, (sequence, act, name))?,
+        };
+        Ok(target.map(|target| Relation { act, target }))
+    }
+
+    fn target_named(
+        &self,
+        stanzas: &View<'_, u64, &'static [u8]>,
+        stanza: &StanzaRow<'_>,
+        (before, act, name): (u64, Act, &str),
+    ) -> Result<Option<ArchiveId>, StoreError> {
+        let name = Escaped(name).to_string();
+        let mut found = None;
+        let mut accept = |sequence| {
+            let candidate = Candidate::read(stanzas, sequence, Some(&name))?;
+            found = candidate
+                .filter(|candidate| candidate.may_be(act, stanza))
+                .map(|candidate| candidate.first_version);
+            Ok(found.is_some())
+        };
+        let memory = self.memory()?;
+        let table = self.view(NAMES)?;
+        memory
+            .names
+            .find(&table, (names::hash(&name), before), &mut accept)?;
+        Ok(found)
+    }
+
+    /// Notes the relations of up to `max` stanzas of before this was done. False: all are noted.
+    pub fn relate_step(&mut self, max: usize) -> Result<bool, StoreError> {
+        let number = |tx: &Tx, key| -> Result<Option<u64>, StoreError> {
+            Ok(tx.view(META)?.get(key)?.map(|row| row.value()))
+        };
+        let ends = number(self, META_RELATE_FROM)?.zip(number(self, META_RELATE_END)?);
+        let Some((from, end)) = ends.filter(|(from, end)| from < end) else {
+            return Ok(false);
+        };
+        let stanzas = self.view(STANZAS)?;
+        let rows = stanzas.range(from..end)?.flatten().take(max);
+        let rows: Vec<_> = rows
+            .map(|(key, row)| (key.value(), row.value().to_vec()))
+            .collect();
+        drop(stanzas);
+        let next = match rows.last() {
+            Some((last, _)) if rows.len() == max => last + 1,
+            _ => end,
+        };
+        for (sequence, row) in rows {
+            self.relate(sequence, &row)?;
+        }
+        let Writing { txn, .. } = self.writing()?;
+        let mut meta = txn.open_table(META)?;
+        match next < end {
+            true => meta.insert(META_RELATE_FROM, next)?,
+            false => {
+                meta.remove(META_RELATE_FROM)?;
+                meta.remove(META_RELATE_END)?;
+            }
+        }
+        if next >= end {
+            log::info!("archive.related stanzas_before={end}");
+        } else if from / PROGRESS_STANZAS != next / PROGRESS_STANZAS {
+            log::info!("archive.relating stanza={next} of={end}");
+        }
+        Ok(next < end)
+    }
+
+    fn relate(&mut self, sequence: u64, row: &[u8]) -> Result<(), StoreError> {
+        let stanza = StanzaRow::decode(row)?;
+        if stanza.relation.is_some() || !says_an_act(stanza.xml) {
+            return Ok(());
+        }
+        let Ok(element) = parse_stored(stanza.xml, ns::CLIENT) else {
+            return Ok(());
+        };
+        let Some((act, name)) = act_of(element.root()) else {
+            return Ok(());
+        };
+        let Some(relation) = self.relation_of(&stanza, sequence, (act, Named::Id(&name)))? else {
+            return Ok(());
+        };
+        let owners: Vec<u32> = stanza.owners.iter().map(|owner| owner.account.0).collect();
+        let Writing { txn, mut memory } = self.writing()?;
+        for owner in owners {
+            let key = (owner, relation.target.0, sequence);
+            txn.open_table(RELATED)?.insert(key, act.number())?;
+        }
+        // What is done to a correction is done to what it corrects: of this the row itself tells.
+        if act == Act::Corrects {
+            memory.settle(txn, sequence)?;
+            let now = StanzaRow {
+                relation: Some(relation),
+                ..stanza
+            };
+            let bytes = now.encode();
+            memory.changed(row.len(), Some(bytes.len()));
+            txn.open_table(STANZAS)?
+                .insert(sequence, bytes.as_slice())?;
+            memory.save(txn)?;
+        }
+        Ok(())
+    }
+}
+
+/// A file of before there were relations: names are written at once, what stanzas do is looked for later, in steps.
+pub(in crate::store) fn begin_to_relate(txn: &mut WriteTransaction) -> Result<(), StoreError> {
+    create_tables(txn)?;
+    let checkpoint = txn
+        .view(META)?
+        .get(META_CHECKPOINT)?
+        .map_or(1, |row| row.value());
+    let mut names = NewNames::default();
+    let (mut first, mut end) = (None, 0);
+    for row in txn.view(STANZAS)?.range(..)? {
+        let Ok((key, row)) = row else { continue };
+        let sequence = key.value();
+        first.get_or_insert(sequence);
+        if sequence / PROGRESS_STANZAS != end / PROGRESS_STANZAS {
+            log::info!("store.upgrade stanza={sequence}");
+        }
+        end = sequence + 1;
+        // Those behind are read when the file is opened.
+        if sequence < checkpoint {
+            names.add(sequence, StanzaRow::decode(row.value())?.xml);
+        }
+    }
+    names.settle(txn)?;
+    if let Some(first) = first {
+        let mut meta = txn.open_table(META)?;
+        meta.insert(META_RELATE_FROM, first)?;
+        meta.insert(META_RELATE_END, end)?;
+    }
+    Ok(())
+}
+
+/// What a stanza does is looked for only in those in which one of these stands.
+fn says_an_act(xml: &str) -> bool {
+    [
+        ":message-",
+        ":reactions:",
+        ":chat-markers:",
+        ":receipts",
+        ":reply:",
+        ":fasten:",
+    ]
+    .iter()
+    .any(|part| xml.contains(part))
+}
+
+/// A stanza that may be the target.
+struct Candidate {
+    owners: Vec<AccountId>,
+    from: String,
+    to: String,
+    first_version: ArchiveId,
+}
+
+impl Candidate {
+    fn read(
+        stanzas: &View<'_, u64, &'static [u8]>,
+        sequence: u64,
+        name: Option<&str>,
+    ) -> Result<Option<Candidate>, StoreError> {
+        let row = match stanzas.get(sequence) {
+            Err(StoreError::Damaged { .. }) | Ok(None) => return Ok(None),
+            Ok(Some(row)) => row,
+            Err(error) => return Err(error),
+        };
+        let stanza = StanzaRow::decode(row.value())?;
+        if name.is_some() && names::name_of(stanza.xml) != name {
+            return Ok(None);
+        }
+        let corrects = stanza.relation.filter(|one| one.act == Act::Corrects);
+        Ok(Some(Candidate {
+            owners: stanza.owners.iter().map(|owner| owner.account).collect(),
+            from: stanza.from.to_string(),
+            to: stanza.to.to_string(),
+            first_version: corrects.map_or(ArchiveId(sequence), |one| one.target),
+        }))
+    }
+
+    /// It belongs to the same conversation, and the sender of the other may do this to it.
+    fn may_be(&self, act: Act, later: &StanzaRow<'_>) -> bool {
+        let shares = later
+            .owners
+            .iter()
+            .any(|owner| self.owners.contains(&owner.account));
+        let (from, to) = (bare(&self.from), bare(&self.to));
+        let (by, of) = (bare(later.from), bare(later.to));
+        let is_groupchat = is_groupchat(later.xml);
+        // What a channel keeps is from one of its ids, to itself.
+        let is_in_channel = is_groupchat && by == of;
+        let is_same = (from == by && to == of) || (from == of && to == by);
+        let is_author = match is_groupchat || later.xml.contains(ns::MUC_USER) {
+            true => self.from == later.from,
+            false => from == by,
+        };
+        let is_right = match act {
+            Act::Corrects | Act::Retracts => is_author,
+            Act::Moderates => is_in_channel && later.from == of,
+            Act::Displays | Act::Receives | Act::Acknowledges => {
+                is_in_channel || from != by || from == to
+            }
+            Act::Reacts | Act::Replies => true,
+        };
+        shares && is_same && is_right
+    }
+}

@@ -1,0 +1,198 @@
+//! What a message does to an earlier one, as its outer elements say it: of what is encrypted a server sees no more than these.
+use std::borrow::Cow;
+
+use crate::xml::ElementRef;
+
+use super::ns;
+
+pub const CORRECT: &str = "urn:xmpp:message-correct:0";
+pub const RETRACT: &str = "urn:xmpp:message-retract:1";
+/// Before version 0.4 of XEP-0424, within `FASTEN`.
+pub const RETRACT_OLD: &str = "urn:xmpp:message-retract:0";
+pub const FASTEN: &str = "urn:xmpp:fasten:0";
+pub const MODERATE: &str = "urn:xmpp:message-moderate:1";
+/// Before version 0.3 of XEP-0425.
+pub const MODERATE_OLD: &str = "urn:xmpp:message-moderate:0";
+pub const REACTIONS: &str = "urn:xmpp:reactions:0";
+const MARKERS: &str = "urn:xmpp:chat-markers:0";
+const REPLY: &str = "urn:xmpp:reply:0";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Act {
+    /// XEP-0308.
+    Corrects,
+    /// XEP-0424.
+    Retracts,
+    /// XEP-0425: a channel tells that one who moderates retracted it.
+    Moderates,
+    /// XEP-0444: all reactions of its sender from now on.
+    Reacts,
+    /// XEP-0461.
+    Replies,
+    /// XEP-0333.
+    Displays,
+    /// XEP-0184, XEP-0333.
+    Receives,
+    /// XEP-0333.
+    Acknowledges,
+}
+
+impl Act {
+    const ALL: [Act; 8] = [
+        Act::Corrects,
+        Act::Retracts,
+        Act::Moderates,
+        Act::Reacts,
+        Act::Replies,
+        Act::Displays,
+        Act::Receives,
+        Act::Acknowledges,
+    ];
+
+    pub fn number(self) -> u8 {
+        let at = Act::ALL.iter().position(|act| *act == self);
+        at.and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX)
+    }
+
+    pub fn numbered(number: u8) -> Option<Act> {
+        Act::ALL.get(usize::from(number)).copied()
+    }
+
+    /// Its message says nothing new: what it is about changed. A reply is a message as others are.
+    pub fn is_about_another(self) -> bool {
+        self != Act::Replies
+    }
+}
+
+/// The elements and what they do; the first that a message has counts.
+const ELEMENTS: &[(&str, &str, Act)] = &[
+    ("retract", RETRACT, Act::Retracts),
+    ("retract", ns::MIX_MISC, Act::Retracts),
+    ("replace", CORRECT, Act::Corrects),
+    ("reactions", REACTIONS, Act::Reacts),
+    ("displayed", MARKERS, Act::Displays),
+    ("acknowledged", MARKERS, Act::Acknowledges),
+    ("received", MARKERS, Act::Receives),
+    ("received", ns::RECEIPTS, Act::Receives),
+    ("reply", REPLY, Act::Replies),
+];
+
+/// What a message does, and the id by which it names the other one.
+pub fn act_of(message: ElementRef<'_>) -> Option<(Act, Cow<'_, str>)> {
+    let mut found: Option<(usize, ElementRef<'_>)> = None;
+    for child in message.children() {
+        let known = |(name, namespace, _): &(&str, &str, Act)| child.is(name, namespace);
+        let place = match child.is("apply-to", FASTEN) {
+            true => fastened(child).map(|_| 0),
+            false => ELEMENTS.iter().position(known),
+        };
+        if let Some(place) = place
+            && found.is_none_or(|(best, _)| place < best)
+        {
+            found = Some((place, child));
+        }
+    }
+    let (place, child) = found?;
+    let id = child.attribute("id").filter(|id| !id.is_empty())?;
+    let (_, _, act) = ELEMENTS.get(place)?;
+    let is_moderated = child.child("moderated", MODERATE).is_some()
+        || (child.is("apply-to", FASTEN) && fastened(child) == Some(Act::Moderates));
+    Some((if is_moderated { Act::Moderates } else { *act }, id))
+}
+
+/// XEP-0422, as XEP-0424 and XEP-0425 once used it.
+fn fastened(apply_to: ElementRef<'_>) -> Option<Act> {
+    let moderated = apply_to.child("moderated", MODERATE_OLD);
+    let is_retraction = |inside: ElementRef<'_>| inside.child("retract", RETRACT_OLD).is_some();
+    match moderated {
+        Some(moderated) => is_retraction(moderated).then_some(Act::Moderates),
+        None => is_retraction(apply_to).then_some(Act::Retracts),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::parse_stored;
+
+    fn act(children: &str) -> Option<(Act, String)> {
+        let xml = format!("<message xmlns='jabber:client'>{children}</message>");
+        let element = parse_stored(&xml, ns::CLIENT).unwrap();
+        act_of(element.root()).map(|(act, id)| (act, id.into_owned()))
+    }
+
+    #[test]
+    fn what_each_element_does() {
+        for (children, expected) in [
+            (
+                "<body>b</body><replace xmlns='urn:xmpp:message-correct:0' id='a'/>",
+                Act::Corrects,
+            ),
+            (
+                "<retract xmlns='urn:xmpp:message-retract:1' id='a'/><body>b</body>",
+                Act::Retracts,
+            ),
+            (
+                "<apply-to xmlns='urn:xmpp:fasten:0' id='a'><retract xmlns='urn:xmpp:message-retract:0'/></apply-to>",
+                Act::Retracts,
+            ),
+            (
+                "<retract xmlns='urn:xmpp:message-retract:1' id='a'><moderated xmlns='urn:xmpp:message-moderate:1'/></retract>",
+                Act::Moderates,
+            ),
+            (
+                "<apply-to xmlns='urn:xmpp:fasten:0' id='a'><moderated xmlns='urn:xmpp:message-moderate:0'><retract xmlns='urn:xmpp:message-retract:0'/></moderated></apply-to>",
+                Act::Moderates,
+            ),
+            (
+                "<reactions xmlns='urn:xmpp:reactions:0' id='a'/>",
+                Act::Reacts,
+            ),
+            (
+                "<displayed xmlns='urn:xmpp:chat-markers:0' id='a'/>",
+                Act::Displays,
+            ),
+            (
+                "<received xmlns='urn:xmpp:receipts' id='a'/>",
+                Act::Receives,
+            ),
+            (
+                "<reply xmlns='urn:xmpp:reply:0' id='a' to='x@y'/>",
+                Act::Replies,
+            ),
+            // Corrected is the reply, not what it answers.
+            (
+                "<reply xmlns='urn:xmpp:reply:0' id='b'/><replace xmlns='urn:xmpp:message-correct:0' id='a'/>",
+                Act::Corrects,
+            ),
+        ] {
+            assert_eq!(
+                act(children),
+                Some((expected, "a".to_string())),
+                "{children}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_does_nothing_to_another() {
+        for children in [
+            "<body>b</body>",
+            "<replace xmlns='urn:xmpp:message-correct:0'/>",
+            "<replace xmlns='urn:xmpp:message-correct:0' id=''/>",
+            "<reactions xmlns='urn:other' id='a'/>",
+            "<apply-to xmlns='urn:xmpp:fasten:0' id='a'><other xmlns='urn:other'/></apply-to>",
+            "<retracted xmlns='urn:xmpp:message-retract:1' id='a'/>",
+        ] {
+            assert_eq!(act(children), None, "{children}");
+        }
+    }
+
+    #[test]
+    fn numbers_lead_back() {
+        for act in Act::ALL {
+            assert_eq!(Act::numbered(act.number()), Some(act));
+        }
+        assert_eq!(Act::numbered(200), None);
+    }
+}
