@@ -25,9 +25,9 @@ use super::engine::codec::{Decoder, Encoder};
 use super::schema::{ARCHIVE, ARCHIVE_PREFERENCES, SET_BACK, STANZAS};
 use super::{AccountId, StoreError, Tx, View, Writing};
 use index::IndexRow;
-use relation::{Named, Relation};
+use relation::Named;
 use span::Span;
-use stanza::{StanzaRow, bare, peer_hash};
+use stanza::{Relation, StanzaRow, bare, peer_hash};
 use walk::Walk;
 
 /// Id of an archived stanza: its place in arrival order.

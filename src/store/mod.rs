@@ -30,8 +30,9 @@ pub use accounts::tokens::{ENDED_ROWS_MAX, ENDED_TOKENS_MAX, EndedToken, FastTok
 pub use accounts::{Account, AccountId};
 pub use archive::place::{AtIndex, Place};
 pub use archive::reading::READINGS_MAX;
-pub use archive::relation::{Named, Relation};
+pub use archive::relation::Named;
 pub use archive::retention::{Aged, Need, Pruned};
+pub use archive::stanza::Relation;
 pub use archive::{
     Appended, ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, DefaultPolicy, Direction,
     Owner, Record, Stored,

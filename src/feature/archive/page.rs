@@ -4,8 +4,6 @@ use crate::store::{AccountId, ArchiveId, ArchiveQuery, Stored};
 use crate::xml::parse_stored;
 use crate::xmpp::{BareJid, Jid, ns};
 
-use super::query::Query;
-
 /// Bytes of a page; it ends behind the message that passes them.
 const PAGE_BYTES_MAX: usize = 1 << 20;
 /// Messages read at a time, so that a page of large ones is not held in memory before it is cut.
@@ -20,22 +18,23 @@ pub struct Page {
     pub complete: bool,
 }
 
-/// The page that a query gets.
+/// The page that a query gets; `ids`: of these only (§4.1.3).
 pub fn read(
     cx: &Cx<'_>,
     (owner, account): (&BareJid, AccountId),
-    query: &Query,
+    filter: &ArchiveQuery,
+    ids: Option<&[ArchiveId]>,
 ) -> Result<Page, Fault> {
     let mut page = Page::default();
-    if query.filter.max == 0 {
+    if filter.max == 0 {
         // XEP-0059 §2.7: only how much there is.
         return Ok(page);
     }
-    match &query.ids {
-        Some(ids) => page.fill_from_ids(cx, (owner, account), &query.filter, ids)?,
-        None => page.fill(cx, account, &query.filter)?,
+    match ids {
+        Some(ids) => page.fill_from_ids(cx, (owner, account), filter, ids)?,
+        None => page.fill(cx, account, filter)?,
     }
-    if query.filter.backward {
+    if filter.backward {
         page.stanzas.reverse();
     }
     Ok(page)

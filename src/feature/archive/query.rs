@@ -23,12 +23,12 @@ const QUERY_ID_BYTES_MAX: usize = 256;
 
 /// What is asked of the archive.
 #[derive(Debug, Default)]
-pub struct Query {
-    pub filter: ArchiveQuery,
+struct Query {
+    filter: ArchiveQuery,
     /// The page begins with the stanza that so many come before (XEP-0059 §2.6).
     index: Option<u64>,
     /// Only these.
-    pub ids: Option<Vec<ArchiveId>>,
+    ids: Option<Vec<ArchiveId>>,
     /// §4.3.4: the page is sent newest first.
     flipped: bool,
     /// What became of its messages later is sent with it (`completion`).
@@ -116,7 +116,12 @@ pub fn page_of(cx: &mut Cx<'_>, asking: &Asking<'_>, source: &Source<'_>) -> Res
         None => false,
     };
     let mut page = match !is_of_nobody && find_index(cx, account, &mut query)? {
-        true => page::read(cx, (source.jid, account), &query)?,
+        true => page::read(
+            cx,
+            (source.jid, account),
+            &query.filter,
+            query.ids.as_deref(),
+        )?,
         false => Page::nothing_more(),
     };
     let place = match is_of_nobody {

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use crate::xmpp::Timestamp;
 
 use super::names::NewNames;
-use super::relation::{NewRelations, Relation};
+use super::relation::NewRelations;
 use super::retention::bytes;
 use super::span::Span;
-use super::stanza::{StanzaRow, footprint, held, peer_hash};
+use super::stanza::{Relation, StanzaRow, footprint, held, peer_hash};
 use super::unseen::UnseenOfAll;
 use crate::store::engine::table::{Range, Row, WriteTransaction};
 use crate::store::schema::{

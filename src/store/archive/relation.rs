@@ -20,17 +20,10 @@ use crate::xmpp::ns;
 use crate::xmpp::relation::{Act, act_of};
 
 use super::names::{self, NewNames};
-use super::stanza::{StanzaRow, bare, is_groupchat};
+use super::stanza::{Relation, StanzaRow, bare, is_groupchat};
 
 /// Stanzas between two lines in the log.
 const PROGRESS_STANZAS: u64 = 100_000;
-
-/// A relation of a stanza to an earlier one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Relation {
-    pub act: Act,
-    pub target: ArchiveId,
-}
 
 /// How a message names the other one.
 #[derive(Clone, Copy, Debug)]

@@ -5,14 +5,19 @@ use crate::xmpp::relation::Act;
 use crate::store::engine::codec::{Decoder, Encoder};
 use crate::store::{AccountId, ArchiveId, Direction, Owner, Record, StoreError};
 
-use super::relation::Relation;
-
 const RECEIVED: u8 = 1;
 const UNSEEN: u8 = 2;
 /// At the first owner: behind the owners stands what it does to which other one.
 const RELATES: u8 = 4;
 /// What a stanza takes in the file beside its bytes: keys, index rows, page slack.
 const STANZA_OVERHEAD_BYTES: u64 = 128;
+
+/// A relation of a stanza to an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relation {
+    pub act: Act,
+    pub target: ArchiveId,
+}
 
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::store) struct StanzaRow<'a> {
