@@ -80,6 +80,11 @@ pub fn answer(cx: &mut Cx<'_>, iq: &Iq, jid: &BareJid) -> Result<(), Fault> {
 
 /// A message. XEP-0045 §7.4: it is the channel that refuses.
 pub fn message(cx: &mut Cx<'_>, message: &Message, jid: &BareJid) -> Result<(), Fault> {
+    if let Some((id, jid)) = mix::private::address(jid)
+        && let Some(channel) = find(cx, &jid)?
+    {
+        return mix::private::send(cx, &channel, &id, message);
+    }
     take(cx, message, jid).map_err(Fault::by_bare)
 }
 
@@ -87,11 +92,6 @@ fn take(cx: &mut Cx<'_>, message: &Message, jid: &BareJid) -> Result<(), Fault> 
     let (Some(from), Some(to)) = (&message.envelope.from, &message.envelope.to) else {
         return Ok(());
     };
-    if let Some((id, jid)) = mix::private::address(jid)
-        && let Some(channel) = find(cx, &jid)?
-    {
-        return mix::private::send(cx, &channel, &id, message);
-    }
     let Some(mut channel) = find(cx, jid)? else {
         return match message.kind {
             MessageKind::Error => Ok(()),
