@@ -142,6 +142,10 @@ impl World {
             match self.inside.get(&session).cloned() {
                 // All sessions of one nick have the new one.
                 Some(before) => {
+                    let known = self.inside.values().find(|held| same(held, &nick));
+                    if let Some(known) = known.filter(|_| !same(&before, &nick)) {
+                        nick.clone_from(known);
+                    }
                     for held in self.inside.values_mut() {
                         if same(held, &before) {
                             held.clone_from(&nick);
@@ -235,6 +239,74 @@ impl World {
             .retain(|session, _| person_of(session) != holder);
     }
 
+    /// Asks whatever can be asked of a room: `hear` knows what nobody may be told.
+    fn look(&mut self) {
+        let session = self.any_session();
+        let nick = NICKS[self.prng.below(NICKS.len())];
+        let held = self.inside.get(&session).cloned();
+        let protocol = "http://jabber.org/protocol";
+        let get = |payload: &str| format!("<iq type='get' id='l' to='{ROOM}'>{payload}</iq>");
+        let set = |payload: &str| format!("<iq type='set' id='l' to='{ROOM}'>{payload}</iq>");
+        let list = |of: &str| {
+            get(&format!(
+                "<query xmlns='{protocol}/muc#admin'><item {of}/></query>"
+            ))
+        };
+        let questions = [
+            format!("<presence type='probe' to='{ROOM}'/>"),
+            format!("<presence type='probe' to='{ROOM}/{nick}'/>"),
+            get(&format!("<query xmlns='{protocol}/disco#info'/>")),
+            get(&format!("<query xmlns='{protocol}/disco#items'/>")),
+            list("affiliation='owner'"),
+            list("affiliation='member'"),
+            list("affiliation='outcast'"),
+            list("role='participant'"),
+            get("<vCard xmlns='vcard-temp'/>"),
+            get("<tokens xmlns='urn:xmpp:muc-token-invite:0'/>"),
+            get("<query xmlns='jabber:iq:register'/>"),
+            get(&format!("<query xmlns='{protocol}/muc#owner'/>")),
+            set(&format!(
+                "<command xmlns='{protocol}/commands' node='urn:xmpp:hats:commands:list-assigned'/>"
+            )),
+            match &held {
+                Some(held) => format!(
+                    "<presence to='{ROOM}/{held}'><x xmlns='{protocol}/muc'>\
+                     <mav xmlns='urn:xmpp:muc:affiliations:1'/></x></presence>"
+                ),
+                None => format!("<presence to='{ROOM}/{nick}'/>"),
+            },
+        ];
+        let question = &questions[self.prng.below(questions.len())];
+        let heard = self.say(&session, question);
+        let is_presence = |element: &&Element| {
+            element.root().name() == "presence"
+                && element.root().attribute("type").is_none()
+                && element.source().contains(ROOM)
+        };
+        let told = heard[&session].iter().filter(is_presence).count();
+        assert!(held.is_some() || told == 0, "{session} asks {question}");
+    }
+
+    /// Somebody wears a hat, or does so no more.
+    fn dress(&mut self) {
+        let person = PEOPLE[self.prng.below(PEOPLE.len())];
+        let command = ["create", "assign", "unassign", "destroy"][self.prng.below(4)];
+        let fields = [
+            ("uri", "urn:hat".to_string()),
+            ("title", "Hat".to_string()),
+            ("jid", format!("{person}@localhost")),
+        ];
+        let field = |(name, value): &(&str, String)| {
+            format!("<field var='hats#{name}'><value>{value}</value></field>")
+        };
+        let fields: String = fields.iter().map(field).collect();
+        let iq = format!(
+            "<iq type='set' id='h' to='{ROOM}'><command xmlns='http://jabber.org/protocol/commands' \
+             node='urn:xmpp:hats:commands:{command}'><x xmlns='jabber:x:data' type='submit'>{fields}</x></command></iq>"
+        );
+        self.say(OWNER_SESSION, &iq);
+    }
+
     fn cut(&mut self) {
         let session = self.any_session();
         if session == OWNER_SESSION {
@@ -319,13 +391,15 @@ fn rooms_are_as_the_map_says() {
     for seed in 1..=seeds.unwrap_or(SEEDS) {
         let mut world = World::new(seed);
         for _ in 0..OPS {
-            match world.prng.below(20) {
+            match world.prng.below(26) {
                 0..=5 => world.enter(),
                 6..=7 => world.leave(),
                 8..=13 => world.speak(),
                 14..=15 => world.administer(),
                 16 => world.kick(),
                 17..=18 => world.cut(),
+                20..=23 => world.look(),
+                24..=25 => world.dress(),
                 _ => world.restart(),
             }
             world.check();

@@ -254,17 +254,21 @@ fn nick_given(
     if !nick::is_free_for(cx, channel, &wanted.key, from.bare_str())? {
         return Err(Condition::Conflict.into());
     }
-    // Two ways to write one nick would look like two people.
+    Ok(as_written(cx, channel, wanted, own_codes))
+}
+
+/// Two ways to write one nick would look like two people: it is written as they have it already.
+fn as_written(cx: &Cx<'_>, channel: &Channel, wanted: Nick, own_codes: &mut Vec<u16>) -> Nick {
     let room = cx.state.rooms.get(channel.id());
     let own = room.and_then(|room| room.of_nick(&wanted.key).next());
     let Some(own) = own.filter(|own| own.nick != wanted.text) else {
-        return Ok(wanted);
+        return wanted;
     };
     own_codes.push(210);
-    Ok(Nick {
+    Nick {
         text: Rc::clone(&own.nick),
         key: Rc::clone(&own.key),
-    })
+    }
 }
 
 /// §7.2.2: each nick once, as it was last heard of.
@@ -313,6 +317,11 @@ fn rename(
     if !nick::is_free_for(cx, channel, &nick.key, who)? {
         return Err(Condition::Conflict.into());
     }
+    let mut own_codes = Vec::new();
+    let nick = match nick.key == occupant.key {
+        true => nick,
+        false => as_written(cx, channel, nick, &mut own_codes),
+    };
     // Whoever has one registered has this one registered from now on.
     if member.nick.is_some() {
         cx.require_disk_space()?;
@@ -335,6 +344,7 @@ fn rename(
     }
     (now.nick, now.key, now.presence) = (nick.text, nick.key, shown);
     let news = News {
+        own_codes,
         id: presence.envelope.id.as_deref(),
         ..News::of(&now)
     };
