@@ -1,7 +1,8 @@
 //! Channels of MIX asked for more than there may be: what is refused says so, and what is over makes room.
 use stonechat::state::ComponentSettings;
-use stonechat::xml::Element;
+use stonechat::xml::{Element, parse_stored};
 
+use crate::pubsub_limits::wrongs;
 use crate::transcript::computed;
 use crate::transcript::core::Core;
 use crate::transcript::run::secret;
@@ -334,4 +335,75 @@ fn a_nick_is_so_long() {
         world.of_owner("chat.localhost", "set", &register(256)),
         Ok(())
     );
+}
+
+/// The requests to channels and their service in the transcripts: to whom, kind and child.
+fn requests() -> Vec<(String, String, String)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts/mix");
+    let mut requests = Vec::new();
+    for file in std::fs::read_dir(folder).expect("transcripts") {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for line in text.lines().filter(|line| line.starts_with("C ")) {
+            let stanza = line.split_once(": ").unwrap().1;
+            let Ok(element) = parse_stored(stanza, "jabber:client") else {
+                continue;
+            };
+            let root = element.root();
+            let child = root.children().next();
+            let (kind, to) = (root.attribute("type"), root.attribute("to"));
+            if let (true, Some(child), Some(kind), Some(to)) =
+                (root.is("iq", "jabber:client"), child, kind, to)
+                && to.ends_with("chat.localhost")
+                && !to.contains('#')
+            {
+                let to = if to.contains('@') { CHANNEL } else { &*to };
+                let child = child.to_xml().into_owned();
+                requests.push((to.to_string(), kind.into_owned(), child));
+            }
+        }
+    }
+    requests.sort();
+    requests.dedup();
+    requests
+}
+
+/// Somebody at the component takes part in a channel and owns it, whatever became of it.
+fn settle(world: &mut World) {
+    let destroy = format!("<destroy xmlns='{MIX}' channel='coven'/>");
+    let create = format!("<create xmlns='{MIX}' channel='coven'/>");
+    let own = format!(
+        "<pubsub xmlns='{PUBSUB}'><publish node='urn:xmpp:mix:nodes:config'><item><x xmlns='jabber:x:data' type='submit'>\
+         <field var='Owner'><value>romeo@localhost</value><value>hag@{NAME}</value></field></x></item></publish></pubsub>"
+    );
+    world.send(&format!("hag@{NAME}"), "chat.localhost", "set", &destroy);
+    let _ = world.of_owner("chat.localhost", "set", &destroy);
+    let _ = world.of_owner("chat.localhost", "set", &create);
+    let _ = world.of_owner(CHANNEL, "set", &own);
+    world.core.all("b");
+    let _ = world.join("hag");
+}
+
+#[test]
+fn whatever_a_channel_is_asked_has_one_answer() {
+    let mut world = World::new(|_| {});
+    let requests = requests();
+    assert!(requests.len() > 50, "{}", requests.len());
+    let (mut refused, mut all) = (0, 0);
+    for (to, kind, child) in requests {
+        settle(&mut world);
+        let element = parse_stored(&child, "jabber:client").unwrap();
+        let mut wrong = vec![child.clone()];
+        wrongs(element.root(), &mut wrong, &|wrong| wrong.to_string());
+        // Of very many forms alike, some.
+        let step = wrong.len().div_ceil(20);
+        for wrong in wrong.iter().step_by(step) {
+            if parse_stored(wrong, "jabber:client").is_ok() {
+                all += 1;
+                let id = world.send(&format!("hag@{NAME}"), &to, &kind, wrong);
+                let answer = answer(world.core.all("b"), &id);
+                refused += usize::from(is_done(&answer).is_err());
+            }
+        }
+    }
+    assert!(refused > 300 && all > refused + 100, "{refused} of {all}");
 }

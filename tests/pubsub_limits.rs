@@ -88,7 +88,11 @@ fn requests() -> Vec<(String, String)> {
 }
 
 /// The same element with one thing wrong: each attribute left out, empty, or huge; each child left out or twice.
-fn wrongs(element: ElementRef<'_>, wrongs_of: &mut Vec<String>, around: &dyn Fn(&str) -> String) {
+pub fn wrongs(
+    element: ElementRef<'_>,
+    wrongs_of: &mut Vec<String>,
+    around: &dyn Fn(&str) -> String,
+) {
     let source = element.source();
     let huge = "x".repeat(64 << 10);
     for attribute in element.attributes() {

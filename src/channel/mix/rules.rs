@@ -70,10 +70,14 @@ pub fn apply(config: &mut ConfigRow, given: &DataForm, now: Timestamp) -> Result
         };
         set_number(config, field::WHOIS, whois);
     }
-    if let Some(value) = given.value("Private Messages") {
-        let private = match value {
-            "true" | "1" => private::ANYONE,
-            "false" | "0" => private::NONE,
+    // COMPAT(XEP-0406, 0.3.1): its examples say it the other way round.
+    for (var, is_no) in [("Private Messages", false), ("No Private Messages", true)] {
+        let Some(value) = given.value(var) else {
+            continue;
+        };
+        let private = match (value, is_no) {
+            ("true" | "1", false) | ("false" | "0", true) => private::ANYONE,
+            ("false" | "0", false) | ("true" | "1", true) => private::NONE,
             _ => return Err(Condition::NotAcceptable),
         };
         set_number(config, field::PRIVATE, private);
