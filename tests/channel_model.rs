@@ -34,6 +34,8 @@ struct World {
     inside: BTreeMap<String, String>,
     banned: BTreeSet<String>,
     admins: BTreeSet<String>,
+    /// Whose voice was taken; they have it back when they are told so, or become somebody else.
+    muted: BTreeSet<String>,
     /// Everything that was said and told to its speaker, in order.
     said: Vec<String>,
     count: usize,
@@ -48,6 +50,7 @@ impl World {
             inside: BTreeMap::new(),
             banned: BTreeSet::new(),
             admins: BTreeSet::new(),
+            muted: BTreeSet::new(),
             said: Vec::new(),
             count: 0,
         };
@@ -183,17 +186,18 @@ impl World {
             self.count
         );
         let heard = self.say(&session, &message);
-        let is_inside = self.inside.contains_key(&session);
+        let is_heard =
+            self.inside.contains_key(&session) && !self.muted.contains(person_of(&session));
         for (hearer, came) in &heard {
             let is_it = |element: &&Element| {
                 element.source().contains(&body)
                     && element.root().attribute("type").as_deref() == Some("groupchat")
             };
             let times = came.iter().filter(is_it).count();
-            let expected = usize::from(is_inside && self.inside.contains_key(hearer));
+            let expected = usize::from(is_heard && self.inside.contains_key(hearer));
             assert_eq!(times, expected, "{hearer} hears {body} of {session}");
         }
-        if is_inside {
+        if is_heard {
             self.said.push(body);
         }
     }
@@ -215,11 +219,35 @@ impl World {
             self.admins.remove(person);
         }
         self.banned.remove(person);
+        if matches!(affiliation, "outcast" | "admin") {
+            self.muted.remove(person);
+        }
         if affiliation == "outcast" {
             self.banned.insert(person.into());
             self.inside
                 .retain(|session, _| person_of(session) != person);
         }
+    }
+
+    /// Takes a voice, or gives it back.
+    fn mute(&mut self) {
+        let nick = NICKS[self.prng.below(NICKS.len())];
+        let role = ["visitor", "participant"][self.prng.below(2)];
+        let Some(holder) = self.holder(nick).map(str::to_string) else {
+            return;
+        };
+        if holder == PEOPLE[0] || self.admins.contains(&holder) {
+            return;
+        }
+        let admin = "http://jabber.org/protocol/muc#admin";
+        let item = format!("<item nick='{nick}' role='{role}'/>");
+        let iq =
+            format!("<iq type='set' id='v' to='{ROOM}'><query xmlns='{admin}'>{item}</query></iq>");
+        self.say(OWNER_SESSION, &iq);
+        match role {
+            "visitor" => self.muted.insert(holder),
+            _ => self.muted.remove(&holder),
+        };
     }
 
     fn kick(&mut self) {
@@ -391,7 +419,7 @@ fn rooms_are_as_the_map_says() {
     for seed in 1..=seeds.unwrap_or(SEEDS) {
         let mut world = World::new(seed);
         for _ in 0..OPS {
-            match world.prng.below(26) {
+            match world.prng.below(28) {
                 0..=5 => world.enter(),
                 6..=7 => world.leave(),
                 8..=13 => world.speak(),
@@ -400,6 +428,7 @@ fn rooms_are_as_the_map_says() {
                 17..=18 => world.cut(),
                 20..=23 => world.look(),
                 24..=25 => world.dress(),
+                26..=27 => world.mute(),
                 _ => world.restart(),
             }
             world.check();

@@ -227,7 +227,8 @@ fn tell_of_absent(
     fan_out::put_back(cx, channel, occupants);
 }
 
-/// §8.2 to §8.4, §9.6: a role of whoever has a nick, by how it is compared. Whoever is kicked takes part no more.
+/// §8.2 to §8.4, §9.6: a role of whoever has a nick, by how it is compared, and of all else they have in the room. Whoever is kicked
+/// takes part no more.
 pub fn set_role(
     cx: &mut Cx<'_>,
     channel: &mut Channel,
@@ -261,7 +262,7 @@ pub fn set_role(
     }
     let mut changed = Vec::new();
     for one in &mut room(cx, channel).occupants {
-        if *one.key == *key {
+        if one.jid.bare_str() == jid {
             one.role = role;
             changed.push(one.clone());
         }
