@@ -4,7 +4,7 @@
 //!
 //! - the latest correction (XEP-0308),
 //! - the retraction (XEP-0424, XEP-0425); then nothing else,
-//! - the latest reactions of each who reacted (XEP-0444), none of whoever took theirs back.
+//! - the latest reactions of each who reacted (XEP-0444); of whoever took theirs back only if the page says that they reacted.
 //!
 //! `<field var='{urn:stonechat:archive:0}complete'><value>true</value></field>`
 //!
@@ -12,7 +12,8 @@
 //! `<result xmlns='urn:xmpp:mam:2' id='…'><forwarded/><about xmlns='urn:stonechat:archive:0' id='…' act='correct'/></result>`,
 //! where `id` is the archive's id of the message it is about. They do not count: neither for `max` nor in the answer's
 //! `first`, `last` and `count`.
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use crate::state::{Cx, Fault};
 use crate::store::{AccountId, ArchiveId, Stored};
@@ -79,7 +80,8 @@ impl Found {
         if let Some(correction) = correction {
             self.take(cx, about, *correction, on_page)?;
         }
-        let mut reacted = HashSet::new();
+        // Who reacted -> with what they took that back, if they did.
+        let mut reacted: HashMap<String, Option<ArchiveId>> = HashMap::new();
         for (act, id) in relations.into_iter().filter(|(act, _)| *act == Act::Reacts) {
             let Some(stored) = cx.tx.stanza(id)? else {
                 continue;
@@ -87,8 +89,21 @@ impl Found {
             let Some((sender, is_empty)) = reaction(&stored) else {
                 continue;
             };
-            if reacted.insert(sender) && !is_empty {
-                self.take(cx, about, (act, id), on_page)?;
+            match reacted.entry(sender) {
+                Entry::Vacant(entry) => {
+                    entry.insert(is_empty.then_some(id));
+                    if !is_empty {
+                        self.take(cx, about, (act, id), on_page)?;
+                    }
+                }
+                // The page says that they reacted.
+                Entry::Occupied(mut entry) => {
+                    if on_page.contains(&id)
+                        && let Some(empty) = entry.get_mut().take()
+                    {
+                        self.take(cx, about, (act, empty), on_page)?;
+                    }
+                }
             }
             if reacted.len() == REACTED_MAX {
                 break;
