@@ -190,3 +190,81 @@ fn a_full_disk_keeps_nobody_from_the_upgrade_or_from_the_old_file() {
     }
     assert!(upgraded > 2, "{upgraded}");
 }
+
+/// As that version wrote it.
+fn say(
+    tx: &mut stonechat::store::Tx,
+    (from, to): (&str, &str),
+    (id, children): (&str, &str),
+) -> Result<stonechat::store::ArchiveId, StoreError> {
+    let jid = |name| stonechat::xmpp::Jid::parse(&format!("{name}@localhost/phone")).unwrap();
+    let (from, to) = (jid(from), jid(to));
+    let head = format!("<message xmlns='jabber:client' from='{from}' to='{to}' id='{id}'>");
+    let record = super::Record {
+        owners: &super::OWNERS,
+        from: &from,
+        to: &to,
+        at: stonechat::xmpp::Timestamp(1),
+        xml: &format!("{head}{children}</message>"),
+        act: None,
+    };
+    Ok(tx.append(&record)?.id)
+}
+
+/// As version 11 left it: nobody noted what stanzas do to each other. It is looked for in steps, with kills between them.
+#[test]
+fn what_stanzas_of_version_11_do_is_noted_in_steps() {
+    use stonechat::xmpp::relation::Act;
+
+    let folder = Folder::new("upgrade-relations");
+    let path = folder.file();
+    let store = Store::open(&path, CACHE_BYTES).unwrap();
+    let replace = |id| format!("<replace xmlns='urn:xmpp:message-correct:0' id='{id}'/>");
+    let reactions = |id| format!("<reactions xmlns='urn:xmpp:reactions:0' id='{id}'/>");
+    let (there, back) = (("romeo", "juliet"), ("juliet", "romeo"));
+    // The first ones lie before the checkpoint, the last ones behind it.
+    let [first, corrected, reacted] = super::write(&store, |tx| {
+        let ids = [
+            say(tx, there, ("m1", "<body>one</body>"))?,
+            say(tx, there, ("c1", &replace("m1")))?,
+            say(tx, back, ("r1", &reactions("m1")))?,
+        ];
+        for n in 0..4200 {
+            say(tx, there, (&format!("x{n}"), "<body>other</body>"))?;
+        }
+        tx.checkpoint_if_due()?;
+        Ok(ids)
+    });
+    let late = super::write(&store, |tx| {
+        say(tx, there, ("r2", &reactions("nothing")))?;
+        say(tx, there, ("c2", &replace("c1")))
+    });
+    drop(store);
+    age_file(&path, 11, &["related", "names"]);
+    let mut steps = 0;
+    loop {
+        let store = Store::open(&path, CACHE_BYTES).unwrap();
+        let mut tx = store.begin();
+        let more = tx.relate_step(1000).unwrap();
+        if let Some(commit) = tx.finish() {
+            commit.run().unwrap();
+        }
+        steps += 1;
+        if !more {
+            break;
+        }
+    }
+    assert!(steps > 4, "{steps}");
+    let store = Store::open(&path, CACHE_BYTES).unwrap();
+    let tx = store.begin();
+    for account in [1, 2].map(AccountId) {
+        let expected = [
+            (Act::Corrects, late),
+            (Act::Reacts, reacted),
+            (Act::Corrects, corrected),
+        ];
+        assert_eq!(tx.relations(account, first, 10).unwrap(), expected);
+        assert_eq!(tx.relations(account, first, 1).unwrap(), expected[..1]);
+        assert_eq!(tx.relations(account, corrected, 10).unwrap(), []);
+    }
+}
