@@ -11,12 +11,6 @@ pub const SPECS: &[Spec] = &[
         "Occupant identifiers for semi-anonymous MUCs",
         "1.0.1",
     ),
-    Spec::partial(
-        "XEP-0424",
-        "Message Retraction",
-        "0.4.2",
-        "only in channels",
-    ),
     Spec::complete("XEP-0425", "Moderated Message Retraction", "0.3.0"),
     Spec::complete("XEP-0433", "Extended Channel Search", "0.1.0"),
     Spec::partial(

@@ -28,6 +28,7 @@ pub const FEATURE: Feature = Feature {
         Spec::complete("XEP-0059", "Result Set Management", "1.0"),
         Spec::complete("XEP-0297", "Stanza Forwarding", "1.0"),
         Spec::complete("XEP-0313", "Message Archive Management", "1.1.3"),
+        Spec::complete("XEP-0424", "Message Retraction", "0.4.2"),
         Spec::complete(
             "XEP-0441",
             "Message Archive Management Preferences",
@@ -39,6 +40,7 @@ pub const FEATURE: Feature = Feature {
         (To::OwnAccount, "urn:xmpp:mam:2#extended"),
         (To::OwnAccount, "urn:xmpp:mam:2#groupchat-field"),
         (To::OwnAccount, completion::NS),
+        (To::Server, relation::RETRACT),
         (To::OwnAccount, relation::RETRACT),
         (To::OwnAccount, "urn:xmpp:message-retract:1#tombstone"),
         (To::OwnAccount, ns::RSM),
