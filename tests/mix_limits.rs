@@ -1,5 +1,6 @@
 //! Channels of MIX asked for more than there may be: what is refused says so, and what is over makes room.
 use stonechat::state::ComponentSettings;
+use stonechat::store::{ArchiveQuery, ChannelId, Tx};
 use stonechat::xml::{Element, parse_stored};
 
 use crate::pubsub_limits::wrongs;
@@ -406,4 +407,42 @@ fn whatever_a_channel_is_asked_has_one_answer() {
         }
     }
     assert!(refused > 300 && all > refused + 100, "{refused} of {all}");
+}
+
+#[test]
+fn a_channel_that_goes_takes_its_past_with_it() {
+    let mut world = World::new(|_| {});
+    world.join("a").unwrap();
+    let info = format!(
+        "<pubsub xmlns='{PUBSUB}'><publish node='urn:xmpp:mix:nodes:info'><item><x xmlns='jabber:x:data' type='submit'>\
+         <field var='Name'><value>n</value></field></x></item></publish></pubsub>"
+    );
+    assert_eq!(world.of_owner(CHANNEL, "set", &info), Ok(()));
+    let kept = |tx: &Tx, id: ChannelId| -> Vec<usize> {
+        let of = |number| {
+            tx.page(
+                id.history(number),
+                &ArchiveQuery {
+                    max: 10,
+                    ..ArchiveQuery::default()
+                },
+            )
+        };
+        (0..3)
+            .map(|number| of(number).unwrap().stanzas.len())
+            .collect()
+    };
+    let mut id = None;
+    world.core.stop_and(|tx| {
+        let row = tx.channel("coven").unwrap().expect("it is there");
+        assert_eq!(kept(tx, row.id), [1, 1, 1]);
+        id = Some(row.id);
+    });
+    world.core.bind("romeo/r");
+    let destroy = format!("<destroy xmlns='{MIX}' channel='coven'/>");
+    assert_eq!(world.of_owner("chat.localhost", "set", &destroy), Ok(()));
+    world.core.wait(120_000);
+    world.core.stop_and(|tx| {
+        assert_eq!(kept(tx, id.expect("known")), [0, 0, 0]);
+    });
 }

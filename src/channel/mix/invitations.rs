@@ -35,7 +35,7 @@ pub fn invite(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let invitee = invitee.ok_or(Condition::BadRequest)?.text();
     let invitee = Jid::parse(invitee.trim()).map_err(|_| Condition::JidMalformed)?;
     let invitee = invitee.to_bare();
-    let known = people::member(cx, channel, invitee.as_str())?;
+    let known = people::with_domain(cx, &channel.row, invitee.as_str())?;
     if known.affiliation == ChannelAffiliation::Outcast {
         return Err(Condition::NotAcceptable.into());
     }
