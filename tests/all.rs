@@ -12,6 +12,7 @@ mod bounds;
 mod budget;
 mod channel_limits;
 mod channel_model;
+mod channel_versions;
 mod channels_joined;
 mod circles;
 mod cli;

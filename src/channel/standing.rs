@@ -121,7 +121,7 @@ fn change_present(cx: &mut Cx<'_>, channel: &Channel, (jid, now): (&str, &Member
     announce_each(cx, channel, &changed, by);
 }
 
-/// Each nick once.
+/// Each nick once; the last one tells the others which version that makes.
 fn announce_each(cx: &mut Cx<'_>, channel: &Channel, changed: &[Occupant], by: By<'_>) {
     for (at, one) in changed.iter().enumerate() {
         let is_last = !changed
@@ -132,7 +132,8 @@ fn announce_each(cx: &mut Cx<'_>, channel: &Channel, changed: &[Occupant], by: B
             let news = tell::News {
                 reason: by.reason,
                 actor: by.actor,
-                versions: by.versions,
+                versions: by.versions.filter(|_| at + 1 == changed.len()),
+                own_versions: by.versions,
                 ..tell::News::of(one)
             };
             tell::announce(cx, channel, &news);
@@ -158,7 +159,8 @@ fn put_out(
             codes: vec![code],
             reason: by.reason,
             actor: by.actor,
-            versions: by.versions,
+            versions: by.versions.filter(|_| at + 1 == gone.len()),
+            own_versions: by.versions,
             ..tell::News::gone(&one)
         };
         // Each nick is gone once.

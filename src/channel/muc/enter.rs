@@ -137,13 +137,10 @@ fn enter(
     let news = News {
         own_codes,
         id,
+        own_versions: versions.as_deref(),
         ..News::of(&occupant)
     };
     tell::announce_to_others(cx, &channel, &news);
-    let news = News {
-        versions: versions.as_deref(),
-        ..news
-    };
     tell::to_self(cx, &channel, &news, (way, from));
     history::send(cx, &channel, (&occupant, x))?;
     subject::tell(cx, &channel, &occupant);
@@ -178,15 +175,12 @@ fn again(
     let news = News {
         own_codes,
         id,
+        own_versions: versions.as_deref(),
         ..News::of(&occupant)
     };
     if says_else {
         tell::announce_to_others(cx, channel, &news);
     }
-    let news = News {
-        versions: versions.as_deref(),
-        ..news
-    };
     tell::to_self(cx, channel, &news, (occupant.way, from));
     history::send(cx, channel, (&occupant, x))?;
     subject::tell(cx, channel, &occupant);

@@ -30,6 +30,8 @@ pub struct News<'a> {
     pub destroyed: Option<&'a str>,
     /// XEP-0463: a `<mav/>`, for those who know who is who.
     pub versions: Option<&'a str>,
+    /// The same for themselves.
+    pub own_versions: Option<&'a str>,
 }
 
 impl<'a> News<'a> {
@@ -45,6 +47,7 @@ impl<'a> News<'a> {
             id: None,
             destroyed: None,
             versions: None,
+            own_versions: None,
         }
     }
 
@@ -168,7 +171,11 @@ fn write_end(cx: &mut Cx<'_>, news: &News<'_>, shows_jid: bool, is_self: bool) -
         w.raw(&of.presence);
         write_occupant_id(&mut w, &of.id);
         w.open_ns("x", ns::MUC_USER);
-        if let Some(versions) = news.versions.filter(|_| shows_jid) {
+        let versions = match is_self {
+            true => news.own_versions,
+            false => news.versions.filter(|_| shows_jid),
+        };
+        if let Some(versions) = versions {
             w.raw(versions);
         }
         write_item(&mut w, news, shows_jid);
