@@ -58,7 +58,6 @@ fn query(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     };
     let channel = &asked.channel;
     let role = role_of(cx, asked)?;
-    let shows_jid = access::shows_jid(channel, role);
     let asking = AskingArchive {
         payload: asked.payload,
         from: asked.from,
@@ -69,7 +68,7 @@ fn query(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let source = ArchiveSource {
         account: channel.id().archive(),
         jid: &channel.jid,
-        with: &|cx, with| author(cx, channel, &with, shows_jid),
+        with: &|cx, with| author(cx, channel, &with, role),
         shown: match is_mix {
             true => &|cx, stored| as_channel(cx, stored).map(Cow::Owned),
             false => &|cx, stored| as_room(cx, stored).map(Cow::Owned),
@@ -91,8 +90,13 @@ fn role_of(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<Role, Fault> {
 }
 
 /// §7.1: whose messages are asked for: an occupant, or a person, by those who may know who that is.
-fn author(cx: &Cx<'_>, channel: &Channel, with: &Jid, shows_jid: bool) -> Option<Jid> {
+fn author(cx: &Cx<'_>, channel: &Channel, with: &Jid, to: Role) -> Option<Jid> {
     if with.bare_str() != channel.jid.as_str() {
+        let who = with.bare_str();
+        let member = people::member(cx, channel, who).ok()?;
+        // Whoever left may have done so because JIDs are shown.
+        let is_here = access::belongs(&member) || people::is_inside(cx, channel, who);
+        let shows_jid = to == Role::Moderator || (is_here && access::shows_jid(channel, to));
         let id = people::id_of(cx, channel, with.bare_str());
         let author = channel.jid.with_resource(&id).ok()?;
         return shows_jid.then(|| author.into());
