@@ -29,7 +29,7 @@ use crate::config::{self, Config, StartError};
 use crate::server::{Port, Server};
 use crate::state::{Hashed, JobId};
 use crate::store::{Domain, Store, StoreError, Tx, is_panic_caught};
-use crate::xmpp::quoted;
+use crate::xmpp::{quoted, quoted_error};
 
 /// The database, in the data directory.
 pub const STORE_FILE: &str = "stonechat.redb";
@@ -111,7 +111,7 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
             Ok(())
         }
         Err(error) => {
-            log::error!("store.failed error={}", quoted(&format!("{error:?}")));
+            log::error!("store.failed error={}", quoted_error(&error));
             Err(failed(error))
         }
     }

@@ -1,11 +1,12 @@
 //! What a handler works with, and how it fails.
+use std::fmt;
 use std::ops::Range;
 use std::rc::Rc;
 
 use crate::store::{AccountId, QueueRow, StoreError, Tx};
 use crate::stream::{Entropy, Framing};
 use crate::xml::Writer;
-use crate::xmpp::{BareJid, Condition, StanzaError, base64_url, quoted};
+use crate::xmpp::{BareJid, Condition, StanzaError, base64_url, quoted_error};
 
 use super::{
     BlockList, CONNECTED_BYTES_MAX, ComponentId, DETACHED_BYTES_MAX, HeldStanza, Keep, Moment,
@@ -31,6 +32,15 @@ pub enum Fault {
     Stanza(StanzaError),
     /// We or the disk are: the log hears it in full, the sender `internal-server-error`.
     Store(StoreError),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Stanza(error) => f.write_str(error.condition.as_str()),
+            Fault::Store(error) => error.fmt(f),
+        }
+    }
 }
 
 impl From<StanzaError> for Fault {
@@ -68,7 +78,7 @@ impl Fault {
         match self {
             Fault::Stanza(error) => error,
             Fault::Store(error) => {
-                log::error!("store.failed error={}", quoted(&format!("{error:?}")));
+                log::error!("store.failed error={}", quoted_error(&error));
                 Condition::InternalServerError.into()
             }
         }

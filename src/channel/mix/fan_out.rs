@@ -8,7 +8,7 @@ use crate::feature::Heard;
 use crate::state::{Cx, Keep, Shared};
 use crate::store::StoreError;
 use crate::xml::{Escaped, Writer};
-use crate::xmpp::{Jid, ns, quoted};
+use crate::xmpp::{Jid, ns, quoted_error};
 
 use super::OLD;
 use super::deliver::{takers, to_participant};
@@ -16,7 +16,7 @@ use super::nodes::Node;
 
 pub fn fan_out(cx: &mut Cx<'_>, channel: &Channel, said: &Said<'_>) {
     if let Err(error) = to_takers(cx, channel, said) {
-        log::error!("channel.failed error={}", quoted(&format!("{error:?}")));
+        log::error!("channel.failed error={}", quoted_error(&error));
     }
 }
 

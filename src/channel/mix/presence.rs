@@ -10,7 +10,7 @@ use crate::feature::Heard;
 use crate::state::{Cx, Fault, Keep, Kind, Occupant, Shared, Urgency, Way};
 use crate::store::{MemberRow, StoreError};
 use crate::xml::{Escaped, Writer};
-use crate::xmpp::{BareJid, Condition, Jid, Presence, PresenceKind, quoted};
+use crate::xmpp::{BareJid, Condition, Jid, Presence, PresenceKind, quoted_error};
 
 use super::deliver::{takers, to_participant};
 use super::fan_out::shows_author;
@@ -111,7 +111,7 @@ pub fn all_went(cx: &mut Cx<'_>, channel: &mut Channel, jid: &str) -> Result<(),
 /// To all who subscribed to presence: one client or occupant came, changed or went.
 pub fn told(cx: &mut Cx<'_>, channel: &Channel, of: &Occupant, is_gone: bool) {
     if let Err(error) = to_subscribers(cx, channel, of, is_gone) {
-        log::error!("presence.failed error={}", quoted(&format!("{error:?}")));
+        log::error!("presence.failed error={}", quoted_error(&error));
     }
 }
 

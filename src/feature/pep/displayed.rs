@@ -3,7 +3,7 @@
 use crate::pubsub::{self, NewItem, Owner};
 use crate::state::{Cx, Fault};
 use crate::xml::{Element, parse_stored};
-use crate::xmpp::{Message, ns, quoted};
+use crate::xmpp::{Message, ns, quoted_error};
 
 pub const NODE: &str = "urn:xmpp:mds:displayed:0";
 
@@ -22,7 +22,7 @@ pub fn taken(cx: &mut Cx<'_>, message: &Message) -> Option<Element> {
         let own = owner.jid.as_jid();
         let done = pubsub::publish(cx, &owner, NODE, vec![item], own, None);
         if let Err(Fault::Store(error)) = done {
-            log::error!("displayed.failed error={}", quoted(&format!("{error:?}")));
+            log::error!("displayed.failed error={}", quoted_error(&error));
         }
     }
     let root = message.element.root();

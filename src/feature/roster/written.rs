@@ -3,7 +3,7 @@
 use crate::state::{Cx, joined_channel};
 use crate::store::{AccountId, Contact, JoinedChannel, StoreError, Subscription};
 use crate::xml::Writer;
-use crate::xmpp::{BareJid, Jid, ns, quoted};
+use crate::xmpp::{BareJid, Jid, ns, quoted_error};
 
 use super::super::privilege;
 
@@ -81,7 +81,7 @@ pub fn push(
         let channel = form
             .channel(cx, (owner, account), jid)
             .unwrap_or_else(|error| {
-                log::error!("roster.failed error={}", quoted(&format!("{error:?}")));
+                log::error!("roster.failed error={}", quoted_error(&error));
                 None
             });
         let id = cx.new_id();

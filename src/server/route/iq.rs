@@ -6,7 +6,9 @@ use crate::server::outlet::{self, send_error, send_result, write_stanza};
 use crate::state::{Address, Cx, Fault, Origin, Question, Then, UnderWay};
 use crate::store::StoreError;
 use crate::xml::parse_stored;
-use crate::xmpp::{BareJid, Condition, Iq, IqKind, Jid, Stanza, StanzaError, ns, quoted};
+use crate::xmpp::{
+    BareJid, Condition, Iq, IqKind, Jid, Stanza, StanzaError, ns, quoted, quoted_error,
+};
 
 use super::blocked::{is_blocked_by, require_not_blocked_by_sender};
 
@@ -184,7 +186,7 @@ fn answer(cx: &mut Cx<'_>, iq: &Iq) {
             log::error!(
                 "answer.failed from={} error={}",
                 quoted(from.as_str()),
-                quoted(&format!("{error:?}"))
+                quoted_error(&error)
             );
         }
         return;
@@ -200,7 +202,7 @@ fn answer(cx: &mut Cx<'_>, iq: &Iq) {
         }
         Ok(Address::Channel(jid)) => {
             if let Err(Fault::Store(error)) = channel::answer(cx, iq, &jid) {
-                log::error!("answer.failed error={}", quoted(&format!("{error:?}")));
+                log::error!("answer.failed error={}", quoted_error(&error));
             }
         }
         _ => {}

@@ -6,7 +6,7 @@ use crate::feature::{self, Storable};
 use crate::state::{
     Address, ComponentId, Cx, Fault, Form, Keep, Local, Origin, SessionId, Shared, Written,
 };
-use crate::xmpp::{Condition, Envelope, Jid, Message, MessageKind, ns, quoted};
+use crate::xmpp::{Condition, Envelope, Jid, Message, MessageKind, ns, quoted_error};
 
 use super::again::{self, Added};
 use super::blocked::{is_blocked_by, require_not_blocked_by_sender};
@@ -64,7 +64,7 @@ pub fn send_own(cx: &mut Cx<'_>) {
             element: own.element,
         };
         if let Err(Fault::Store(error)) = route(cx, Origin::Own, &message) {
-            log::error!("message.failed error={}", quoted(&format!("{error:?}")));
+            log::error!("message.failed error={}", quoted_error(&error));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use crate::feature;
 use crate::state::{Cx, Fault, PresenceDetails, SessionId};
 use crate::store::StoreError;
-use crate::xmpp::{BareJid, Envelope, Presence, PresenceKind, quoted};
+use crate::xmpp::{BareJid, Envelope, Presence, PresenceKind, quoted, quoted_error};
 
 use super::broadcast::broadcast;
 
@@ -30,7 +30,7 @@ pub fn announce(cx: &mut Cx<'_>) {
             log::error!(
                 "presence.failed from={} error={}",
                 quoted(account.as_str()),
-                quoted(&format!("{error:?}"))
+                quoted_error(&error)
             );
         }
     }

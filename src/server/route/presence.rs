@@ -11,6 +11,7 @@ use crate::store::{AccountId, Contact, LastActivity, StoreError};
 use crate::xml::parse_stored;
 use crate::xmpp::{
     BareJid, Condition, Envelope, Jid, Presence, PresenceKind, StanzaError, ns, quoted,
+    quoted_error,
 };
 
 use super::blocked::require_not_blocked_by_sender;
@@ -223,7 +224,7 @@ fn leave_channel(cx: &mut Cx<'_>, id: SessionId, envelope: &Envelope, channel: &
     };
     let left = channel::presence(cx, Origin::Session(id), &presence, channel);
     if let Err(Fault::Store(error)) = left {
-        log::error!("presence.failed error={}", quoted(&format!("{error:?}")));
+        log::error!("presence.failed error={}", quoted_error(&error));
     }
 }
 
@@ -351,7 +352,7 @@ pub fn send_queued(cx: &mut Cx<'_>) {
             log::error!(
                 "presence.failed from={} error={}",
                 quoted(queued.from.as_str()),
-                quoted(&format!("{error:?}"))
+                quoted_error(&error)
             );
         }
     }

@@ -2,7 +2,7 @@
 //! channels are told to them, so whoever is being asked what it announced is told to them when that is known.
 use crate::state::{ComponentId, Cx, SessionId, ToChannels};
 use crate::store::{AccountId, Contact, StoreError};
-use crate::xmpp::{BareJid, Envelope, PresenceKind, quoted};
+use crate::xmpp::{BareJid, Envelope, PresenceKind, quoted_error};
 
 use super::broadcast::{Outgoing, audience};
 use super::probe;
@@ -120,7 +120,7 @@ pub fn ask_for_presence(
 pub fn send_queued(cx: &mut Cx<'_>) {
     for queued in std::mem::take(&mut cx.state.effects.to_channels) {
         if let Err(error) = tell(cx, &queued) {
-            log::error!("presence.failed error={}", quoted(&format!("{error:?}")));
+            log::error!("presence.failed error={}", quoted_error(&error));
         }
     }
 }

@@ -3,7 +3,7 @@ use crate::channel;
 use crate::server::outlet::{self, COMPONENT_AWAY};
 use crate::state::{ComponentId, Cx, Question};
 use crate::xml::{Writer, parse_stored};
-use crate::xmpp::{Condition, Envelope, Jid, Stanza, StanzaError, ns, quoted};
+use crate::xmpp::{Condition, Envelope, Jid, Stanza, StanzaError, ns, quoted_error};
 
 use super::iq;
 
@@ -22,7 +22,7 @@ pub fn component_went(cx: &mut Cx<'_>, component: ComponentId) {
         outlet::send_error(cx, origin, "iq", &envelope, &COMPONENT_AWAY);
     }
     if let Err(error) = channel::component_went(cx, component) {
-        log::error!("presence.failed error={}", quoted(&format!("{error:?}")));
+        log::error!("presence.failed error={}", quoted_error(&error));
     }
     let domains = &cx.state.domains;
     let is_its = |question: &Question| domains.component(&question.asked) == Some(component);
@@ -69,7 +69,7 @@ fn tell(cx: &mut Cx<'_>, over: Vec<(Box<str>, Question)>, error: &StanzaError) {
             continue;
         };
         if let Err(error) = iq::answered(cx, question, &iq) {
-            log::error!("answer.failed error={}", quoted(&format!("{error:?}")));
+            log::error!("answer.failed error={}", quoted_error(&error));
         }
     }
 }
