@@ -59,22 +59,34 @@ pub fn is_inside(cx: &Cx<'_>, channel: &Channel, jid: &str) -> bool {
 /// Bare JIDs of all who joined.
 pub fn participants(cx: &Cx<'_>, channel: &Channel) -> Result<Vec<String>, StoreError> {
     let mut found = Vec::new();
-    let mut behind = String::new();
-    if channel.row.participants == 0 {
-        return Ok(found);
+    if channel.row.participants > 0 {
+        each(cx, channel, &mut |jid, row| {
+            if row.participation.is_some() {
+                found.push(jid);
+            }
+        })?;
     }
+    Ok(found)
+}
+
+/// Everybody of whom anything is known, in order of JID.
+pub fn each(
+    cx: &Cx<'_>,
+    channel: &Channel,
+    visit: &mut dyn FnMut(String, MemberRow),
+) -> Result<(), StoreError> {
+    let mut behind = String::new();
     loop {
         let rows = cx
             .tx
             .members_behind(channel.id(), &behind, READ_AT_A_TIME)?;
         let Some((last, _)) = rows.last() else {
-            return Ok(found);
+            return Ok(());
         };
         behind.clone_from(last);
-        let joined = rows
-            .into_iter()
-            .filter(|(_, row)| row.participation.is_some());
-        found.extend(joined.map(|(jid, _)| jid));
+        for (jid, row) in rows {
+            visit(jid, row);
+        }
     }
 }
 

@@ -3,17 +3,14 @@
 use std::io::Write;
 use std::rc::Rc;
 
-use crate::channel::{Channel, room};
+use crate::channel::{Channel, people, room};
 use crate::feature::{Heard, deliver_from_channel};
 use crate::state::{Cx, Domain, Taker};
-use crate::store::{ChannelAffiliation, StoreError};
+use crate::store::{ChannelAffiliation, MemberRow, StoreError};
 use crate::xml::Escaped;
 use crate::xmpp::BareJid;
 
 use super::nodes::Node;
-
-/// Members that are read at a time.
-const READ_AT_A_TIME: usize = 250;
 
 /// Who subscribed to anything.
 pub fn takers(cx: &mut Cx<'_>, channel: &Channel) -> Result<Rc<[Taker]>, StoreError> {
@@ -24,29 +21,25 @@ pub fn takers(cx: &mut Cx<'_>, channel: &Channel) -> Result<Rc<[Taker]>, StoreEr
         return Ok(Rc::clone(takers));
     }
     let mut takers = Vec::new();
-    let mut behind = String::new();
-    loop {
-        let rows = cx
-            .tx
-            .members_behind(channel.id(), &behind, READ_AT_A_TIME)?;
-        let Some((last, _)) = rows.last() else { break };
-        behind.clone_from(last);
-        takers.extend(rows.into_iter().filter_map(|(jid, row)| {
-            let participation = row.participation.as_ref()?;
-            // Rights may be others than when they subscribed.
-            let mays = Node::ALL.into_iter();
-            let mays = mays.filter(|node| node.is_there(channel) && node.is_for(channel, &row));
-            Some(Taker {
-                jid: BareJid::stored(&jid)?,
-                nodes: participation.nodes & mays.fold(0, |nodes, node| nodes | node.bit()),
-                is_old: participation.is_old,
-                rules: row.affiliation >= ChannelAffiliation::Admin,
-            })
-        }));
-    }
+    people::each(cx, channel, &mut |jid, row| {
+        takers.extend(taker(channel, &jid, &row))
+    })?;
     let takers: Rc<[Taker]> = takers.into();
     room(cx, channel).takers = Some(Rc::clone(&takers));
     Ok(takers)
+}
+
+fn taker(channel: &Channel, jid: &str, row: &MemberRow) -> Option<Taker> {
+    let participation = row.participation.as_ref()?;
+    // Rights may be others than when they subscribed.
+    let mays = Node::ALL.into_iter();
+    let mays = mays.filter(|node| node.is_there(channel) && node.is_for(channel, row));
+    Some(Taker {
+        jid: BareJid::stored(jid)?,
+        nodes: participation.nodes & mays.fold(0, |nodes, node| nodes | node.bit()),
+        is_old: participation.is_old,
+        rules: row.affiliation >= ChannelAffiliation::Admin,
+    })
 }
 
 /// To one of them, wherever they are.

@@ -299,18 +299,10 @@ pub fn config_form(cx: &Cx<'_>, channel: &Channel) -> Result<DataForm, StoreErro
 /// Owners and administrators.
 fn rulers(cx: &Cx<'_>, channel: &Channel) -> Result<(Vec<String>, Vec<String>), StoreError> {
     let (mut owners, mut admins) = (Vec::new(), Vec::new());
-    let mut behind = String::new();
-    loop {
-        let rows = cx.tx.members_behind(channel.id(), &behind, ITEMS_MAX)?;
-        let Some((last, _)) = rows.last() else { break };
-        behind.clone_from(last);
-        for (jid, row) in rows {
-            match row.affiliation {
-                ChannelAffiliation::Owner => owners.push(jid),
-                ChannelAffiliation::Admin => admins.push(jid),
-                _ => {}
-            }
-        }
-    }
+    people::each(cx, channel, &mut |jid, row| match row.affiliation {
+        ChannelAffiliation::Owner => owners.push(jid),
+        ChannelAffiliation::Admin => admins.push(jid),
+        _ => {}
+    })?;
     Ok((owners, admins))
 }

@@ -8,8 +8,6 @@ use crate::xmpp::{BareJid, Condition, DataForm, Timestamp};
 
 /// Owners and administrators that are named in one form.
 pub const RULERS_MAX: usize = 100;
-/// Members that are read at a time.
-const READ_AT_A_TIME: usize = 250;
 
 /// Fields that are the channel's own, by number.
 pub const SAME: &[(&str, u8)] = &[
@@ -177,16 +175,10 @@ pub fn members(
     affiliation: ChannelAffiliation,
 ) -> Result<Vec<(String, ChannelAffiliation)>, StoreError> {
     let mut found = Vec::new();
-    let mut behind = String::new();
-    loop {
-        let rows = cx
-            .tx
-            .members_behind(channel.id(), &behind, READ_AT_A_TIME)?;
-        let Some((last, _)) = rows.last() else {
-            return Ok(found);
-        };
-        behind.clone_from(last);
-        let of = rows.into_iter().map(|(jid, row)| (jid, row.affiliation));
-        found.extend(of.filter(|(_, is)| *is == affiliation));
-    }
+    people::each(cx, channel, &mut |jid, row| {
+        if row.affiliation == affiliation {
+            found.push((jid, affiliation));
+        }
+    })?;
+    Ok(found)
 }

@@ -15,8 +15,6 @@ use super::tell::{self, News};
 pub const NS: &str = "urn:xmpp:hats:0";
 /// Between the parts of one that is written down; no XML holds it.
 const BETWEEN: char = '\u{1f}';
-/// Members that are read at a time.
-const READ_AT_A_TIME: usize = 250;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hat {
@@ -125,17 +123,12 @@ pub fn set_all(cx: &mut Cx<'_>, channel: &mut Channel, hats: &[Hat]) -> Result<(
 /// Everybody who wears some.
 pub fn wearers(cx: &Cx<'_>, channel: &Channel) -> Result<Vec<(String, MemberRow)>, StoreError> {
     let mut found = Vec::new();
-    let mut behind = String::new();
-    loop {
-        let rows = cx
-            .tx
-            .members_behind(channel.id(), &behind, READ_AT_A_TIME)?;
-        let Some((last, _)) = rows.last() else {
-            return Ok(found);
-        };
-        behind.clone_from(last);
-        found.extend(rows.into_iter().filter(|(_, row)| !row.hats.is_empty()));
-    }
+    people::each(cx, channel, &mut |jid, row| {
+        if !row.hats.is_empty() {
+            found.push((jid, row));
+        }
+    })?;
+    Ok(found)
 }
 
 /// All inside are told, each nick once.

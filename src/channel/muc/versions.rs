@@ -1,6 +1,6 @@
 //! XEP-0463: who has which affiliation, told to whoever comes in from the version on that they know. A version names the
 //! channel as well, for another may have the same address later.
-use crate::channel::{Channel, fan_out};
+use crate::channel::{Channel, fan_out, people};
 use crate::state::{Cx, Fault, Occupant, Urgency};
 use crate::store::{ChannelAffiliation, MemberRow};
 use crate::xml::{ElementRef, Writer};
@@ -12,8 +12,6 @@ use super::tell::affiliation_text;
 pub const NS: &str = "urn:xmpp:muc:affiliations:1";
 /// Items of one message.
 const ITEMS_MAX: usize = 100;
-/// Members that are read at a time.
-const READ_AT_A_TIME: usize = 250;
 
 fn text(channel: &Channel, version: u64) -> String {
     format!("{}-{version}", channel.id().0)
@@ -94,26 +92,18 @@ fn items(
 ) -> Result<Vec<(String, MemberRow)>, Fault> {
     let sees_outcasts = occupant.affiliation >= ChannelAffiliation::Admin;
     let mut found = Vec::new();
-    let mut behind = String::new();
-    loop {
-        let rows = cx
-            .tx
-            .members_behind(channel.id(), &behind, READ_AT_A_TIME)?;
-        let Some((last, _)) = rows.last() else { break };
-        behind.clone_from(last);
-        for (jid, mut row) in rows {
-            if row.affiliation == ChannelAffiliation::Outcast && !sees_outcasts {
-                row.affiliation = ChannelAffiliation::None;
-            }
-            let is_told = match since {
-                Some(since) => row.version > since,
-                None => row.affiliation != ChannelAffiliation::None,
-            };
-            if is_told {
-                found.push((jid, row));
-            }
+    people::each(cx, channel, &mut |jid, mut row| {
+        if row.affiliation == ChannelAffiliation::Outcast && !sees_outcasts {
+            row.affiliation = ChannelAffiliation::None;
         }
-    }
+        let is_told = match since {
+            Some(since) => row.version > since,
+            None => row.affiliation != ChannelAffiliation::None,
+        };
+        if is_told {
+            found.push((jid, row));
+        }
+    })?;
     found.sort_by_key(|(_, row)| row.version);
     Ok(found)
 }

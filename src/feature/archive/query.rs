@@ -138,21 +138,7 @@ pub fn page_of(cx: &mut Cx<'_>, asking: &Asking<'_>, source: &Source<'_>) -> Res
     if query.flipped {
         page.stanzas.reverse();
     }
-    let query_id = query_id.as_deref();
-    for stored in &page.stanzas {
-        send_result(cx, (asking, source), query_id, (stored, None));
-    }
-    if query.completed {
-        for related in completion::of(cx, account, &page.stanzas)? {
-            let about = (related.act, related.target);
-            send_result(
-                cx,
-                (asking, source),
-                query_id,
-                (&related.stored, Some(about)),
-            );
-        }
-    }
+    send_page(cx, (asking, source), query_id.as_deref(), (&query, &page))?;
     Ok(Reply::payload(|w| {
         w.open_ns("fin", ns::MAM)
             .attr_opt("complete", page.complete.then_some("true"));
@@ -165,6 +151,25 @@ pub fn page_of(cx: &mut Cx<'_>, asking: &Asking<'_>, source: &Source<'_>) -> Res
         Rsm::write_answer(w, first_last, index, place.map(|place| place.count));
         w.close();
     }))
+}
+
+/// The results, and with them what became of the messages if that is asked for.
+fn send_page(
+    cx: &mut Cx<'_>,
+    (asking, source): (&Asking<'_>, &Source<'_>),
+    query_id: Option<&str>,
+    (query, page): (&Query, &Page),
+) -> Result<(), Fault> {
+    for stored in &page.stanzas {
+        send_result(cx, (asking, source), query_id, (stored, None));
+    }
+    if query.completed {
+        for related in completion::of(cx, source.account, &page.stanzas)? {
+            let about = Some((related.act, related.target));
+            send_result(cx, (asking, source), query_id, (&related.stored, about));
+        }
+    }
+    Ok(())
 }
 
 /// §4.2
