@@ -226,6 +226,63 @@ fn users_are_added_listed_disabled_and_removed() {
 }
 
 /// A login that fails ends the test client with a panic.
+/// Bug: `stonechat channel` was taken for an option of `serve`.
+#[test]
+fn every_command_of_the_help_is_one() {
+    let output = ran(Command::new(env!("CARGO_BIN_EXE_stonechat")).arg("--help"));
+    let help = String::from_utf8(output.stdout).unwrap();
+    let commands = help.split_once("Commands:").unwrap().1;
+    let names: Vec<&str> = commands
+        .lines()
+        .filter_map(|line| line.strip_prefix("  "))
+        .filter(|line| !line.starts_with(' '))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(names.len() > 9 && names.contains(&"channel"), "{names:?}");
+    for name in names {
+        let output = ran(Command::new(env!("CARGO_BIN_EXE_stonechat")).args([name, "--help"]));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{name}: {text}");
+        says(&text, &[&format!("stonechat {name}")]);
+    }
+}
+
+/// The same with and without a running server.
+#[test]
+fn channels_are_made_listed_shown_and_destroyed() {
+    for running in [false, true] {
+        let dir = TestDir::new("channels");
+        let data = &dir.0;
+        let _process = running.then(|| Process::start(data));
+        if !running {
+            std::fs::write(data.join("stonechat.toml"), "domain = 'localhost'").unwrap();
+        }
+        let ok = |words: &[&str]| {
+            let (code, text) = operate(data, words, "secret\n");
+            assert_eq!(code, 0, "{words:?}: {text}");
+            text
+        };
+        ok(&["user", "add", "alice", "--create"]);
+        ok(&["user", "add", "bob"]);
+        ok(&["channel", "create", "lounge", "alice"]);
+        says(&ok(&["channel", "list"]), &["lounge"]);
+        ok(&["channel", "ban", "lounge", "bob"]);
+        let members = ok(&["channel", "members", "lounge"]);
+        says(
+            &members,
+            &["alice@localhost\towner", "bob@localhost\toutcast"],
+        );
+        says(
+            &ok(&["channel", "show", "lounge"]),
+            &["made by alice@localhost"],
+        );
+        ok(&["channel", "destroy", "lounge"]);
+        assert!(!ok(&["channel", "list"]).contains("lounge"));
+        let (code, text) = operate(data, &["channel", "show", "lounge"], "");
+        assert_eq!(code, 1, "{text}");
+    }
+}
+
 fn may_log_in(process: &Process, name: &str, password: &str) -> bool {
     let login = || Simple::log_in(&process.access, name, password, "r").is_ok();
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(login)).unwrap_or(false)

@@ -16,7 +16,7 @@ mod user;
 
 use std::io::Write;
 
-use argh::{EarlyExit, FromArgs};
+use argh::{EarlyExit, FromArgs, SubCommands};
 
 use crate::config::{Config, Override, StartError, data_directory, file};
 use crate::net::control::{self, Answer};
@@ -71,21 +71,13 @@ struct Drain {
     data: Option<String>,
 }
 
-/// Names of commands and flags of the top level; anything else is for `serve`.
-const TOP_LEVEL: [&str; 12] = [
-    "serve",
-    "user",
-    "token",
-    "status",
-    "drain",
-    "check",
-    "backup",
-    "restore",
-    "rename",
-    "--version",
-    "--help",
-    "help",
-];
+/// What stands at the top level beside commands; anything else is for `serve`.
+const TOP_LEVEL: [&str; 3] = ["--version", "--help", "help"];
+
+fn is_top_level(argument: &str) -> bool {
+    let mut commands = Subcommand::COMMANDS.iter();
+    TOP_LEVEL.contains(&argument) || commands.any(|command| command.name == argument)
+}
 
 /// What is caught where the database is read, is told where it is caught.
 fn quiet_caught_panics() {
@@ -103,10 +95,7 @@ pub fn run(arguments: &[String]) -> u8 {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     quiet_caught_panics();
     let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if arguments
-        .first()
-        .is_none_or(|first| !TOP_LEVEL.contains(first))
-    {
+    if arguments.first().is_none_or(|first| !is_top_level(first)) {
         arguments.insert(0, "serve");
     }
     // argh takes it for an option without a name.
