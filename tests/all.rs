@@ -6,6 +6,7 @@
     clippy::panic
 )]
 
+mod archive_command;
 mod archive_model;
 mod backup;
 mod bounds;

@@ -1,5 +1,6 @@
 //! The command line. `stonechat` alone is `stonechat serve`.
 
+mod archive;
 mod backup;
 mod channel;
 mod check;
@@ -41,6 +42,7 @@ enum Subcommand {
     Serve(serve::Serve),
     User(user::User),
     Channel(channel::Channel),
+    Archive(archive::Archive),
     Token(token::Token),
     Status(Status),
     Drain(Drain),
@@ -120,6 +122,7 @@ pub fn run(arguments: &[String]) -> u8 {
         Some(Subcommand::Serve(serve)) => serve.run(),
         Some(Subcommand::User(user)) => user.run(),
         Some(Subcommand::Channel(channel)) => channel.run(),
+        Some(Subcommand::Archive(archive)) => archive.run(),
         Some(Subcommand::Token(token)) => token.run(),
         Some(Subcommand::Status(status)) => status.run(),
         Some(Subcommand::Drain(drain)) => drain.run(),

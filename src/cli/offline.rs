@@ -43,6 +43,7 @@ fn first_domain(config: &Config, command: &Command) -> String {
         | Command::TokenAdd { user: name, .. }
         | Command::TokenList { user: name }
         | Command::TokenRevoke { user: name, .. } => name.split_once('@').map(|(_, domain)| domain),
+        Command::Archive(ask) => ask.user.split_once('@').map(|(_, domain)| domain),
         Command::UserList | Command::Drain { .. } | Command::Channel { .. } | Command::Status => {
             None
         }

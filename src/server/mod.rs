@@ -18,7 +18,7 @@ use std::rc::Rc;
 
 pub use crate::state::Moment;
 pub use input::{Input, Port};
-pub use operator::command::{ChannelAction, Command};
+pub use operator::command::{ArchiveAction, ArchiveAsk, ChannelAction, Command};
 pub use step::Step;
 
 use crate::feature;

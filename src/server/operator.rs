@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod answer;
+mod archives;
 mod channels;
 pub mod command;
 mod redirect;
@@ -66,6 +67,7 @@ impl Server {
             Command::Channel { action, name, user } => {
                 Some(self.channel_command(step, action, (&name, &user))?).transpose()
             }
+            Command::Archive(ask) => Some(self.archive_command(step, &ask)?).transpose(),
             Command::Status => Ok(Some(self.status(step)?)),
         };
         match answer {

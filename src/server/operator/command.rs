@@ -54,7 +54,59 @@ pub enum Command {
         name: String,
         user: String,
     },
+    /// About what somebody's archive holds.
+    Archive(ArchiveAsk),
     Status,
+}
+
+/// What is asked of an archive, a piece at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchiveAsk {
+    pub action: ArchiveAction,
+    pub user: String,
+    /// With whom, a text, or how many days; empty where nothing is needed.
+    pub about: String,
+    /// Where the piece before ended; empty: this is the first one.
+    pub after: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArchiveAction {
+    Stats,
+    Show,
+    Search,
+    Export,
+    Prune,
+}
+
+impl ArchiveAction {
+    const ALL: [(ArchiveAction, &str); 5] = [
+        (ArchiveAction::Stats, "stats"),
+        (ArchiveAction::Show, "show"),
+        (ArchiveAction::Search, "search"),
+        (ArchiveAction::Export, "export"),
+        (ArchiveAction::Prune, "prune"),
+    ];
+
+    pub fn parse(text: &str) -> Option<ArchiveAction> {
+        let found = Self::ALL.iter().find(|(_, name)| *name == text);
+        found.map(|(action, _)| *action)
+    }
+
+    fn as_str(self) -> &'static str {
+        let found = Self::ALL.iter().find(|(action, _)| *action == self);
+        found.map_or(NONE, |(_, name)| name)
+    }
+}
+
+impl ArchiveAsk {
+    /// What must stand in a message, as it is compared; empty: anything.
+    pub fn about_text(&self) -> String {
+        match self.action {
+            ArchiveAction::Search => self.about.to_lowercase(),
+            _ => String::new(),
+        }
+    }
 }
 
 /// What is done with a channel.
@@ -137,6 +189,13 @@ impl Command {
             }
             Command::Drain { host } => &["drain", host.as_deref().unwrap_or(NONE)],
             Command::Channel { action, name, user } => &["channel", action.as_str(), name, user],
+            Command::Archive(ask) => &[
+                "archive",
+                ask.action.as_str(),
+                &ask.user,
+                &ask.about,
+                &ask.after,
+            ],
             Command::UserList => &["user list"],
             Command::Status => &["status"],
         };
@@ -176,6 +235,12 @@ impl Command {
                 name: owned(name),
                 user: owned(user),
             },
+            ["archive", action, user, about, after] => Command::Archive(ArchiveAsk {
+                action: ArchiveAction::parse(action)?,
+                user: owned(user),
+                about: owned(about),
+                after: owned(after),
+            }),
             ["user list"] => Command::UserList,
             ["user clients", name, revoke] => Command::UserClients {
                 name: owned(name),

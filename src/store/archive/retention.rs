@@ -9,9 +9,11 @@ mod removal;
 
 use crate::xmpp::Timestamp;
 
+use super::span::Span;
 use super::stanza::StanzaRow;
+use super::walk::Walk;
 use crate::store::schema::{ARCHIVE, ARCHIVE_BYTES, PURGE, STANZAS};
-use crate::store::{StoreError, Tx, Writing};
+use crate::store::{AccountId, ArchiveId, StoreError, Tx, Writing};
 
 pub use bytes::{change as change_bytes, count as count_bytes, count_anew};
 pub use greed::{Need, Pruned};
@@ -26,6 +28,14 @@ pub struct Aged {
     pub stanzas: usize,
     /// There is more to look at.
     pub more: bool,
+}
+
+/// What one step took out of one archive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PrunedStep {
+    pub stanzas: usize,
+    /// Where the next step goes on; `None`: that was all.
+    pub next: Option<ArchiveId>,
 }
 
 /// How old stanzas are at least, whatever clock stamped them: what came before another is not younger.
@@ -82,6 +92,55 @@ impl Tx {
             removal.finish(txn, &memory)?;
         }
         Ok(aged)
+    }
+
+    /// Takes up to `rows_max` stanzas older than `before` out of one archive, from behind `after` on, but what waits there.
+    pub fn prune_archive(
+        &mut self,
+        account: AccountId,
+        before: Timestamp,
+        (after, rows_max): (Option<ArchiveId>, usize),
+    ) -> Result<PrunedStep, StoreError> {
+        let ages = self.ages()?;
+        let mut span = Span::ALL;
+        span.cut(after, None);
+        let (mut due, mut looked_at, mut next) = (Vec::new(), 0, None);
+        let stanzas = self.view(STANZAS)?;
+        let mut walk = Walk::new(&stanzas, false);
+        let memory = self.memory()?;
+        self.visit(account, None, span, false, &mut |row| {
+            if due.len() == rows_max || looked_at == rows_max.saturating_mul(LOOKED_AT_PER_ROW) {
+                return Ok(false);
+            }
+            looked_at += 1;
+            if let Some(stanza) = walk.find(row.sequence)? {
+                let stanza = StanzaRow::decode(stanza.value())?;
+                if ages.of(row.sequence, stanza.at) >= before {
+                    next = None;
+                    return Ok(false);
+                }
+                if !memory.unseen.is_waited_for(&stanza, row.sequence) {
+                    due.push(row.sequence);
+                }
+            }
+            next = Some(ArchiveId(row.sequence));
+            Ok(true)
+        })?;
+        drop((memory, walk));
+        drop(stanzas);
+        if let Some(last) = due.last() {
+            let Writing { txn, mut memory } = self.writing()?;
+            memory.settle(txn, *last)?;
+            let mut removal = Removal::begin(txn)?;
+            for sequence in &due {
+                removal.disown(&mut memory, account.0, *sequence)?;
+            }
+            removal.finish(txn, &memory)?;
+        }
+        Ok(PrunedStep {
+            stanzas: due.len(),
+            next,
+        })
     }
 
     fn ages(&self) -> Result<Ages, StoreError> {
