@@ -11,6 +11,7 @@ mod archive_model;
 mod backup;
 mod bounds;
 mod budget;
+mod channel_faces_model;
 mod channel_limits;
 mod channel_model;
 mod channel_versions;
