@@ -5,15 +5,12 @@ use crate::feature;
 use crate::state::{Cx, Fault, Role, Urgency};
 use crate::store::{ArchiveId, Named};
 use crate::xml::ElementRef;
-use crate::xmpp::relation::{Act, act_of};
+use crate::xmpp::relation::{Act, CORRECT, FASTEN, MODERATE, MODERATE_OLD, RETRACT, act_of};
 use crate::xmpp::{Condition, ErrorType, Jid, Message, StanzaError, ns};
 
 use super::config::{Config, field};
 use super::fan_out::{self, Author, Said};
 use super::{Channel, access, archive, mix, muc, people, retraction, room};
-
-/// XEP-0308
-const CORRECT: &str = "urn:xmpp:message-correct:0";
 
 /// Whoever speaks, and what they may.
 pub struct Speaker {
@@ -233,12 +230,12 @@ pub fn is_channels_own(child: ElementRef<'_>) -> bool {
     let namespace = child.namespace();
     matches!(
         namespace,
-        ns::MUC_USER | ns::MUC | ns::OCCUPANT_ID | muc::hats::NS | "urn:xmpp:message-moderate:1"
+        ns::MUC_USER | ns::MUC | ns::OCCUPANT_ID | muc::hats::NS | MODERATE
     ) || namespace.starts_with("urn:xmpp:mix:")
-        || namespace == "urn:xmpp:message-moderate:0"
+        || namespace == MODERATE_OLD
         // A retraction that says it is a moderator's.
-        || (child.is("retract", "urn:xmpp:message-retract:1")
-            && child.child("moderated", "urn:xmpp:message-moderate:1").is_some())
-        || (child.is("apply-to", "urn:xmpp:fasten:0")
-            && child.child("moderated", "urn:xmpp:message-moderate:0").is_some())
+        || (child.is("retract", RETRACT)
+            && child.child("moderated", MODERATE).is_some())
+        || (child.is("apply-to", FASTEN)
+            && child.child("moderated", MODERATE_OLD).is_some())
 }

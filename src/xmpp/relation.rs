@@ -14,7 +14,6 @@ pub const MODERATE: &str = "urn:xmpp:message-moderate:1";
 /// Before version 0.3 of XEP-0425.
 pub const MODERATE_OLD: &str = "urn:xmpp:message-moderate:0";
 pub const REACTIONS: &str = "urn:xmpp:reactions:0";
-const MARKERS: &str = "urn:xmpp:chat-markers:0";
 const REPLY: &str = "urn:xmpp:reply:0";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,11 +56,6 @@ impl Act {
     pub fn numbered(number: u8) -> Option<Act> {
         Act::ALL.get(usize::from(number)).copied()
     }
-
-    /// Its message says nothing new: what it is about changed. A reply is a message as others are.
-    pub fn is_about_another(self) -> bool {
-        self != Act::Replies
-    }
 }
 
 /// The elements and what they do; the first that a message has counts.
@@ -70,9 +64,9 @@ const ELEMENTS: &[(&str, &str, Act)] = &[
     ("retract", ns::MIX_MISC, Act::Retracts),
     ("replace", CORRECT, Act::Corrects),
     ("reactions", REACTIONS, Act::Reacts),
-    ("displayed", MARKERS, Act::Displays),
-    ("acknowledged", MARKERS, Act::Acknowledges),
-    ("received", MARKERS, Act::Receives),
+    ("displayed", ns::MARKERS, Act::Displays),
+    ("acknowledged", ns::MARKERS, Act::Acknowledges),
+    ("received", ns::MARKERS, Act::Receives),
     ("received", ns::RECEIPTS, Act::Receives),
     ("reply", REPLY, Act::Replies),
 ];

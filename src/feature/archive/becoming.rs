@@ -32,7 +32,7 @@ pub fn related(
             mark_seen(cx, waiting, &buried)
         }
         Act::Corrects => {
-            bury_late(cx, (archive, target), appended.id)?;
+            bury_late(cx, target, appended.id)?;
             forget_superfluous(cx, waiting, appended)
         }
         Act::Reacts => forget_superfluous(cx, waiting, appended),
@@ -72,11 +72,7 @@ fn bury_one(cx: &mut Cx<'_>, id: ArchiveId, retracted: &str) -> Result<(), Store
 }
 
 /// A correction that comes behind the retraction must not bring the words back.
-fn bury_late(
-    cx: &mut Cx<'_>,
-    (_, target): (AccountId, ArchiveId),
-    correction: ArchiveId,
-) -> Result<(), StoreError> {
+fn bury_late(cx: &mut Cx<'_>, target: ArchiveId, correction: ArchiveId) -> Result<(), StoreError> {
     let Some(stored) = cx.tx.stanza(target)? else {
         return Ok(());
     };
