@@ -1,6 +1,7 @@
-//! XEP-0313: Message Archive Management of accounts: what is stored, ids, metadata. `query` pages through it,
+//! XEP-0313: Message Archive Management of accounts: what is stored, ids, metadata. `query` pages through it as `asked`,
 //! `completion` says what became of its messages, `preferences` (XEP-0441) lets the owner choose. An archive is its owner's alone.
 
+mod asked;
 mod becoming;
 mod channel_form;
 mod completion;
