@@ -6,6 +6,7 @@ mod model;
 mod pubsub;
 mod random;
 mod retention;
+mod scrub;
 mod upgrade;
 
 use std::cell::Cell;

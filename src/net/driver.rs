@@ -37,6 +37,9 @@ use horizon::Horizon;
 const GATHERING: Duration = Duration::from_millis(2);
 /// Time for the last bytes to leave at the end of the process.
 const EXIT_SECONDS_MAX: u64 = 3;
+/// Pages of the file overwritten at the end of the process (`store::scrub`): a second or two on a memory card. What is left is
+/// done after the next start.
+const SCRUB_PAGES_MAX: u64 = 4096;
 
 type Committed = Result<(), StoreError>;
 
@@ -105,8 +108,10 @@ impl Driver {
                 self.watch_ebb().await?;
             }
         }
+        drop(tx);
+        let store = self.store.clone();
         self.exit().await;
-        Ok(())
+        store.scrub(SCRUB_PAGES_MAX)
     }
 
     /// Waits for the storage thread.

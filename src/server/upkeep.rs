@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::channel;
 use crate::state::Moment;
-use crate::store::{AccountId, Need, Pruned, StoreError, Tx};
+use crate::store::{AccountId, Need, Pruned, Scrubbed, StoreError, Tx};
 use crate::xmpp::quoted;
 
 use super::timers::Timer;
@@ -23,6 +23,11 @@ const STEP_MS_MAX: u64 = 1600;
 const LATE_MS: u64 = 25;
 /// Rows removed in one step: small enough that nobody notices.
 const STEP_ROWS_MAX: usize = 50;
+/// Pages overwritten in one step.
+const SCRUB_PAGES_MAX: u64 = 128;
+/// Time after overwriting before it is done again, and for each so many bytes that it wrote: a memory card is what wears.
+const SCRUB_REST_MS: u64 = 6 * 3_600_000;
+const SCRUB_BYTES_PER_REST: u64 = 64 << 20;
 /// What a run took from whom is told when it is over, and not later than so long after it began.
 const RUN_MS_MAX: u64 = 600_000;
 /// Room inside the file that pruning makes on a full disk, at most half the file.
@@ -34,6 +39,8 @@ pub struct Upkeep {
     pause_ms: u64,
     /// When channels are looked at.
     channels_due_ms: u64,
+    /// When what was taken back may be overwritten.
+    scrub_due_ms: u64,
     run: Run,
     /// Messages removed for want of room since the start.
     pub pruned: u64,
@@ -53,6 +60,7 @@ impl Upkeep {
             due_ms: at_ms,
             pause_ms: STEP_MS,
             channels_due_ms: at_ms,
+            scrub_due_ms: at_ms,
             run: Run::default(),
             pruned: 0,
         }
@@ -89,6 +97,7 @@ impl Server {
             self.upkeep.run.aged += aged.stanzas;
             more |= aged.more;
         }
+        more |= self.scrub(step)?;
         // What goes in any case makes room first.
         more = more || self.make_room_for_messages(step.tx)?;
         self.tell_of_run(step, more)?;
@@ -120,6 +129,22 @@ impl Server {
         all.bytes += pruned.bytes;
         all.unseen += pruned.unseen;
         Ok(true)
+    }
+
+    /// What was taken back is overwritten where it lay. True: there is more to do.
+    fn scrub(&mut self, step: &mut Step<'_>) -> Result<bool, StoreError> {
+        let now_ms = step.now.monotonic_ms;
+        let may_begin = !self.disk_full && now_ms >= self.upkeep.scrub_due_ms;
+        Ok(match step.tx.scrub_step(SCRUB_PAGES_MAX, may_begin)? {
+            Scrubbed::Nothing => false,
+            Scrubbed::Partly => true,
+            Scrubbed::Whole { bytes } => {
+                log::debug!("store.scrubbed bytes={bytes}");
+                let rests = 1 + bytes / SCRUB_BYTES_PER_REST;
+                self.upkeep.scrub_due_ms = now_ms + SCRUB_REST_MS * rests;
+                false
+            }
+        })
     }
 
     /// One line for each account that something was taken from.

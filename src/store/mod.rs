@@ -8,6 +8,7 @@ mod engine;
 mod opening;
 mod pubsub;
 mod schema;
+mod scrub;
 mod upgrades;
 mod whole;
 
@@ -52,6 +53,7 @@ pub use pubsub::items::{Item, Span};
 pub use pubsub::nodes::{ConfigRow, NodeOwner, NodeRow, Owned};
 pub use pubsub::related::{Affiliation, NodeSubscription, Related, SubscriptionState};
 pub use pubsub::subscribed_to::SubscribedTo;
+pub use scrub::Scrubbed;
 pub use whole::backup::{BackupError, File as BackupFile, write as write_backup};
 pub use whole::findings::{Damage, Findings};
 pub use whole::rename::{Domain, Moved};
@@ -66,6 +68,7 @@ use engine::fresh::Fresh;
 use engine::reader::Reader;
 use engine::table::{Plain, Row, Source, TableDefinition, View, WriteTransaction};
 use opening::{Closed, Opened, Renewal, Renewed};
+use scrub::Scrub;
 
 /// How far the time written down may be behind.
 const NOTE_TIME_AFTER_MS: u64 = 6 * 3_600_000;
@@ -87,6 +90,7 @@ struct Shared {
     memory: RefCell<Option<Memory>>,
     /// `None` until the first read, and after whatever was written.
     reader: RefCell<Option<Reader>>,
+    scrub: Scrub,
 }
 
 struct OpenFile {
@@ -148,6 +152,7 @@ impl Store {
                 file,
                 memory: RefCell::new(None),
                 reader: RefCell::new(None),
+                scrub: Scrub::default(),
             }),
         };
         store.begin().memory()?;
@@ -238,6 +243,11 @@ impl Drop for Shared {
 }
 
 impl Shared {
+    /// Of the file, once all that waits is written.
+    fn length(&self) -> Result<u64, StoreError> {
+        Ok(self.behind.borrow().length()?)
+    }
+
     fn file_bytes(&self) -> u64 {
         let file = self.file.as_ref();
         file.map_or(0, |file| file.file.allocated_bytes())

@@ -135,6 +135,9 @@ pub(super) const CHANNEL_LEFT: TableDefinition<AccountText, u64> =
 pub(super) const CHANNEL_TOMBSTONES: TableDefinition<&str, &[u8]> =
     TableDefinition::new("channel_tombstones");
 
+/// Zeros, while what was taken back is overwritten (`scrub`).
+pub(super) const FILLER: TableDefinition<u64, &[u8]> = TableDefinition::new("filler");
+
 pub(super) const META_SCHEMA: &str = "schema";
 pub(super) const META_NEXT_ACCOUNT: &str = "next_account";
 /// No id at or above this was ever given away, except those of stanzas still there.
@@ -148,6 +151,9 @@ pub(super) const META_CHECKPOINT: &str = "checkpoint";
 /// The relations of stanzas from the one up to the other are still to be noted; no row: all are.
 pub(super) const META_RELATE_FROM: &str = "relate_from";
 pub(super) const META_RELATE_END: &str = "relate_end";
+/// Something was taken back and is to be overwritten; how far that is (`scrub`).
+pub(super) const META_SCRUB_WANTED: &str = "scrub_wanted";
+pub(super) const META_SCRUB: &str = "scrub";
 /// Bytes of the stanzas before the checkpoint.
 pub(super) const META_BYTES: &str = "bytes";
 /// The number of the next suspended session.
@@ -224,7 +230,8 @@ macro_rules! each_table {
             Account CHANNEL_OCCUPANTS,
             Account CHANNEL_INVITATIONS,
             Account CHANNEL_LEFT,
-            Global CHANNEL_TOMBSTONES
+            Global CHANNEL_TOMBSTONES,
+            Global FILLER
         )
     };
 }

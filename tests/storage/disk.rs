@@ -85,6 +85,11 @@ impl Disk {
         })))
     }
 
+    /// All that is on it.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.lock().unwrap().bytes.clone()
+    }
+
     pub fn len(&self) -> usize {
         self.0.lock().unwrap().bytes.len()
     }

@@ -13,7 +13,7 @@ const SLEEPERS: usize = 512;
 /// The rest of a crowd may still be leaving.
 const WAIT_MS: u64 = 1_000;
 /// So long nothing was done: the program's own pages need not stay mapped.
-const QUIET_MS: u64 = 5_000;
+const QUIET_MS: u64 = 2_000;
 /// TLS sessions kept even if nobody is there, and for each session of the server: two tickets each.
 const TLS_BYTES_MIN: usize = 64 << 10;
 pub const TLS_BYTES_EACH: usize = 640;

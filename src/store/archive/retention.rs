@@ -13,7 +13,7 @@ use super::span::Span;
 use super::stanza::StanzaRow;
 use super::walk::Walk;
 use crate::store::schema::{ARCHIVE, ARCHIVE_BYTES, PURGE, STANZAS};
-use crate::store::{AccountId, ArchiveId, StoreError, Tx, Writing};
+use crate::store::{AccountId, ArchiveId, StoreError, Tx, Writing, scrub};
 
 pub use bytes::{change as change_bytes, count as count_bytes, count_anew};
 pub use greed::{Need, Pruned};
@@ -179,6 +179,7 @@ impl Tx {
             let Writing { txn, .. } = self.writing()?;
             txn.open_table(PURGE)?.remove(account)?;
             txn.open_table(ARCHIVE_BYTES)?.remove(account)?;
+            scrub::want(txn)?;
         }
         Ok(self.first_to_purge()?.is_some())
     }

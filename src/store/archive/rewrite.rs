@@ -5,7 +5,7 @@ use super::ArchiveId;
 use super::retention::bytes;
 use super::stanza::StanzaRow;
 use crate::store::schema::STANZAS;
-use crate::store::{StoreError, Tx, Writing};
+use crate::store::{StoreError, Tx, Writing, scrub};
 
 impl Tx {
     /// False: it is not there.
@@ -28,6 +28,7 @@ impl Tx {
         let changes: BTreeMap<u32, i64> = owners.iter().map(|owner| (*owner, change)).collect();
         bytes::change(txn, &changes)?;
         memory.save(txn)?;
+        scrub::want(txn)?;
         for owner in owners {
             txn.wrote_for(crate::store::AccountId(owner));
         }

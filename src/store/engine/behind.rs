@@ -56,6 +56,12 @@ impl Behind {
         self.queue().puts_off = puts_off;
     }
 
+    /// The file's length once all is done.
+    pub fn length(&self) -> io::Result<u64> {
+        let waiting = self.queue().length;
+        waiting.map_or_else(|| self.disk.len(), Ok)
+    }
+
     /// Bytes of changes that wait.
     pub fn waiting_bytes(&self) -> usize {
         self.queue().bytes
@@ -219,8 +225,7 @@ pub struct Shown(pub Arc<Behind>);
 
 impl StorageBackend for Shown {
     fn len(&self) -> io::Result<u64> {
-        let waiting = self.0.queue().length;
-        waiting.map_or_else(|| self.0.disk.len(), Ok)
+        self.0.length()
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
