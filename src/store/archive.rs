@@ -6,6 +6,7 @@
 //! to the tables together once there are enough, so that scattered pages are written rarely.
 
 pub mod index;
+pub mod kinds;
 mod merged;
 pub mod names;
 pub mod place;
@@ -29,6 +30,10 @@ use relation::Named;
 use span::Span;
 use stanza::{Relation, StanzaRow, bare, peer_hash};
 use walk::Walk;
+
+/// Steps through rows for one page, then it ends; a stanza that is read and passed over is as many more.
+const PASSED_STEPS_MAX: u64 = 20_000;
+const READ_STEPS: u64 = 10;
 
 /// Id of an archived stanza: its place in arrival order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,6 +92,7 @@ pub struct ArchiveQuery {
     pub with: Option<Jid>,
     /// Those of type groupchat are left out.
     pub without_groupchat: bool,
+    pub shows: Shows,
     pub start: Option<Timestamp>,
     pub end: Option<Timestamp>,
     /// `after-id`, `before-id` (exclusive), and `ids`, of `urn:xmpp:mam:2#extended`.
@@ -100,12 +106,32 @@ pub struct ArchiveQuery {
     pub max: usize,
 }
 
+/// Which kinds of stanzas (XEP-0427).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shows {
+    #[default]
+    All,
+    /// What was said (`Kind::Said`, `Kind::Gone`).
+    Said,
+    /// And the last that was done to each that lies before the query's start.
+    SaidAndDone(Before),
+}
+
+/// Stanzas of before a query's start: up to an id, or earlier than a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    pub up_to: Option<ArchiveId>,
+    pub start: Option<Timestamp>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArchivePage {
     /// In order of arrival.
     pub stanzas: Vec<Stored>,
     /// Nothing follows in the direction of paging.
     pub complete: bool,
+    /// So much was passed over that the page ends here, whatever it holds.
+    pub reached: Option<ArchiveId>,
 }
 
 /// What was appended.
@@ -141,6 +167,7 @@ impl Tx {
         if let Some(act) = record.act {
             stanza.relation = self.relation_of(&stanza, sequence, act)?;
         }
+        stanza.noted_kind = Some(stanza.kind_told());
         let Writing { txn, mut memory } = self.writing()?;
         if is_set_back {
             txn.open_table(SET_BACK)?.insert(sequence, ())?;
@@ -183,18 +210,33 @@ impl Tx {
         let mut page = ArchivePage {
             stanzas: Vec::new(),
             complete: true,
+            reached: None,
         };
         let peer = query.with.as_ref().map(|with| peer_hash(with.as_str()));
+        let mut steps = 0;
         let mut visit = |row: IndexRow| {
             let IndexRow {
-                sequence, archive, ..
+                sequence,
+                archive,
+                held,
             } = row;
+            if steps >= PASSED_STEPS_MAX {
+                page.complete = false;
+                return Ok(false);
+            }
+            steps += 1;
+            if query.is_passed_over(held) {
+                page.reached = Some(ArchiveId(sequence));
+                return Ok(true);
+            }
             // One that is damaged is passed over; it was reported.
             let Some(row) = walk.find(sequence)? else {
                 return Ok(true);
             };
             let row = StanzaRow::decode(row.value())?;
-            if !matches(&row, archive, query) {
+            if !(matches(&row, archive, query) && self.is_shown(archive, sequence, &row, query)?) {
+                steps += READ_STEPS;
+                page.reached = Some(ArchiveId(sequence));
                 return Ok(true);
             }
             if page.stanzas.len() == query.max {
@@ -203,6 +245,7 @@ impl Tx {
             }
             let channel = Some(archive).filter(|archive| *archive != account);
             page.stanzas.push(stored(sequence, &row, channel));
+            page.reached = None;
             Ok(true)
         };
         for span in spans {
@@ -212,6 +255,9 @@ impl Tx {
         }
         if backward {
             page.stanzas.reverse();
+        }
+        if page.complete || steps < PASSED_STEPS_MAX {
+            page.reached = None;
         }
         Ok(page)
     }

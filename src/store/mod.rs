@@ -29,14 +29,15 @@ pub use accounts::suspended::SuspendedId;
 pub use accounts::suspended_row::{HeldRow, QueueRow, Suspended, SuspendedPresence};
 pub use accounts::tokens::{ENDED_ROWS_MAX, ENDED_TOKENS_MAX, EndedToken, FastToken, FastTokens};
 pub use accounts::{Account, AccountId};
+pub use archive::kinds::{Conversation, Facts, Mark};
 pub use archive::place::{AtIndex, Place};
 pub use archive::reading::READINGS_MAX;
 pub use archive::relation::Named;
 pub use archive::retention::{Aged, Need, Pruned};
 pub use archive::stanza::Relation;
 pub use archive::{
-    Appended, ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, DefaultPolicy, Direction,
-    Owner, Record, Stored,
+    Appended, ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, Before, DefaultPolicy,
+    Direction, Owner, Record, Shows, Stored,
 };
 pub use channel::invitations::InvitationRow;
 pub use channel::members::{ChannelAffiliation, JidVisibility, MemberRow, Participation};

@@ -235,6 +235,7 @@ mod tests {
             at: Timestamp(1),
             owners: owners.iter().map(|account| owner(*account)).collect(),
             relation: None,
+            noted_kind: None,
             from: "a@b",
             to: "c@d",
             xml,

@@ -1,7 +1,7 @@
 //! What a message does to an earlier one, as its outer elements say it: of what is encrypted a server sees no more than these.
 use std::borrow::Cow;
 
-use crate::xml::ElementRef;
+use crate::xml::{ElementRef, parse_stored};
 
 use super::ns;
 
@@ -34,10 +34,23 @@ pub enum Act {
     Receives,
     /// XEP-0333.
     Acknowledges,
+    /// XEP-0422: something else is fastened to it.
+    Fastens,
+}
+
+/// What a message is to whoever reads the conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Somebody says something: an instant message (XEP-0427 §1).
+    Said,
+    /// It does something to another one, or says nothing by itself.
+    Ancillary,
+    /// It was said, and retracted; its place is left.
+    Gone,
 }
 
 impl Act {
-    const ALL: [Act; 8] = [
+    const ALL: [Act; 9] = [
         Act::Corrects,
         Act::Retracts,
         Act::Moderates,
@@ -46,11 +59,17 @@ impl Act {
         Act::Displays,
         Act::Receives,
         Act::Acknowledges,
+        Act::Fastens,
     ];
 
     pub fn number(self) -> u8 {
         let at = Act::ALL.iter().position(|act| *act == self);
         at.and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX)
+    }
+
+    /// A mark or a receipt.
+    pub fn is_mark(self) -> bool {
+        matches!(self, Act::Displays | Act::Receives | Act::Acknowledges)
     }
 
     pub fn numbered(number: u8) -> Option<Act> {
@@ -68,7 +87,18 @@ const ELEMENTS: &[(&str, &str, Act)] = &[
     ("acknowledged", ns::MARKERS, Act::Acknowledges),
     ("received", ns::MARKERS, Act::Receives),
     ("received", ns::RECEIPTS, Act::Receives),
+    ("apply-to", FASTEN, Act::Fastens),
     ("reply", REPLY, Act::Replies),
+];
+
+/// Children that say something, beside a body.
+const SAYING: &[(&str, &str)] = &[
+    ("encrypted", "eu.siacs.conversations.axolotl"),
+    ("encrypted", "urn:xmpp:omemo:1"),
+    ("encrypted", "urn:xmpp:omemo:2"),
+    ("openpgp", "urn:xmpp:openpgp:0"),
+    ("x", "jabber:x:encrypted"),
+    ("forwarded", ns::FORWARD),
 ];
 
 /// What a message does, and the id by which it names the other one.
@@ -76,8 +106,8 @@ pub fn act_of(message: ElementRef<'_>) -> Option<(Act, Cow<'_, str>)> {
     let mut found: Option<(usize, ElementRef<'_>)> = None;
     for child in message.children() {
         let known = |(name, namespace, _): &(&str, &str, Act)| child.is(name, namespace);
-        let place = match child.is("apply-to", FASTEN) {
-            true => fastened(child).map(|_| 0),
+        let place = match child.is("apply-to", FASTEN) && fastened(child).is_some() {
+            true => Some(0),
             false => ELEMENTS.iter().position(known),
         };
         if let Some(place) = place
@@ -104,10 +134,57 @@ fn fastened(apply_to: ElementRef<'_>) -> Option<Act> {
     }
 }
 
+/// Whether it may do something to another one, seen at a glance.
+pub fn says_an_act(xml: &str) -> bool {
+    [
+        ":message-",
+        ":reactions:",
+        ":chat-markers:",
+        ":receipts",
+        ":reply:",
+        ":fasten:",
+    ]
+    .iter()
+    .any(|part| xml.contains(part))
+}
+
+/// What a stored message is. `done`: what it does to one that is there. A correction of what is not there is a message like any
+/// other (XEP-0308 §5); nobody reads a reaction to it, nor a mark of it, as one.
+pub fn kind_of(xml: &str, done: Option<Act>) -> Kind {
+    let has_body = xml.contains("<body");
+    let is_seen = match done {
+        None => has_body && !xml.contains(ns::PUBSUB_EVENT) && !says_an_act(xml),
+        Some(Act::Replies) => false,
+        Some(act) if act.is_mark() && has_body => false,
+        Some(_) => return Kind::Ancillary,
+    };
+    if is_seen {
+        return Kind::Said;
+    }
+    let Ok(element) = parse_stored(xml, ns::CLIENT) else {
+        return Kind::Ancillary;
+    };
+    let message = element.root();
+    let has_body = message.child("body", message.namespace()).is_some();
+    let says = || {
+        let mut children = message.children();
+        has_body || children.any(|child| SAYING.contains(&(child.name(), child.namespace())))
+    };
+    let named = act_of(message).map(|(act, _)| act);
+    let is_said = match done.or(named) {
+        None | Some(Act::Replies | Act::Corrects) => says(),
+        Some(act) => act.is_mark() && has_body,
+    };
+    match message.child("retracted", RETRACT) {
+        Some(_) => Kind::Gone,
+        None if is_said => Kind::Said,
+        None => Kind::Ancillary,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::xml::parse_stored;
 
     fn act(children: &str) -> Option<(Act, String)> {
         let xml = format!("<message xmlns='jabber:client'>{children}</message>");
@@ -154,6 +231,10 @@ mod tests {
                 "<reply xmlns='urn:xmpp:reply:0' id='a' to='x@y'/>",
                 Act::Replies,
             ),
+            (
+                "<apply-to xmlns='urn:xmpp:fasten:0' id='a'><other xmlns='urn:other'/></apply-to>",
+                Act::Fastens,
+            ),
             // Corrected is the reply, not what it answers.
             (
                 "<reply xmlns='urn:xmpp:reply:0' id='b'/><replace xmlns='urn:xmpp:message-correct:0' id='a'/>",
@@ -175,10 +256,67 @@ mod tests {
             "<replace xmlns='urn:xmpp:message-correct:0'/>",
             "<replace xmlns='urn:xmpp:message-correct:0' id=''/>",
             "<reactions xmlns='urn:other' id='a'/>",
-            "<apply-to xmlns='urn:xmpp:fasten:0' id='a'><other xmlns='urn:other'/></apply-to>",
+            "<apply-to xmlns='urn:xmpp:fasten:0'><other xmlns='urn:other'/></apply-to>",
             "<retracted xmlns='urn:xmpp:message-retract:1' id='a'/>",
         ] {
             assert_eq!(act(children), None, "{children}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_and_what_is_not() {
+        const CORRECTION: &str =
+            "<body>b</body><replace xmlns='urn:xmpp:message-correct:0' id='a'/>";
+        const REACTION: &str = "<body>b</body><reactions xmlns='urn:xmpp:reactions:0' id='a'><reaction>b</reaction></reactions>";
+        const MARKED: &str = "<body>b</body><displayed xmlns='urn:xmpp:chat-markers:0' id='a'/>";
+        for (children, done, expected) in [
+            ("<body>b</body>", None, Kind::Said),
+            ("<encrypted xmlns='urn:xmpp:omemo:2'/>", None, Kind::Said),
+            ("<store xmlns='urn:xmpp:hints'/>", None, Kind::Ancillary),
+            (
+                "<event xmlns='http://jabber.org/protocol/pubsub#event'><body>b</body></event>",
+                None,
+                Kind::Ancillary,
+            ),
+            (CORRECTION, Some(Act::Corrects), Kind::Ancillary),
+            (CORRECTION, None, Kind::Said),
+            (REACTION, Some(Act::Reacts), Kind::Ancillary),
+            (REACTION, None, Kind::Ancillary),
+            (MARKED, Some(Act::Displays), Kind::Said),
+            (MARKED, None, Kind::Said),
+            (
+                "<displayed xmlns='urn:xmpp:chat-markers:0' id='a'/>",
+                Some(Act::Displays),
+                Kind::Ancillary,
+            ),
+            (
+                "<received xmlns='urn:xmpp:receipts' id='a'/>",
+                None,
+                Kind::Ancillary,
+            ),
+            (
+                "<body>b</body><reply xmlns='urn:xmpp:reply:0' id='a'/>",
+                Some(Act::Replies),
+                Kind::Said,
+            ),
+            (
+                "<retracted xmlns='urn:xmpp:message-retract:1'/>",
+                None,
+                Kind::Gone,
+            ),
+            (
+                "<retracted xmlns='urn:xmpp:message-retract:1'/>",
+                Some(Act::Replies),
+                Kind::Gone,
+            ),
+            (
+                "<retracted xmlns='urn:xmpp:message-retract:1'/>",
+                Some(Act::Corrects),
+                Kind::Ancillary,
+            ),
+        ] {
+            let xml = format!("<message xmlns='jabber:client'>{children}</message>");
+            assert_eq!(kind_of(&xml, done), expected, "{children} {done:?}");
         }
     }
 

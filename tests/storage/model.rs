@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use stonechat::store::{
     Account, AccountId, Aged, ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, AtIndex,
     Contact, Direction, LastActivity, Need, Owner, Place, Pruned, QueueRow, Record, RosterChange,
-    Store, Stored, Suspended, SuspendedId, Tx,
+    Shows, Store, Stored, Suspended, SuspendedId, Tx,
 };
 use stonechat::stream::Credentials;
 use stonechat::xmpp::{BareJid, Jid, Timestamp};
@@ -319,6 +319,7 @@ impl Model {
                 && query.start.is_none_or(|start| row.at >= start)
                 && query.end.is_none_or(|end| row.at <= end)
                 && !(query.without_groupchat && row.xml.contains("groupchat"))
+                && (query.shows == Shows::All || row.xml.contains("<body"))
                 && is_with(row, owner)
         });
         rows.map(|(id, row, owner)| {
@@ -342,7 +343,11 @@ impl Model {
             stanzas.drain(..stanzas.len().saturating_sub(query.max));
         }
         stanzas.truncate(query.max);
-        ArchivePage { stanzas, complete }
+        ArchivePage {
+            stanzas,
+            complete,
+            reached: None,
+        }
     }
 
     fn unseen(&self, account: AccountId, after: u64) -> Vec<Stored> {

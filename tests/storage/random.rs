@@ -2,8 +2,8 @@
 use std::rc::Rc;
 
 use stonechat::store::{
-    AccountId, ArchiveId, ArchivePreferences, ArchiveQuery, Body, Contact, DefaultPolicy,
-    Direction, Kept, LastActivity, Need, Owner, QueueRow, Record, StoreError, Subscription,
+    AccountId, ArchiveId, ArchivePreferences, ArchiveQuery, Before, Body, Contact, DefaultPolicy,
+    Direction, Kept, LastActivity, Need, Owner, QueueRow, Record, Shows, StoreError, Subscription,
     Suspended, Tx,
 };
 use stonechat::stream::{Credentials, HashedPassword, ScramKeys};
@@ -440,7 +440,9 @@ impl Random {
         if owners.is_empty() {
             return Ok(());
         }
-        let xml = format!("<message>{}</message>", "x".repeat(self.0.below(400)));
+        let name = self.pick(&["body", "x"]);
+        let text = "x".repeat(self.0.below(400));
+        let xml = format!("<message><{name}>{text}</{name}></message>");
         // The clock goes back now and then.
         let at = model.next_stanza as i64 * 10 - self.0.below(15) as i64;
         let at = Timestamp(at + self.leap());
@@ -479,6 +481,11 @@ impl Random {
         ArchiveQuery {
             with: self.one_in(2).then(|| self.jid()),
             without_groupchat: self.one_in(4),
+            shows: match self.0.below(4) {
+                0 => Shows::Said,
+                1 => Shows::SaidAndDone(Before::default()),
+                _ => Shows::All,
+            },
             start: self.time(model),
             end: self.time(model),
             after_id: id(self, 6),

@@ -9,7 +9,7 @@ use super::names::NewNames;
 use super::relation::NewRelations;
 use super::retention::bytes;
 use super::span::Span;
-use super::stanza::{Relation, StanzaRow, footprint, held, peer_hash};
+use super::stanza::{Relation, StanzaRow, footprint, peer_hash};
 use super::unseen::UnseenOfAll;
 use crate::store::engine::table::{Range, Row, WriteTransaction};
 use crate::store::schema::{
@@ -161,7 +161,7 @@ impl Memory {
             tail.rows.push(TailRow {
                 sequence,
                 peer: peer_hash(stanza.peer(owner.account)),
-                held: held(owner),
+                held: stanza.held(owner),
             });
         }
     }

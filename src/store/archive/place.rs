@@ -2,12 +2,10 @@
 use super::index::IndexRow;
 use super::stanza::{StanzaRow, peer_hash};
 use super::walk::Walk;
-use super::{ArchiveId, ArchiveQuery, matches};
+use super::{ArchiveId, ArchiveQuery, READ_STEPS, Shows, matches};
 use crate::store::schema::STANZAS;
 use crate::store::{AccountId, StoreError, Tx};
-
-/// Steps for a stanza that has to be read to know whether it matches; where the index knows, it is one.
-const READ_STEPS: u64 = 10;
+use crate::xmpp::relation::Kind;
 
 /// A place among the stanzas that match, wherever the page begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +63,7 @@ impl Tx {
         })
     }
 
-    /// Calls `visit` for all that match, in order of arrival, until it says false. False: that took too many steps.
+    /// Calls `visit` for all that match, in order of arrival (what is done to others before the start does not count), until it says false. False: that took too many steps.
     fn visit_matching(
         &self,
         account: AccountId,
@@ -73,6 +71,14 @@ impl Tx {
         steps_max: u64,
         visit: &mut dyn FnMut(ArchiveId) -> bool,
     ) -> Result<bool, StoreError> {
+        let shows = match query.shows {
+            Shows::SaidAndDone(_) => Shows::Said,
+            shows => shows,
+        };
+        let query = &ArchiveQuery {
+            shows,
+            ..query.clone()
+        };
         let spans = self.spans(query)?;
         let stanzas = self.view(STANZAS)?;
         let is_read =
@@ -81,15 +87,22 @@ impl Tx {
         let mut walk = Walk::new(&stanzas, false);
         let mut steps = 0;
         let mut look = |row: IndexRow| {
+            let is_read = is_read || !query.is_told(row.held);
+            // Where the index knows, it is one.
             steps += if is_read { READ_STEPS } else { 1 };
             if steps > steps_max {
                 return Ok(false);
+            }
+            if query.is_passed_over(row.held) {
+                return Ok(true);
             }
             if is_read {
                 let Some(stanza) = walk.find(row.sequence)? else {
                     return Ok(true);
                 };
-                if !matches(&StanzaRow::decode(stanza.value())?, row.archive, query) {
+                let stanza = StanzaRow::decode(stanza.value())?;
+                let is_passed_over = query.shows != Shows::All && stanza.kind() == Kind::Ancillary;
+                if is_passed_over || !matches(&stanza, row.archive, query) {
                     return Ok(true);
                 }
             }

@@ -6,10 +6,11 @@
 //!   full one (XEP-0308, note in §3); in a channel by the stable id (XEP-0421 §3);
 //! - moderation (XEP-0425 §4): the channel itself;
 //! - marks and receipts (XEP-0333 §4, XEP-0184 §5): the other side;
-//! - reactions and replies (XEP-0444 §4, XEP-0461): both sides; all in a channel.
+//! - reactions, replies and other fastenings (XEP-0444 §4, XEP-0461, XEP-0422): both sides; all in a channel.
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
-use crate::store::engine::table::WriteTransaction;
+use crate::store::engine::table::{Guard, WriteTransaction};
 use crate::store::schema::{
     META, META_CHECKPOINT, META_RELATE_END, META_RELATE_FROM, NAMES, RELATED, STANZAS,
     create_tables,
@@ -17,13 +18,16 @@ use crate::store::schema::{
 use crate::store::{AccountId, ArchiveId, StoreError, Tx, View, Writing};
 use crate::xml::{Escaped, parse_stored};
 use crate::xmpp::ns;
-use crate::xmpp::relation::{Act, act_of};
+use crate::xmpp::relation::{Act, act_of, says_an_act};
 
 use super::names::{self, NewNames};
 use super::stanza::{Relation, StanzaRow, bare, is_groupchat};
 
 /// Stanzas between two lines in the log.
 const PROGRESS_STANZAS: u64 = 100_000;
+
+/// A row of the table as it is read.
+type RelatedRow<'g> = (Guard<'g, (u32, u64, u64)>, Guard<'g, u8>);
 
 /// How a message names the other one.
 #[derive(Clone, Copy, Debug)]
@@ -45,16 +49,51 @@ impl Tx {
         target: ArchiveId,
         max: usize,
     ) -> Result<Vec<(Act, ArchiveId)>, StoreError> {
-        let range = (archive.0, target.0, 0)..=(archive.0, target.0, u64::MAX);
-        let mut found: Vec<(u8, u64)> = Vec::new();
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        self.relations_in((archive, target), all, true, max)
+    }
+
+    /// The same of those within bounds; the latest first, or the earliest.
+    pub fn relations_in(
+        &self,
+        (archive, target): (AccountId, ArchiveId),
+        (from, to): (Bound<u64>, Bound<u64>),
+        is_latest_first: bool,
+        max: usize,
+    ) -> Result<Vec<(Act, ArchiveId)>, StoreError> {
+        let key = |sequence| (archive.0, target.0, sequence);
+        let from = match from {
+            Bound::Unbounded => Bound::Included(0),
+            from => from,
+        };
+        let to = match to {
+            Bound::Unbounded => Bound::Included(u64::MAX),
+            to => to,
+        };
+        let range = (from.map(key), to.map(key));
         let memory = self.memory()?;
-        let new = memory.related.range(range.clone()).rev().take(max);
-        found.extend(new.map(|((_, _, sequence), act)| (*act, *sequence)));
-        let left = max - found.len();
+        let mut new = memory.related.range(range);
         // Rows that are damaged are passed over; they were reported.
         let table = self.view(RELATED)?;
-        let old = table.range(range)?.rev().flatten().take(left);
-        found.extend(old.map(|(key, act)| (act.value(), key.value().2)));
+        let mut old = table.range(range)?.flatten();
+        let mut found: Vec<(u8, u64)> = Vec::new();
+        let of_new = |((_, _, sequence), act): (&(u32, u64, u64), &u8)| (*act, *sequence);
+        let of_old = |(key, act): RelatedRow<'_>| (act.value(), key.value().2);
+        while found.len() < max {
+            // What is in memory is later than what is in the table.
+            let next = match is_latest_first {
+                true => match new.next_back().map(of_new) {
+                    None => old.next_back().map(of_old),
+                    next => next,
+                },
+                false => match old.next().map(of_old) {
+                    None => new.next().map(of_new),
+                    next => next,
+                },
+            };
+            let Some(next) = next else { break };
+            found.push(next);
+        }
         let known = |(act, sequence)| Some((Act::numbered(act)?, ArchiveId(sequence)));
         Ok(found.into_iter().filter_map(known).collect())
     }
@@ -206,20 +245,6 @@ pub(in crate::store) fn begin_to_relate(txn: &mut WriteTransaction) -> Result<()
     Ok(())
 }
 
-/// What a stanza does is looked for only in those in which one of these stands.
-fn says_an_act(xml: &str) -> bool {
-    [
-        ":message-",
-        ":reactions:",
-        ":chat-markers:",
-        ":receipts",
-        ":reply:",
-        ":fasten:",
-    ]
-    .iter()
-    .any(|part| xml.contains(part))
-}
-
 /// A stanza that may be the target.
 struct Candidate {
     owners: Vec<AccountId>,
@@ -274,7 +299,7 @@ impl Candidate {
             Act::Displays | Act::Receives | Act::Acknowledges => {
                 is_in_channel || from != by || from == to
             }
-            Act::Reacts | Act::Replies => true,
+            Act::Reacts | Act::Replies | Act::Fastens => true,
         };
         shares && is_same && is_right
     }

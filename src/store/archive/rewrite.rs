@@ -3,9 +3,11 @@ use std::collections::BTreeMap;
 
 use super::ArchiveId;
 use super::retention::bytes;
-use super::stanza::StanzaRow;
-use crate::store::schema::STANZAS;
-use crate::store::{StoreError, Tx, Writing, scrub};
+use super::stanza::{StanzaRow, peer_hash, with_kind};
+use crate::store::engine::table::{Row, Table};
+use crate::store::schema::{ARCHIVE, ARCHIVE_WITH, STANZAS};
+use crate::store::{AccountId, StoreError, Tx, Writing, scrub};
+use crate::xmpp::relation::Kind;
 
 impl Tx {
     /// False: it is not there.
@@ -18,20 +20,45 @@ impl Tx {
         };
         let stanza = StanzaRow::decode(&row)?;
         let before = stanza.weight().cast_signed();
-        let owners: Vec<u32> = stanza.owners.iter().map(|owner| owner.account.0).collect();
-        let now = StanzaRow { xml, ..stanza };
+        let owners = stanza.owners.iter().map(|owner| {
+            let account = owner.account;
+            (account.0, peer_hash(stanza.peer(account)))
+        });
+        let owners: Vec<(u32, u64)> = owners.collect();
+        let mut now = StanzaRow { xml, ..stanza };
+        let kind = now.kind_told();
+        now.noted_kind = Some(kind);
         let change = now.weight().cast_signed() - before;
         let bytes = now.encode();
         memory.changed(row.len(), Some(bytes.len()));
         table.insert(id.0, bytes.as_slice())?;
         drop(table);
-        let changes: BTreeMap<u32, i64> = owners.iter().map(|owner| (*owner, change)).collect();
+        for (account, peer) in &owners {
+            let mut index = txn.open_table(ARCHIVE)?;
+            change_kind(&mut index, (*account, id.0), kind)?;
+            let mut index = txn.open_table(ARCHIVE_WITH)?;
+            change_kind(&mut index, (*account, *peer, id.0), kind)?;
+        }
+        let changes = owners.iter().map(|(account, _)| (*account, change));
+        let changes: BTreeMap<u32, i64> = changes.collect();
         bytes::change(txn, &changes)?;
         memory.save(txn)?;
         scrub::want(txn)?;
-        for owner in owners {
-            txn.wrote_for(crate::store::AccountId(owner));
+        for (account, _) in owners {
+            txn.wrote_for(AccountId(account));
         }
         Ok(true)
+    }
+}
+
+fn change_kind<K: Copy + for<'v> Row<View<'v> = K>>(
+    index: &mut Table<'_, K, u8>,
+    key: K,
+    kind: Kind,
+) -> Result<(), StoreError> {
+    let held = index.get(key)?.map(|held| held.value());
+    match held {
+        Some(held) => index.insert(key, with_kind(held, kind)),
+        None => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! A row of `stanzas`: time, owners, addresses, the stanza itself.
-use crate::xmpp::Timestamp;
-use crate::xmpp::relation::Act;
+use crate::xmpp::relation::{Act, Kind, kind_of};
+use crate::xmpp::{Timestamp, ns};
 
 use crate::store::engine::codec::{Decoder, Encoder};
 use crate::store::{AccountId, ArchiveId, Direction, Owner, Record, StoreError};
@@ -9,6 +9,10 @@ const RECEIVED: u8 = 1;
 const UNSEEN: u8 = 2;
 /// At the first owner: behind the owners stands what it does to which other one.
 const RELATES: u8 = 4;
+/// What kind of message it is, in the index and at the first owner; neither bit: it came before that was noted.
+const SAID: u8 = 8;
+const ANCILLARY: u8 = 16;
+const GONE: u8 = SAID | ANCILLARY;
 /// What a stanza takes in the file beside its bytes: keys, index rows, page slack.
 const STANZA_OVERHEAD_BYTES: u64 = 128;
 
@@ -26,6 +30,8 @@ pub(in crate::store) struct StanzaRow<'a> {
     pub owners: Vec<Owner>,
     /// What it does to an earlier one.
     pub relation: Option<Relation>,
+    /// `None`: it came before that was noted.
+    pub noted_kind: Option<Kind>,
     pub from: &'a str,
     pub to: &'a str,
     pub xml: &'a str,
@@ -51,6 +57,7 @@ impl<'a> StanzaRow<'a> {
             at,
             owners,
             relation: None,
+            noted_kind: None,
             from: record.from.as_str(),
             to: record.to.as_str(),
             xml: record.xml,
@@ -59,12 +66,12 @@ impl<'a> StanzaRow<'a> {
 
     pub fn encode(&self) -> Vec<u8> {
         let head = Encoder::default().time(self.at).length(self.owners.len());
-        let mut relates = match self.relation {
-            Some(_) => RELATES,
-            None => 0,
-        };
+        let mut of_stanza = kind_bits(self.noted_kind);
+        if self.relation.is_some() {
+            of_stanza |= RELATES;
+        }
         let owners = self.owners.iter().fold(head, |out, owner| {
-            let held = held(owner) | std::mem::take(&mut relates);
+            let held = held(owner) | std::mem::take(&mut of_stanza);
             out.number(owner.account.0.into()).byte(held)
         });
         let relation = match self.relation {
@@ -84,15 +91,15 @@ impl<'a> StanzaRow<'a> {
         let mut row = Decoder::new(bytes);
         let at = row.time()?;
         let count = row.length()?;
-        let mut relates = false;
+        let mut of_stanza = 0;
         let owner = |_| {
             let account = AccountId(row.number_u32()?);
             let held = row.byte()?;
-            relates |= held & RELATES != 0;
+            of_stanza |= held;
             Ok(owner_of(account, held))
         };
         let owners = (0..count).map(owner).collect::<Result<_, StoreError>>()?;
-        let relation = match relates {
+        let relation = match of_stanza & RELATES != 0 {
             true => {
                 let (act, target) = (row.byte()?, ArchiveId(row.number()?));
                 Act::numbered(act).map(|act| Relation { act, target })
@@ -103,6 +110,7 @@ impl<'a> StanzaRow<'a> {
             at,
             owners,
             relation,
+            noted_kind: kind_held(of_stanza),
             from: row.text()?,
             to: row.text()?,
             xml: row.rest_text()?,
@@ -112,6 +120,28 @@ impl<'a> StanzaRow<'a> {
     /// What it counts in each archive that holds it, however many do.
     pub fn weight(&self) -> u64 {
         footprint(self.from.len() + self.to.len() + self.xml.len())
+    }
+
+    /// Who said it: in rooms and channels the whole sender, else the bare JID.
+    pub fn sender(&self) -> &'a str {
+        match is_groupchat(self.xml) {
+            true => self.from,
+            false => bare(self.from),
+        }
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.noted_kind.unwrap_or_else(|| self.kind_told())
+    }
+
+    /// As the stanza itself tells it.
+    pub fn kind_told(&self) -> Kind {
+        kind_of(self.xml, self.relation.map(|relation| relation.act))
+    }
+
+    /// The value of its rows in the index.
+    pub fn held(&self, owner: &Owner) -> u8 {
+        held(owner) | kind_bits(self.noted_kind)
     }
 
     pub fn time_of(bytes: &[u8]) -> Result<Timestamp, StoreError> {
@@ -135,8 +165,32 @@ pub(super) fn footprint(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX / 2) + STANZA_OVERHEAD_BYTES
 }
 
-/// Direction and unseen flag as one byte, the value of the index tables.
-pub(in crate::store) fn held(owner: &Owner) -> u8 {
+fn kind_bits(kind: Option<Kind>) -> u8 {
+    match kind {
+        None => 0,
+        Some(Kind::Said) => SAID,
+        Some(Kind::Ancillary) => ANCILLARY,
+        Some(Kind::Gone) => GONE,
+    }
+}
+
+/// What kind of message a row of the index is of; `None`: only the stanza knows.
+pub(super) fn kind_held(held: u8) -> Option<Kind> {
+    match held & GONE {
+        0 => None,
+        SAID => Some(Kind::Said),
+        ANCILLARY => Some(Kind::Ancillary),
+        _ => Some(Kind::Gone),
+    }
+}
+
+/// The same of another kind.
+pub(super) fn with_kind(held: u8, kind: Kind) -> u8 {
+    (held & !GONE) | kind_bits(Some(kind))
+}
+
+/// Direction and unseen flag as one byte.
+fn held(owner: &Owner) -> u8 {
     let received = match owner.direction {
         Direction::Sent => 0,
         Direction::Received => RECEIVED,
@@ -164,6 +218,11 @@ pub(super) fn is_unseen(held: u8) -> bool {
 pub(super) fn is_groupchat(xml: &str) -> bool {
     let tag = xml.split('>').next().unwrap_or_default();
     tag.contains(" type='groupchat'")
+}
+
+/// Whether a message is between two occupants of a room.
+pub(super) fn is_private(row: &StanzaRow<'_>) -> bool {
+    !is_groupchat(row.xml) && row.xml.contains(ns::MUC_USER)
 }
 
 /// The text of a JID without its resource.
@@ -214,6 +273,13 @@ mod tests {
         });
         let bytes = row.encode();
         assert_eq!(StanzaRow::decode(&bytes).unwrap(), row);
+        for kind in [Kind::Said, Kind::Ancillary, Kind::Gone] {
+            row.noted_kind = Some(kind);
+            assert_eq!(StanzaRow::decode(&row.encode()).unwrap(), row);
+            let held = row.held(&row.owners[0]);
+            assert_eq!((kind_held(held), is_unseen(held)), (Some(kind), true));
+            assert_eq!(kind_held(with_kind(held, Kind::Gone)), Some(Kind::Gone));
+        }
         for end in 0..bytes.len() - row.xml.len() {
             assert!(StanzaRow::decode(&bytes[..end]).is_err(), "{end}");
         }

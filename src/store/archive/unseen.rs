@@ -7,7 +7,7 @@ use crate::store::engine::table::WriteTransaction;
 
 use super::read;
 use super::span::Span;
-use super::stanza::{StanzaRow, held, is_unseen, peer_hash};
+use super::stanza::{StanzaRow, is_unseen, peer_hash};
 use super::walk::Walk;
 use crate::store::schema::{ARCHIVE, ARCHIVE_WITH, STANZAS, UNSEEN_FROM};
 use crate::store::{AccountId, ArchiveId, Direction, Owner, StoreError, Stored, Tx, Writing};
@@ -289,7 +289,8 @@ impl Tx {
             return Ok(());
         };
         owner.unseen = false;
-        let (flags, peer) = (held(owner), peer_hash(stanza.peer(account)));
+        let owner = *owner;
+        let (flags, peer) = (stanza.held(&owner), peer_hash(stanza.peer(account)));
         let bytes = stanza.encode();
         let Writing { txn, mut memory } = self.writing()?;
         txn.open_table(STANZAS)?

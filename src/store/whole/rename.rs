@@ -231,6 +231,7 @@ fn move_stanzas(
             at: row.at,
             owners: row.owners.clone(),
             relation: row.relation,
+            noted_kind: row.noted_kind,
             from: from.as_deref().unwrap_or(row.from),
             to: to.as_deref().unwrap_or(row.to),
             xml: xml.as_deref().unwrap_or(row.xml),

@@ -316,6 +316,7 @@ mod tests {
             at: Timestamp(1),
             owners: vec![owner],
             relation: None,
+            noted_kind: None,
             from: "a@b/c",
             to: "d@b",
             xml: "<message/>",
