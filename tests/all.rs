@@ -8,6 +8,7 @@
 
 mod archive_command;
 mod archive_model;
+mod archive_model_collated;
 mod backup;
 mod bounds;
 mod budget;

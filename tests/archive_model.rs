@@ -1,5 +1,6 @@
-//! Conversations against a list: people say, correct, take back, react and forge in any order, with kills and stops; then any
-//! page of any archive, completed, shows its messages as the list has them, and nobody reads what was taken back.
+//! Conversations against a list: people say, correct, take back, react, read and forge in any order, with kills and stops; then any
+//! page of any archive, completed or collated (`archive_model_collated`), shows its messages as the list has them, and nobody
+//! reads what was taken back.
 use std::collections::{BTreeMap, BTreeSet};
 
 use stonechat::xml::{Element, ElementRef};
@@ -9,49 +10,62 @@ use crate::transcript::prng::Prng;
 
 const SEEDS: u64 = 12;
 const OPS: usize = 90;
-const PEOPLE: [&str; 3] = ["romeo", "juliet", "nurse"];
+pub const PEOPLE: [&str; 3] = ["romeo", "juliet", "nurse"];
 const FACES: [&str; 4] = ["👋", "🐢", "❤", "!"];
 
-const CORRECT: &str = "urn:xmpp:message-correct:0";
-const RETRACT: &str = "urn:xmpp:message-retract:1";
-const REACTIONS: &str = "urn:xmpp:reactions:0";
+pub const CORRECT: &str = "urn:xmpp:message-correct:0";
+pub const RETRACT: &str = "urn:xmpp:message-retract:1";
+pub const REACTIONS: &str = "urn:xmpp:reactions:0";
 const ABOUT: &str = "urn:stonechat:archive:0";
-const CLIENT: &str = "jabber:client";
+pub const MARKERS: &str = "urn:xmpp:chat-markers:0";
+pub const RECEIPTS: &str = "urn:xmpp:receipts";
+pub const CLIENT: &str = "jabber:client";
 
-fn session(name: &str) -> String {
+pub fn session(name: &str) -> String {
     format!("{name}/1")
 }
 
 /// A message as it stands now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Said {
-    by: &'static str,
-    to: &'static str,
+pub struct Said {
+    pub by: &'static str,
+    pub to: &'static str,
     /// All there were; the last one counts.
-    texts: Vec<String>,
-    gone: bool,
-    reactions: BTreeMap<String, BTreeSet<String>>,
+    pub texts: Vec<String>,
+    pub gone: bool,
+    pub reactions: BTreeMap<String, BTreeSet<String>>,
+    pub receipts: usize,
+    /// What was done to it: by number.
+    pub acts: Vec<usize>,
 }
 
-struct World {
-    core: Core,
-    prng: Prng,
+pub struct World {
+    pub core: Core,
+    pub prng: Prng,
     /// By the id each came with.
-    said: BTreeMap<String, Said>,
+    pub said: BTreeMap<String, Said>,
     /// The id of a correction -> of what it corrects.
-    versions: BTreeMap<String, String>,
+    pub versions: BTreeMap<String, String>,
+    /// Who marked what of whose as displayed: reader, author, number of the message.
+    pub marks: Vec<(&'static str, &'static str, usize)>,
     /// Texts that nobody may read any more.
-    gone: BTreeSet<String>,
-    count: usize,
+    pub gone: BTreeSet<String>,
+    pub count: usize,
+}
+
+/// Which in the order of all.
+pub fn number(id: &str) -> usize {
+    id.strip_prefix('m').unwrap().parse().unwrap()
 }
 
 impl World {
-    fn new(seed: u64) -> World {
+    pub fn new(seed: u64) -> World {
         let mut world = World {
             core: Core::with_settings(&PEOPLE, |_| {}),
             prng: Prng(seed),
             said: BTreeMap::new(),
             versions: BTreeMap::new(),
+            marks: Vec::new(),
             gone: BTreeSet::new(),
             count: 0,
         };
@@ -104,9 +118,11 @@ impl World {
         all.get(at).cloned()
     }
 
-    fn step(&mut self) {
-        match self.prng.below(12) {
+    pub fn step(&mut self) {
+        match self.prng.below(15) {
             0..=4 => self.speak(),
+            12 | 13 => self.mark(),
+            14 => self.receive(),
             5 | 6 => self.correct(),
             7 => self.take_back(),
             8 | 9 => self.react(),
@@ -125,6 +141,8 @@ impl World {
             texts: vec![text],
             gone: false,
             reactions: BTreeMap::new(),
+            receipts: 0,
+            acts: Vec::new(),
         };
         self.said.insert(id, said);
     }
@@ -138,6 +156,7 @@ impl World {
         let replace = format!("<body>{text}</body><replace xmlns='{CORRECT}' id='{named}'/>");
         let id = self.send((by, to), &replace);
         let said = self.said.get_mut(&of).unwrap();
+        said.acts.push(number(&id));
         match said.gone {
             true => _ = self.gone.insert(text),
             false => said.texts.push(text),
@@ -153,10 +172,11 @@ impl World {
         let (by, to) = (said.by, said.to);
         said.gone = true;
         self.gone.extend(said.texts.iter().cloned());
-        self.send(
+        let id = self.send(
             (by, to),
             &format!("<retract xmlns='{RETRACT}' id='{named}'/>"),
         );
+        self.said.get_mut(&of).unwrap().acts.push(number(&id));
     }
 
     fn react(&mut self) {
@@ -174,15 +194,44 @@ impl World {
             .iter()
             .map(|face| format!("<reaction>{face}</reaction>"))
             .collect();
-        self.send(
+        let id = self.send(
             (by, to),
             &format!("<reactions xmlns='{REACTIONS}' id='{named}'>{inside}</reactions>"),
         );
         let said = self.said.get_mut(&of).unwrap();
+        said.acts.push(number(&id));
         match faces.is_empty() {
             true => _ = said.reactions.remove(by),
             false => _ = said.reactions.insert(by.to_string(), faces),
         }
+    }
+
+    /// Its reader has seen it, and so all before it.
+    fn mark(&mut self) {
+        let Some((named, of)) = self.any() else {
+            return;
+        };
+        let (by, to) = (self.said[&of].to, self.said[&of].by);
+        let id = self.send(
+            (by, to),
+            &format!("<displayed xmlns='{MARKERS}' id='{named}'/>"),
+        );
+        self.said.get_mut(&of).unwrap().acts.push(number(&id));
+        self.marks.push((by, to, number(&of)));
+    }
+
+    fn receive(&mut self) {
+        let Some((named, of)) = self.any() else {
+            return;
+        };
+        let (by, to) = (self.said[&of].to, self.said[&of].by);
+        let id = self.send(
+            (by, to),
+            &format!("<received xmlns='{RECEIPTS}' id='{named}'/>"),
+        );
+        let said = self.said.get_mut(&of).unwrap();
+        said.acts.push(number(&id));
+        said.receipts += 1;
     }
 
     /// Somebody else's message, or one that is not there: it stays as it is. What is said so is a message that no client shows.
@@ -320,6 +369,8 @@ impl Page {
             ("replace", CORRECT),
             ("retract", RETRACT),
             ("reactions", REACTIONS),
+            ("displayed", MARKERS),
+            ("received", RECEIPTS),
         ];
         let act = acts
             .into_iter()

@@ -29,8 +29,8 @@ mod token_auth;
 mod vcard;
 
 pub use archive::{
-    Asking as AskingArchive, Source as ArchiveSource, Storable, as_member, bury, is_content,
-    page_of as archive_page, readdressed, related, retracted, says_something, storable,
+    Asking as AskingArchive, COLLATION_NS, Source as ArchiveSource, Storable, as_member, bury,
+    is_content, page_of as archive_page, readdressed, related, retracted, says_something, storable,
     wanted as archive_wanted, write_fields as archive_fields,
     write_metadata as write_archive_metadata,
 };

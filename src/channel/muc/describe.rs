@@ -5,7 +5,7 @@ use crate::channel::config::{Config, FIELDS, field, table::Shape, whois};
 use crate::channel::message;
 use crate::channel::mix::describe as mix;
 use crate::channel::route::Asked;
-use crate::feature::Reply;
+use crate::feature::{COLLATION_NS, Reply};
 use crate::state::{Cx, Fault};
 use crate::xml::Writer;
 use crate::xmpp::relation;
@@ -102,7 +102,9 @@ pub fn info(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
             w.open("feature").attr("var", var).close();
         }
         if row.flag(field::ARCHIVED) {
-            w.open("feature").attr("var", ns::MAM).close();
+            for var in [ns::MAM, COLLATION_NS] {
+                w.open("feature").attr("var", var).close();
+            }
         }
         if row.flag(field::REGISTER) {
             for var in [ns::REGISTER, "http://jabber.org/protocol/muc#register"] {

@@ -1,10 +1,12 @@
 //! XEP-0313 §4.1, §4.3: a query as it is asked: its filters and which page of what they let through.
 use crate::state::ArchiveIds;
-use crate::store::{ArchiveId, ArchiveQuery};
+use crate::store::{ArchiveId, ArchiveQuery, Before, Shows};
 use crate::xml::ElementRef;
 use crate::xmpp::{Condition, DataForm, FormKind, Jid, Rsm, RsmStart, Timestamp, ns};
 
+use super::collation::{self, Summary};
 use super::completion;
+use super::page::Of;
 
 /// What is asked of the archive.
 #[derive(Debug, Default)]
@@ -18,6 +20,26 @@ pub struct Query {
     pub flipped: bool,
     /// What became of its messages later is sent with it (`completion`).
     pub completed: bool,
+    /// In which form of XEP-0427 it is answered.
+    pub summary: Option<Summary>,
+}
+
+impl Query {
+    /// Of which stanzas the page is.
+    pub fn of(&self) -> Of<'_> {
+        match (&self.ids, self.summary) {
+            (None, _) => Of::All,
+            (Some(ids), Some(Summary::Fastenings)) => {
+                Of::DoneTo(ids.first().copied().unwrap_or_default())
+            }
+            (Some(ids), _) => Of::Ids(ids),
+        }
+    }
+
+    /// What was done to messages before its start is in it.
+    pub fn tells_of_before(&self) -> bool {
+        matches!(self.filter.shows, Shows::SaidAndDone(before) if before != Before::default())
+    }
 }
 
 pub fn read(
@@ -45,7 +67,37 @@ pub fn read(
         }
         RsmStart::Index(index) => query.index = Some(index),
     }
+    show(&mut query)?;
     Ok(query)
+}
+
+/// XEP-0427 §3.1: what each form of summary shows.
+fn show(query: &mut Query) -> Result<(), Condition> {
+    let filter = &mut query.filter;
+    filter.shows = match query.summary {
+        None | Some(Summary::Full | Summary::Fastenings) => Shows::All,
+        Some(Summary::Simplified) => Shows::Said,
+        Some(Summary::Collate) => Shows::SaidAndDone(Before {
+            start: filter.start,
+            up_to: match (filter.start, filter.after_id) {
+                // Behind a start, a page's `after` is only where the page before it ended.
+                (None, None) => filter.page_after,
+                (_, after_id) => after_id,
+            },
+        }),
+    };
+    // §2.2: of one message.
+    let is_of_one = query.ids.as_ref().is_some_and(|ids| ids.len() == 1);
+    match query.summary {
+        Some(Summary::Fastenings) if !is_of_one || query.index.is_some() => {
+            Err(Condition::BadRequest)
+        }
+        // Each says what became of messages.
+        Some(Summary::Collate | Summary::Fastenings) if query.completed => {
+            Err(Condition::BadRequest)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// §4.1: the filters. A field without a value filters nothing.
@@ -77,6 +129,10 @@ fn read_form(x: ElementRef<'_>, ids: &ArchiveIds) -> Result<Query, Condition> {
             "ids" => {}
             // §4.1.4: they are part of the answer unless a client wants none.
             "include-groupchat" => filter.without_groupchat = flag(value)? == Some(false),
+            collation::FIELD => {
+                let known = |value| Summary::named(value).ok_or(Condition::BadRequest);
+                query.summary = value.map(known).transpose()?;
+            }
             completion::FIELD => query.completed = flag(value)?.unwrap_or(false),
             _ => return Err(Condition::FeatureNotImplemented),
         }
@@ -154,6 +210,8 @@ mod tests {
             (field("start", "yesterday"), Condition::BadRequest),
             (field("end", "2010-08-07"), Condition::BadRequest),
             (field("include-groupchat", "some"), Condition::BadRequest),
+            (field(collation::FIELD, "short"), Condition::BadRequest),
+            (field(collation::FIELD, "fastenings"), Condition::BadRequest),
             (field("mood", "sad"), Condition::FeatureNotImplemented),
             (field("after-id", "1"), Condition::ItemNotFound),
             (field("ids", "x"), Condition::ItemNotFound),

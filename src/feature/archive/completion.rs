@@ -17,16 +17,14 @@ use std::collections::{HashMap, HashSet};
 
 use crate::state::{Cx, Fault};
 use crate::store::{AccountId, ArchiveId, Stored};
-use crate::xml::{Writer, parse_stored};
-use crate::xmpp::ns;
-use crate::xmpp::relation::{Act, REACTIONS};
+use crate::xml::Writer;
+use crate::xmpp::relation::Act;
+
+use super::related::{Later, Looks, of_act, retraction};
 
 pub const NS: &str = "urn:stonechat:archive:0";
 pub const FIELD: &str = "{urn:stonechat:archive:0}complete";
 
-/// Relations that are looked through for one page, and for one message of it.
-const LOOK_MAX: usize = 10_000;
-const LOOK_EACH_MAX: usize = 2_000;
 /// Who reacted to one message.
 const REACTED_MAX: usize = 200;
 /// Bytes of all that is sent with a page.
@@ -44,7 +42,7 @@ pub fn of(cx: &Cx<'_>, account: AccountId, page: &[Stored]) -> Result<Vec<Relate
     let on_page: HashSet<ArchiveId> = page.iter().map(|stored| stored.id).collect();
     let mut found = Found {
         related: Vec::new(),
-        looks: LOOK_MAX,
+        looks: Looks::new(),
         bytes: 0,
     };
     for stored in page {
@@ -57,7 +55,7 @@ pub fn of(cx: &Cx<'_>, account: AccountId, page: &[Stored]) -> Result<Vec<Relate
 
 struct Found {
     related: Vec<Related>,
-    looks: usize,
+    looks: Looks,
     bytes: usize,
 }
 
@@ -69,26 +67,22 @@ impl Found {
         (archive, about): (AccountId, &Stored),
         on_page: &HashSet<ArchiveId>,
     ) -> Result<(), Fault> {
-        let look = LOOK_EACH_MAX.min(self.looks);
-        let relations = cx.tx.relations(archive, about.id, look)?;
-        self.looks -= relations.len();
-        let is_gone = |(act, _): &(Act, ArchiveId)| matches!(act, Act::Retracts | Act::Moderates);
-        if let Some((act, id)) = relations.iter().copied().find(is_gone) {
-            return self.take(cx, about, (act, id), on_page);
+        let relations = self.looks.relations(cx, archive, about.id)?;
+        if let Some(retraction) = retraction(&relations) {
+            return self.take(cx, about, retraction, on_page);
         }
-        let correction = relations.iter().find(|(act, _)| *act == Act::Corrects);
-        if let Some(correction) = correction {
-            self.take(cx, about, *correction, on_page)?;
+        if let Some(correction) = of_act(&relations, Act::Corrects).next() {
+            self.take(cx, about, (Act::Corrects, correction), on_page)?;
         }
         // Who reacted -> with what they took that back, if they did.
         let mut reacted: HashMap<String, Option<ArchiveId>> = HashMap::new();
-        for (act, id) in relations.into_iter().filter(|(act, _)| *act == Act::Reacts) {
-            let Some(stored) = cx.tx.stanza(id)? else {
+        for id in of_act(&relations, Act::Reacts) {
+            let act = Act::Reacts;
+            let Some(later) = Later::read(cx, id)? else {
                 continue;
             };
-            let Some((sender, is_empty)) = reaction(&stored) else {
-                continue;
-            };
+            let is_empty = later.reactions().is_empty();
+            let sender = later.sender;
             match reacted.entry(sender) {
                 Entry::Vacant(entry) => {
                     entry.insert(is_empty.then_some(id));
@@ -135,20 +129,6 @@ impl Found {
         }
         Ok(())
     }
-}
-
-/// Who reacted, and whether they took back what they said before. Of a channel's message the whole sender is who; else the
-/// bare JID.
-fn reaction(stored: &Stored) -> Option<(String, bool)> {
-    let element = parse_stored(&stored.xml, ns::CLIENT).ok()?;
-    let root = element.root();
-    let from = root.attribute("from")?;
-    let sender = match stored.is_groupchat() {
-        true => &*from,
-        false => from.split('/').next().unwrap_or_default(),
-    };
-    let reactions = root.child("reactions", REACTIONS)?;
-    Some((sender.to_string(), reactions.children().next().is_none()))
 }
 
 /// What a result is there for.

@@ -3,7 +3,7 @@ use crate::state::{Cx, Fault};
 use crate::xmpp::{FormKind, ns, open_form};
 
 use super::super::{Reply, Request};
-use super::completion;
+use super::{collation, completion};
 
 pub fn fields(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault> {
     Ok(write_fields())
@@ -24,6 +24,13 @@ pub fn write_fields() -> Reply {
         ] {
             w.open("field").attr("type", kind).attr("var", var).close();
         }
+        w.open("field")
+            .attr("type", "list-single")
+            .attr("var", collation::FIELD);
+        for form in collation::Summary::ALL {
+            w.open("option").leaf("value", form.as_str()).close();
+        }
+        w.close();
         w.open("field")
             .attr("type", "list-multi")
             .attr("var", "ids");

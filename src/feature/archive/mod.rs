@@ -4,14 +4,17 @@
 mod asked;
 mod becoming;
 mod channel_form;
+mod collation;
 mod completion;
 mod form;
 mod page;
 mod preferences;
 mod query;
+mod related;
 
 pub use becoming::{bury, related, retracted};
 pub use channel_form::{as_member, readdressed};
+pub use collation::NS as COLLATION_NS;
 pub use form::write_fields;
 pub use preferences::wanted;
 pub use query::{Asking, Source, page_of};
@@ -29,6 +32,7 @@ pub const FEATURE: Feature = Feature {
         Spec::complete("XEP-0059", "Result Set Management", "1.0"),
         Spec::complete("XEP-0297", "Stanza Forwarding", "1.0"),
         Spec::complete("XEP-0313", "Message Archive Management", "1.1.3"),
+        Spec::complete("XEP-0427", "MAM Fastening Collation", "0.1.0"),
         Spec::complete("XEP-0424", "Message Retraction", "0.4.2"),
         Spec::complete(
             "XEP-0441",
@@ -41,6 +45,7 @@ pub const FEATURE: Feature = Feature {
         (To::OwnAccount, "urn:xmpp:mam:2#extended"),
         (To::OwnAccount, "urn:xmpp:mam:2#groupchat-field"),
         (To::OwnAccount, completion::NS),
+        (To::OwnAccount, collation::NS),
         (To::Server, relation::RETRACT),
         (To::OwnAccount, relation::RETRACT),
         (To::OwnAccount, "urn:xmpp:message-retract:1#tombstone"),

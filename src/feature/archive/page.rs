@@ -1,13 +1,18 @@
 //! XEP-0313 §4: what a page holds, as far as its bytes go.
+use std::ops::Bound;
+
 use crate::state::{Cx, Fault};
-use crate::store::{AccountId, ArchiveId, ArchiveQuery, Stored};
+use crate::store::{AccountId, ArchiveId, ArchiveQuery, Shows, Stored};
 use crate::xml::parse_stored;
+use crate::xmpp::relation::{Act, Kind};
 use crate::xmpp::{BareJid, Jid, ns};
 
 /// Bytes of a page; it ends behind the message that passes them.
 const PAGE_BYTES_MAX: usize = 1 << 20;
 /// Messages read at a time, so that a page of large ones is not held in memory before it is cut.
 const READ_MAX: usize = 16;
+/// What was done to one message and is looked through for one page.
+const FASTENINGS_LOOK_MAX: usize = 2_000;
 
 /// Of an archive.
 #[derive(Default)]
@@ -16,23 +21,36 @@ pub struct Page {
     pub stanzas: Vec<Stored>,
     bytes: usize,
     pub complete: bool,
+    /// It ends here, though nothing is shown of it: so much was passed over.
+    pub reached: Option<ArchiveId>,
 }
 
-/// The page that a query gets; `ids`: of these only (§4.1.3).
+/// Of which stanzas a page is.
+#[derive(Clone, Copy)]
+pub enum Of<'a> {
+    All,
+    /// §4.1.3
+    Ids(&'a [ArchiveId]),
+    /// XEP-0427 §2.2
+    DoneTo(ArchiveId),
+}
+
+/// The page that a query gets.
 pub fn read(
     cx: &Cx<'_>,
     (owner, account): (&BareJid, AccountId),
     filter: &ArchiveQuery,
-    ids: Option<&[ArchiveId]>,
+    of: Of<'_>,
 ) -> Result<Page, Fault> {
     let mut page = Page::default();
     if filter.max == 0 {
         // XEP-0059 §2.7: only how much there is.
         return Ok(page);
     }
-    match ids {
-        Some(ids) => page.fill_from_ids(cx, (owner, account), filter, ids)?,
-        None => page.fill(cx, account, filter)?,
+    match of {
+        Of::All => page.fill(cx, account, filter)?,
+        Of::Ids(ids) => page.fill_from_ids(cx, (owner, account), filter, ids)?,
+        Of::DoneTo(target) => page.fill_with_fastenings(cx, (owner, account), filter, target)?,
     }
     if filter.backward {
         page.stanzas.reverse();
@@ -63,24 +81,23 @@ impl Page {
             if rest.backward {
                 stanzas.reverse();
             }
-            let Some(last) = stanzas.last().map(|stored| stored.id) else {
-                self.complete = true;
-                return Ok(());
-            };
+            let last = stanzas.last().map(|stored| stored.id);
             for stored in stanzas {
                 if self.bytes >= PAGE_BYTES_MAX {
                     return Ok(());
                 }
                 self.take(stored);
             }
-            if read.complete || self.stanzas.len() >= filter.max {
+            self.reached = read.reached;
+            let is_over = self.stanzas.len() >= filter.max || read.reached.is_some();
+            if read.complete || is_over || last.is_none() {
                 self.complete = read.complete;
                 return Ok(());
             }
             if rest.backward {
-                rest.page_before = Some(last);
+                rest.page_before = last;
             } else {
-                rest.page_after = Some(last);
+                rest.page_after = last;
             }
         }
     }
@@ -103,6 +120,9 @@ impl Page {
         for id in ids {
             let stored = cx.tx.archived_ids(account, &[id])?.unwrap_or_default();
             for stored in stored.into_iter().filter(|one| matches(filter, owner, one)) {
+                if filter.shows != Shows::All && !is_said(cx, account, &stored)? {
+                    continue;
+                }
                 if self.bytes >= PAGE_BYTES_MAX || self.stanzas.len() >= filter.max {
                     return Ok(());
                 }
@@ -113,10 +133,59 @@ impl Page {
         Ok(())
     }
 
+    /// XEP-0427 §2.2: what was done to one message, in the direction of paging.
+    fn fill_with_fastenings(
+        &mut self,
+        cx: &Cx<'_>,
+        (owner, account): (&BareJid, AccountId),
+        filter: &ArchiveQuery,
+        target: ArchiveId,
+    ) -> Result<(), Fault> {
+        let of = cx.tx.archived_ids(account, &[target])?.unwrap_or_default();
+        let channel = of.first().and_then(|of| of.channel);
+        let archive = channel.unwrap_or(account);
+        let after = filter.after_id.max(filter.page_after);
+        let before = [filter.before_id, filter.page_before].into_iter().flatten();
+        let bounds = (
+            after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.0)),
+            before
+                .min()
+                .map_or(Bound::Unbounded, |id| Bound::Excluded(id.0)),
+        );
+        let place = (archive, target);
+        let done = cx
+            .tx
+            .relations_in(place, bounds, filter.backward, FASTENINGS_LOOK_MAX)?;
+        let is_all = done.len() < FASTENINGS_LOOK_MAX;
+        for (act, id) in done {
+            let stored = match act {
+                Act::Replies => None,
+                _ => cx.tx.stanza(id)?,
+            };
+            self.reached = Some(id);
+            let Some(stored) = stored.filter(|one| matches(filter, owner, one)) else {
+                continue;
+            };
+            if self.bytes >= PAGE_BYTES_MAX || self.stanzas.len() >= filter.max {
+                self.reached = None;
+                return Ok(());
+            }
+            self.take(Stored { channel, ..stored });
+        }
+        self.complete = is_all;
+        self.reached.take_if(|_| is_all);
+        Ok(())
+    }
+
     fn take(&mut self, stored: Stored) {
         self.bytes += stored.xml.len();
         self.stanzas.push(stored);
     }
+}
+
+fn is_said(cx: &Cx<'_>, account: AccountId, stored: &Stored) -> Result<bool, Fault> {
+    let facts = cx.tx.facts(stored.channel.unwrap_or(account), stored.id)?;
+    Ok(facts.is_some_and(|facts| facts.kind != Kind::Ancillary))
 }
 
 fn is_between(filter: &ArchiveQuery, id: ArchiveId) -> bool {

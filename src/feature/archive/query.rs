@@ -3,12 +3,13 @@ use std::borrow::Cow;
 
 use crate::state::{Cx, Fault, Origin};
 use crate::store::{AccountId, ArchiveId, ArchiveQuery, AtIndex, Place, Stored};
-use crate::xml::ElementRef;
+use crate::xml::{ElementRef, Writer};
 use crate::xmpp::relation::Act;
 use crate::xmpp::{BareJid, Condition, Jid, Rsm, StanzaError, ns};
 
 use super::super::{Reply, Request};
 use super::asked::{self, Query};
+use super::collation::{self, Collated, Summary};
 use super::page::{self, Page};
 use super::{as_member, completion};
 
@@ -101,29 +102,30 @@ pub fn page_of(cx: &mut Cx<'_>, asking: &Asking<'_>, source: &Source<'_>) -> Res
         None => false,
     };
     let mut page = match !is_of_nobody && find_index(cx, account, &mut query)? {
-        true => page::read(
-            cx,
-            (source.jid, account),
-            &query.filter,
-            query.ids.as_deref(),
-        )?,
+        true => page::read(cx, (source.jid, account), &query.filter, query.of())?,
         false => Page::nothing_more(),
     };
     let place = match is_of_nobody {
         true => None,
         false => place(cx, account, &query, &page)?,
     };
-    page.complete |= place.is_some_and(|place| place.count == 0);
-    let text = |stored: &Stored| cx.state.archive_ids.text(stored.id);
-    let first_last = page
-        .stanzas
-        .first()
-        .map(text)
-        .zip(page.stanzas.last().map(text));
+    page.complete |= !query.tells_of_before() && place.is_some_and(|place| place.count == 0);
+    let mut collated = match query.summary {
+        Some(Summary::Collate) => collation::of(cx, account, &mut page, query.filter.backward)?,
+        _ => Vec::new(),
+    };
+    let first_last = ends(cx, &query, &page);
     if query.flipped {
         page.stanzas.reverse();
+        collated.reverse();
     }
-    send_page(cx, (asking, source), query_id.as_deref(), (&query, &page))?;
+    send_page(
+        cx,
+        (asking, source),
+        query_id.as_deref(),
+        (&query, &page, &collated),
+    )?;
+    let latest = latest(cx, account, &query)?;
     Ok(Reply::payload(|w| {
         w.open_ns("fin", ns::MAM)
             .attr_opt("complete", page.complete.then_some("true"));
@@ -134,8 +136,33 @@ pub fn page_of(cx: &mut Cx<'_>, asking: &Asking<'_>, source: &Source<'_>) -> Res
         let index = query.index.or(place.map(|place| place.index));
         let index = index.filter(|_| !query.filter.backward);
         Rsm::write_answer(w, first_last, index, place.map(|place| place.count));
+        if let Some(id) = &latest {
+            w.open_ns("latest", collation::NS).attr("id", id).close();
+        }
         w.close();
     }))
+}
+
+/// From where to where the page is.
+fn ends(cx: &Cx<'_>, query: &Query, page: &Page) -> Option<(String, String)> {
+    let text = |id: ArchiveId| cx.state.archive_ids.text(id);
+    let first = page.stanzas.first().map(|stored| stored.id);
+    let last = page.stanzas.last().map(|stored| stored.id);
+    let (first, last) = match (page.reached, query.filter.backward) {
+        (None, _) => (first, last),
+        (reached, true) => (reached, last.or(reached)),
+        (reached, false) => (first.or(reached), reached),
+    };
+    first.map(text).zip(last.map(text))
+}
+
+/// XEP-0427 §3.3: for who asks in its words.
+fn latest(cx: &Cx<'_>, account: AccountId, query: &Query) -> Result<Option<String>, Fault> {
+    if query.summary.is_none() {
+        return Ok(None);
+    }
+    let ends = cx.tx.archive_ends(account)?;
+    Ok(ends.map(|[_, (id, _)]| cx.state.archive_ids.text(id)))
 }
 
 /// The results, and with them what became of the messages if that is asked for.
@@ -143,18 +170,27 @@ fn send_page(
     cx: &mut Cx<'_>,
     (asking, source): (&Asking<'_>, &Source<'_>),
     query_id: Option<&str>,
-    (query, page): (&Query, &Page),
+    (query, page, collated): (&Query, &Page, &[Collated]),
 ) -> Result<(), Fault> {
+    let mut collated = collated.iter();
     for stored in &page.stanzas {
-        send_result(cx, (asking, source), query_id, (stored, None));
+        let with = collated.next().map_or(With::Nothing, With::Collated);
+        send_result(cx, (asking, source), query_id, (stored, with));
     }
     if query.completed {
         for related in completion::of(cx, source.account, &page.stanzas)? {
-            let about = Some((related.act, related.target));
+            let about = With::About(related.act, related.target);
             send_result(cx, (asking, source), query_id, (&related.stored, about));
         }
     }
     Ok(())
+}
+
+/// What stands in a result beside the stanza.
+enum With<'a> {
+    Nothing,
+    About(Act, ArchiveId),
+    Collated(&'a Collated),
 }
 
 /// §4.2
@@ -162,10 +198,23 @@ fn send_result(
     cx: &mut Cx<'_>,
     (asking, source): (&Asking<'_>, &Source<'_>),
     query_id: Option<&str>,
-    (stored, about): (&Stored, Option<(Act, ArchiveId)>),
+    (stored, with): (&Stored, With<'_>),
 ) {
-    let id = cx.state.archive_ids.text(stored.id);
-    let about = about.map(|(act, target)| (act, cx.state.archive_ids.text(target)));
+    let (id, is_whole) = match &with {
+        With::Collated(collated) => (collated.id, !collated.is_outside),
+        _ => (stored.id, true),
+    };
+    let id = cx.state.archive_ids.text(id);
+    let mut beside = Vec::new();
+    match with {
+        With::Nothing => {}
+        With::About(act, target) => {
+            let target = cx.state.archive_ids.text(target);
+            completion::mark(&mut Writer::new(&mut beside), act, &target);
+        }
+        With::Collated(collated) => beside.extend_from_slice(&collated.applied),
+    }
+    let beside = String::from_utf8(beside).expect("the writer writes UTF-8");
     let Some(xml) = (source.shown)(cx, stored) else {
         return;
     };
@@ -176,15 +225,14 @@ fn send_result(
         w.open_ns("result", ns::MAM)
             .attr_opt("queryid", query_id)
             .attr("id", &id);
-        w.open_ns("forwarded", ns::FORWARD);
-        w.open_ns("delay", ns::DELAY)
-            .attr("stamp", &stored.at.to_string())
-            .close();
-        w.raw(&xml).close();
-        if let Some((act, target)) = &about {
-            completion::mark(w, *act, target);
+        if is_whole {
+            w.open_ns("forwarded", ns::FORWARD);
+            w.open_ns("delay", ns::DELAY)
+                .attr("stamp", &stored.at.to_string())
+                .close();
+            w.raw(&xml).close();
         }
-        w.close().close();
+        w.raw(&beside).close().close();
     });
     match asking.origin {
         Origin::Session(session) => cx.deliver(session, stanza),
