@@ -20,6 +20,7 @@ mod channels_joined;
 mod circles;
 mod cli;
 mod client_state;
+mod collation_limits;
 mod components;
 mod crash;
 mod failing_writes;
