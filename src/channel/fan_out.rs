@@ -2,7 +2,7 @@
 use std::io::Write;
 use std::rc::Rc;
 
-use crate::state::{Cx, Keep, Occupant, Shared, Urgency, Way, Written};
+use crate::state::{Cx, Keep, Occupant, ParticipantId, Shared, Urgency, Way, Written};
 use crate::store::ArchiveId;
 use crate::xml::{Escaped, Writer};
 use crate::xmpp::{Jid, ns};
@@ -16,7 +16,7 @@ pub struct Author {
     pub jid: Jid,
     pub nick: Rc<str>,
     /// The stable id.
-    pub id: Rc<str>,
+    pub id: ParticipantId,
     /// The channel itself speaks.
     pub is_channel: bool,
 }
@@ -26,7 +26,7 @@ impl Author {
         Author {
             jid: channel.jid.clone().into(),
             nick: "".into(),
-            id: "".into(),
+            id: ParticipantId::default(),
             is_channel: true,
         }
     }

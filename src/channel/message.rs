@@ -29,7 +29,7 @@ pub fn speaker(cx: &Cx<'_>, channel: &Channel, from: &Jid) -> Result<Option<Spea
             author: Author {
                 jid: from.clone(),
                 nick: Rc::clone(&occupant.nick),
-                id: Rc::clone(&occupant.id),
+                id: occupant.id,
                 is_channel: false,
             },
             role: occupant.role,
@@ -44,7 +44,7 @@ pub fn speaker(cx: &Cx<'_>, channel: &Channel, from: &Jid) -> Result<Option<Spea
     let nick = member
         .nick
         .as_deref()
-        .map_or_else(|| Rc::clone(&id), Rc::from);
+        .map_or_else(|| Rc::from(&*id), Rc::from);
     Ok(Some(Speaker {
         author: Author {
             jid: from.clone(),

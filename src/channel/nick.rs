@@ -20,10 +20,14 @@ pub struct Nick {
 impl Nick {
     pub fn parse(text: &str) -> Result<Nick, Condition> {
         let key = folded_nick(text).filter(|_| text.len() <= NICK_BYTES_MAX);
-        Ok(Nick {
-            text: text.into(),
-            key: key.ok_or(Condition::NotAcceptable)?.into(),
-        })
+        let key = key.ok_or(Condition::NotAcceptable)?;
+        let text: Rc<str> = text.into();
+        // Most are the same, and kept once.
+        let key = match *key == *text {
+            true => Rc::clone(&text),
+            false => key.into(),
+        };
+        Ok(Nick { text, key })
     }
 }
 

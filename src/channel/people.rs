@@ -1,7 +1,6 @@
 //! The people of a channel: what is known of each, by bare JID.
-use std::rc::Rc;
 
-use crate::state::{Cx, Fault};
+use crate::state::{Cx, Fault, ParticipantId};
 use crate::store::{ChannelAffiliation, ChannelRow, MemberRow, StoreError};
 use crate::xmpp::{BareJid, Condition, StanzaError, folded_nick};
 
@@ -91,8 +90,8 @@ pub fn each(
 }
 
 /// The stable id of somebody.
-pub fn id_of(cx: &Cx<'_>, channel: &Channel, jid: &str) -> Rc<str> {
-    cx.state.participant_ids.of(channel.id(), jid).into()
+pub fn id_of(cx: &Cx<'_>, channel: &Channel, jid: &str) -> ParticipantId {
+    cx.state.participant_ids.of(channel.id(), jid)
 }
 
 /// Writes down what became of somebody; who is told is for others to do.

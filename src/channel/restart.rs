@@ -43,7 +43,7 @@ pub fn restore(state: &mut State, tx: &mut Tx, now_ms: u64) -> Result<(), StoreE
             && let Some(known) = tx.channel(&name)?
         {
             let room = state.rooms.open(&name, &Rc::new(known), now_ms);
-            room.occupants.push(occupant);
+            room.enter(occupant);
         }
     }
     tx.forget_kept_occupants()
@@ -75,7 +75,7 @@ fn occupant(
         },
         nick: nick.text,
         key: nick.key,
-        id: state.participant_ids.of(channel, bare.as_str()).into(),
+        id: state.participant_ids.of(channel, bare.as_str()),
         affiliation: member.affiliation,
         role: Role::numbered(row.role & !OF_PARTICIPANT),
         presence: row.presence.as_str().into(),

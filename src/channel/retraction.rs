@@ -185,7 +185,7 @@ fn require_moderator(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<Author, Fault> {
         let nick = member
             .nick
             .as_deref()
-            .map_or_else(|| Rc::clone(&id), Rc::from);
+            .map_or_else(|| Rc::from(&*id), Rc::from);
         Author {
             jid: asked.from.clone(),
             nick,

@@ -42,7 +42,8 @@ pub use block_list::BlockList;
 pub use budget::{MemoryAccount, give_back_room, resettle};
 pub use capabilities::{CAPABILITIES_MAX, CLIENT_NODES_MAX, Capabilities, Caps, CapsId};
 pub use channels::{
-    IDLE_ROOMS_MAX, Occupant, ParticipantIds, Role, Room, Rooms, Taker, Way, joined_channel,
+    IDLE_ROOMS_MAX, Occupant, ParticipantId, ParticipantIds, Role, Room, Rooms, Taker, Way,
+    joined_channel,
 };
 pub use cx::{ASK, Cx, Fault, name_of};
 pub use effects::{Effects, OwnMessage, PasswordChange, QueuedPresence, ToChannels};

@@ -59,10 +59,11 @@ fn came(
     let id = people::id_of(cx, channel, from.bare_str());
     let nick = Nick::parse(member.nick.as_deref().unwrap_or(&id))?;
     let limit = cx.state.settings.channel_occupants_max;
-    let occupants = &mut room(cx, channel).occupants;
+    let room = room(cx, channel);
     // Who was shown for having said something is there for real now.
-    occupants.retain(|one| one.jid != *from && one.jid.as_str() != from.bare_str());
-    if occupants.len() >= limit {
+    room.occupants
+        .retain(|one| one.jid != *from && one.jid.as_str() != from.bare_str());
+    if room.occupants.len() >= limit {
         return Err(Condition::ResourceConstraint.into());
     }
     let occupant = Occupant {
@@ -76,7 +77,7 @@ fn came(
         presence: hats::worn(channel, &tell::shown(presence), member),
         spoke_ms: 0,
     };
-    occupants.push(occupant.clone());
+    room.enter(occupant.clone());
     // The room's way of telling tells participants as well.
     tell::announce(cx, channel, &tell::News::of(&occupant));
     Ok(())
@@ -178,7 +179,7 @@ pub fn encoded(cx: &Cx<'_>, channel: &Channel, client: &Jid) -> Option<Jid> {
     let id = people::id_of(cx, channel, client.bare_str());
     let mark = cx.state.participant_ids.of(channel.id(), client.as_str());
     let mark: String = mark.chars().take(RESOURCE_CHARS).collect();
-    Jid::parse(&format!("{id}#{}/{mark}", channel.jid)).ok()
+    Jid::parse(&format!("{}#{}/{mark}", &*id, channel.jid)).ok()
 }
 
 fn deliver(cx: &mut Cx<'_>, (from, is_gone): (&Jid, bool), to: &BareJid, end: &Shared) {

@@ -1,4 +1,5 @@
 //! XEP-0045 §7.2, §7.6, §7.7, §10.1: somebody comes in, takes another nick, says how available they are.
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::channel::config::{Config, field, whois};
@@ -133,7 +134,7 @@ fn enter(
     let versions = versions::tell(cx, &channel, (&occupant, id), x)?;
     tell_of_others(cx, &channel, &occupant);
     // A participant who is shown already is the same person.
-    room(cx, &channel).occupants.push(occupant.clone());
+    room(cx, &channel).enter(occupant.clone());
     let news = News {
         own_codes,
         id,
@@ -162,9 +163,9 @@ fn again(
     let says_else = occupant.presence != shown;
     occupant.presence = Rc::clone(&shown);
     // They are the last to have come.
-    let occupants = &mut room(cx, channel).occupants;
-    occupants.retain(|one| one.jid != *from);
-    occupants.push(occupant.clone());
+    let room = room(cx, channel);
+    room.occupants.retain(|one| one.jid != *from);
+    room.enter(occupant.clone());
     let id = presence.envelope.id.as_deref();
     let versions = versions::tell(cx, channel, (&occupant, id), x)?;
     tell_of_others(cx, channel, &occupant);
@@ -268,16 +269,17 @@ fn as_written(cx: &Cx<'_>, channel: &Channel, wanted: Nick, own_codes: &mut Vec<
 /// §7.2.2: each nick once, as it was last heard of.
 pub fn tell_of_others(cx: &mut Cx<'_>, channel: &Channel, newcomer: &Occupant) {
     let occupants = fan_out::take_occupants(cx, channel);
+    let mut last_of: HashMap<&str, usize> = HashMap::with_capacity(occupants.len());
     for (at, one) in occupants.iter().enumerate() {
-        let is_last = !occupants
-            .iter()
-            .skip(at + 1)
-            .any(|later| later.key == one.key);
-        if is_last && one.key != newcomer.key {
-            let to = (newcomer.way, &newcomer.jid, newcomer.role);
+        last_of.insert(&one.key, at);
+    }
+    let to = (newcomer.way, &newcomer.jid, newcomer.role);
+    for (at, one) in occupants.iter().enumerate() {
+        if last_of.get(&*one.key) == Some(&at) && one.key != newcomer.key {
             tell::to_newcomer(cx, channel, one, to);
         }
     }
+    drop(last_of);
     fan_out::put_back(cx, channel, occupants);
 }
 

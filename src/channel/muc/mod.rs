@@ -72,6 +72,6 @@ pub fn show_participant(cx: &mut Cx<'_>, channel: &Channel, jid: &Jid) -> Result
         spoke_ms: 0,
     };
     tell::announce(cx, channel, &tell::News::of(&occupant));
-    room(cx, channel).occupants.push(occupant);
+    room(cx, channel).enter(occupant);
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::channel::nick::Nick;
 use crate::channel::route::Asked;
 use crate::channel::{Channel, access, avatar, people};
 use crate::feature::Reply;
-use crate::state::{Cx, Fault, Occupant, Urgency, Way};
+use crate::state::{Cx, Fault, Occupant, ParticipantId, Urgency, Way};
 use crate::xml::Writer;
 use crate::xmpp::{Condition, Envelope, ErrorType, Iq, IqKind, Jid, StanzaError, ns, write_open};
 
@@ -59,7 +59,7 @@ pub fn request(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         }),
         id: Some(Rc::from(format!(
             "{}:{id}",
-            mark_of(cx, &asked.channel, &own.jid)
+            &*mark_of(cx, &asked.channel, &own.jid)
         ))),
         lang: asked.iq.envelope.lang.clone(),
     };
@@ -89,7 +89,7 @@ fn require_gives_vcard(cx: &Cx<'_>, channel: &Channel, target: &Occupant) -> Res
 }
 
 /// What tells the sessions of one nick apart. It is told to whoever is asked, so nobody can work out whose it is.
-fn mark_of(cx: &Cx<'_>, channel: &Channel, jid: &Jid) -> String {
+fn mark_of(cx: &Cx<'_>, channel: &Channel, jid: &Jid) -> ParticipantId {
     cx.state.participant_ids.of(channel.id(), jid.as_str())
 }
 
@@ -147,7 +147,7 @@ pub fn answer(cx: &mut Cx<'_>, channel: &Channel, iq: &Iq) {
     let Some(room) = cx.state.rooms.get(channel.id()) else {
         return;
     };
-    let is_asker = |one: &&Occupant| mark_of(cx, channel, &one.jid) == mark;
+    let is_asker = |one: &&Occupant| *mark_of(cx, channel, &one.jid) == *mark;
     let asker = room.of_nick(&nick.key).find(is_asker).cloned();
     let answerer = room.of_person(from.bare_str()).last();
     let answerer = answerer.map(|one| Rc::clone(&one.nick));

@@ -18,7 +18,11 @@ pub fn joined_channel(
         && is_ours
         && let Some(row) = cx.tx.channel(channel.local().unwrap_or_default())?
     {
-        joined.participant = cx.state.participant_ids.of(row.id, own.as_str());
+        joined.participant = cx
+            .state
+            .participant_ids
+            .of(row.id, own.as_str())
+            .to_string();
     }
     Ok(Some(joined))
 }

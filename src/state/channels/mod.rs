@@ -10,7 +10,7 @@ use std::rc::Rc;
 use crate::store::{ChannelId, ChannelRow};
 use crate::xmpp::BareJid;
 
-pub use ids::ParticipantIds;
+pub use ids::{ParticipantId, ParticipantIds};
 pub use joined::joined_channel;
 pub use occupant::{Occupant, Role, Way};
 
@@ -18,6 +18,9 @@ pub use occupant::{Occupant, Role, Way};
 pub const IDLE_ROOMS_MAX: usize = 64;
 /// How long one is kept after somebody spoke in it.
 const IDLE_MS: u64 = 60_000;
+
+/// Occupants who are looked at for somebody who says the same of themselves: what clients say is often alike.
+const SAID_ALIKE_LOOKS: usize = 16;
 
 /// One channel in memory.
 #[derive(Debug)]
@@ -124,6 +127,21 @@ impl Room {
     pub fn is_idle(&self) -> bool {
         let mut occupants = self.occupants.iter();
         occupants.all(|occupant| occupant.way == Way::Participant && occupant.jid.is_bare())
+    }
+
+    /// Somebody comes in. There is little room for more than there are; what the last who came said of themselves in the same
+    /// words is kept once.
+    pub fn enter(&mut self, mut occupant: Occupant) {
+        let last = self.occupants.iter().rev().take(SAID_ALIKE_LOOKS);
+        let mut alike = last.filter(|one| one.presence == occupant.presence);
+        if let Some(alike) = alike.next() {
+            occupant.presence = Rc::clone(&alike.presence);
+        }
+        if self.occupants.len() == self.occupants.capacity() {
+            let more = self.occupants.len() / 16 + 1;
+            self.occupants.reserve_exact(more);
+        }
+        self.occupants.push(occupant);
     }
 
     /// Each nick once, in order.

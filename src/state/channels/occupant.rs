@@ -5,6 +5,8 @@ use crate::state::{ComponentId, SessionId};
 use crate::store::ChannelAffiliation;
 use crate::xmpp::Jid;
 
+use super::ParticipantId;
+
 /// XEP-0045 §5.1, in order of rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -33,7 +35,7 @@ pub struct Occupant {
     /// The nick as it is compared.
     pub key: Rc<str>,
     /// XEP-0421, and the stable participant id.
-    pub id: Rc<str>,
+    pub id: ParticipantId,
     pub affiliation: ChannelAffiliation,
     pub role: Role,
     /// The children of what it last said of itself, without what only a room says.
