@@ -5,6 +5,7 @@ mod group;
 mod idle;
 mod login;
 mod messages;
+mod pages;
 mod pubsub;
 mod reconnect;
 mod removal;
@@ -91,6 +92,13 @@ pub const ALL: &[Scenario] = &[
         accounts: FEW,
         for_relay: false,
         run: archive::archive,
+    },
+    Scenario {
+        name: "pages",
+        about: "pages of 50 from an archive of 1,000, 100,000, 1,000,000 messages",
+        accounts: FEW,
+        for_relay: false,
+        run: pages::pages,
     },
     Scenario {
         name: "offline",
