@@ -23,6 +23,13 @@ pub fn take(
     if form.kind == FormKind::Cancel {
         return Ok(true);
     }
+    // Voice is all that is asked for, and given.
+    if form
+        .value("muc#role")
+        .is_some_and(|role| role != "participant")
+    {
+        return Err(Condition::BadRequest.into());
+    }
     match form.value("muc#request_allow") {
         Some(allowed) => decide(cx, channel, (speaker, &form), allowed)?,
         None => ask(cx, channel, speaker)?,
