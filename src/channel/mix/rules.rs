@@ -102,8 +102,9 @@ impl Rulers {
     ) -> Result<Rulers, Fault> {
         let owners = jids(given, owner)?;
         let admins = jids(given, admin)?;
+        // XEP-0045 §10.7
         if owners.as_ref().is_some_and(Vec::is_empty) {
-            return Err(Condition::NotAcceptable.into());
+            return Err(Condition::Conflict.into());
         }
         let mut changes = Vec::new();
         let lists = [
