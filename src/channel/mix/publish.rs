@@ -6,6 +6,7 @@ use crate::channel::route::Asked;
 use crate::channel::standing::{self, By};
 use crate::channel::{change, people};
 use crate::feature::Reply;
+use crate::pubsub::refusal;
 use crate::state::{Cx, Fault};
 use crate::store::{ChannelAffiliation, ConfigRow, MemberRow};
 use crate::xml::ElementRef;
@@ -21,6 +22,11 @@ pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let payload = asked.payload;
     if let Some(publish) = payload.child("publish", ns::PUBSUB) {
         return self::publish(cx, asked, publish);
+    }
+    // XEP-0369 §7.1.1, §7.1.2: whoever takes part says so when they join, and nobody else hears of anything.
+    let mut children = payload.children();
+    if children.any(|child| matches!(child.name(), "subscribe" | "unsubscribe")) {
+        return Err(refusal::unsupported("subscribe").into());
     }
     let retract = payload.child("retract", ns::PUBSUB);
     let retract = retract.ok_or(Condition::FeatureNotImplemented)?;
