@@ -6,10 +6,11 @@ use crate::channel::standing::{self, By};
 use crate::channel::{Channel, access, find, people};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault, Role};
-use crate::store::{ChannelAffiliation, ChannelRow, MemberRow};
+use crate::store::{ChannelAffiliation, ChannelRow, MemberRow, StoreError};
 use crate::xml::ElementRef;
 use crate::xmpp::{Condition, ErrorType, Jid, StanzaError, ns};
 
+use super::mediated;
 use super::tell::{affiliation_named, affiliation_text};
 
 /// Items of one request.
@@ -216,11 +217,31 @@ pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         match change {
             Change::Role { key, role } => standing::set_role(cx, channel, key, (*role, by))?,
             Change::Affiliation { jid, affiliation } => {
+                let is_let_in = is_let_in(cx, channel, jid, *affiliation)?;
                 standing::set_affiliation(cx, channel, jid, (*affiliation, by))?;
+                if is_let_in {
+                    let by = (asked.who.as_str(), asker.nick.as_deref());
+                    mediated::tell_member(cx, channel, (jid, reason.as_deref()), by);
+                }
             }
         }
     }
     Ok(Reply::Empty)
+}
+
+/// §9.5: whoever becomes a member of a room that is for members hears of it.
+fn is_let_in(
+    cx: &Cx<'_>,
+    channel: &Channel,
+    jid: &str,
+    affiliation: ChannelAffiliation,
+) -> Result<bool, StoreError> {
+    let before = people::with_domain(cx, &channel.row, jid)?;
+    Ok(affiliation == ChannelAffiliation::Member
+        && channel.row.flag(field::MEMBERS_ONLY)
+        && before.affiliation == ChannelAffiliation::None
+        && jid.contains('@')
+        && !people::is_inside(cx, channel, jid))
 }
 
 fn is_of_same(one: &Change, other: &Change) -> bool {

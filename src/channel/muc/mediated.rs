@@ -1,5 +1,5 @@
 //! XEP-0045 §7.8.2, §7.9: messages to the room itself: invitations that it passes on, and what is answered to them.
-use crate::channel::config::{Config, field};
+use crate::channel::config::{Config, field, whois};
 use crate::channel::message::speaker;
 use crate::channel::standing::{self, By};
 use crate::channel::{Channel, access, people};
@@ -88,17 +88,58 @@ fn invite(
     }
     let reason = invite.child("reason", ns::MUC_USER);
     let reason = reason.map(|reason| reason.text().into_owned());
+    let thread = invite.child("continue", ns::MUC_USER);
+    let told = Invited {
+        by: from.bare_str(),
+        reason: reason.as_deref(),
+        thread: thread.map(|thread| thread.source()),
+    };
+    tell_invited(cx, channel, to, &told);
+    Ok(())
+}
+
+/// §9.5: who was made a member. By whom, they hear where everybody may know.
+pub fn tell_member(
+    cx: &mut Cx<'_>,
+    channel: &Channel,
+    (jid, reason): (&str, Option<&str>),
+    (by, nick): (&str, Option<&str>),
+) {
+    let is_open = channel.row.number(field::WHOIS) == whois::ANYONE;
+    let by = match (is_open, nick) {
+        (true, _) => by.to_string(),
+        (false, Some(nick)) => format!("{}/{nick}", channel.jid),
+        (false, None) => channel.jid.to_string(),
+    };
+    let told = Invited {
+        by: &by,
+        reason,
+        thread: None,
+    };
+    if let Ok(to) = Jid::parse(jid) {
+        tell_invited(cx, channel, to, &told);
+    }
+}
+
+struct Invited<'a> {
+    by: &'a str,
+    reason: Option<&'a str>,
+    /// `<continue/>` (§7.9).
+    thread: Option<&'a str>,
+}
+
+fn tell_invited(cx: &mut Cx<'_>, channel: &Channel, to: Jid, invited: &Invited<'_>) {
     let password = Some(channel.row.text(field::PASSWORD)).filter(|text| !text.is_empty());
     let mut bytes = Vec::new();
     let mut w = Writer::new(&mut bytes);
     w.open("message");
     w.open_ns("x", ns::MUC_USER);
-    w.open("invite").attr("from", from.bare_str());
-    if let Some(reason) = &reason {
+    w.open("invite").attr("from", invited.by);
+    if let Some(reason) = invited.reason {
         w.leaf("reason", reason);
     }
-    if let Some(thread) = invite.child("continue", ns::MUC_USER) {
-        w.raw(thread.source());
+    if let Some(thread) = invited.thread {
+        w.raw(thread);
     }
     w.close();
     if let Some(password) = password {
@@ -107,12 +148,11 @@ fn invite(
     w.close();
     w.open_ns("x", DIRECT)
         .attr("jid", channel.jid.as_str())
-        .attr_opt("reason", reason.as_deref())
+        .attr_opt("reason", invited.reason)
         .attr_opt("password", password)
         .close();
     w.close();
     tell(cx, channel, to, &bytes);
-    Ok(())
 }
 
 /// §7.8.2: to whoever invited, if they belong to the room.
