@@ -191,7 +191,7 @@ fn one_session_watches_so_many_rooms() {
         "juliet/r",
         "<presence to='chat.localhost'><rai xmlns='urn:xmpp:rai:0'/></presence>",
     );
-    assert!(core.all("juliet/r").is_empty());
+    core.all("juliet/r");
     for n in 0..rooms {
         let room = format!("r{n}");
         enter(&mut core, "romeo/r", &room, "");
@@ -204,4 +204,41 @@ fn one_session_watches_so_many_rooms() {
         leave(&mut core, "romeo/r", &room);
     }
     assert_eq!(core.all("juliet/r").len(), WATCHED_MAX);
+}
+
+/// RFC 6120 §8.2.3: nothing is passed on that nobody waits for.
+#[test]
+fn one_occupant_asks_others_so_much_at_a_time() {
+    const OF_ONE_MAX: usize = 32;
+    let mut core = Core::with_settings(&["romeo", "juliet"], |settings| {
+        settings.channels_open = true;
+    });
+    for who in ["romeo/r", "juliet/r"] {
+        core.bind(who);
+    }
+    make(&mut core, "romeo/r", "lounge");
+    enter(&mut core, "juliet/r", "lounge", "");
+    let asked = |core: &mut Core, n: usize| {
+        let to = "lounge@chat.localhost/juliet";
+        let payload = "<query xmlns='jabber:iq:version'/>";
+        core.all("romeo/r");
+        core.say(
+            "romeo/r",
+            &format!("<iq type='get' id='{n}' to='{to}'>{payload}</iq>"),
+        );
+        let refused = core.all("romeo/r").iter().find_map(condition);
+        (core.all("juliet/r").len(), refused)
+    };
+    core.all("juliet/r");
+    for n in 0..OF_ONE_MAX {
+        assert_eq!(asked(&mut core, n), (1, None));
+    }
+    let full = Some("resource-constraint".to_string());
+    assert_eq!(asked(&mut core, OF_ONE_MAX), (0, full));
+    core.wait(60_000);
+    let late = core.all("romeo/r");
+    assert_eq!(late.len(), OF_ONE_MAX);
+    let over = Some("remote-server-timeout".to_string());
+    assert!(late.iter().all(|one| condition(one) == over));
+    assert_eq!(asked(&mut core, OF_ONE_MAX), (1, None));
 }

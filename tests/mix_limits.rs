@@ -18,10 +18,9 @@ const FULL: &str = "resource-constraint";
 /// Invitations that one person may have given, and a channel.
 const INVITED_BY_ONE_MAX: usize = 20;
 const INVITATIONS_MAX: usize = 200;
-/// Requests of one person that are under way, and of all in all channels; one is asked so many things at a time.
-const ASKED_BY_ONE_MAX: usize = 8;
-const RELAYED_MAX: usize = 128;
-const ASKED_OF_ONE_MAX: usize = 8;
+/// Requests of one person that are under way, and of all in all channels.
+const ASKED_BY_ONE_MAX: usize = 32;
+const RELAYED_MAX: usize = 256;
 /// Nodes that are named in one request, pictures of a channel, and owners in one form.
 const NAMED_MAX: usize = 32;
 const PICTURES_MAX: usize = 4;
@@ -219,7 +218,7 @@ fn so_much_is_asked_through_a_channel_at_a_time() {
     let last = people.len() - 1;
     // Each asks the one behind.
     for from in 0..last {
-        for _ in 0..ASKED_OF_ONE_MAX {
+        for _ in 0..ASKED_BY_ONE_MAX {
             assert_eq!(ask(&mut world, from, (from + 1) % last), None);
         }
         assert_eq!(ask(&mut world, from, last).as_deref(), Some(FULL), "of one");

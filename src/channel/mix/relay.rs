@@ -13,8 +13,8 @@ use super::presence::encoded;
 /// How long whoever is asked may take.
 const ANSWER_MS_MAX: u64 = 60_000;
 /// Requests under way, of all and of one person.
-const RELAYED_MAX: usize = 128;
-const OF_ONE_MAX: usize = 8;
+const RELAYED_MAX: usize = 256;
+const OF_ONE_MAX: usize = 32;
 /// Bytes of a request's id.
 const ID_BYTES_MAX: usize = 1_024;
 
@@ -46,7 +46,7 @@ pub fn request(cx: &mut Cx<'_>, channel: &Channel, id: &str, iq: &Iq) -> Result<
         _ => person.into(),
     };
     let asker = encoded(cx, channel, from).ok_or(Condition::InternalServerError)?;
-    require_room(cx, from, &asked)?;
+    require_room(cx, from)?;
     let given = iq.envelope.id.as_deref().unwrap_or_default();
     if given.len() > ID_BYTES_MAX {
         return Err(Condition::BadRequest.into());
@@ -80,18 +80,20 @@ pub fn request(cx: &mut Cx<'_>, channel: &Channel, id: &str, iq: &Iq) -> Result<
     Ok(Reply::Later)
 }
 
-/// A request that is under way in another name: whoever asked is answered in any case, if there is room for one more that waits.
-pub fn wait_for(cx: &mut Cx<'_>, request: &Envelope, passed_on: &Envelope) {
+/// A request that goes on in another name: whoever asked is answered in any case.
+pub fn wait_for(cx: &mut Cx<'_>, request: &Envelope, passed_on: &Envelope) -> Result<(), Fault> {
     let (Some(from), Some(to)) = (&request.from, &request.to) else {
-        return;
+        return Err(Condition::BadRequest.into());
     };
     let (Some(asker), Some(asked), Some(id)) = (&passed_on.from, &passed_on.to, &passed_on.id)
     else {
-        return;
+        return Err(Condition::BadRequest.into());
     };
-    if cx.state.questions.is_asked(asker, asked, id) || require_room(cx, from, asked).is_err() {
-        return;
+    // What is asked twice by one id is waited for once.
+    if cx.state.questions.is_asked(asker, asked, id) {
+        return Ok(());
     }
+    require_room(cx, from)?;
     let relayed = Relayed {
         from: from.clone(),
         to: to.clone(),
@@ -104,6 +106,7 @@ pub fn wait_for(cx: &mut Cx<'_>, request: &Envelope, passed_on: &Envelope) {
         then: Then::Relayed(Box::new(relayed)),
     };
     cx.state.questions.ask(id, question);
+    Ok(())
 }
 
 /// XEP-0404 §3.1
@@ -116,9 +119,9 @@ fn require_gives_vcard(member: &MemberRow, kind: IqKind) -> Result<(), Condition
     }
 }
 
-fn require_room(cx: &mut Cx<'_>, from: &Jid, asked: &Jid) -> Result<(), Fault> {
+fn require_room(cx: &mut Cx<'_>, from: &Jid) -> Result<(), Fault> {
     let now_ms = cx.now.monotonic_ms;
-    let has_room = cx.state.questions.has_room(asked, now_ms);
+    let has_room = cx.state.questions.has_room_for_relayed(now_ms);
     let (mut all, mut own) = (0, 0);
     for question in cx.state.questions.all() {
         if let Then::Relayed(relayed) = &question.then {

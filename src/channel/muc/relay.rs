@@ -1,6 +1,6 @@
 //! XEP-0045 §17.4: requests of one occupant to another, in the room's names, and what is answered. XEP-0410: a ping to oneself.
-//! The id of a request says which session of the asker waits, and tells nobody else who that is: nothing need be remembered of it. As
-//! long as there is room it is nevertheless, so that whoever asked hears if no answer comes (RFC 6120 §8.2.3).
+//! The id of a request says which session of the asker waits, and tells nobody else who that is. Each has a deadline, so that whoever
+//! asked hears if no answer comes (RFC 6120 §8.2.3).
 use std::rc::Rc;
 
 use crate::channel::fan_out::deliver;
@@ -72,8 +72,8 @@ pub fn request(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         // A participant has no session here.
         (false, Way::Participant) => return Err(Condition::ServiceUnavailable.into()),
         (false, way) => {
+            relay::wait_for(cx, &asked.iq.envelope, &envelope)?;
             pass_on(cx, way, asked.iq, &envelope);
-            relay::wait_for(cx, &asked.iq.envelope, &envelope);
         }
     }
     Ok(Reply::Later)

@@ -118,11 +118,20 @@ impl Questions {
         self.by_id.len() < QUESTIONS_MAX && self.of(asked).count() < QUESTIONS_OF_ONE_MAX
     }
 
-    /// All that this one is asked.
+    /// The same of requests of others, which take nothing from what the server asks itself.
+    pub fn has_room_for_relayed(&mut self, now_ms: u64) -> bool {
+        if self.by_id.len() >= QUESTIONS_MAX {
+            self.by_id
+                .retain(|_, question| question.deadline_ms > now_ms);
+        }
+        self.by_id.len() < QUESTIONS_MAX
+    }
+
+    /// All that the server asks this one.
     pub fn of(&self, asked: &Jid) -> impl Iterator<Item = &Question> {
-        self.by_id
-            .values()
-            .filter(move |question| question.asked == *asked)
+        self.by_id.values().filter(move |question| {
+            question.asked == *asked && !matches!(question.then, Then::Relayed(_))
+        })
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Question> {
