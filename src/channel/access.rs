@@ -4,7 +4,7 @@ use crate::store::{ChannelAffiliation, JidVisibility, MemberRow, Participation};
 use crate::xmpp::{BareJid, Condition, ErrorType, StanzaError};
 
 use super::archive::Kept;
-use super::config::{Config, field, whois};
+use super::config::{Config, field, private, whois};
 use super::{Channel, people};
 
 /// XEP-0045 §7.4, XEP-0410 §4: what whoever is not in a room hears of it. COMPAT(Monal, 6.4): it looks at the type, too.
@@ -42,12 +42,30 @@ pub fn shows_to_all(channel: &Channel, of: Option<&Participation>) -> bool {
     }
 }
 
-/// XEP-0404 §3.1: some want no private messages, by whichever protocol they come.
-pub fn require_takes_private(member: &MemberRow) -> Result<(), Condition> {
-    let participation = member.participation.as_ref();
-    match participation.is_some_and(|it| it.no_private_messages) {
-        true => Err(Condition::Forbidden),
-        false => Ok(()),
+/// XEP-0045 §7.5, §10.2.1, XEP-0404 §3.1: who may write to whom by whichever protocol, as the channel lets them, and as somebody
+/// lets others. Whoever may do nothing else may write to those who can give them voice. What is blocked (XEP-0191) the account of
+/// whoever it is to refuses.
+pub fn require_may_write(
+    cx: &Cx<'_>,
+    channel: &Channel,
+    from: Role,
+    (jid, to): (&str, &MemberRow),
+) -> Result<(), Fault> {
+    let room = cx.state.rooms.get(channel.id());
+    let of = room.into_iter().flat_map(|room| room.of_person(jid));
+    let role = of.map(|one| one.role).max();
+    let is_moderator = role.unwrap_or(role_of(channel, to)) == Role::Moderator;
+    let may = match channel.row.number(field::PRIVATE) {
+        private::ANYONE => true,
+        private::PARTICIPANTS => from >= Role::Participant || is_moderator,
+        private::MODERATORS => from == Role::Moderator || is_moderator,
+        _ => false,
+    };
+    let participation = to.participation.as_ref();
+    let wants_none = participation.is_some_and(|it| it.no_private_messages);
+    match may && !wants_none {
+        true => Ok(()),
+        false => Err(Condition::Forbidden.into()),
     }
 }
 

@@ -1,15 +1,14 @@
 //! XEP-0404 §3.2: a message to one participant, by an address that tells nothing of who it is. It is kept by whoever's server keeps
 //! messages, and not by the channel.
 use crate::channel::message::{Speaker, said, speaker};
-use crate::channel::{Channel, access, config, muc, people};
-use crate::state::{Cx, Fault, OwnMessage, Role};
+use crate::channel::{Channel, access, muc, people};
+use crate::state::{Cx, Fault, OwnMessage};
 use crate::xml::{Writer, parse_stored};
 use crate::xmpp::{BareJid, Condition, Message, MessageKind, ns};
 
 use super::create::OF;
 use super::presence::encoded;
 use super::relay::client;
-use config::{Config, field, private};
 
 /// The participant and the channel of an address (XEP-0403 §3.2).
 pub fn address(jid: &BareJid) -> Option<(String, BareJid)> {
@@ -38,16 +37,7 @@ pub fn send(cx: &mut Cx<'_>, channel: &Channel, id: &str, message: &Message) -> 
     if !is_there {
         return Err(Condition::ItemNotFound.into());
     }
-    access::require_takes_private(&member)?;
-    let may = match channel.row.number(field::PRIVATE) {
-        private::ANYONE => true,
-        private::PARTICIPANTS => speaker.role >= Role::Participant,
-        private::MODERATORS => speaker.role == Role::Moderator,
-        _ => false,
-    };
-    if !may {
-        return Err(Condition::Forbidden.into());
-    }
+    access::require_may_write(cx, channel, speaker.role, (to.as_str(), &member))?;
     // Whoever is in the room only knows people by their nicks.
     if member.participation.is_none() {
         muc::show_participant(cx, channel, from)?;

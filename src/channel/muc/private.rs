@@ -1,9 +1,8 @@
 //! XEP-0045 §7.5: a message to one occupant. It goes the way of a message to their account, with the room's name for its sender.
-use crate::channel::config::{Config, field, private};
 use crate::channel::message::{Speaker, said, speaker};
 use crate::channel::nick::Nick;
 use crate::channel::{Channel, access, fan_out::write_occupant_id, mix, people};
-use crate::state::{Cx, Fault, Occupant, OwnMessage, Role, Way};
+use crate::state::{Cx, Fault, Occupant, OwnMessage, Way};
 use crate::xml::{Writer, parse_stored};
 use crate::xmpp::{BareJid, Condition, Message, ns};
 
@@ -24,10 +23,9 @@ pub fn send(
     let occupants = room.into_iter().flat_map(|room| room.of_nick(&nick.key));
     let occupants: Vec<Occupant> = occupants.cloned().collect();
     let first = occupants.first().ok_or(Condition::ItemNotFound)?;
-    require_may(channel, &speaker, first)?;
-    let member = people::member(cx, channel, first.jid.bare_str())?;
-    access::require_takes_private(&member)?;
     let to = first.jid.to_bare();
+    let member = people::member(cx, channel, to.as_str())?;
+    access::require_may_write(cx, channel, speaker.role, (to.as_str(), &member))?;
     // Whoever takes part and is not in the room knows people by their ids.
     match occupants.iter().all(|one| one.way == Way::Participant) {
         true => mix::private::pass(cx, channel, (&speaker, message), &to),
@@ -59,22 +57,6 @@ pub fn pass(
         });
     }
     Ok(())
-}
-
-/// §10.2.1: who may write to whom.
-fn require_may(channel: &Channel, speaker: &Speaker, to: &Occupant) -> Result<(), Fault> {
-    let may = match channel.row.number(field::PRIVATE) {
-        private::ANYONE => true,
-        private::PARTICIPANTS => speaker.role >= Role::Participant,
-        private::MODERATORS => speaker.role == Role::Moderator,
-        _ => false,
-    };
-    // Whoever may do nothing else may write to those who can give them voice.
-    let asks = to.role == Role::Moderator && channel.row.number(field::PRIVATE) != private::NONE;
-    match may || asks {
-        true => Ok(()),
-        false => Err(Condition::Forbidden.into()),
-    }
 }
 
 /// §7.5: marked as what it is, so that clients know a room's occupant from a person.
