@@ -68,8 +68,8 @@ pub fn put_back(cx: &mut Cx<'_>, channel: &Channel, occupants: Vec<Occupant>) {
     }
 }
 
-/// XEP-0191 §3.2: by what name an occupant is blocked; `None`: nobody blocks anybody. Their presence is told even so, for who is
-/// in the room is said by the room.
+/// XEP-0191 §3.2: by what name an occupant is blocked; `None`: nobody blocks anybody. Nothing that comes from this name is
+/// delivered, be it a message, presence or a request.
 pub fn blocked_as(cx: &Cx<'_>, channel: &Channel, nick: &str) -> Option<Jid> {
     let jid = match cx.state.sessions.anybody_blocks() {
         true => channel.jid.with_resource(nick).ok()?,

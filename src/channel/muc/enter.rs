@@ -274,8 +274,17 @@ pub fn tell_of_others(cx: &mut Cx<'_>, channel: &Channel, newcomer: &Occupant) {
         last_of.insert(&one.key, at);
     }
     let to = (newcomer.way, &newcomer.jid, newcomer.role);
+    let online = cx.state.sessions.online(&newcomer.jid.to_bare());
+    let blocks_some = online.is_some_and(|online| !online.blocked.is_empty());
     for (at, one) in occupants.iter().enumerate() {
-        if last_of.get(&*one.key) == Some(&at) && one.key != newcomer.key {
+        let blocked = match blocks_some {
+            true => fan_out::blocked_as(cx, channel, &one.nick),
+            false => None,
+        };
+        if last_of.get(&*one.key) == Some(&at)
+            && one.key != newcomer.key
+            && !fan_out::blocks(cx, newcomer, blocked.as_ref())
+        {
             tell::to_newcomer(cx, channel, one, to);
         }
     }

@@ -3,7 +3,7 @@
 //! asked hears if no answer comes (RFC 6120 §8.2.3).
 use std::rc::Rc;
 
-use crate::channel::fan_out::deliver;
+use crate::channel::fan_out::{self, deliver};
 use crate::channel::mix::relay;
 use crate::channel::nick::Nick;
 use crate::channel::route::Asked;
@@ -51,6 +51,10 @@ pub fn request(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     }
     let from = asked.channel.jid.with_resource(&own.nick);
     let from = from.map_err(|_| Condition::NotAcceptable)?;
+    // XEP-0191 §3.2
+    if fan_out::blocks(cx, &target, Some(&from.clone().into())) {
+        return Err(Condition::ServiceUnavailable.into());
+    }
     let envelope = Envelope {
         from: Some(from.into()),
         to: Some(match is_of_account {

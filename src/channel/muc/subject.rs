@@ -49,7 +49,10 @@ pub fn change(
 pub fn tell(cx: &mut Cx<'_>, channel: &Channel, occupant: &Occupant) {
     let subject = &channel.row.subject;
     let room = Escaped(channel.jid.as_str());
-    let from = match subject.nick.is_empty() {
+    // XEP-0191 §3.2: whose name is blocked is not named.
+    let blocked = fan_out::blocked_as(cx, channel, &subject.nick);
+    let is_blocked = fan_out::blocks(cx, occupant, blocked.as_ref());
+    let from = match subject.nick.is_empty() || is_blocked {
         true => room.to_string(),
         false => format!("{room}/{}", Escaped(&subject.nick)),
     };

@@ -101,7 +101,11 @@ fn to_others<'o>(
     let start = head_start(channel, news);
     let from = format!("{}/{}", channel.jid, news.of.nick);
     let urgency = Urgency::latest(Kind::Presence, &from);
+    let blocked = fan_out::blocked_as(cx, channel, &news.of.nick);
     for one in others.filter(|one| one.way != Way::Participant) {
+        if fan_out::blocks(cx, one, blocked.as_ref()) {
+            continue;
+        }
         let shows_jid = access::shows_jid(channel, one.role);
         let [without, with] = &mut ends;
         let place = if shows_jid { with } else { without };
