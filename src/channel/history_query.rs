@@ -8,7 +8,7 @@ use crate::state::{Cx, Fault, Role};
 use crate::store::Stored;
 use crate::xml::Writer;
 use crate::xmpp::relation;
-use crate::xmpp::{Condition, IqKind, Jid, ns};
+use crate::xmpp::{BareJid, Condition, IqKind, Jid, ns};
 
 use super::archive::Kept;
 use super::config::{Config, field};
@@ -57,7 +57,7 @@ fn query(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         Some(node) => return mix::history::query(cx, asked, node),
     };
     let channel = &asked.channel;
-    let role = role_of(cx, asked)?;
+    let role = role_of(cx, channel, &asked.who)?;
     let asking = AskingArchive {
         payload: asked.payload,
         from: asked.from,
@@ -77,12 +77,11 @@ fn query(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     archive_page(cx, &asking, &source)
 }
 
-fn role_of(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<Role, Fault> {
-    let channel = &asked.channel;
+pub fn role_of(cx: &Cx<'_>, channel: &Channel, who: &BareJid) -> Result<Role, Fault> {
     let room = cx.state.rooms.get(channel.id());
-    let own = room.and_then(|room| room.of_person(asked.who.as_str()).next());
+    let own = room.and_then(|room| room.of_person(who.as_str()).next());
     let inside = own.map_or(Role::None, |occupant| occupant.role);
-    let member = people::member(cx, channel, asked.who.as_str())?;
+    let member = people::member(cx, channel, who.as_str())?;
     Ok(inside.max(match access::belongs(&member) {
         true => access::role_of(channel, &member),
         false => Role::None,
@@ -115,7 +114,7 @@ fn author(cx: &Cx<'_>, channel: &Channel, with: &Jid, to: Role) -> Option<Jid> {
 }
 
 /// As a room sent it; those who may know find who said it (§7.2).
-fn in_room(cx: &Cx<'_>, channel: &Channel, stored: &Stored, to: Role) -> Option<String> {
+pub fn in_room(cx: &Cx<'_>, channel: &Channel, stored: &Stored, to: Role) -> Option<String> {
     let kept = Kept::read(&stored.xml)?;
     let mut bytes = Vec::with_capacity(stored.xml.len() + 256);
     muc::write_kept(&mut bytes, channel, &kept);

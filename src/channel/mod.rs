@@ -37,6 +37,7 @@ mod config;
 mod fan_out;
 mod forget;
 mod history_query;
+mod inbox;
 mod message;
 mod mix;
 mod muc;
@@ -61,6 +62,7 @@ use crate::xmpp::{BareJid, Condition, StanzaError, Timestamp, quoted};
 use config::{Config, field};
 
 pub use forget::forget_account;
+pub use inbox::rooms as inbox_rooms;
 pub use mix::relay::answered as relayed;
 pub use mix::{component_came, component_went};
 pub use muc::watch::presence as presence_at_service;

@@ -29,9 +29,9 @@ mod token_auth;
 mod vcard;
 
 pub use archive::{
-    Asking as AskingArchive, COLLATION_NS, Source as ArchiveSource, Storable, as_member, bury,
-    is_content, page_of as archive_page, readdressed, related, retracted, says_something, storable,
-    wanted as archive_wanted, write_fields as archive_fields,
+    Asking as AskingArchive, COLLATION_NS, InboxRooms, Source as ArchiveSource, Storable,
+    as_member, bury, is_content, page_of as archive_page, readdressed, related, retracted,
+    says_something, storable, wanted as archive_wanted, write_fields as archive_fields,
     write_metadata as write_archive_metadata,
 };
 pub use blocking::blocked_error;
@@ -52,6 +52,7 @@ pub use mix_pam::{
 };
 pub(crate) use pep::avatars;
 pub use pep::bookmark_forms::ROOMS_MAX as BOOKMARKS_SHOWN_MAX;
+pub use pep::bookmarks::rooms as bookmarked_rooms;
 pub use pep::displayed::taken as displayed_taken;
 pub use pep::pam::{SUBSCRIPTIONS_MAX, spread as spread_event};
 pub use pep::vcards::adopt as adopt_vcard;
@@ -122,6 +123,8 @@ pub struct Request<'a> {
     pub origin: Origin,
     /// The account addressed (`To::OwnAccount`, `To::Account`).
     pub account: Option<(&'a BareJid, AccountId)>,
+    /// The rooms that are in the account's inbox.
+    pub inbox_rooms: fn(&mut Cx<'_>, &Request<'_>) -> Result<InboxRooms, Fault>,
 }
 
 impl<'a> Request<'a> {

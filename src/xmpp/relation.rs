@@ -72,6 +72,11 @@ impl Act {
         matches!(self, Act::Displays | Act::Receives | Act::Acknowledges)
     }
 
+    /// Whoever does it has read that, and all before it (XEP-0333).
+    pub fn is_reading(self) -> bool {
+        matches!(self, Act::Displays | Act::Acknowledges)
+    }
+
     pub fn numbered(number: u8) -> Option<Act> {
         Act::ALL.get(usize::from(number)).copied()
     }

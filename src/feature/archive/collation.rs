@@ -79,7 +79,7 @@ pub struct Collated {
     /// It lies before the page: it is not sent itself (§3.4).
     pub is_outside: bool,
     /// The `<applied/>` of it.
-    pub applied: Vec<u8>,
+    pub applied: String,
 }
 
 /// In the page's order. The page is cut where that is too much.
@@ -281,14 +281,14 @@ impl Gathered {
                 }
             }
         }
-        let mut applied = Vec::new();
-        let mut w = Writer::new(&mut applied);
-        for one in &self.summaries {
-            w.open_ns("applied", NS);
-            w.attr_opt("shell", one.xml.is_empty().then_some("true"));
-            let count = (one.count != 1).then(|| one.count.to_string());
-            w.attr_opt("count", count.as_deref()).raw(&one.xml).close();
-        }
+        let applied = written(|w| {
+            for one in &self.summaries {
+                w.open_ns("applied", NS);
+                w.attr_opt("shell", one.xml.is_empty().then_some("true"));
+                let count = (one.count != 1).then(|| one.count.to_string());
+                w.attr_opt("count", count.as_deref()).raw(&one.xml).close();
+            }
+        });
         Collated {
             id: self.id,
             is_outside: self.is_outside,

@@ -17,7 +17,6 @@ use std::collections::{HashMap, HashSet};
 
 use crate::state::{Cx, Fault};
 use crate::store::{AccountId, ArchiveId, Stored};
-use crate::xml::Writer;
 use crate::xmpp::relation::Act;
 
 use super::related::{Later, Looks, of_act, retraction};
@@ -132,14 +131,11 @@ impl Found {
 }
 
 /// What a result is there for.
-pub fn mark(w: &mut Writer<'_>, act: Act, target: &str) {
+pub fn mark(act: Act, target: &str) -> String {
     let act = match act {
         Act::Corrects => "correct",
         Act::Retracts | Act::Moderates => "retract",
         _ => "react",
     };
-    w.open_ns("about", NS)
-        .attr("id", target)
-        .attr("act", act)
-        .close();
+    format!("<about xmlns='{NS}' id='{target}' act='{act}'/>")
 }

@@ -7,15 +7,18 @@ mod channel_form;
 mod collation;
 mod completion;
 mod form;
+mod inbox;
 mod page;
 mod preferences;
 mod query;
 mod related;
+mod result;
 
 pub use becoming::{bury, related, retracted};
 pub use channel_form::{as_member, readdressed};
 pub use collation::NS as COLLATION_NS;
 pub use form::write_fields;
+pub use inbox::InboxRooms;
 pub use preferences::wanted;
 pub use query::{Asking, Source, page_of};
 
@@ -33,6 +36,7 @@ pub const FEATURE: Feature = Feature {
         Spec::complete("XEP-0297", "Stanza Forwarding", "1.0"),
         Spec::complete("XEP-0313", "Message Archive Management", "1.1.3"),
         Spec::complete("XEP-0427", "MAM Fastening Collation", "0.1.0"),
+        Spec::complete("XEP-0430", "Inbox", "0.2.0"),
         Spec::complete("XEP-0424", "Message Retraction", "0.4.2"),
         Spec::complete(
             "XEP-0441",
@@ -46,6 +50,7 @@ pub const FEATURE: Feature = Feature {
         (To::OwnAccount, "urn:xmpp:mam:2#groupchat-field"),
         (To::OwnAccount, completion::NS),
         (To::OwnAccount, collation::NS),
+        (To::OwnAccount, inbox::NS),
         (To::Server, relation::RETRACT),
         (To::OwnAccount, relation::RETRACT),
         (To::OwnAccount, "urn:xmpp:message-retract:1#tombstone"),
@@ -56,6 +61,7 @@ pub const FEATURE: Feature = Feature {
         IqRoute::set(To::OwnAccount, ns::MAM, "query", query::run),
         IqRoute::get(To::OwnAccount, ns::MAM, "query", form::fields),
         IqRoute::get(To::OwnAccount, ns::MAM, "metadata", metadata),
+        IqRoute::get(To::OwnAccount, inbox::NS, "inbox", inbox::get),
         IqRoute::get(To::OwnAccount, ns::MAM, "prefs", preferences::get),
         IqRoute::set(To::OwnAccount, ns::MAM, "prefs", preferences::set),
         IqRoute::set(To::Account, ns::MAM, "query", forbidden).refused_by(Condition::Forbidden),

@@ -177,6 +177,19 @@ impl Page {
         Ok(())
     }
 
+    /// False: it has no room for more.
+    pub fn takes(&mut self, stored: Stored) -> bool {
+        let has_room = !self.is_full();
+        if has_room {
+            self.take(stored);
+        }
+        has_room
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.bytes >= PAGE_BYTES_MAX
+    }
+
     fn take(&mut self, stored: Stored) {
         self.bytes += stored.xml.len();
         self.stanzas.push(stored);

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 
 use crate::state::{Cx, Fault, Origin};
 use crate::store::{AccountId, ArchiveId, ArchiveQuery, AtIndex, Place, Stored};
-use crate::xml::{ElementRef, Writer};
+use crate::xml::ElementRef;
 use crate::xmpp::relation::Act;
 use crate::xmpp::{BareJid, Condition, Jid, Rsm, StanzaError, ns};
 
@@ -11,6 +11,7 @@ use super::super::{Reply, Request};
 use super::asked::{self, Query};
 use super::collation::{self, Collated, Summary};
 use super::page::{self, Page};
+use super::result::Found;
 use super::{as_member, completion};
 
 /// Steps through the index to tell where a page lies, which is not told if that takes more: it must cost little beside the
@@ -65,7 +66,7 @@ pub fn run(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
 }
 
 /// As it is kept; a channel of our own keeps it once for all of its participants.
-fn as_owner<'s>(cx: &Cx<'_>, stored: &'s Stored, own: &str) -> Cow<'s, str> {
+pub fn as_owner<'s>(cx: &Cx<'_>, stored: &'s Stored, own: &str) -> Cow<'s, str> {
     match stored.channel {
         Some(_) => {
             let id = cx.state.archive_ids.text(stored.id);
@@ -205,34 +206,26 @@ fn send_result(
         _ => (stored.id, true),
     };
     let id = cx.state.archive_ids.text(id);
-    let mut beside = Vec::new();
-    match with {
-        With::Nothing => {}
-        With::About(act, target) => {
-            let target = cx.state.archive_ids.text(target);
-            completion::mark(&mut Writer::new(&mut beside), act, &target);
-        }
-        With::Collated(collated) => beside.extend_from_slice(&collated.applied),
-    }
-    let beside = String::from_utf8(beside).expect("the writer writes UTF-8");
+    let beside = match with {
+        With::Nothing => String::new(),
+        With::About(act, target) => completion::mark(act, &cx.state.archive_ids.text(target)),
+        With::Collated(collated) => collated.applied.clone(),
+    };
     let Some(xml) = (source.shown)(cx, stored) else {
         return;
+    };
+    let found = Found {
+        query_id,
+        id: &id,
+        stanza: is_whole.then_some((stored, &*xml)),
+        beside: &beside,
     };
     let stanza = cx.write(|w| {
         w.open("message")
             .attr("from", source.jid.as_str())
             .attr("to", asking.from.as_str());
-        w.open_ns("result", ns::MAM)
-            .attr_opt("queryid", query_id)
-            .attr("id", &id);
-        if is_whole {
-            w.open_ns("forwarded", ns::FORWARD);
-            w.open_ns("delay", ns::DELAY)
-                .attr("stamp", &stored.at.to_string())
-                .close();
-            w.raw(&xml).close();
-        }
-        w.raw(&beside).close().close();
+        found.write(w);
+        w.close();
     });
     match asking.origin {
         Origin::Session(session) => cx.deliver(session, stanza),

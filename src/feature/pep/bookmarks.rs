@@ -12,9 +12,9 @@ use std::collections::{HashMap, HashSet};
 
 use crate::pubsub::{self, NewItem, Node, Owner};
 use crate::state::{Cx, Fault};
-use crate::store::{Item, Span};
+use crate::store::{AccountId, Item, NodeOwner, Span, StoreError};
 use crate::xml::{Element, parse_stored};
-use crate::xmpp::Jid;
+use crate::xmpp::{BareJid, Jid};
 
 use super::bookmark_forms::{
     NS, ROOMS_MAX, STORAGE_NS, Storage, item_of_room, room_of_item, says_the_same, storage,
@@ -27,11 +27,7 @@ const CURRENT: &str = "current";
 pub const EMPTY: &str = "<storage xmlns='storage:bookmarks'/>";
 
 /// The list of before is taken over, once.
-pub fn adopt(
-    cx: &mut Cx<'_>,
-    owner: &Owner,
-    account: crate::store::AccountId,
-) -> Result<(), Fault> {
+pub fn adopt(cx: &mut Cx<'_>, owner: &Owner, account: AccountId) -> Result<(), Fault> {
     let Some(old) = cx.tx.private_xml(account, STORAGE, STORAGE_NS)? else {
         return Ok(());
     };
@@ -103,6 +99,16 @@ pub fn rooms_shown(cx: &Cx<'_>, owner: &Owner) -> Result<Vec<String>, Fault> {
         let rooms = Storage::read(list.root()).rooms;
         rooms.into_iter().map(|(jid, _)| jid).collect()
     }))
+}
+
+/// Addresses that are bookmarked; up to so many.
+pub fn rooms(cx: &Cx<'_>, account: AccountId, max: usize) -> Result<Vec<BareJid>, StoreError> {
+    let Some(node) = cx.tx.node(NodeOwner(account.0), NS)? else {
+        return Ok(Vec::new());
+    };
+    let items = cx.tx.items_in(&node, Span::default(), (true, max))?;
+    let jids = items.iter().map(|(_, item)| BareJid::parse(&item.id));
+    Ok(jids.filter_map(Result::ok).collect())
 }
 
 /// A list was written: the items follow. `before`: the rooms it showed until then.

@@ -169,6 +169,7 @@ fn handle(
         from,
         origin,
         account,
+        inbox_rooms: channel::inbox_rooms,
     };
     let reply = (route.handler)(cx, &request)?;
     if !matches!(reply, Reply::Later) {

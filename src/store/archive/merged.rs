@@ -51,12 +51,38 @@ impl Tx {
         if sources.is_empty() {
             return self.visit(account, peer, span, backward, visit);
         }
+        // What is in both is the account's own.
         let own = Reading {
             channel: account,
             span,
         };
-        // What is in both is the account's own.
         sources.insert(0, own);
+        self.visit_sources(&sources, peer, backward, visit)
+    }
+
+    /// Backward through what an account's archive, and parts of a channel's, have of one peer.
+    pub(super) fn visit_talk(
+        &self,
+        account: AccountId,
+        peer: u64,
+        channel: &[Reading],
+        visit: Visit<'_>,
+    ) -> Result<bool, StoreError> {
+        let own = Reading {
+            channel: account,
+            span: Span::ALL,
+        };
+        let sources = [&[own], channel].concat();
+        self.visit_sources(&sources, Some(peer), true, visit)
+    }
+
+    fn visit_sources(
+        &self,
+        sources: &[Reading],
+        peer: Option<u64>,
+        backward: bool,
+        visit: Visit<'_>,
+    ) -> Result<bool, StoreError> {
         let index = match peer {
             None => Index::All(self.view(ARCHIVE)?),
             Some(peer) => Index::Of(self.view(ARCHIVE_WITH)?, peer),

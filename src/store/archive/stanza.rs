@@ -13,6 +13,8 @@ const RELATES: u8 = 4;
 const SAID: u8 = 8;
 const ANCILLARY: u8 = 16;
 const GONE: u8 = SAID | ANCILLARY;
+/// In the index: its sender has read an earlier one.
+const READING: u8 = 32;
 /// What a stanza takes in the file beside its bytes: keys, index rows, page slack.
 const STANZA_OVERHEAD_BYTES: u64 = 128;
 
@@ -141,7 +143,9 @@ impl<'a> StanzaRow<'a> {
 
     /// The value of its rows in the index.
     pub fn held(&self, owner: &Owner) -> u8 {
-        held(owner) | kind_bits(self.noted_kind)
+        let done = self.relation.filter(|done| done.act.is_reading());
+        let reading = if done.is_some() { READING } else { 0 };
+        held(owner) | kind_bits(self.noted_kind) | reading
     }
 
     pub fn time_of(bytes: &[u8]) -> Result<Timestamp, StoreError> {
@@ -187,6 +191,14 @@ pub(super) fn kind_held(held: u8) -> Option<Kind> {
 /// The same of another kind.
 pub(super) fn with_kind(held: u8, kind: Kind) -> u8 {
     (held & !GONE) | kind_bits(Some(kind))
+}
+
+pub(super) fn is_received(held: u8) -> bool {
+    held & RECEIVED != 0
+}
+
+pub(super) fn is_reading(held: u8) -> bool {
+    held & READING != 0 || kind_held(held).is_none()
 }
 
 /// Direction and unseen flag as one byte.
