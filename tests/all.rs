@@ -30,6 +30,8 @@ mod flights;
 mod flow;
 mod fuzz;
 mod guessing;
+mod inbox_limits;
+mod inbox_model;
 mod layers;
 mod mix_limits;
 mod operator;

@@ -48,6 +48,10 @@ pub struct World {
     pub versions: BTreeMap<String, String>,
     /// Who marked what of whose as displayed: reader, author, number of the message.
     pub marks: Vec<(&'static str, &'static str, usize)>,
+    /// From whom to whom, by number.
+    pub sent: Vec<(String, String)>,
+    /// Which of these are corrections of what is not theirs: to a server they are messages as others.
+    pub forged: BTreeSet<usize>,
     /// Texts that nobody may read any more.
     pub gone: BTreeSet<String>,
     pub count: usize,
@@ -66,6 +70,8 @@ impl World {
             said: BTreeMap::new(),
             versions: BTreeMap::new(),
             marks: Vec::new(),
+            sent: Vec::new(),
+            forged: BTreeSet::new(),
             gone: BTreeSet::new(),
             count: 0,
         };
@@ -90,6 +96,7 @@ impl World {
 
     fn send(&mut self, (by, to): (&str, &str), children: &str) -> String {
         self.count += 1;
+        self.sent.push((by.to_string(), to.to_string()));
         let id = format!("m{}", self.count);
         let hint = "<store xmlns='urn:xmpp:hints'/>";
         let message = format!(
@@ -244,7 +251,11 @@ impl World {
         if by == said.by {
             return;
         }
-        let act = match self.prng.below(3) {
+        let how = self.prng.below(3);
+        if how == 0 {
+            self.forged.insert(self.count + 1);
+        }
+        let act = match how {
             0 => format!("<body>forged</body><replace xmlns='{CORRECT}' id='{named}'/>"),
             1 => format!("<retract xmlns='{RETRACT}' id='{named}'/>"),
             _ => format!("<retract xmlns='{RETRACT}' id='nothing'/>"),

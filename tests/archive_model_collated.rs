@@ -164,7 +164,7 @@ impl World {
     }
 
     /// The number of each message in one's archive, by the archive's id.
-    fn numbers(&mut self, name: &str) -> BTreeMap<String, usize> {
+    pub fn numbers(&mut self, name: &str) -> BTreeMap<String, usize> {
         let asked = Asked {
             summary: "full",
             fields: String::new(),
