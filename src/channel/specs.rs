@@ -33,7 +33,7 @@ pub const SPECS: &[Spec] = &[
         "XEP-0437",
         "Room Activity Indicators",
         "0.2.0",
-        "rooms that one belongs to, until the server is started anew",
+        "rooms that one belongs to",
     ),
     Spec::complete("XEP-0463", "MUC Affiliations Versioning", "0.2.0"),
     Spec::complete("XEP-0488", "MUC Token Invite", "0.1.0"),

@@ -17,6 +17,22 @@ impl Watchers {
         self.0.insert(session, rooms.take(WATCHED_MAX).collect());
     }
 
+    /// All that is watched, and whether the session was told of it; of a session that watches no room yet, no room.
+    pub fn all(&self) -> impl Iterator<Item = (SessionId, Option<ChannelId>, bool)> {
+        self.0.iter().flat_map(|(session, rooms)| {
+            let none = rooms.is_empty().then_some((*session, None, false));
+            let rooms = rooms.iter();
+            none.into_iter()
+                .chain(rooms.map(|(room, told)| (*session, Some(*room), *told)))
+        })
+    }
+
+    /// As it was before the server stopped.
+    pub fn restore(&mut self, session: SessionId, room: Option<ChannelId>, told: bool) {
+        let rooms = self.0.entry(session).or_default();
+        rooms.extend(room.map(|room| (room, told)));
+    }
+
     pub fn end(&mut self, session: SessionId) {
         self.0.remove(&session);
     }
