@@ -19,6 +19,7 @@ pub mod span;
 pub mod stanza;
 pub mod unseen;
 pub mod walk;
+mod when;
 
 use crate::xmpp::relation::Act;
 use crate::xmpp::{Jid, Timestamp};
@@ -376,53 +377,6 @@ impl Tx {
     pub fn stored_bytes(&self) -> Result<u64, StoreError> {
         Ok(self.memory()?.stored_bytes())
     }
-
-    /// The sequences a query is about, before paging, in order.
-    pub(super) fn spans(&self, query: &ArchiveQuery) -> Result<Vec<Span>, StoreError> {
-        if query.start.is_none() && query.end.is_none() {
-            let mut all = Span::ALL;
-            all.cut(query.after_id, query.before_id);
-            return Ok(vec![all]);
-        }
-        let stanzas = self.view(STANZAS)?;
-        let mut spans = self.memory()?.spans_of_time();
-        for span in &mut spans {
-            span.cut(query.after_id, query.before_id);
-            // XEP-0313 §4.1.2: both ends belong to it.
-            if let Some(start) = query.start {
-                span.from = first_where(&stanzas, *span, &|at| at >= start)?;
-            }
-            if let Some(end) = query.end {
-                span.to = first_where(&stanzas, *span, &|at| at > end)?;
-            }
-        }
-        spans.retain(|span| span.from < span.to);
-        Ok(spans)
-    }
-}
-
-/// The first sequence of a span from which on all times are `late`: within it they do not go back, so halving finds it.
-fn first_where(
-    stanzas: &View<'_, u64, &[u8]>,
-    span: Span,
-    late: &dyn Fn(Timestamp) -> bool,
-) -> Result<u64, StoreError> {
-    let Some(last) = stanzas
-        .range(span.from..span.to.max(span.from))?
-        .next_back()
-    else {
-        return Ok(span.to);
-    };
-    let (mut low, mut high) = (span.from, last?.0.value() + 1);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let found = stanzas.range(middle..high)?.next().transpose()?;
-        match found {
-            Some((key, row)) if !late(StanzaRow::time_of(row.value())?) => low = key.value() + 1,
-            _ => high = middle,
-        }
-    }
-    Ok(low)
 }
 
 /// XEP-0313 §4.1.1. The index goes by a hash of the peer's bare JID, so the stanza has the last word.
