@@ -52,3 +52,4 @@ mod storage;
 mod survival;
 mod transcript;
 mod transcripts;
+mod week_away;

@@ -79,7 +79,7 @@ impl World {
         world
     }
 
-    fn come_online(&mut self) {
+    pub fn come_online(&mut self) {
         for name in PEOPLE {
             self.core.bind(&session(name));
             self.core.say(&session(name), "<presence/>");

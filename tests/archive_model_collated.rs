@@ -15,18 +15,18 @@ const RSM: &str = "http://jabber.org/protocol/rsm";
 const COLLATION: &str = "urn:xmpp:mamfc:0";
 
 /// What a summary says.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Told {
-    corrected: usize,
-    text: Option<String>,
-    retracted: usize,
-    reactions: BTreeMap<String, usize>,
-    receipts: usize,
-    displayed: usize,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    pub corrected: usize,
+    pub text: Option<String>,
+    pub retracted: usize,
+    pub reactions: BTreeMap<String, usize>,
+    pub receipts: usize,
+    pub displayed: usize,
 }
 
 impl Told {
-    fn read(result: ElementRef<'_>) -> Told {
+    pub fn read(result: ElementRef<'_>) -> Told {
         let mut told = Told::default();
         for applied in result.children().filter(|one| one.is("applied", COLLATION)) {
             let count = applied.attribute("count");
@@ -54,7 +54,7 @@ impl Told {
         told
     }
 
-    fn expected(world: &World, id: &str) -> Told {
+    pub fn expected(world: &World, id: &str) -> Told {
         let said = &world.said[id];
         if said.gone {
             return Told {
