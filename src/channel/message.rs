@@ -5,7 +5,7 @@ use crate::feature;
 use crate::state::{Cx, Fault, Role, Urgency};
 use crate::store::{ArchiveId, Named};
 use crate::xml::ElementRef;
-use crate::xmpp::relation::{Act, CORRECT, FASTEN, MODERATE, MODERATE_OLD, RETRACT, act_of};
+use crate::xmpp::relation::{Act, CORRECT, FASTEN, Kind, MODERATE, MODERATE_OLD, RETRACT, act_of};
 use crate::xmpp::{Condition, ErrorType, Jid, Message, StanzaError, ns};
 
 use super::config::{Config, field};
@@ -110,6 +110,7 @@ pub fn say(
         archived: None,
         urgency: feature::message_urgency(message, &from),
     };
+    let mut is_said = message.has_body() && message.child("replace", CORRECT).is_none();
     if is_kept {
         let act = act_of(message.element.root());
         let act = act
@@ -118,8 +119,9 @@ pub fn say(
         let appended = archive::keep(cx, channel, &told, act)?;
         feature::related(cx, (channel.id().archive(), None), &appended, message)?;
         told.archived = Some(appended.id);
+        is_said = appended.kind == Kind::Said;
     }
-    if is_counted(channel) && message.has_body() && message.child("replace", CORRECT).is_none() {
+    if is_counted(channel) && is_said {
         let now_ms = cx.now.monotonic_ms;
         cx.state.activity.count(channel.id(), now_ms);
     }
@@ -132,7 +134,7 @@ pub fn say(
     if !muc::subject::is_change(message) {
         mix::fan_out(cx, channel, &told);
     }
-    if is_kept && message.has_body() {
+    if is_kept && is_said {
         muc::watch::said(cx, channel)?;
     }
     Ok(())

@@ -21,7 +21,7 @@ pub mod unseen;
 pub mod walk;
 mod when;
 
-use crate::xmpp::relation::Act;
+use crate::xmpp::relation::{Act, Kind};
 use crate::xmpp::{Jid, Timestamp};
 
 use super::engine::codec::{Decoder, Encoder};
@@ -143,6 +143,7 @@ pub struct Appended {
     /// The time stored.
     pub at: Timestamp,
     pub relation: Option<Relation>,
+    pub kind: Kind,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -169,7 +170,8 @@ impl Tx {
         if let Some(act) = record.act {
             stanza.relation = self.relation_of(&stanza, sequence, act)?;
         }
-        stanza.noted_kind = Some(stanza.kind_told());
+        let kind = stanza.kind_told();
+        stanza.noted_kind = Some(kind);
         let Writing { txn, mut memory } = self.writing()?;
         if is_set_back {
             txn.open_table(SET_BACK)?.insert(sequence, ())?;
@@ -189,6 +191,7 @@ impl Tx {
             id: ArchiveId(sequence),
             at,
             relation: stanza.relation,
+            kind,
         })
     }
 

@@ -2,7 +2,7 @@
 //! something is said there. Where somebody left is written down only of those who do.
 use crate::channel::{Channel, access, people};
 use crate::state::{Cx, Fault, Occupant, Origin, SessionId, WATCHED_MAX, Way};
-use crate::store::{ArchiveId, ArchiveQuery, ChannelId, StoreError};
+use crate::store::{ArchiveId, ArchiveQuery, ChannelId, Shows, StoreError};
 use crate::xmpp::{Presence, PresenceKind};
 
 pub const NS: &str = "urn:xmpp:rai:0";
@@ -63,6 +63,7 @@ fn begin(cx: &mut Cx<'_>, session: SessionId) -> Result<(), StoreError> {
 fn is_active(cx: &Cx<'_>, channel: ChannelId, left: ArchiveId) -> Result<bool, StoreError> {
     let query = ArchiveQuery {
         page_after: Some(ArchiveId(left.0.saturating_sub(1))),
+        shows: Shows::Said,
         max: 1,
         ..ArchiveQuery::default()
     };
