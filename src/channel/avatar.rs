@@ -11,8 +11,9 @@ use super::config::{Config, field, set_texts};
 use super::mix::avatar as nodes;
 use super::mix::describe::require_seen;
 use super::mix::nodes::Node;
+use super::people::{self, standing};
 use super::route::{Asked, Row};
-use super::{Channel, change, people, standing};
+use super::{Channel, change};
 
 pub const NS: &str = "vcard-temp";
 /// §5.1: the same picture in several formats, each an item.

@@ -8,8 +8,9 @@ use crate::store::AccountId;
 use crate::xmpp::BareJid;
 
 use super::config::{Config, field};
-use super::history_query::{in_room, role_of};
-use super::{Channel, access, find};
+use super::people::access;
+use super::said::history_query::{in_room, role_of};
+use super::{Channel, find};
 
 /// Rooms that are looked at for one account.
 const ROOMS_MAX: usize = 250;

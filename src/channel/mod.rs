@@ -30,28 +30,16 @@
 //!
 //! Nobody is ever told a real JID that the channel hides, by either face or from the archive: `access::shows_jid` alone
 //! decides.
-mod access;
-mod archive;
 mod avatar;
 mod config;
-mod fan_out;
-mod forget;
-mod history_query;
 mod inbox;
-mod message;
 mod mix;
 mod muc;
-mod nick;
-mod operate;
 mod people;
-mod restart;
-mod retraction;
 mod route;
-mod search;
+mod said;
 mod service;
-mod specs;
-mod standing;
-mod tombstone;
+mod upkeep;
 
 use std::rc::Rc;
 
@@ -60,17 +48,19 @@ use crate::store::{ChannelId, ChannelRow, StoreError};
 use crate::xmpp::{BareJid, Condition, StanzaError, Timestamp, quoted};
 
 use config::{Config, field};
+use people::standing;
+use upkeep::tombstone;
 
-pub use forget::forget_account;
 pub use inbox::rooms as inbox_rooms;
 pub use mix::relay::answered as relayed;
 pub use mix::{component_came, component_went};
 pub use muc::watch::presence as presence_at_service;
-pub use operate::{Operation, operate};
-pub use restart::{keep as keep_occupants, restore as restore_occupants};
 pub use route::{answer, iq, message, presence};
 pub use service::iq as iq_of_service;
-pub use specs::SPECS;
+pub use service::specs::SPECS;
+pub use upkeep::forget::forget_account;
+pub use upkeep::operate::{Operation, operate};
+pub use upkeep::restart::{keep as keep_occupants, restore as restore_occupants};
 
 /// A channel, and its address.
 #[derive(Clone, Debug)]

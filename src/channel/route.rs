@@ -6,7 +6,9 @@ use crate::xmpp::{
     BareJid, Condition, Iq, IqKind, Jid, Message, MessageKind, Presence, PresenceKind, ns,
 };
 
-use super::{Channel, access, avatar, find, history_query, message as said, mix, muc, retraction};
+use super::people::access;
+use super::said::{history_query, message as said, retraction};
+use super::{Channel, avatar, find, mix, muc};
 
 /// A request to a channel.
 pub struct Asked<'a> {

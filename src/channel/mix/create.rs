@@ -1,6 +1,7 @@
 //! XEP-0369 §7.3: channels are made and destroyed at the service.
+use crate::channel::people::{self, standing};
 use crate::channel::service::Asked;
-use crate::channel::{self, Channel, find, people, standing};
+use crate::channel::{self, Channel, find};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};
 use crate::store::ChannelAffiliation;
@@ -50,7 +51,7 @@ pub fn destroy(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
 
 /// One that is hidden from whoever asks is not there.
 fn refusal(cx: &Cx<'_>, channel: &Channel, asked: &Asked<'_>) -> Result<Condition, Fault> {
-    Ok(match channel::access::may_see(cx, channel, &asked.who)? {
+    Ok(match people::access::may_see(cx, channel, &asked.who)? {
         true => Condition::Forbidden,
         false => Condition::ItemNotFound,
     })

@@ -1,9 +1,10 @@
 //! XEP-0369 §7.1.6: a message to all participants who subscribed to messages.
 use std::io::Write;
 
+use crate::channel::Channel;
 use crate::channel::config::{Config, field, whois};
-use crate::channel::fan_out::{Said, write_stanza_id};
-use crate::channel::{Channel, access, people};
+use crate::channel::people::{self, access};
+use crate::channel::said::fan_out::{Said, write_stanza_id};
 use crate::feature::Heard;
 use crate::state::{Cx, Keep, Shared};
 use crate::store::StoreError;

@@ -1,8 +1,9 @@
 //! XEP-0369 §7.1.2: somebody joins, or subscribes to other nodes. Who does is a bare JID, whichever client asks.
+use crate::channel::Channel;
 use crate::channel::config::{Config, field};
+use crate::channel::people::standing::{self, By};
+use crate::channel::people::{self, access};
 use crate::channel::route::Asked;
-use crate::channel::standing::{self, By};
-use crate::channel::{Channel, access, people};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};
 use crate::store::{ChannelAffiliation, MemberRow, Participation, StoreError};
@@ -10,8 +11,7 @@ use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{BareJid, Condition, ns};
 
 use super::nodes::Node;
-use super::told;
-use super::{OLD, describe, invitations, leave, nick, preferences, presence};
+use super::{OLD, describe, invitations, leave, nick, preferences, presence, told};
 
 /// Nodes that are named in one request.
 const NAMED_MAX: usize = 32;

@@ -4,8 +4,9 @@ use std::io::Write;
 
 use crate::channel::config::{Config, field};
 use crate::channel::muc::{hats, leave, tell};
-use crate::channel::nick::Nick;
-use crate::channel::{Channel, access, people, room};
+use crate::channel::people::nick::Nick;
+use crate::channel::people::{self, access};
+use crate::channel::{Channel, room};
 use crate::feature::Heard;
 use crate::state::{Cx, Fault, Keep, Kind, Occupant, Shared, Urgency, Way};
 use crate::store::{MemberRow, StoreError};

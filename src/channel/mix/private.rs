@@ -1,7 +1,8 @@
 //! XEP-0404 §3.2: a message to one participant, by an address that tells nothing of who it is. It is kept by whoever's server keeps
 //! messages, and not by the channel.
-use crate::channel::message::{Speaker, said, speaker};
-use crate::channel::{Channel, access, muc, people};
+use crate::channel::people::{self, access};
+use crate::channel::said::message::{Speaker, said, speaker};
+use crate::channel::{Channel, muc};
 use crate::state::{Cx, Fault, OwnMessage};
 use crate::xml::{Writer, parse_stored};
 use crate::xmpp::{BareJid, Condition, Message, MessageKind, ns};

@@ -1,9 +1,8 @@
 //! XEP-0406 §3: what a channel is and who may take part is changed by publishing to its nodes (XEP-0060 §7.1, §7.2): one item at a
 //! time, and what it does not name stays.
-use crate::channel::config::form;
-use crate::channel::config::{Config, field, set_texts};
+use crate::channel::config::{Config, field, form, set_texts};
+use crate::channel::people::standing::{self, By};
 use crate::channel::route::Asked;
-use crate::channel::standing::{self, By};
 use crate::channel::{change, people};
 use crate::feature::Reply;
 use crate::pubsub::refusal;
@@ -12,10 +11,9 @@ use crate::store::{ChannelAffiliation, ConfigRow, MemberRow};
 use crate::xml::ElementRef;
 use crate::xmpp::{Condition, DataForm, Jid, ns};
 
-use super::avatar;
-use super::describe;
 use super::nodes::Node;
 use super::rules::{self, Rulers};
+use super::{avatar, describe};
 
 pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     describe::require_seen(cx, asked)?;

@@ -1,20 +1,18 @@
 //! XEP-0369 §6.6, §6.7, XEP-0404 §2.5, XEP-0406 §2: what nodes hold is read off what the channel knows (XEP-0060 §6.5); nothing is
 //! stored twice.
+use crate::channel::Channel;
 use crate::channel::config::table::Shape;
 use crate::channel::config::{Config, FIELDS, field, private, whois};
+use crate::channel::people::{self, access};
 use crate::channel::route::Asked;
-use crate::channel::{Channel, access, people};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault, Role};
 use crate::store::{ChannelAffiliation, MemberRow, StoreError};
 use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{Condition, DataForm, FormKind, Rsm, RsmStart, ns};
 
-use super::OLD;
-use super::avatar;
-use super::describe;
 use super::nodes::Node;
-use super::rules;
+use super::{OLD, avatar, describe, rules};
 
 /// Items of one answer.
 const ITEMS_MAX: usize = 250;

@@ -1,7 +1,6 @@
 //! XEP-0407 §3: a nick that is somebody's in all channels: nobody else gets it, and where they take part they have it.
-use crate::channel::nick::Nick;
-use crate::channel::service;
-use crate::channel::{each, people};
+use crate::channel::people::nick::Nick;
+use crate::channel::{each, people, service};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};
 use crate::store::{ChannelId, MemberRow, StoreError};

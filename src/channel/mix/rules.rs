@@ -1,6 +1,6 @@
 //! XEP-0406 §2.4: the configuration by the names that MIX has for it. Fields that are not known are passed over.
 use crate::channel::config::{field, form, private, set_number, set_texts, whois};
-use crate::channel::standing::{self, By};
+use crate::channel::people::standing::{self, By};
 use crate::channel::{Channel, people};
 use crate::state::{Cx, Fault};
 use crate::store::{ChannelAffiliation, ConfigRow, MemberRow, StoreError};

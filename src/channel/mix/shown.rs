@@ -2,7 +2,7 @@
 use std::rc::Rc;
 
 use crate::channel::muc::{leave, tell};
-use crate::channel::nick::Nick;
+use crate::channel::people::nick::Nick;
 use crate::channel::{Channel, room};
 use crate::state::{Cx, Occupant, Way};
 use crate::xmpp::Jid;

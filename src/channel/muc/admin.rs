@@ -1,9 +1,10 @@
 //! XEP-0045 §8.2 to §9.9: roles and affiliations, one or many in one request: all are checked before any is changed.
 use crate::channel::config::{Config, field, lists, whois};
-use crate::channel::nick::Nick;
+use crate::channel::people::nick::Nick;
+use crate::channel::people::standing::{self, By};
+use crate::channel::people::{self, access};
 use crate::channel::route::Asked;
-use crate::channel::standing::{self, By};
-use crate::channel::{Channel, access, find, people};
+use crate::channel::{Channel, find};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault, Role};
 use crate::store::{ChannelAffiliation, ChannelRow, MemberRow, StoreError};

@@ -1,15 +1,14 @@
 //! XEP-0045 §6.4, §6.5: what a room says of itself (XEP-0030, XEP-0128).
-use crate::channel::access;
 use crate::channel::avatar;
 use crate::channel::config::{Config, FIELDS, field, table::Shape, whois};
-use crate::channel::message;
 use crate::channel::mix::describe as mix;
+use crate::channel::people::access;
 use crate::channel::route::Asked;
+use crate::channel::said::message;
 use crate::feature::{COLLATION_NS, Reply};
 use crate::state::{Cx, Fault};
 use crate::xml::Writer;
-use crate::xmpp::relation;
-use crate::xmpp::{Condition, FormKind, ns, open_form};
+use crate::xmpp::{Condition, FormKind, ns, open_form, relation};
 
 use super::{hat_commands, hats, register, tokens, versions};
 

@@ -4,8 +4,11 @@ use std::rc::Rc;
 
 use crate::channel::config::{Config, field, whois};
 use crate::channel::mix::told;
-use crate::channel::nick::{self, Nick};
-use crate::channel::{Channel, access, create, fan_out, find, people, room, tombstone};
+use crate::channel::people::nick::{self, Nick};
+use crate::channel::people::{self, access};
+use crate::channel::said::fan_out;
+use crate::channel::upkeep::tombstone;
+use crate::channel::{Channel, create, find, room};
 use crate::state::{Cx, Fault, Occupant, Urgency, Way};
 use crate::store::{ChannelAffiliation, MemberRow};
 use crate::xml::ElementRef;

@@ -1,7 +1,7 @@
 //! XEP-0317 §4.2 to §4.7: hats are made, given and taken by commands (XEP-0050), in one step or two: first the form, then the
 //! form filled in. Nothing is remembered between them.
+use crate::channel::people::{self, standing};
 use crate::channel::route::Asked;
-use crate::channel::{people, standing};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};
 use crate::store::{ChannelAffiliation, MemberRow};
@@ -77,7 +77,7 @@ fn may(cx: &Cx<'_>, asked: &Asked<'_>, does: &Does) -> Result<bool, Fault> {
             admin::may_list(&asked.channel.row, rights, ChannelAffiliation::Member)
         }
         Does::List { whose: false } => {
-            crate::channel::access::may_see(cx, &asked.channel, &asked.who)?
+            crate::channel::people::access::may_see(cx, &asked.channel, &asked.who)?
         }
     })
 }

@@ -2,9 +2,9 @@
 use std::io::Write;
 
 use crate::channel::Channel;
-use crate::channel::archive::Kept;
 use crate::channel::config::{Config, field};
-use crate::channel::fan_out::{self, write_occupant_id, write_stanza_id};
+use crate::channel::said::archive::Kept;
+use crate::channel::said::fan_out::{self, write_occupant_id, write_stanza_id};
 use crate::state::{Cx, Occupant, Urgency};
 use crate::store::{ArchiveQuery, StoreError, Stored};
 use crate::xml::{ElementRef, Escaped, Writer};

@@ -1,6 +1,7 @@
 //! XEP-0045 §7.14: somebody leaves, or is found to have left.
 use crate::channel::config::{Config, field};
-use crate::channel::{Channel, fan_out, find, remove, room};
+use crate::channel::said::fan_out;
+use crate::channel::{Channel, find, remove, room};
 use crate::state::{Cx, Fault, Occupant, Urgency, Way};
 use crate::store::StoreError;
 use crate::xmpp::{BareJid, Jid, Message, Presence, PresenceKind, ns};

@@ -1,8 +1,9 @@
 //! XEP-0045 §7.8.2, §7.9: messages to the room itself: invitations that it passes on, and what is answered to them.
+use crate::channel::Channel;
 use crate::channel::config::{Config, field, whois};
-use crate::channel::message::speaker;
-use crate::channel::standing::{self, By};
-use crate::channel::{Channel, access, people};
+use crate::channel::people::standing::{self, By};
+use crate::channel::people::{self, access};
+use crate::channel::said::message::speaker;
 use crate::state::{Cx, Fault, OwnMessage, Role};
 use crate::store::{ChannelAffiliation, MemberRow};
 use crate::xml::{ElementRef, Writer, parse_stored};
@@ -187,8 +188,8 @@ fn declined(
 }
 
 fn behind_nick(cx: &Cx<'_>, channel: &Channel, nick: &str) -> Option<BareJid> {
-    let nick = crate::channel::nick::Nick::parse(nick).ok()?;
-    let holder = crate::channel::nick::holder(cx, channel, &nick.key).ok()??;
+    let nick = crate::channel::people::nick::Nick::parse(nick).ok()?;
+    let holder = crate::channel::people::nick::holder(cx, channel, &nick.key).ok()??;
     BareJid::stored(&holder)
 }
 

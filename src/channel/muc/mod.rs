@@ -25,9 +25,10 @@ use std::rc::Rc;
 use crate::state::{Cx, Fault, Occupant, Way};
 use crate::xmpp::{IqKind, Jid, ns};
 
-use super::nick::Nick;
+use super::people::nick::Nick;
+use super::people::{self, access};
 use super::route::Row;
-use super::{Channel, access, people, room};
+use super::{Channel, room};
 
 /// What is answered at the address of a room.
 pub const ROWS: &[Row] = &[
@@ -44,7 +45,11 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// A kept message as a room sends it inside an archive's result, without its end.
-pub fn write_kept(bytes: &mut Vec<u8>, channel: &Channel, kept: &crate::channel::archive::Kept) {
+pub fn write_kept(
+    bytes: &mut Vec<u8>,
+    channel: &Channel,
+    kept: &crate::channel::said::archive::Kept,
+) {
     history::write(bytes, channel, kept, None);
 }
 

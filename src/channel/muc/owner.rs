@@ -1,8 +1,8 @@
 //! XEP-0045 §10: what owners do: configure the room, and end it.
 use crate::channel::config::form;
 use crate::channel::mix::rules::{self, RULERS_MAX, Rulers};
+use crate::channel::people::standing::{self, Instead};
 use crate::channel::route::Asked;
-use crate::channel::standing::{self, Instead};
 use crate::channel::{change, people};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};

@@ -1,7 +1,9 @@
 //! XEP-0045 §7.5: a message to one occupant. It goes the way of a message to their account, with the room's name for its sender.
-use crate::channel::message::{Speaker, said, speaker};
-use crate::channel::nick::Nick;
-use crate::channel::{Channel, access, fan_out::write_occupant_id, mix, people};
+use crate::channel::people::nick::Nick;
+use crate::channel::people::{self, access};
+use crate::channel::said::fan_out::write_occupant_id;
+use crate::channel::said::message::{Speaker, said, speaker};
+use crate::channel::{Channel, mix};
 use crate::state::{Cx, Fault, Occupant, OwnMessage, Way};
 use crate::xml::{Writer, parse_stored};
 use crate::xmpp::{BareJid, Condition, Message, ns};

@@ -1,6 +1,7 @@
 //! XEP-0045 §16.3: an occupant, or their server, asks who is there (RFC 6121 §4.3).
-use crate::channel::nick::Nick;
-use crate::channel::{fan_out, find};
+use crate::channel::find;
+use crate::channel::people::nick::Nick;
+use crate::channel::said::fan_out;
 use crate::state::{Cx, Fault, Urgency, Way};
 use crate::xmpp::{BareJid, Jid, Presence};
 

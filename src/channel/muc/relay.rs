@@ -3,11 +3,12 @@
 //! asked hears if no answer comes (RFC 6120 §8.2.3).
 use std::rc::Rc;
 
-use crate::channel::fan_out::{self, deliver};
 use crate::channel::mix::relay;
-use crate::channel::nick::Nick;
+use crate::channel::people::nick::Nick;
+use crate::channel::people::{self, access};
 use crate::channel::route::Asked;
-use crate::channel::{Channel, access, avatar, people};
+use crate::channel::said::fan_out::{self, deliver};
+use crate::channel::{Channel, avatar};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault, Occupant, ParticipantId, Urgency, Way};
 use crate::xml::Writer;

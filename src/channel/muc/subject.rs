@@ -2,8 +2,9 @@
 use std::io::Write;
 
 use crate::channel::config::{Config, field};
-use crate::channel::message::{Speaker, said, say};
-use crate::channel::{Channel, change as change_row, fan_out};
+use crate::channel::said::fan_out;
+use crate::channel::said::message::{Speaker, said, say};
+use crate::channel::{Channel, change as change_row};
 use crate::state::{Cx, Fault, Occupant, Role, Urgency};
 use crate::xml::{Escaped, Writer};
 use crate::xmpp::{Condition, Message, ns};

@@ -2,8 +2,9 @@
 use std::io::Write;
 use std::rc::Rc;
 
-use crate::channel::fan_out::{self, put_back, take_occupants, write_occupant_id};
-use crate::channel::{Channel, access, mix};
+use crate::channel::people::access;
+use crate::channel::said::fan_out::{self, put_back, take_occupants, write_occupant_id};
+use crate::channel::{Channel, mix};
 use crate::state::{Cx, Kind, Occupant, Role, Shared, Urgency, Way};
 use crate::store::ChannelAffiliation;
 use crate::xml::{Escaped, Writer};
@@ -251,7 +252,7 @@ pub fn affiliation_named(text: &str) -> Option<ChannelAffiliation> {
 pub fn shown(presence: &crate::xmpp::Presence) -> Rc<str> {
     let root = presence.element.root();
     let children = root.children().filter(|child| {
-        !crate::channel::message::is_channels_own(*child) && child.namespace() != ns::DELAY
+        !crate::channel::said::message::is_channels_own(*child) && child.namespace() != ns::DELAY
     });
     let text: String = children.map(|child| child.source()).collect();
     text.into()

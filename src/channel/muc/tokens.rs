@@ -1,8 +1,8 @@
 //! XEP-0488: tokens by which people whose address nobody knows come into a room of members. They lie where invitations of MIX do,
 //! but for nobody by name, and are given as a password.
 use crate::channel::mix::invitations;
+use crate::channel::people::standing::{self, By};
 use crate::channel::route::Asked;
-use crate::channel::standing::{self, By};
 use crate::channel::{Channel, people};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault, Role};

@@ -1,6 +1,7 @@
 //! XEP-0463: who has which affiliation, told to whoever comes in from the version on that they know. A version names the
 //! channel as well, for another may have the same address later.
-use crate::channel::{Channel, fan_out, people};
+use crate::channel::said::fan_out;
+use crate::channel::{Channel, people};
 use crate::state::{Cx, Fault, Occupant, Urgency};
 use crate::store::{ChannelAffiliation, MemberRow};
 use crate::xml::{ElementRef, Writer};

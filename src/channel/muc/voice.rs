@@ -1,9 +1,10 @@
 //! XEP-0045 §7.13, §8.6: a visitor asks for voice, and a moderator decides.
+use crate::channel::Channel;
 use crate::channel::config::{Config, field};
-use crate::channel::message::Speaker;
-use crate::channel::nick::Nick;
-use crate::channel::standing::{self, By};
-use crate::channel::{Channel, fan_out};
+use crate::channel::people::nick::Nick;
+use crate::channel::people::standing::{self, By};
+use crate::channel::said::fan_out;
+use crate::channel::said::message::Speaker;
 use crate::state::{Cx, Fault, Role, Urgency, Way};
 use crate::xml::ElementRef;
 use crate::xmpp::{Condition, DataForm, FormKind, open_form};

@@ -1,6 +1,7 @@
 //! XEP-0437: whoever tells the service that they want to know hears of rooms they belong to and are not in, once a room, when
 //! something is said there. Where somebody left is written down only of those who do.
-use crate::channel::{Channel, access, people};
+use crate::channel::Channel;
+use crate::channel::people::{self, access};
 use crate::state::{Cx, Fault, Occupant, Origin, SessionId, WATCHED_MAX, Way};
 use crate::store::{ArchiveId, ArchiveQuery, ChannelId, Shows, StoreError};
 use crate::xmpp::{Presence, PresenceKind};

@@ -6,8 +6,8 @@ use crate::store::{ChannelAffiliation, StoreError, TombstoneRow};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, ns};
 
-use super::Channel;
-use super::standing::Instead;
+use crate::channel::Channel;
+use crate::channel::people::standing::Instead;
 
 /// How long.
 const KEPT_MS: i64 = 31 * 24 * 3_600 * 1_000;

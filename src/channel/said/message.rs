@@ -8,9 +8,11 @@ use crate::xml::ElementRef;
 use crate::xmpp::relation::{Act, CORRECT, FASTEN, Kind, MODERATE, MODERATE_OLD, RETRACT, act_of};
 use crate::xmpp::{Condition, ErrorType, Jid, Message, StanzaError, ns};
 
-use super::config::{Config, field};
 use super::fan_out::{self, Author, Said};
-use super::{Channel, access, archive, mix, muc, people, retraction, room};
+use super::{archive, retraction};
+use crate::channel::config::{Config, field};
+use crate::channel::people::{self, access};
+use crate::channel::{Channel, mix, muc, room};
 
 /// Whoever speaks, and what they may.
 pub struct Speaker {

@@ -5,11 +5,14 @@ use crate::store::{ChannelAffiliation, ConfigRow, MemberRow, StoreError};
 use crate::xml::Writer;
 use crate::xmpp::ns;
 
-use super::config::{Config, field, whois};
-use super::mix::told::{self, Left};
-use super::mix::{self, preferences};
-use super::muc::{leave, tell, versions};
-use super::{Channel, access, fan_out, message, people, remove, room, tombstone};
+use super::access;
+use crate::channel::config::{Config, field, whois};
+use crate::channel::mix::told::{self, Left};
+use crate::channel::mix::{self, preferences};
+use crate::channel::muc::{leave, tell, versions};
+use crate::channel::said::{fan_out, message};
+use crate::channel::upkeep::tombstone;
+use crate::channel::{Channel, people, remove, room};
 
 /// Who changed it, and why.
 #[derive(Clone, Copy, Debug, Default)]

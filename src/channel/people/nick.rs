@@ -5,7 +5,7 @@ use crate::state::Cx;
 use crate::store::StoreError;
 use crate::xmpp::{Condition, folded_nick};
 
-use super::{Channel, mix};
+use crate::channel::{Channel, mix};
 
 /// Bytes of a nick.
 pub const NICK_BYTES_MAX: usize = 256;

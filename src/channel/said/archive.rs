@@ -9,9 +9,9 @@ use crate::xml::{Element, Writer, parse_stored};
 use crate::xmpp::relation::Act;
 use crate::xmpp::{Jid, Message, ns};
 
-use super::Channel;
-use super::config::{Config, field, whois};
 use super::fan_out::{Author, Said};
+use crate::channel::Channel;
+use crate::channel::config::{Config, field, whois};
 
 /// XEP-0313 §6.1.1, XEP-0334.
 pub fn is_wanted(channel: &Channel, message: &Message) -> bool {

@@ -6,8 +6,8 @@ use crate::xmpp::{
     Condition, DataForm, ErrorType, FormKind, IqKind, Rsm, RsmStart, StanzaError, ns, open_form,
 };
 
-use super::config::{Config, field, whois};
-use super::service::{Asked, Found, Row, findable, people_of};
+use super::{Asked, Found, Row, findable, people_of};
+use crate::channel::config::{Config, field, whois};
 
 pub const NS: &str = "urn:xmpp:channel-search:0:search";
 const PARAMS: &str = "urn:xmpp:channel-search:0:search-params";

@@ -3,9 +3,9 @@ use crate::state::{Cx, Fault, Role};
 use crate::store::{ChannelAffiliation, JidVisibility, MemberRow, Participation};
 use crate::xmpp::{BareJid, Condition, ErrorType, StanzaError};
 
-use super::archive::Kept;
-use super::config::{Config, field, private, whois};
-use super::{Channel, people};
+use crate::channel::config::{Config, field, private, whois};
+use crate::channel::said::archive::Kept;
+use crate::channel::{Channel, people};
 
 /// XEP-0045 §7.4, XEP-0410 §4: what whoever is not in a room hears of it. COMPAT(Monal, 6.4): it looks at the type, too.
 pub const NOT_INSIDE: StanzaError = StanzaError::new(Condition::NotAcceptable)

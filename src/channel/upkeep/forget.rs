@@ -3,8 +3,9 @@ use crate::state::Cx;
 use crate::store::{ChannelAffiliation, MemberRow, StoreError};
 use crate::xmpp::BareJid;
 
-use super::standing::{self, By};
-use super::{each, mix, people, tombstone};
+use super::tombstone;
+use crate::channel::people::standing::{self, By};
+use crate::channel::{each, mix, people};
 
 pub fn forget_account(cx: &mut Cx<'_>, jid: &BareJid) -> Result<(), StoreError> {
     mix::forget_nick(cx, jid)?;

@@ -7,14 +7,14 @@ use crate::feature::{
 use crate::state::{Cx, Fault, Role};
 use crate::store::Stored;
 use crate::xml::Writer;
-use crate::xmpp::relation;
-use crate::xmpp::{BareJid, Condition, IqKind, Jid, ns};
+use crate::xmpp::{BareJid, Condition, IqKind, Jid, ns, relation};
 
 use super::archive::Kept;
-use super::config::{Config, field};
-use super::nick::{self, Nick};
-use super::route::{Asked, Row};
-use super::{Channel, access, mix, muc, people};
+use crate::channel::config::{Config, field};
+use crate::channel::people::nick::{self, Nick};
+use crate::channel::people::{self, access};
+use crate::channel::route::{Asked, Row};
+use crate::channel::{Channel, mix, muc};
 
 /// XEP-0369 §4.4: the node whose history is that of the channel.
 const MESSAGES: &str = "urn:xmpp:mix:nodes:messages";

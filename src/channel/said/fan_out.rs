@@ -7,7 +7,7 @@ use crate::store::ArchiveId;
 use crate::xml::{Escaped, Writer};
 use crate::xmpp::{Jid, ns};
 
-use super::Channel;
+use crate::channel::Channel;
 
 /// Who says something, as all in the channel know them.
 #[derive(Clone, Debug)]

@@ -1,5 +1,8 @@
 //! The service that channels are at: what it says of itself, and which of them somebody may find (XEP-0030, XEP-0045 §6.1 to
 //! §6.3, XEP-0369 §6.1, §6.2).
+pub mod search;
+pub mod specs;
+
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};
 use crate::store::{ChannelRow, StoreError};
@@ -7,7 +10,8 @@ use crate::xml::ElementRef;
 use crate::xmpp::{BareJid, Condition, Iq, IqKind, Rsm, RsmStart, ns};
 
 use super::config::{Config, field};
-use super::{access, avatar, mix, muc, people, search};
+use super::people::{self, access};
+use super::{avatar, mix, muc};
 
 /// A request to the service.
 pub struct Asked<'a> {

@@ -8,7 +8,7 @@ use crate::state::{Cx, Occupant, Role, State, Way};
 use crate::store::{ChannelId, OccupantRow, StoreError, Tx};
 use crate::xmpp::{BareJid, Jid};
 
-use super::nick::Nick;
+use crate::channel::people::nick::Nick;
 
 /// Beside the role: it is the presence of a participant (XEP-0403).
 const OF_PARTICIPANT: u8 = 0x10;

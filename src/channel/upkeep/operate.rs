@@ -5,8 +5,9 @@ use crate::state::Cx;
 use crate::store::{ChannelAffiliation, ChannelRow, StoreError};
 use crate::xmpp::{BareJid, quoted};
 
-use super::config::{Config, FIELDS, table::Shape};
-use super::{Channel, config, find, muc, people};
+use crate::channel::config::table::Shape;
+use crate::channel::config::{self, Config, FIELDS};
+use crate::channel::{Channel, find, muc, people};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -41,7 +42,7 @@ pub fn operate(
         Operation::Members => members(cx, &channel)?,
         Operation::Create => String::new(),
         Operation::Destroy => {
-            super::standing::destroy(cx, &mut channel, Default::default())?;
+            crate::channel::people::standing::destroy(cx, &mut channel, Default::default())?;
             format!("removed {named} and all that was said in it")
         }
         Operation::MakeOwner | Operation::Ban => {
@@ -52,7 +53,7 @@ pub fn operate(
                 Operation::Ban => (ChannelAffiliation::Outcast, "is banned from"),
                 _ => (ChannelAffiliation::Owner, "owns"),
             };
-            super::standing::set_affiliation(
+            crate::channel::people::standing::set_affiliation(
                 cx,
                 &mut channel,
                 user.as_str(),

@@ -1,4 +1,7 @@
 //! The people of a channel: what is known of each, by bare JID.
+pub mod access;
+pub mod nick;
+pub mod standing;
 
 use crate::state::{Cx, Fault, ParticipantId};
 use crate::store::{ChannelAffiliation, ChannelRow, MemberRow, StoreError};

@@ -11,11 +11,12 @@ use crate::xmpp::{Condition, ErrorType, IqKind, Message, StanzaError, ns};
 use crate::feature::{self, Reply};
 
 use super::archive::Kept;
-use super::config::{Config, field};
 use super::fan_out::{Author, write_occupant_id};
 use super::message::{Speaker, say, say_as_channel, speaker};
-use super::route::{Asked, Row};
-use super::{Channel, access, people};
+use crate::channel::Channel;
+use crate::channel::config::{Config, field};
+use crate::channel::people::{self, access};
+use crate::channel::route::{Asked, Row};
 
 /// Bytes of a reason.
 const REASON_BYTES_MAX: usize = 1024;
