@@ -8,9 +8,8 @@ use crate::xml::parse_stored;
 use crate::xmpp::{Condition, IqKind, StanzaError};
 
 use super::config::{Config, field, set_texts};
-use super::mix::avatar as nodes;
 use super::mix::describe::require_seen;
-use super::mix::nodes::Node;
+use super::mix::nodes::{Node, avatar as nodes};
 use super::people::{self, standing};
 use super::route::{Asked, Row};
 use super::{Channel, change};

@@ -52,7 +52,7 @@ use people::standing;
 use upkeep::tombstone;
 
 pub use inbox::rooms as inbox_rooms;
-pub use mix::relay::answered as relayed;
+pub use mix::between::relay::answered as relayed;
 pub use mix::{component_came, component_went};
 pub use muc::watch::presence as presence_at_service;
 pub use route::{answer, iq, message, presence};

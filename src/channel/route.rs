@@ -43,10 +43,10 @@ pub fn iq(cx: &mut Cx<'_>, origin: Origin, iq: &Iq, jid: &BareJid) -> Result<Rep
         return Err(Condition::BadRequest.into());
     };
     let payload = iq.payload();
-    if let Some((id, jid)) = mix::private::address(jid)
+    if let Some((id, jid)) = mix::between::private::address(jid)
         && let Some(channel) = find(cx, &jid)?
     {
-        return mix::relay::request(cx, &channel, &id, iq);
+        return mix::between::relay::request(cx, &channel, &id, iq);
     }
     let Some(channel) = find(cx, jid)? else {
         // XEP-0410 §4: whoever asks an occupant is not in.
@@ -82,10 +82,10 @@ pub fn answer(cx: &mut Cx<'_>, iq: &Iq, jid: &BareJid) -> Result<(), Fault> {
 
 /// A message. XEP-0045 §7.4: it is the channel that refuses.
 pub fn message(cx: &mut Cx<'_>, message: &Message, jid: &BareJid) -> Result<(), Fault> {
-    if let Some((id, jid)) = mix::private::address(jid)
+    if let Some((id, jid)) = mix::between::private::address(jid)
         && let Some(channel) = find(cx, &jid)?
     {
-        return mix::private::send(cx, &channel, &id, message);
+        return mix::between::private::send(cx, &channel, &id, message);
     }
     take(cx, message, jid).map_err(Fault::by_bare)
 }
@@ -137,7 +137,7 @@ pub fn presence(
     if is_for_channel
         && presence.element.root().child("x", ns::MUC).is_none()
         && let Some(mut channel) = find(cx, jid)?
-        && mix::presence::take(cx, &mut channel, presence)?
+        && mix::between::presence::take(cx, &mut channel, presence)?
     {
         return Ok(());
     }

@@ -1,38 +1,23 @@
 //! XEP-0369: a channel as clients of MIX know it. What is said and who belongs to it is the channel's; here are participants,
 //! nodes and how they ask.
-pub mod avatar;
+pub mod between;
 mod create;
-mod deliver;
 pub mod describe;
-mod events;
-mod fan_out;
-pub mod history;
-pub mod invitations;
-mod join;
-mod leave;
-mod nick;
 pub mod nodes;
-pub mod preferences;
-pub mod presence;
-pub mod private;
-mod probes;
-mod publish;
-mod read;
-mod registered;
-pub mod relay;
-pub mod rules;
-mod shown;
-pub mod told;
+pub mod participants;
+pub mod sent;
 
 use crate::xmpp::{IqKind, ns};
 
 use super::route::Row;
 use super::service;
+use nodes::{publish, read};
+use participants::{invitations, join, leave, nick, preferences, registered};
 
-pub use fan_out::fan_out;
-pub use leave::end as end_participation;
-pub use probes::{component_came, component_went};
-pub use registered::{forget as forget_nick, is_anothers as is_nick_of_another};
+pub use between::probes::{component_came, component_went};
+pub use participants::leave::end as end_participation;
+pub use participants::registered::{forget as forget_nick, is_anothers as is_nick_of_another};
+pub use sent::fan_out::fan_out;
 
 /// Of versions before 0.14.
 const OLD: &str = "urn:xmpp:mix:core:0";

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::channel::config::{Config, field, whois};
-use crate::channel::mix::told;
+use crate::channel::mix::participants::told;
 use crate::channel::people::nick::{self, Nick};
 use crate::channel::people::{self, access};
 use crate::channel::said::fan_out;

@@ -1,6 +1,6 @@
 //! XEP-0045 §10: what owners do: configure the room, and end it.
 use crate::channel::config::form;
-use crate::channel::mix::rules::{self, RULERS_MAX, Rulers};
+use crate::channel::mix::nodes::rules::{self, RULERS_MAX, Rulers};
 use crate::channel::people::standing::{self, Instead};
 use crate::channel::route::Asked;
 use crate::channel::{change, people};

@@ -30,7 +30,7 @@ pub fn send(
     access::require_may_write(cx, channel, speaker.role, (to.as_str(), &member))?;
     // Whoever takes part and is not in the room knows people by their ids.
     match occupants.iter().all(|one| one.way == Way::Participant) {
-        true => mix::private::pass(cx, channel, (&speaker, message), &to),
+        true => mix::between::private::pass(cx, channel, (&speaker, message), &to),
         false => pass(cx, channel, (&speaker, message), &to),
     }
 }

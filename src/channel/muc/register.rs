@@ -109,7 +109,7 @@ fn take(cx: &mut Cx<'_>, asked: &mut Asked<'_>, nick: &Nick) -> Result<(), Fault
     people::set(cx, &mut asked.channel, who, &row)?;
     let channel = &asked.channel;
     if row.participation.is_some() {
-        crate::channel::mix::told::nick_changed(cx, channel, who, &row)?;
+        crate::channel::mix::participants::told::nick_changed(cx, channel, who, &row)?;
     }
     loop {
         let room = room(cx, channel);

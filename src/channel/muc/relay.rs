@@ -3,7 +3,7 @@
 //! asked hears if no answer comes (RFC 6120 §8.2.3).
 use std::rc::Rc;
 
-use crate::channel::mix::relay;
+use crate::channel::mix::between::relay;
 use crate::channel::people::nick::Nick;
 use crate::channel::people::{self, access};
 use crate::channel::route::Asked;

@@ -88,7 +88,7 @@ pub fn announce_to_others(cx: &mut Cx<'_>, channel: &Channel, news: &News<'_>) {
 /// XEP-0403 §2: another nick is no other client.
 fn tell_participants(cx: &mut Cx<'_>, channel: &Channel, news: &News<'_>) {
     if news.new_nick.is_none() {
-        mix::presence::told(cx, channel, news.of, news.is_gone);
+        mix::between::presence::told(cx, channel, news.of, news.is_gone);
     }
 }
 

@@ -1,6 +1,6 @@
 //! XEP-0488: tokens by which people whose address nobody knows come into a room of members. They lie where invitations of MIX do,
 //! but for nobody by name, and are given as a password.
-use crate::channel::mix::invitations;
+use crate::channel::mix::participants::invitations;
 use crate::channel::people::standing::{self, By};
 use crate::channel::route::Asked;
 use crate::channel::{Channel, people};

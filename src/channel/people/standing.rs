@@ -7,12 +7,12 @@ use crate::xmpp::ns;
 
 use super::access;
 use crate::channel::config::{Config, field, whois};
-use crate::channel::mix::told::{self, Left};
-use crate::channel::mix::{self, preferences};
+use crate::channel::mix::participants::preferences;
+use crate::channel::mix::participants::told::{self, Left};
 use crate::channel::muc::{leave, tell, versions};
 use crate::channel::said::{fan_out, message};
 use crate::channel::upkeep::tombstone;
-use crate::channel::{Channel, people, remove, room};
+use crate::channel::{Channel, mix, people, remove, room};
 
 /// Who changed it, and why.
 #[derive(Clone, Copy, Debug, Default)]

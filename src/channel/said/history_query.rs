@@ -54,7 +54,7 @@ fn query(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let is_mix = match asked.payload.attribute("node").as_deref() {
         None => false,
         Some(MESSAGES) => true,
-        Some(node) => return mix::history::query(cx, asked, node),
+        Some(node) => return mix::nodes::history::query(cx, asked, node),
     };
     let channel = &asked.channel;
     let role = role_of(cx, channel, &asked.who)?;

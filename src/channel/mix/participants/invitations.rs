@@ -9,7 +9,7 @@ use crate::store::{ChannelAffiliation, InvitationRow, MemberRow, StoreError};
 use crate::xml::ElementRef;
 use crate::xmpp::{BareJid, Condition, ErrorType, Jid, StanzaError, Timestamp, ns};
 
-use super::describe;
+use crate::channel::mix::describe;
 
 /// How long one holds good.
 const VALID_MS: i64 = 7 * 24 * 60 * 60 * 1000;

@@ -9,8 +9,9 @@ use crate::store::{JidVisibility, MemberRow, Participation, StoreError};
 use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{Condition, DataForm, FormKind, ns, open_form};
 
+use super::leave;
 use super::told::{self, Left};
-use super::{leave, presence};
+use crate::channel::mix::between::presence;
 
 /// Each with its values; the first is that of whoever says nothing.
 const OPTIONS: [(&str, &[&str]); 4] = [

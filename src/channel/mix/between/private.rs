@@ -7,9 +7,9 @@ use crate::state::{Cx, Fault, OwnMessage};
 use crate::xml::{Writer, parse_stored};
 use crate::xmpp::{BareJid, Condition, Message, MessageKind, ns};
 
-use super::create::OF;
 use super::presence::encoded;
 use super::relay::client;
+use crate::channel::mix::create::OF;
 
 /// The participant and the channel of an address (XEP-0403 §3.2).
 pub fn address(jid: &BareJid) -> Option<(String, BareJid)> {

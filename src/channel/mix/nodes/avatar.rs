@@ -8,8 +8,7 @@ use crate::store::{ConfigRow, Item, NodeRow, StoreError};
 use crate::xml::ElementRef;
 use crate::xmpp::{BareJid, Condition, ns};
 
-use super::events;
-use super::nodes::Node;
+use super::{Node, events};
 
 /// Pictures that are kept, of several kinds and sizes.
 const PICTURES_MAX: u64 = 4;

@@ -13,9 +13,9 @@ use crate::store::{MemberRow, StoreError};
 use crate::xml::{Escaped, Writer};
 use crate::xmpp::{BareJid, Condition, Jid, Presence, PresenceKind, quoted_error};
 
-use super::deliver::{takers, to_participant};
-use super::fan_out::shows_author;
-use super::nodes::Node;
+use crate::channel::mix::nodes::Node;
+use crate::channel::mix::sent::deliver::{takers, to_participant};
+use crate::channel::mix::sent::fan_out::shows_author;
 
 const NS: &str = "urn:xmpp:mix:presence:0";
 /// Characters of the resource that stands for a client.

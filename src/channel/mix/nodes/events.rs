@@ -9,9 +9,8 @@ use crate::store::StoreError;
 use crate::xml::{Escaped, Writer};
 use crate::xmpp::ns;
 
-use super::deliver::{takers, to_participant};
-use super::history;
-use super::nodes::Node;
+use super::{Node, history};
+use crate::channel::mix::sent::deliver::{takers, to_participant};
 
 /// Which of several forms somebody is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,10 +2,9 @@
 //! read by whoever may read the node. Of participants no JID is in it (XEP-0404 §2.3).
 use std::borrow::Cow;
 
-use crate::channel::Channel;
 use crate::channel::config::{Config, field};
-use crate::channel::people;
 use crate::channel::route::Asked;
+use crate::channel::{Channel, people};
 use crate::feature::{ArchiveSource, AskingArchive, Reply, archive_page};
 use crate::state::{Cx, Fault};
 use crate::store::{Direction, Owner, Record, StoreError};
@@ -13,8 +12,7 @@ use crate::xml::Writer;
 use crate::xmpp::{Condition, ns};
 
 use super::events::{Event, Form};
-use super::nodes::Node;
-use super::read;
+use super::{Node, read};
 
 /// Which of a channel's histories it is (`ChannelId::history`); `None`: it has none.
 fn number(node: Node) -> Option<u32> {

@@ -10,7 +10,7 @@ use crate::store::{ChannelAffiliation, MemberRow, StoreError};
 use crate::xml::Escaped;
 use crate::xmpp::BareJid;
 
-use super::nodes::Node;
+use crate::channel::mix::nodes::Node;
 
 /// Who subscribed to anything.
 pub fn takers(cx: &mut Cx<'_>, channel: &Channel) -> Result<Rc<[Taker]>, StoreError> {

@@ -1,4 +1,11 @@
 //! XEP-0369 §4.7, XEP-0403 §3.5, XEP-0404 §2.5, XEP-0406 §2, XEP-0407 §2: the nodes of a channel, and who may have to do with which.
+pub mod avatar;
+pub mod events;
+pub mod history;
+pub mod publish;
+pub mod read;
+pub mod rules;
+
 use crate::channel::Channel;
 use crate::channel::config::{Config, field, node_access, whois};
 use crate::channel::people::access;

@@ -10,8 +10,10 @@ use crate::store::{ChannelAffiliation, MemberRow, Participation, StoreError};
 use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{BareJid, Condition, ns};
 
-use super::nodes::Node;
-use super::{OLD, describe, invitations, leave, nick, preferences, presence, told};
+use super::{invitations, leave, nick, preferences, told};
+use crate::channel::mix::between::presence;
+use crate::channel::mix::nodes::Node;
+use crate::channel::mix::{OLD, describe};
 
 /// Nodes that are named in one request.
 const NAMED_MAX: usize = 32;

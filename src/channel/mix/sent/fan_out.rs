@@ -11,9 +11,9 @@ use crate::store::StoreError;
 use crate::xml::{Escaped, Writer};
 use crate::xmpp::{Jid, ns, quoted_error};
 
-use super::OLD;
 use super::deliver::{takers, to_participant};
-use super::nodes::Node;
+use crate::channel::mix::OLD;
+use crate::channel::mix::nodes::Node;
 
 pub fn fan_out(cx: &mut Cx<'_>, channel: &Channel, said: &Said<'_>) {
     if let Err(error) = to_takers(cx, channel, said) {

@@ -11,8 +11,8 @@ use crate::store::{ChannelAffiliation, MemberRow, StoreError};
 use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{Condition, DataForm, FormKind, Rsm, RsmStart, ns};
 
-use super::nodes::Node;
-use super::{OLD, avatar, describe, rules};
+use super::{Node, avatar, rules};
+use crate::channel::mix::{OLD, describe};
 
 /// Items of one answer.
 const ITEMS_MAX: usize = 250;

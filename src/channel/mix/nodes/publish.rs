@@ -11,9 +11,9 @@ use crate::store::{ChannelAffiliation, ConfigRow, MemberRow};
 use crate::xml::ElementRef;
 use crate::xmpp::{Condition, DataForm, Jid, ns};
 
-use super::nodes::Node;
 use super::rules::{self, Rulers};
-use super::{avatar, describe};
+use super::{Node, avatar};
+use crate::channel::mix::describe;
 
 pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     describe::require_seen(cx, asked)?;

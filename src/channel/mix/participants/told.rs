@@ -7,12 +7,12 @@ use crate::store::{ChannelAffiliation, MemberRow, StoreError};
 use crate::xml::Writer;
 use crate::xmpp::BareJid;
 
-use super::deliver::takers;
-use super::events::{self, Form};
-use super::fan_out::shows_author;
-use super::nodes::Node;
-use super::read::{self, write_mapping, write_participant};
-use super::shown;
+use crate::channel::mix::nodes::Node;
+use crate::channel::mix::nodes::events::{self, Form};
+use crate::channel::mix::nodes::read::{self, write_mapping, write_participant};
+use crate::channel::mix::sent::deliver::takers;
+use crate::channel::mix::sent::fan_out::shows_author;
+use crate::channel::mix::sent::shown;
 
 /// How somebody's participation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,4 @@
+//! How what a channel says reaches those who take part.
+pub mod deliver;
+pub mod fan_out;
+pub mod shown;
