@@ -30,7 +30,7 @@ pub type Row = (IqKind, &'static str, &'static str, Handler);
 /// What a channel answers, by chapter.
 const TABLES: &[&[Row]] = &[
     muc::ROWS,
-    muc::tokens::ROWS,
+    muc::between::tokens::ROWS,
     mix::ROWS,
     avatar::ROWS,
     retraction::ROWS,
@@ -64,7 +64,7 @@ pub fn iq(cx: &mut Cx<'_>, origin: Origin, iq: &Iq, jid: &BareJid) -> Result<Rep
         channel,
     };
     if to.resource().is_some() {
-        return muc::relay::request(cx, &mut asked);
+        return muc::between::relay::request(cx, &mut asked);
     }
     let is_it = |row: &&Row| row.0 == iq.kind && payload.is(row.2, row.1);
     let row = TABLES.iter().find_map(|rows| rows.iter().find(is_it));
@@ -75,7 +75,7 @@ pub fn iq(cx: &mut Cx<'_>, origin: Origin, iq: &Iq, jid: &BareJid) -> Result<Rep
 /// A result or error for somebody in a channel.
 pub fn answer(cx: &mut Cx<'_>, iq: &Iq, jid: &BareJid) -> Result<(), Fault> {
     if let Some(channel) = find(cx, jid)? {
-        muc::relay::answer(cx, &channel, iq);
+        muc::between::relay::answer(cx, &channel, iq);
     }
     Ok(())
 }
@@ -101,16 +101,21 @@ fn take(cx: &mut Cx<'_>, message: &Message, jid: &BareJid) -> Result<(), Fault> 
         };
     };
     match (message.kind, to.resource()) {
-        (MessageKind::Error, _) => Ok(muc::leave::by_error(cx, &mut channel, from, message)?),
+        (MessageKind::Error, _) => Ok(muc::occupants::leave::by_error(
+            cx,
+            &mut channel,
+            from,
+            message,
+        )?),
         (MessageKind::Groupchat, None) => said::groupchat(cx, &mut channel, message),
         // XEP-0045 §7.5: private messages have another type.
         (MessageKind::Groupchat, Some(_)) => Err(Condition::BadRequest.into()),
-        (_, Some(nick)) => muc::private::send(cx, &channel, message, nick),
+        (_, Some(nick)) => muc::between::private::send(cx, &channel, message, nick),
         // XEP-0407 §4: its examples have no type.
         (_, None) if message.child("retract", ns::MIX_MISC).is_some() => {
             said::groupchat(cx, &mut channel, message)
         }
-        (_, None) => muc::mediated::take(cx, &mut channel, message),
+        (_, None) => muc::between::mediated::take(cx, &mut channel, message),
     }
 }
 
@@ -129,7 +134,7 @@ pub fn presence(
     if presence.kind == PresenceKind::Probe {
         return match way {
             Way::Participant => Ok(()),
-            way => muc::probe::answer(cx, way, presence, jid),
+            way => muc::occupants::probe::answer(cx, way, presence, jid),
         };
     }
     let to = presence.envelope.to.as_ref();
@@ -144,14 +149,16 @@ pub fn presence(
     match presence.kind {
         // Nobody enters on behalf of somebody else.
         _ if way == Way::Participant => Ok(()),
-        PresenceKind::Available => match muc::enter::come(cx, way, presence, jid) {
+        PresenceKind::Available => match muc::occupants::enter::come(cx, way, presence, jid) {
             Err(Fault::Stanza(error)) => {
-                muc::enter::refuse(cx, way, presence, &error);
+                muc::occupants::enter::refuse(cx, way, presence, &error);
                 Ok(())
             }
             done => done,
         },
-        PresenceKind::Unavailable | PresenceKind::Error => muc::leave::go(cx, presence, jid),
+        PresenceKind::Unavailable | PresenceKind::Error => {
+            muc::occupants::leave::go(cx, presence, jid)
+        }
         // XEP-0369: participants are no contacts; nothing is subscribed to this way.
         _ => Ok(()),
     }

@@ -10,7 +10,9 @@ use crate::state::{Cx, Fault};
 use crate::xml::Writer;
 use crate::xmpp::{Condition, FormKind, ns, open_form, relation};
 
-use super::{hat_commands, hats, register, tokens, versions};
+use super::between::tokens;
+use super::register;
+use super::rulers::{hat_commands, hats, versions};
 
 const TRAFFIC: &str = "http://jabber.org/protocol/muc#traffic";
 

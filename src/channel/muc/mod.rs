@@ -1,23 +1,11 @@
 //! XEP-0045: a channel as a room, for every client there is. What is said and who belongs to it is the channel's; here are
 //! occupants, their presence and how they ask.
-mod admin;
+pub mod between;
 mod describe;
-pub mod enter;
-mod hat_commands;
-pub mod hats;
-mod history;
-pub mod leave;
-pub mod mediated;
-mod owner;
-pub mod private;
-pub mod probe;
+pub mod occupants;
 pub mod register;
-pub mod relay;
+pub mod rulers;
 pub mod subject;
-pub mod tell;
-pub mod tokens;
-pub mod versions;
-mod voice;
 pub mod watch;
 
 use std::rc::Rc;
@@ -29,6 +17,8 @@ use super::people::nick::Nick;
 use super::people::{self, access};
 use super::route::Row;
 use super::{Channel, room};
+use occupants::{history, tell};
+use rulers::{admin, hat_commands, hats, owner};
 
 /// What is answered at the address of a room.
 pub const ROWS: &[Row] = &[

@@ -11,7 +11,7 @@ use crate::store::ChannelAffiliation;
 use crate::xml::Writer;
 use crate::xmpp::{Condition, DataForm, FormKind, StanzaError, ns, open_form};
 
-use super::tell::{self, News};
+use super::occupants::tell::{self, News};
 
 const FORM_TYPE: &str = "http://jabber.org/protocol/muc#register";
 pub const NODE: &str = "x-roomuser-item";

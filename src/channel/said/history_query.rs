@@ -128,7 +128,7 @@ pub fn in_room(cx: &Cx<'_>, channel: &Channel, stored: &Stored, to: Role) -> Opt
         w.open("item")
             .attr(
                 "affiliation",
-                muc::tell::affiliation_text(member.affiliation),
+                muc::occupants::tell::affiliation_text(member.affiliation),
             )
             .attr("role", access::role_of(channel, &member).as_str())
             .attr("jid", &jid)

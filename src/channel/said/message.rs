@@ -234,7 +234,7 @@ pub fn is_channels_own(child: ElementRef<'_>) -> bool {
     let namespace = child.namespace();
     matches!(
         namespace,
-        ns::MUC_USER | ns::MUC | ns::OCCUPANT_ID | muc::hats::NS | MODERATE
+        ns::MUC_USER | ns::MUC | ns::OCCUPANT_ID | muc::rulers::hats::NS | MODERATE
     ) || namespace.starts_with("urn:xmpp:mix:")
         || namespace == MODERATE_OLD
         // A retraction that says it is a moderator's.

@@ -112,7 +112,7 @@ fn members(cx: &Cx<'_>, channel: &Channel) -> Result<String, StoreError> {
             Some(_) => "participant",
             None => "-",
         };
-        let affiliation = muc::tell::affiliation_text(row.affiliation);
+        let affiliation = muc::occupants::tell::affiliation_text(row.affiliation);
         let _ = writeln!(
             text,
             "{}\t{affiliation}\t{takes_part}\t{}",

@@ -3,7 +3,8 @@
 use std::io::Write;
 
 use crate::channel::config::{Config, field};
-use crate::channel::muc::{hats, leave, tell};
+use crate::channel::muc::occupants::{leave, tell};
+use crate::channel::muc::rulers::hats;
 use crate::channel::people::nick::Nick;
 use crate::channel::people::{self, access};
 use crate::channel::{Channel, room};

@@ -42,7 +42,7 @@ pub fn send(cx: &mut Cx<'_>, channel: &Channel, id: &str, message: &Message) -> 
     // Whoever is in the room only knows people by their nicks.
     if member.participation.is_none() {
         muc::show_participant(cx, channel, from)?;
-        return muc::private::pass(cx, channel, (&speaker, message), &to);
+        return muc::between::private::pass(cx, channel, (&speaker, message), &to);
     }
     pass(cx, channel, (&speaker, message), &to)
 }

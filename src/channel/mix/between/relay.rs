@@ -1,7 +1,7 @@
 //! XEP-0403 §4.5, §4.6: requests from one participant to another, by addresses that tell nothing of who they are, and what is answered.
 //! Each is a question with a deadline, so that whoever asked is answered in any case.
 use crate::channel::Channel;
-use crate::channel::muc::relay::pass_on;
+use crate::channel::muc::between::relay::pass_on;
 use crate::channel::people::{self, access};
 use crate::channel::said::message::speaker;
 use crate::feature::Reply;

@@ -1,7 +1,7 @@
 //! What occupants of XEP-0045 see of participants: one person has one nick, and is gone when they leave.
 use std::rc::Rc;
 
-use crate::channel::muc::{leave, tell};
+use crate::channel::muc::occupants::{leave, tell};
 use crate::channel::people::nick::Nick;
 use crate::channel::{Channel, room};
 use crate::state::{Cx, Occupant, Way};

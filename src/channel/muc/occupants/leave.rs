@@ -7,7 +7,7 @@ use crate::store::StoreError;
 use crate::xmpp::{BareJid, Jid, Message, Presence, PresenceKind, ns};
 
 use super::tell::{self, News};
-use super::watch;
+use crate::channel::muc::watch;
 
 /// Unavailable presence, or one of type error, for a room.
 pub fn go(cx: &mut Cx<'_>, presence: &Presence, jid: &BareJid) -> Result<(), Fault> {

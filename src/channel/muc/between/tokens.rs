@@ -10,7 +10,8 @@ use crate::store::{ChannelAffiliation, InvitationRow, MemberRow, StoreError};
 use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{Condition, IqKind, Jid, StanzaError, Timestamp, ns};
 
-use super::{admin, mediated};
+use super::mediated;
+use crate::channel::muc::rulers::admin;
 
 pub const NS: &str = "urn:xmpp:muc-token-invite:0";
 /// §4.3: how long one holds good at most, and if nobody says.

@@ -11,8 +11,8 @@ use crate::store::{ChannelAffiliation, ChannelRow, MemberRow, StoreError};
 use crate::xml::ElementRef;
 use crate::xmpp::{Condition, ErrorType, Jid, StanzaError, ns};
 
-use super::mediated;
-use super::tell::{affiliation_named, affiliation_text};
+use crate::channel::muc::between::mediated;
+use crate::channel::muc::occupants::tell::{affiliation_named, affiliation_text};
 
 /// Items of one request.
 const ITEMS_MAX: usize = 100;

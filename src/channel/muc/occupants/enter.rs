@@ -15,7 +15,10 @@ use crate::xml::ElementRef;
 use crate::xmpp::{BareJid, Condition, ErrorType, Jid, Presence, StanzaError, ns};
 
 use super::tell::{self, News};
-use super::{hats, history, leave, subject, tokens, versions};
+use super::{history, leave};
+use crate::channel::muc::between::tokens;
+use crate::channel::muc::rulers::{hats, versions};
+use crate::channel::muc::subject;
 
 /// Available presence for a room.
 pub fn come(cx: &mut Cx<'_>, way: Way, presence: &Presence, jid: &BareJid) -> Result<(), Fault> {

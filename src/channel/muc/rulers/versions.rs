@@ -8,7 +8,7 @@ use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{Condition, StanzaError, ns};
 
 use super::admin;
-use super::tell::affiliation_text;
+use crate::channel::muc::occupants::tell::affiliation_text;
 
 pub const NS: &str = "urn:xmpp:muc:affiliations:1";
 /// Items of one message.

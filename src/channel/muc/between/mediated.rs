@@ -9,7 +9,7 @@ use crate::store::{ChannelAffiliation, MemberRow};
 use crate::xml::{ElementRef, Writer, parse_stored};
 use crate::xmpp::{BareJid, Condition, Jid, Message, MessageKind, ns};
 
-use super::voice;
+use crate::channel::muc::rulers::voice;
 
 /// XEP-0249
 const DIRECT: &str = "jabber:x:conference";

@@ -10,7 +10,7 @@ use crate::xml::Writer;
 use crate::xmpp::base64;
 use crate::xmpp::hashing::digest;
 
-use super::tell::{self, News};
+use crate::channel::muc::occupants::tell::{self, News};
 
 pub const NS: &str = "urn:xmpp:hats:0";
 /// Between the parts of one that is written down; no XML holds it.
