@@ -16,7 +16,8 @@ use crate::xmpp::{BareJid, Condition, FullJid, StanzaError, StreamCondition, Str
 
 use super::login::client::{Seen, note_client};
 use super::login::fast;
-use super::route::{presence, turn, unanswered, unseen};
+use super::route::message::unseen;
+use super::route::{presence, turn, unanswered};
 use super::{Server, Step};
 
 impl Server {

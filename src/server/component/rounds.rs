@@ -1,6 +1,6 @@
 //! What all accounts are told when a component comes or goes, a few at a time: their rosters have to be read for that, and
 //! others are not to wait for thousands of them.
-use crate::server::route::component_presence::{came_for, went_for};
+use crate::server::route::presence::component_presence::{came_for, went_for};
 use crate::server::timers::Timer;
 use crate::server::{Server, Step};
 use crate::state::ComponentId;

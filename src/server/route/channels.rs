@@ -4,7 +4,7 @@ use crate::state::{Cx, Fault, Form, Keep, Kind, Local, Shared, Urgency};
 use crate::store::StoreError;
 use crate::xmpp::{Envelope, Jid, Message, Presence, write_open};
 
-use super::keeping::{Unseen, archive};
+use super::message::keeping::{Unseen, archive};
 
 /// §2.2, §2.11: a message that a channel distributes: into the archive, and to all clients that know channels.
 pub fn message(

@@ -10,7 +10,9 @@ use crate::xmpp::{
     StanzaParseError, StreamCondition, StreamError,
 };
 
-use super::{forged, iq, message, photo, presence};
+use super::iq;
+use super::message::{self, forged};
+use super::presence::{self, photo};
 
 /// A stanza of a session; `lang` is the language of its stream. An error ends the stream.
 pub fn from_session(

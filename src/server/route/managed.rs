@@ -4,8 +4,8 @@ use crate::state::{Cx, PresenceAccess};
 use crate::store::StoreError;
 use crate::xmpp::{BareJid, Jid, Presence, PresenceKind};
 
-use super::broadcast::{Outgoing, send_to};
 use super::channels;
+use super::presence::broadcast::{Outgoing, send_to};
 
 /// Presence of somebody of another domain, to whom it is for.
 pub fn pass_on(cx: &mut Cx<'_>, presence: &Presence, to: &Jid) -> Result<(), StoreError> {

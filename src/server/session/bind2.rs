@@ -7,7 +7,7 @@ use crate::xml::Writer;
 use crate::xmpp::{BareJid, FullJid, ns};
 
 use super::management;
-use crate::server::route::unseen;
+use crate::server::route::message::unseen;
 use crate::server::{Server, Step};
 
 impl Server {

@@ -6,7 +6,7 @@ use crate::stream::{EnableRequest, enable_request};
 use crate::xml::{Element, ElementRef, Writer};
 use crate::xmpp::{Condition, StreamCondition, StreamError, ns};
 
-use crate::server::route::unseen;
+use crate::server::route::message::unseen;
 use crate::server::timers::Timer;
 use crate::server::{Server, Step};
 

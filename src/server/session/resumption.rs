@@ -8,7 +8,8 @@ use crate::xmpp::{BareJid, Condition, StreamCondition, StreamError, ns, quoted};
 use super::hibernation::hibernate;
 use super::management::{acknowledge, client_state, too_high, write_failed};
 use crate::server::login::fast;
-use crate::server::route::{again, unseen};
+use crate::server::route::again;
+use crate::server::route::message::unseen;
 use crate::server::timers::Timer;
 use crate::server::{Server, Step};
 

@@ -1,15 +1,14 @@
 //! Who is there, told to one address: probes (RFC 6121 §4.3), what answers them, and what saves a local session from
 //! sending any.
-use crate::channel;
-use crate::feature;
 use crate::state::{Address, Cx, Fault, Origin, SessionId};
 use crate::store::{AccountId, Contact, StoreError};
 use crate::xml::Writer;
 use crate::xmpp::{BareJid, Envelope, Jid, Presence, PresenceKind};
+use crate::{channel, feature};
 
-use super::blocked::{blocks, is_blocked_by};
 use super::broadcast::{Outgoing, deliver, send_to};
 use crate::server::outlet;
+use crate::server::route::blocked::{blocks, is_blocked_by};
 
 /// The current presence of all available sessions of an account, to one address. True if there was any.
 pub fn send_presence_of(cx: &mut Cx<'_>, account: &BareJid, to: &Jid) -> Result<bool, StoreError> {

@@ -9,8 +9,9 @@ use crate::state::{
 use crate::store::{AccountId, ArchiveId, StoreError, Stored};
 use crate::xmpp::{BareJid, Message};
 
-use super::again::{self, Added};
-use super::{copies, turn};
+use super::copies;
+use crate::server::route::again::{self, Added};
+use crate::server::route::turn;
 use crate::server::session::handing_over;
 
 /// Messages on one page, and its bytes at most (a page ends behind the message that passes them).

@@ -5,9 +5,9 @@ use crate::state::{Cx, Form, Keep, Origin, SessionId, Shared};
 use crate::store::{ArchiveId, Stored};
 use crate::xmpp::{BareJid, Envelope, Jid, Message, MessageKind, StanzaError, write_error};
 
-use super::again::{self, Added, Direction};
-use super::turn;
 use crate::server::outlet::{Archived, send_error, stored_xml};
+use crate::server::route::again::{self, Added, Direction};
+use crate::server::route::turn;
 
 /// §7: the addressee's sessions that get a copy. `direct`: those that get the message itself; `None`: it waits, and those
 /// that would be given it later get no copy now.

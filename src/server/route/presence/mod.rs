@@ -1,8 +1,13 @@
 //! The way of presence (RFC 6121 §4): initial, broadcast, directed, probes, unavailable.
+pub mod broadcast;
+pub mod component_presence;
+pub mod photo;
+pub mod probe;
+pub mod subscription;
+pub mod to_channels;
+
 use std::rc::Rc;
 
-use crate::channel;
-use crate::feature;
 use crate::pubsub::notify::last;
 use crate::state::{
     Address, AvailablePresence, Cx, Fault, Origin, PresenceDetails, Session, SessionId,
@@ -13,11 +18,13 @@ use crate::xmpp::{
     BareJid, Condition, Envelope, Jid, Presence, PresenceKind, StanzaError, ns, quoted,
     quoted_error,
 };
+use crate::{channel, feature};
 
 use super::blocked::require_not_blocked_by_sender;
-use super::broadcast::{Outgoing, audience, broadcast, send_to};
-use super::{managed, photo, probe, subscription, to_channels, unseen};
+use super::managed;
+use super::message::unseen;
 use crate::server::outlet;
+use broadcast::{Outgoing, audience, broadcast, send_to};
 
 /// Entities one session can have sent directed presence to at a time.
 pub const DIRECTED_MAX: usize = 512;

@@ -5,9 +5,10 @@ use crate::state::{ComponentId, Cx, SessionId};
 use crate::store::{Contact, StoreError};
 use crate::xmpp::{BareJid, Envelope, Jid, PresenceKind};
 
-use super::blocked::blocks;
 use super::broadcast::Outgoing;
-use super::{managed, probe, to_channels};
+use super::{probe, to_channels};
+use crate::server::route::blocked::blocks;
+use crate::server::route::managed;
 
 /// RFC 6121 §4.2.2: what it would have been told had it been there, presence and probes alike.
 pub fn came_for(

@@ -2,14 +2,13 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
-use super::blocked::blocks;
-use crate::channel;
-use crate::feature;
 use crate::server::outlet::write_end;
+use crate::server::route::blocked::blocks;
 use crate::state::{Cx, Fault, Keep, Kind, Origin, Session, Shared, Urgency, Written};
 use crate::store::{Contact, StoreError};
 use crate::xml::parse_stored;
 use crate::xmpp::{BareJid, Envelope, Jid, Presence, PresenceKind, ns, write_open};
+use crate::{channel, feature};
 
 /// Contacts that hear of the account's presence (§4.4.2): subscribed, and not blocked (XEP-0191 §3.2).
 pub fn audience<'c>(

@@ -8,10 +8,10 @@ use crate::state::{Address, Cx, Fault, Local, QueuedPresence, SessionId};
 use crate::store::{AccountId, Contact, StoreError};
 use crate::xmpp::{BareJid, Condition, Envelope, Presence, PresenceKind, write_open};
 
-use super::blocked::{is_blocked_by, require_not_blocked_by_sender};
 use super::broadcast::{deliver, send_unavailable_of};
 use super::probe::send_presence_of;
 use crate::server::outlet::{self, write_stanza};
+use crate::server::route::blocked::{is_blocked_by, require_not_blocked_by_sender};
 
 /// Bytes of a stored subscription request, and of all that one account has: they come with every initial presence.
 const REQUEST_BYTES_MAX: usize = 8 << 10;

@@ -1,4 +1,9 @@
 //! The way of a message (RFC 6121 §8.5): block, decide who gets it, archive, deliver.
+pub mod copies;
+pub mod forged;
+pub mod keeping;
+pub mod unseen;
+
 use std::ops::Range;
 
 use crate::channel;
@@ -10,11 +15,10 @@ use crate::xmpp::{Condition, Envelope, Jid, Message, MessageKind, ns, quoted_err
 
 use super::again::{self, Added};
 use super::blocked::{is_blocked_by, require_not_blocked_by_sender};
-use super::keeping::{Unseen, archive, unseen_by};
+use super::channels;
 use super::turn::{self, Turn};
-use super::unseen;
-use super::{channels, copies, forged};
 use crate::server::outlet::{self, Archived, write_message};
+use keeping::{Unseen, archive, unseen_by};
 
 /// What becomes of a message at its addressee.
 #[derive(Debug, PartialEq, Eq)]
