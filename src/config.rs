@@ -22,7 +22,7 @@ pub use data::{
 };
 pub use error::StartError;
 use kind::Raw;
-use table::SETTINGS;
+use table::settings;
 pub use table::settings_table;
 
 /// The file of settings, in the data directory.
@@ -179,8 +179,8 @@ impl Config {
             reason,
             remedy,
         };
-        let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) else {
-            let known: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
+        let Some(setting) = settings().find(|setting| setting.key == key) else {
+            let known: Vec<&str> = settings().map(|setting| setting.key).collect();
             return Err(refused(
                 "there is no such setting".into(),
                 format!("known are {}", known.join(", ")),
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn every_default_is_a_value_its_setting_takes() {
-        for setting in SETTINGS {
+        for setting in settings() {
             let mut config = Config::new(PathBuf::from("/data"));
             if let Some(default) = setting.kind.default_raw(&config) {
                 setting

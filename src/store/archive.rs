@@ -11,6 +11,7 @@ pub mod kinds;
 mod merged;
 pub mod names;
 pub mod place;
+pub mod preferences;
 pub mod reading;
 pub mod relation;
 pub mod retention;
@@ -24,8 +25,7 @@ mod when;
 use crate::xmpp::relation::{Act, Kind};
 use crate::xmpp::{Jid, Timestamp};
 
-use super::engine::codec::{Decoder, Encoder};
-use super::schema::{ARCHIVE, ARCHIVE_PREFERENCES, SET_BACK, STANZAS};
+use super::schema::{ARCHIVE, SET_BACK, STANZAS};
 use super::{AccountId, StoreError, Tx, View, Writing};
 use index::IndexRow;
 use relation::Named;
@@ -144,22 +144,6 @@ pub struct Appended {
     pub at: Timestamp,
     pub relation: Option<Relation>,
     pub kind: Kind,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DefaultPolicy {
-    #[default]
-    Always,
-    Roster,
-    Never,
-}
-
-/// XEP-0441.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ArchivePreferences {
-    pub default: DefaultPolicy,
-    pub always: Vec<String>,
-    pub never: Vec<String>,
 }
 
 impl Tx {
@@ -334,46 +318,6 @@ impl Tx {
             (Some(oldest), Some(newest)) => Some([oldest, newest]),
             _ => None,
         })
-    }
-
-    pub fn archive_preferences(
-        &self,
-        account: AccountId,
-    ) -> Result<ArchivePreferences, StoreError> {
-        let table = self.view(ARCHIVE_PREFERENCES)?;
-        let Some(row) = table.get(account.0)? else {
-            return Ok(ArchivePreferences::default());
-        };
-        let mut row = Decoder::new(row.value());
-        Ok(ArchivePreferences {
-            default: match row.byte()? {
-                0 => DefaultPolicy::Always,
-                1 => DefaultPolicy::Roster,
-                _ => DefaultPolicy::Never,
-            },
-            always: row.texts()?,
-            never: row.texts()?,
-        })
-    }
-
-    pub fn set_archive_preferences(
-        &mut self,
-        account: AccountId,
-        preferences: &ArchivePreferences,
-    ) -> Result<(), StoreError> {
-        let default = match preferences.default {
-            DefaultPolicy::Always => 0,
-            DefaultPolicy::Roster => 1,
-            DefaultPolicy::Never => 2,
-        };
-        let row = Encoder::default()
-            .byte(default)
-            .texts(&preferences.always)
-            .texts(&preferences.never);
-        let Writing { txn, .. } = self.writing()?;
-        txn.open_table(ARCHIVE_PREFERENCES)?
-            .insert(account.0, row.done().as_slice())?;
-        Ok(())
     }
 
     /// Bytes of all stored stanzas with what else of the file they take, roughly.

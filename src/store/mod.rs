@@ -32,13 +32,13 @@ pub use accounts::{Account, AccountId};
 pub use archive::inbox::{InboxReader, Standing, UNREAD_MAX};
 pub use archive::kinds::{Conversation, Facts, Mark};
 pub use archive::place::{AtIndex, Place};
+pub use archive::preferences::{ArchivePreferences, DefaultPolicy};
 pub use archive::reading::READINGS_MAX;
 pub use archive::relation::Named;
 pub use archive::retention::{Aged, Need, Pruned};
 pub use archive::stanza::Relation;
 pub use archive::{
-    Appended, ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, Before, DefaultPolicy,
-    Direction, Owner, Record, Shows, Stored,
+    Appended, ArchiveId, ArchivePage, ArchiveQuery, Before, Direction, Owner, Record, Shows, Stored,
 };
 pub use channel::invitations::InvitationRow;
 pub use channel::members::{ChannelAffiliation, JidVisibility, MemberRow, Participation};
