@@ -20,7 +20,7 @@ macro_rules! number {
     ($key:literal, $range:expr, $($place:ident).+, $doc:literal) => {
         Setting {
             key: $key,
-            kind: Kind::Number {
+            kind: $crate::config::kind::Kind::Number {
                 range: $range,
                 get: |config| u64::try_from(config.$($place).+).unwrap_or(u64::MAX),
                 set: |config, number| {
@@ -39,7 +39,7 @@ macro_rules! limit {
     ($key:literal, $range:expr, $($place:ident).+, $doc:literal) => {
         Setting {
             key: $key,
-            kind: Kind::Limit {
+            kind: $crate::config::kind::Kind::Limit {
                 range: $range,
                 get: |config| config.$($place).+.map(u64::from),
                 set: |config, number| {
@@ -60,7 +60,7 @@ macro_rules! switch {
     ($key:literal, $($place:ident).+, $doc:literal) => {
         Setting {
             key: $key,
-            kind: Kind::Switch {
+            kind: $crate::config::kind::Kind::Switch {
                 get: |config| config.$($place).+,
                 set: |config, on| config.$($place).+ = on,
             },
@@ -74,7 +74,7 @@ macro_rules! contact {
     ($key:literal, $field:literal, $doc:literal) => {
         Setting {
             key: $key,
-            kind: Kind::Contact($field),
+            kind: $crate::config::kind::Kind::Contact($field),
             doc: $doc,
         }
     };

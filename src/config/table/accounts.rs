@@ -1,6 +1,5 @@
 //! What one account may keep.
-use super::Setting;
-use super::number;
+use super::{Setting, number};
 
 pub const SETTINGS: &[Setting] = &[
     number!(

@@ -1,6 +1,5 @@
 //! What connections, sessions and stanzas may be, and how somebody logs in.
-use super::Setting;
-use super::{limit, number, switch};
+use super::{Setting, limit, number, switch};
 
 pub const SETTINGS: &[Setting] = &[
     number!(

@@ -2,8 +2,7 @@
 use crate::config::components::{components, privileges};
 use crate::config::kind::Kind;
 
-use super::Setting;
-use super::contact;
+use super::{Setting, contact};
 
 pub const SETTINGS: &[Setting] = &[
     Setting {

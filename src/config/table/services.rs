@@ -2,8 +2,7 @@
 use crate::config::kind::Kind;
 use crate::xmpp::domainpart;
 
-use super::Setting;
-use super::{number, switch};
+use super::{Setting, number, switch};
 
 pub const SETTINGS: &[Setting] = &[
     switch!(

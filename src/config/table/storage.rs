@@ -1,6 +1,5 @@
 //! What is read and sent at a time, and what is kept of archives.
-use super::Setting;
-use super::{limit, number};
+use super::{Setting, limit, number};
 
 pub const SETTINGS: &[Setting] = &[
     number!(
