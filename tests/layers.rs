@@ -35,6 +35,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml", &["config"]),
     ("rustix", &["net/", "cli/", "config/file.rs"]),
     ("libc", &["net/machine/system.rs"]),
+    ("unicode_normalization", &["xmpp/words.rs"]),
 ];
 
 /// What only `net` may do.

@@ -10,8 +10,10 @@ pub mod ns;
 mod quoted;
 pub mod relation;
 mod rsm;
+pub mod said;
 mod stanza;
 mod timestamp;
+pub mod words;
 
 pub use encoding::{
     base64, base64_unpadded, base64_url, from_base64, from_base64_url, from_careless_base64,

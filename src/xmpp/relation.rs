@@ -14,7 +14,7 @@ pub const MODERATE: &str = "urn:xmpp:message-moderate:1";
 /// Before version 0.3 of XEP-0425.
 pub const MODERATE_OLD: &str = "urn:xmpp:message-moderate:0";
 pub const REACTIONS: &str = "urn:xmpp:reactions:0";
-const REPLY: &str = "urn:xmpp:reply:0";
+pub const REPLY: &str = "urn:xmpp:reply:0";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Act {
