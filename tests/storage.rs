@@ -7,6 +7,7 @@ mod pubsub;
 mod random;
 mod retention;
 mod scrub;
+mod search;
 mod upgrade;
 
 use std::cell::Cell;
@@ -117,6 +118,8 @@ fn does_what_the_model_does() {
         };
         while tx.prune_greediest(need, 1000).expect("prune").is_some() {}
         assert_eq!(tx.stored_bytes().unwrap(), 0, "nothing is left to count");
+        while tx.forget_words_step().expect("forget") {}
+        assert_eq!(tx.search_bytes().unwrap(), 0, "nothing is left to find");
     }
 }
 

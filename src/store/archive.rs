@@ -16,6 +16,7 @@ pub mod reading;
 pub mod relation;
 pub mod retention;
 pub mod rewrite;
+pub mod search;
 pub mod span;
 pub mod stanza;
 pub mod unseen;
@@ -23,12 +24,15 @@ pub mod walk;
 mod when;
 
 use crate::xmpp::relation::{Act, Kind};
+use crate::xmpp::said::says;
+use crate::xmpp::words::Wanted;
 use crate::xmpp::{Jid, Timestamp};
 
 use super::schema::{ARCHIVE, SET_BACK, STANZAS};
 use super::{AccountId, StoreError, Tx, View, Writing};
 use index::IndexRow;
 use relation::Named;
+use search::find::{Ended, LOOK_STEPS_MAX, Search, Steps};
 use span::Span;
 use stanza::{Relation, StanzaRow, bare, peer_hash};
 use walk::Walk;
@@ -97,6 +101,8 @@ pub struct ArchiveQuery {
     pub shows: Shows,
     pub start: Option<Timestamp>,
     pub end: Option<Timestamp>,
+    /// XEP-0431.
+    pub words: Option<Wanted>,
     /// `after-id`, `before-id` (exclusive), and `ids`, of `urn:xmpp:mam:2#extended`.
     pub after_id: Option<ArchiveId>,
     pub before_id: Option<ArchiveId>,
@@ -106,6 +112,8 @@ pub struct ArchiveQuery {
     /// The page is counted from the end (`<before/>`).
     pub backward: bool,
     pub max: usize,
+    /// What looking for words took already, of what one look may.
+    pub steps: u64,
 }
 
 /// Which kinds of stanzas (XEP-0427).
@@ -132,8 +140,10 @@ pub struct ArchivePage {
     pub stanzas: Vec<Stored>,
     /// Nothing follows in the direction of paging.
     pub complete: bool,
-    /// So much was passed over that the page ends here, whatever it holds.
+    /// So much was passed over, or looked through for words, that the page ends here, whatever it holds.
     pub reached: Option<ArchiveId>,
+    /// What looking for words took, with what it had before.
+    pub steps: u64,
 }
 
 /// What was appended.
@@ -200,7 +210,9 @@ impl Tx {
             stanzas: Vec::new(),
             complete: true,
             reached: None,
+            steps: 0,
         };
+        let look = Steps::new(LOOK_STEPS_MAX.saturating_sub(query.steps));
         let peer = query.with.as_ref().map(|with| peer_hash(with.as_str()));
         let mut steps = 0;
         let mut visit = |row: IndexRow| {
@@ -222,6 +234,7 @@ impl Tx {
             let Some(row) = walk.find(sequence)? else {
                 return Ok(true);
             };
+            look.take_stanza(row.value().len());
             let row = StanzaRow::decode(row.value())?;
             if !(matches(&row, archive, query) && self.is_shown(archive, sequence, &row, query)?) {
                 steps += READ_STEPS;
@@ -237,16 +250,31 @@ impl Tx {
             page.reached = None;
             Ok(true)
         };
+        let search = Search {
+            wanted: query.words.as_ref(),
+            peer,
+            backward,
+            steps: &look,
+        };
+        let mut ended = Ended::Through;
         for span in spans {
-            if !self.visit_read(account, peer, span, backward, &mut visit)? {
+            ended = self.visit_asked(account, &search, span, &mut visit)?;
+            if ended != Ended::Through {
                 break;
             }
         }
+        page.steps = LOOK_STEPS_MAX - look.left();
+        page.reached = match ended {
+            Ended::At(at) => {
+                page.complete = false;
+                self.looked_at_last(account, at, backward)?
+            }
+            _ => page
+                .reached
+                .filter(|_| !page.complete && steps >= PASSED_STEPS_MAX),
+        };
         if backward {
             page.stanzas.reverse();
-        }
-        if page.complete || steps < PASSED_STEPS_MAX {
-            page.reached = None;
         }
         Ok(page)
     }
@@ -330,6 +358,13 @@ impl Tx {
 pub(super) fn matches(row: &StanzaRow<'_>, archive: AccountId, query: &ArchiveQuery) -> bool {
     if query.without_groupchat && stanza::is_groupchat(row.xml) {
         return false;
+    }
+    if let Some(wanted) = &query.words {
+        // The index of words may name what left this archive and is still in another one.
+        let is_here = row.owners.iter().any(|owner| owner.account == archive);
+        if !is_here || !says(row.xml, wanted) {
+            return false;
+        }
     }
     let Some(with) = &query.with else {
         return true;

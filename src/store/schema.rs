@@ -46,6 +46,10 @@ pub(super) const ARCHIVE_WITH: TableDefinition<(u32, u64, u64), u8> =
 pub(super) const RELATED: TableDefinition<(u32, u64, u64), u8> = TableDefinition::new("related");
 /// First sequence -> hashes of the ids that stanzas from there on came with (`archive::names`).
 pub(super) const NAMES: TableDefinition<u64, &[u8]> = TableDefinition::new("names");
+/// (Archive, first stanza, first term) -> a block of the index of words (`archive::search::segment`).
+pub(super) const SEARCH: TableDefinition<(u32, u64, &str), &[u8]> = TableDefinition::new("search");
+/// (Archive, first stanza): parts of that index in which words may be whose messages are gone.
+pub(super) const SEARCH_GONE: TableDefinition<(u32, u64), ()> = TableDefinition::new("search_gone");
 /// Account -> bytes of the stanzas in its archive that lie before the checkpoint.
 pub(super) const ARCHIVE_BYTES: TableDefinition<u32, u64> = TableDefinition::new("archive_bytes");
 /// Account -> no stanza before this sequence is unseen. No row: none is.
@@ -154,6 +158,11 @@ pub(super) const META_RELATE_END: &str = "relate_end";
 /// Something was taken back and is to be overwritten; how far that is (`scrub`).
 pub(super) const META_SCRUB_WANTED: &str = "scrub_wanted";
 pub(super) const META_SCRUB: &str = "scrub";
+/// Words of stanzas from the one up to the other are still to be indexed; no row: all are.
+pub(super) const META_SEARCH_FROM: &str = "search_from";
+pub(super) const META_SEARCH_END: &str = "search_end";
+/// There is no index of words.
+pub(super) const META_SEARCH_OFF: &str = "search_off";
 /// Bytes of the stanzas before the checkpoint.
 pub(super) const META_BYTES: &str = "bytes";
 /// The number of the next suspended session.
@@ -196,6 +205,8 @@ macro_rules! each_table {
             Archive ARCHIVE_WITH,
             Archive RELATED,
             Global NAMES,
+            Archive SEARCH,
+            Archive SEARCH_GONE,
             Archive ARCHIVE_BYTES,
             Account UNSEEN_FROM,
             Account ARCHIVE_PREFERENCES,

@@ -32,6 +32,7 @@ const STEPS: &[Step] = &[
     archive::relation::begin_to_relate,
     // And that of what overwrites.
     create_tables,
+    archive::search::begin,
 ];
 /// Files of this version and later have sums behind their values.
 const SUMS_SINCE: u32 = 3;

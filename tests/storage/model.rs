@@ -2,9 +2,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stonechat::store::{
-    Account, AccountId, Aged, ArchiveId, ArchivePage, ArchivePreferences, ArchiveQuery, AtIndex,
-    Contact, Direction, LastActivity, Need, Owner, Place, Pruned, QueueRow, Record, RosterChange,
-    Shows, Store, Stored, Suspended, SuspendedId, Tx,
+    Account, AccountId, Aged, ArchiveId, ArchivePreferences, ArchiveQuery, AtIndex, Contact,
+    Direction, LastActivity, Need, Owner, Place, Pruned, QueueRow, Record, RosterChange, Shows,
+    Store, Stored, Suspended, SuspendedId, Tx,
 };
 use stonechat::stream::Credentials;
 use stonechat::xmpp::{BareJid, Jid, Timestamp};
@@ -319,7 +319,16 @@ impl Model {
                 && query.start.is_none_or(|start| row.at >= start)
                 && query.end.is_none_or(|end| row.at <= end)
                 && !(query.without_groupchat && row.xml.contains("groupchat"))
-                && (query.shows == Shows::All || row.xml.contains("<body"))
+                && (query.shows == Shows::All
+                    || row.xml.contains("<body")
+                    || row.xml.contains("<retracted"))
+                && query.words.as_ref().is_none_or(|words| {
+                    let said = row
+                        .xml
+                        .split_once("<body>")
+                        .and_then(|(_, it)| it.split_once("</body>"));
+                    said.is_some_and(|(said, _)| words.is_in(said))
+                })
                 && is_with(row, owner)
         });
         rows.map(|(id, row, owner)| {
@@ -332,7 +341,7 @@ impl Model {
         .collect()
     }
 
-    fn page(&self, account: AccountId, query: &ArchiveQuery) -> ArchivePage {
+    fn page(&self, account: AccountId, query: &ArchiveQuery) -> (Vec<Stored>, bool) {
         let mut stanzas = self.matching(account, query);
         stanzas.retain(|stored| {
             query.page_after.is_none_or(|limit| stored.id > limit)
@@ -343,11 +352,7 @@ impl Model {
             stanzas.drain(..stanzas.len().saturating_sub(query.max));
         }
         stanzas.truncate(query.max);
-        ArchivePage {
-            stanzas,
-            complete,
-            reached: None,
-        }
+        (stanzas, complete)
     }
 
     fn unseen(&self, account: AccountId, after: u64) -> Vec<Stored> {
@@ -370,6 +375,7 @@ impl Model {
 
     pub fn check_in(&self, tx: &Tx, query: &mut dyn FnMut() -> ArchiveQuery) {
         self.check_sessions(tx);
+        assert_eq!(tx.next_archive_id().unwrap().0, self.next_stanza + 1);
         assert_eq!(
             tx.accounts().unwrap(),
             self.accounts.clone().into_iter().collect::<Vec<_>>()
@@ -490,12 +496,14 @@ impl Model {
     fn check_archive(&self, tx: &Tx, id: AccountId, query: &mut dyn FnMut() -> ArchiveQuery) {
         for _ in 0..4 {
             let query = query();
-            assert_eq!(
-                tx.page(id, &query).unwrap(),
-                self.page(id, &query),
-                "{query:?}"
-            );
-            self.check_places(tx, id, &query);
+            let page = tx.page(id, &query).unwrap();
+            assert_eq!(page.reached, None);
+            let page = (page.stanzas, page.complete);
+            assert_eq!(page, self.page(id, &query), "{query:?}");
+            match query.words {
+                None => self.check_places(tx, id, &query),
+                Some(_) => assert_eq!(tx.place(id, &query, None, u64::MAX).unwrap(), None),
+            }
         }
         let held: Vec<ArchiveId> = self.read(id).map(|(id, ..)| ArchiveId(id)).collect();
         for id_asked in 0..=self.next_stanza + 1 {

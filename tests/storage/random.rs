@@ -7,6 +7,7 @@ use stonechat::store::{
     Suspended, Tx,
 };
 use stonechat::stream::{Credentials, HashedPassword, ScramKeys};
+use stonechat::xmpp::words::Wanted;
 use stonechat::xmpp::{Jid, Timestamp};
 
 use super::model::Model;
@@ -17,6 +18,20 @@ const CHANNELS: [AccountId; 3] = [
     AccountId(9_000_001),
     AccountId(9_000_002),
     AccountId(9_000_003),
+];
+const WORDS: [&str; 12] = [
+    "Garden",
+    "gärten",
+    "GARDEN",
+    "gar",
+    "w299",
+    "東京都",
+    "京都",
+    "都",
+    "ไทย",
+    "ภาษาไทย",
+    "👍",
+    "l'eau",
 ];
 const NAMES: [&str; 4] = ["romeo", "juliet", "nurse", "tybalt"];
 
@@ -67,6 +82,8 @@ impl Random {
                 10 | 11 => self.change_session(tx, model)?,
                 12 => self.change_reading(tx, model)?,
                 13..=15 => self.append_to_channel(tx, model)?,
+                16 => self.rewrite(tx, model)?,
+                17 => self.index_words(tx)?,
                 _ => self.append(tx, model)?,
             }
         }
@@ -386,6 +403,42 @@ impl Random {
         tx.begin_reading(account, channel, from)
     }
 
+    /// What was said is taken back.
+    fn rewrite(&mut self, tx: &mut Tx, model: &mut Model) -> Result<(), StoreError> {
+        let id = self.id(model);
+        let xml = match self.one_in(4) {
+            true => format!("<message><body>{}</body></message>", self.words()),
+            false => "<message><retracted xmlns='urn:xmpp:message-retract:1'/></message>".into(),
+        };
+        let row = model.stanzas.get_mut(&id.0);
+        assert_eq!(tx.rewrite_stanza(id, &xml)?, row.is_some());
+        if let Some(row) = row {
+            row.xml = xml;
+        }
+        Ok(())
+    }
+
+    /// The index of words changes nothing but how long a search takes.
+    fn index_words(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        let wanted = !self.one_in(3);
+        for _ in 0..1 + self.0.below(4) {
+            tx.index_words_step(wanted, 1 + self.0.below(20))?;
+        }
+        if self.one_in(2) {
+            tx.forget_words_step()?;
+        }
+        Ok(())
+    }
+
+    fn words(&mut self) -> String {
+        let count = match self.0.below(40) {
+            0 => return (0..300).map(|n| format!("w{n} ")).collect(),
+            _ => self.0.below(5),
+        };
+        let words = (0..count).map(|_| self.pick(&WORDS));
+        words.collect::<Vec<_>>().join(" ")
+    }
+
     /// What a participant sent, who may have it in the own archive too.
     fn append_to_channel(&mut self, tx: &mut Tx, model: &mut Model) -> Result<(), StoreError> {
         let channel = self.0.below(CHANNELS.len());
@@ -400,7 +453,8 @@ impl Random {
             owners.extend(self.account(model).map(owner));
         }
         let kind = self.pick(&["groupchat", "normal"]);
-        let xml = format!("<message type='{kind}'>{}</message>", self.0.next());
+        let (number, words) = (self.0.next(), self.words());
+        let xml = format!("<message type='{kind}'>{number}<body>{words}</body></message>");
         let record = Record {
             owners: &owners,
             from: &from,
@@ -441,8 +495,8 @@ impl Random {
             return Ok(());
         }
         let name = self.pick(&["body", "x"]);
-        let text = "x".repeat(self.0.below(400));
-        let xml = format!("<message><{name}>{text}</{name}></message>");
+        let (filler, words) = ("x".repeat(self.0.below(400)), self.words());
+        let xml = format!("<message>{filler}<{name}>{words}</{name}></message>");
         // The clock goes back now and then.
         let at = model.next_stanza as i64 * 10 - self.0.below(15) as i64;
         let at = Timestamp(at + self.leap());
@@ -492,8 +546,14 @@ impl Random {
             before_id: id(self, 6),
             page_after,
             page_before,
+            words: self.one_in(2).then(|| {
+                let words = [self.pick(&WORDS), self.pick(&WORDS)];
+                let count = 1 + self.0.below(2);
+                Wanted::parse(&words[..count].join(" ")).expect("words")
+            }),
             backward: self.one_in(2) || (page_before.is_some() && page_after.is_none()),
             max: self.0.below(8),
+            steps: 0,
         }
     }
 }

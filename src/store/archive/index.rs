@@ -8,6 +8,7 @@ use crate::xmpp::Timestamp;
 use super::names::NewNames;
 use super::relation::NewRelations;
 use super::retention::bytes;
+use super::search;
 use super::span::Span;
 use super::stanza::{Relation, StanzaRow, footprint, peer_hash};
 use super::unseen::UnseenOfAll;
@@ -33,12 +34,14 @@ pub(in crate::store) struct Memory {
     /// Where the clock was set back, in order.
     set_back: Vec<u64>,
     /// Stanzas before this have their rows in the tables.
-    checkpoint: u64,
+    pub(super) checkpoint: u64,
+    /// Of these the words are not indexed.
+    pub(super) not_searched: Span,
     /// Bytes of the stanzas before the checkpoint, and of those after it.
     settled_bytes: u64,
     tail_bytes: u64,
     tail: HashMap<AccountId, Tail>,
-    tail_rows: usize,
+    pub(super) tail_rows: usize,
     pub names: NewNames,
     pub related: NewRelations,
     pub unseen: UnseenOfAll,
@@ -74,6 +77,7 @@ pub(in crate::store) type Visit<'v> = &'v mut dyn FnMut(IndexRow) -> Result<bool
 
 impl Memory {
     pub fn load(tx: &Tx) -> Result<Memory, StoreError> {
+        let not_searched = search::load(tx)?;
         let meta = tx.view(META)?;
         let number =
             |key| -> Result<Option<u64>, StoreError> { Ok(meta.get(key)?.map(|row| row.value())) };
@@ -82,6 +86,7 @@ impl Memory {
             last_at: Timestamp(number(META_TIME)?.map_or(i64::MIN, u64::cast_signed)),
             set_back: Vec::new(),
             checkpoint: number(META_CHECKPOINT)?.unwrap_or(1),
+            not_searched,
             settled_bytes: number(META_BYTES)?.unwrap_or(0),
             tail_bytes: 0,
             tail: HashMap::new(),
@@ -227,6 +232,14 @@ impl Memory {
         let mut related = txn.open_table(RELATED)?;
         for (key, act) in std::mem::take(&mut self.related) {
             related.insert(key, act)?;
+        }
+        drop(related);
+        if self.not_searched != Span::ALL {
+            let span = Span {
+                from: self.checkpoint,
+                to: self.next_sequence,
+            };
+            search::build::index(txn, span, self.not_searched)?;
         }
         self.settled_bytes += self.tail_bytes;
         (self.tail_bytes, self.tail_rows) = (0, 0);

@@ -42,21 +42,10 @@ impl Tx {
         backward: bool,
         visit: Visit<'_>,
     ) -> Result<bool, StoreError> {
-        let mut sources = self.readings(account)?;
-        for reading in &mut sources {
-            reading.span.from = reading.span.from.max(span.from);
-            reading.span.to = reading.span.to.min(span.to);
-        }
-        sources.retain(|reading| reading.span.from < reading.span.to);
-        if sources.is_empty() {
+        let sources = self.sources(account, span)?;
+        if sources.len() < 2 {
             return self.visit(account, peer, span, backward, visit);
         }
-        // What is in both is the account's own.
-        let own = Reading {
-            channel: account,
-            span,
-        };
-        sources.insert(0, own);
         self.visit_sources(&sources, peer, backward, visit)
     }
 
@@ -93,6 +82,24 @@ impl Tx {
             index.rows(&memory, channel, span, backward)
         });
         merge(rows.collect::<Result<_, _>>()?, backward, visit)
+    }
+
+    /// The archives that the account reads, and which parts of them. What is in its own as well is its own: that comes first.
+    pub(super) fn sources(
+        &self,
+        account: AccountId,
+        span: Span,
+    ) -> Result<Vec<Reading>, StoreError> {
+        let channel = account;
+        let mut sources = vec![Reading { channel, span }];
+        for mut reading in self.readings(account)? {
+            reading.span.from = reading.span.from.max(span.from);
+            reading.span.to = reading.span.to.min(span.to);
+            if reading.span.from < reading.span.to {
+                sources.push(reading);
+            }
+        }
+        Ok(sources)
     }
 
     /// The account reads this, though it is not in its own archive: that of the channel which it is in.

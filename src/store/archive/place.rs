@@ -26,7 +26,8 @@ pub enum AtIndex {
 }
 
 impl Tx {
-    /// The place of a stanza, or (`None`) that behind the last. No place: finding it takes more than `steps_max`.
+    /// The place of a stanza, or (`None`) that behind the last. No place: finding it takes more than `steps_max`, or words are
+    /// looked for.
     pub fn place(
         &self,
         account: AccountId,
@@ -34,6 +35,9 @@ impl Tx {
         of: Option<ArchiveId>,
         steps_max: u64,
     ) -> Result<Option<Place>, StoreError> {
+        if query.words.is_some() {
+            return Ok(None);
+        }
         let mut place = Place { index: 0, count: 0 };
         let is_whole = self.visit_matching(account, query, steps_max, &mut |id| {
             place.count += 1;
@@ -50,6 +54,9 @@ impl Tx {
         index: u64,
         steps_max: u64,
     ) -> Result<AtIndex, StoreError> {
+        if query.words.is_some() {
+            return Ok(AtIndex::TooFar);
+        }
         let (mut before, mut found) = (0, None);
         let is_whole = self.visit_matching(account, query, steps_max, &mut |id| {
             found = (before == index).then_some(id);

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use super::ArchiveId;
 use super::retention::bytes;
+use super::search;
 use super::stanza::{StanzaRow, peer_hash, with_kind};
 use crate::store::engine::table::{Row, Table};
 use crate::store::schema::{ARCHIVE, ARCHIVE_WITH, STANZAS};
@@ -19,6 +20,7 @@ impl Tx {
             return Ok(false);
         };
         let stanza = StanzaRow::decode(&row)?;
+        let before_xml = stanza.xml;
         let before = stanza.weight().cast_signed();
         let owners = stanza.owners.iter().map(|owner| {
             let account = owner.account;
@@ -41,6 +43,11 @@ impl Tx {
         }
         let changes = owners.iter().map(|(account, _)| (*account, change));
         let changes: BTreeMap<u32, i64> = changes.collect();
+        if !memory.not_searched.holds(id.0) {
+            for (account, _) in &owners {
+                search::forget::reword(txn, (*account, id), (before_xml, xml))?;
+            }
+        }
         bytes::change(txn, &changes)?;
         memory.save(txn)?;
         scrub::want(txn)?;

@@ -14,6 +14,10 @@ impl Span {
         to: u64::MAX,
     };
 
+    pub fn holds(self, sequence: u64) -> bool {
+        self.from <= sequence && sequence < self.to
+    }
+
     /// What lies after one id and before another.
     pub fn cut(&mut self, after: Option<ArchiveId>, before: Option<ArchiveId>) {
         let from = after.map_or(0, |id| id.0.saturating_add(1));

@@ -17,16 +17,9 @@ impl Encoder {
         self.byte(u8::from(flag))
     }
 
-    pub fn number(mut self, mut number: u64) -> Self {
-        loop {
-            let [low, ..] = number.to_le_bytes();
-            number >>= 7;
-            if number == 0 {
-                self.0.push(low & 0x7f);
-                return self;
-            }
-            self.0.push(low | 0x80);
-        }
+    pub fn number(mut self, number: u64) -> Self {
+        put_number(&mut self.0, number);
+        self
     }
 
     pub fn time(self, time: Timestamp) -> Self {
@@ -60,6 +53,18 @@ impl Encoder {
 
     pub fn done(self) -> Vec<u8> {
         self.0
+    }
+}
+
+/// As `Encoder::number`, behind what is there.
+pub(in crate::store) fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    loop {
+        let [low, ..] = number.to_le_bytes();
+        number >>= 7;
+        if number == 0 {
+            return out.push(low & 0x7f);
+        }
+        out.push(low | 0x80);
     }
 }
 
@@ -134,6 +139,11 @@ impl<'a> Decoder<'a> {
     pub fn texts(&mut self) -> Result<Vec<String>, StoreError> {
         let count = self.length()?;
         (0..count).map(|_| Ok(self.text()?.to_string())).collect()
+    }
+
+    /// All that is left.
+    pub fn rest(self) -> &'a [u8] {
+        self.0
     }
 
     /// All that is left, as text.

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use crate::store::schema::{SEARCH, SEARCH_GONE};
 use crate::store::{Findings, StoreError, Take, Whole};
 
 pub(super) const MAGIC: &[u8] = b"stonechat backup 1\n";
@@ -101,6 +102,7 @@ pub fn write(
         count: 0,
         rows: Vec::with_capacity(ROWS_BYTES),
         row_count: 0,
+        is_derived: false,
         failed: None,
         progress,
     };
@@ -134,6 +136,8 @@ struct Records<'b> {
     /// Rows that are not written yet.
     rows: Vec<u8>,
     row_count: u64,
+    /// Of this table nothing is needed: it is made anew.
+    is_derived: bool,
     /// Why the reading was ended.
     failed: Option<BackupError>,
     progress: Progress<'b>,
@@ -180,11 +184,18 @@ impl Records<'_> {
 impl Take for Records<'_> {
     fn table(&mut self, name: &'static str) -> Result<(), StoreError> {
         let done = self.flush();
+        self.is_derived = [SEARCH.name(), SEARCH_GONE.name()].contains(&name);
+        if self.is_derived {
+            return self.kept(done);
+        }
         let done = done.and_then(|()| self.record(TABLE, name.as_bytes()));
         self.kept(done)
     }
 
     fn row(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        if self.is_derived {
+            return Ok(());
+        }
         self.row_count += 1;
         for part in [&length(key)[..], &length(value), key, value] {
             self.rows.extend_from_slice(part);

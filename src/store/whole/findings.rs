@@ -32,6 +32,7 @@ fn words(table: &str) -> &str {
         "blocked" => "block lists",
         "stanzas" => "messages",
         "archive" | "archive_with" | "archive_bytes" => "the index of messages",
+        "search" | "search_gone" => "the index of words",
         "unseen_from" => "what is unread",
         "archive_preferences" => "archive preferences",
         "channel_read" | "channels_joined" => "channels joined",

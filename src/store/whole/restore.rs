@@ -11,7 +11,7 @@ use crate::store::engine::file::StoreFile;
 use crate::store::engine::file::builder;
 use crate::store::engine::table::{Row, TableDefinition, WriteTransaction};
 use crate::store::schema::{self, ACCOUNTS, META, META_NEXT_ACCOUNT};
-use crate::store::upgrades;
+use crate::store::{archive, upgrades};
 
 /// No record that is written is longer: that is a row, and rows are stanzas.
 const RECORD_BYTES_MAX: usize = 64 << 20;
@@ -115,6 +115,8 @@ impl Making<'_> {
             let txn = self.txn()?;
             txn.open_table(META)?.insert(META_NEXT_ACCOUNT, least)?;
         }
+        // Words are not in it.
+        archive::search::begin_anew(self.txn()?)?;
         self.commit()
     }
 }

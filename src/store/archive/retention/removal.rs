@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 
 use super::super::index::Memory;
+use super::super::search::forget::{self, Gone};
 use super::super::stanza::{StanzaRow, peer_hash};
 use super::change_bytes;
 use crate::store::engine::table::{Table, WriteTransaction};
@@ -15,6 +16,7 @@ pub struct Removal<'t> {
     related: Table<'t, (u32, u64, u64), u8>,
     /// What archives have more or less than before.
     bytes: BTreeMap<u32, i64>,
+    gone: Gone,
 }
 
 impl<'t> Removal<'t> {
@@ -26,6 +28,7 @@ impl<'t> Removal<'t> {
             archive_with: txn.open_table(ARCHIVE_WITH)?,
             related: txn.open_table(RELATED)?,
             bytes: BTreeMap::new(),
+            gone: Gone::new(),
         })
     }
 
@@ -42,6 +45,7 @@ impl<'t> Removal<'t> {
         sequence: u64,
     ) -> Result<(), StoreError> {
         // Also of one that is gone or damaged.
+        self.note_gone(account, sequence);
         self.archive.remove((account, sequence))?;
         self.take(memory, sequence, &|owner| owner.account.0 == account)
     }
@@ -61,6 +65,9 @@ impl<'t> Removal<'t> {
             Err(error) => return Err(error),
         };
         let mut stanza = StanzaRow::decode(&row)?;
+        for owner in stanza.owners.iter().filter(|owner| loses(owner)) {
+            self.note_gone(owner.account.0, sequence);
+        }
         let weight = stanza.weight().cast_signed();
         for owner in stanza.owners.iter().filter(|owner| loses(owner)) {
             let (account, peer) = (owner.account.0, peer_hash(stanza.peer(owner.account)));
@@ -80,10 +87,16 @@ impl<'t> Removal<'t> {
         self.stanzas.insert(sequence, left.as_slice())
     }
 
+    fn note_gone(&mut self, account: u32, sequence: u64) {
+        let gone = self.gone.entry(account).or_insert((sequence, sequence));
+        *gone = (gone.0.min(sequence), gone.1.max(sequence));
+    }
+
     pub fn finish(self, txn: &WriteTransaction, memory: &Memory) -> Result<(), StoreError> {
         let bytes = self.bytes;
         drop((self.stanzas, self.archive, self.archive_with, self.related));
         change_bytes(txn, &bytes)?;
+        forget::note(txn, &self.gone)?;
         memory.save(txn)
     }
 }

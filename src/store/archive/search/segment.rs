@@ -1,0 +1,332 @@
+//! A segment of the index of words: which of some stanzas of one archive that came one after the other have which term.
+//!
+//! Rows of `search`, (archive, first stanza, term) -> bytes. Under the empty term stands what the segment is as a whole
+//! (`Head`); under others a block of terms in their order, the first of which the key is: how many octets of it the one before
+//! has as well, the other octets, and the sequences as their distances. A block is a page of the file at most.
+use crate::store::engine::codec::{Decoder, Encoder, damaged, put_number};
+use crate::store::engine::table::{Table, WriteTransaction};
+use crate::store::schema::SEARCH;
+use crate::store::{StoreError, View};
+
+/// With key and sum a row of so many bytes is in one page.
+const BLOCK_BYTES: usize = 3_900;
+
+pub type Rows = (u32, u64, &'static str);
+pub type Blocks<'t> = View<'t, Rows, &'static [u8]>;
+
+/// Which segment: the archive, and its first stanza.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub archive: u32,
+    pub first: u64,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The last stanza.
+    pub last: u64,
+    /// Stanzas that are or were in it.
+    pub stanzas: u64,
+    /// Of more words than are indexed: whoever looks for a word looks at them.
+    pub long: Vec<u64>,
+}
+
+/// A term, and the stanzas that have it.
+pub type Posting = (Box<str>, Vec<u64>);
+
+impl Place {
+    fn rows(self) -> std::ops::Range<(u32, u64, &'static str)> {
+        (self.archive, self.first, "")..(self.archive, self.first.saturating_add(1), "")
+    }
+
+    /// `None`: there is none, or it is damaged, which was reported.
+    pub fn head(self, blocks: &Blocks<'_>) -> Result<Option<Head>, StoreError> {
+        let row = match blocks.get((self.archive, self.first, "")) {
+            Err(StoreError::Damaged { .. }) | Ok(None) => return Ok(None),
+            Ok(Some(row)) => row,
+            Err(error) => return Err(error),
+        };
+        let mut head = Decoder::new(row.value());
+        Ok(Some(Head {
+            last: self.first + head.number()?,
+            stanzas: head.number()?,
+            long: sequences(head.rest(), self.first)?,
+        }))
+    }
+
+    /// The segment that begins before this, or the one before that.
+    pub fn before(
+        blocks: &Blocks<'_>,
+        archive: u32,
+        before: u64,
+    ) -> Result<Option<Place>, StoreError> {
+        let range = (archive, 0, "")..(archive, before, "");
+        let row = blocks.range(range)?.next_back().transpose()?;
+        Ok(row.map(|(key, _)| Place {
+            archive,
+            first: key.value().1,
+        }))
+    }
+
+    /// The first that begins within.
+    pub fn within(
+        blocks: &Blocks<'_>,
+        archive: u32,
+        (from, to): (u64, u64),
+    ) -> Result<Option<Place>, StoreError> {
+        let row = blocks.range((archive, from, "")..(archive, to, ""))?.next();
+        Ok(row.transpose()?.map(|(key, _)| Place {
+            archive,
+            first: key.value().1,
+        }))
+    }
+
+    /// Adds the stanzas that have a term, or one that begins so. Returns how many blocks were read.
+    pub fn find(
+        self,
+        blocks: &Blocks<'_>,
+        (wanted, begins): (&str, bool),
+        found: &mut Vec<u64>,
+    ) -> Result<u64, StoreError> {
+        let Place { archive, first } = self;
+        let up_to = (archive, first, "")..=(archive, first, wanted);
+        let block = blocks.range(up_to)?.next_back().transpose()?;
+        let from = match &block {
+            Some((key, _)) if !key.value().2.is_empty() => key.value().2.to_string(),
+            // No block begins with less.
+            _ if begins => wanted.to_string(),
+            _ => return Ok(0),
+        };
+        let mut read = 0;
+        let rows = (archive, first, from.as_str())..(archive, first.saturating_add(1), "");
+        for row in blocks.range(rows)? {
+            let (key, row) = row?;
+            let term = key.value().2;
+            if read > 0 && !(begins && term.starts_with(wanted)) {
+                break;
+            }
+            if term > wanted && !term.starts_with(wanted) {
+                break;
+            }
+            read += 1;
+            each(row.value(), &mut |term, postings| {
+                let is_it = match begins {
+                    true => term.starts_with(wanted.as_bytes()),
+                    false => term == wanted.as_bytes(),
+                };
+                if is_it {
+                    found.extend(sequences(postings, first)?);
+                }
+                Ok(is_it || term < wanted.as_bytes())
+            })?;
+        }
+        Ok(read)
+    }
+
+    /// All terms.
+    pub fn read(self, blocks: &Blocks<'_>) -> Result<Vec<Posting>, StoreError> {
+        let mut read = Vec::new();
+        for row in blocks.range(self.rows())? {
+            let (key, row) = row?;
+            if key.value().2.is_empty() {
+                continue;
+            }
+            each(row.value(), &mut |term, postings| {
+                let term = std::str::from_utf8(term).map_err(|_| damaged())?;
+                read.push((term.into(), sequences(postings, self.first)?));
+                Ok(true)
+            })?;
+        }
+        Ok(read)
+    }
+
+    /// `postings` in the order of their terms.
+    pub fn write(
+        self,
+        txn: &WriteTransaction,
+        head: &Head,
+        postings: &[(impl AsRef<str>, Vec<u64>)],
+    ) -> Result<(), StoreError> {
+        let mut table = txn.open_table(SEARCH)?;
+        self.write_head(&mut table, head)?;
+        let mut block = Block::default();
+        for (term, sequences) in postings {
+            self.add(&mut table, &mut block, term.as_ref(), sequences)?;
+        }
+        self.end(&mut table, &mut block)
+    }
+
+    pub fn remove(self, txn: &WriteTransaction) -> Result<(), StoreError> {
+        txn.open_table(SEARCH)?.retain_in(self.rows(), |_, _| false)
+    }
+
+    /// Blocks in which one of these terms may stand, by their first terms; `None`: all.
+    pub fn blocks_of(
+        self,
+        blocks: &Blocks<'_>,
+        terms: Option<&[Box<str>]>,
+    ) -> Result<Vec<String>, StoreError> {
+        let Place { archive, first } = self;
+        let mut firsts = Vec::new();
+        for term in terms.unwrap_or_default() {
+            let up_to = (archive, first, "")..=(archive, first, &**term);
+            if let Some((key, _)) = blocks.range(up_to)?.next_back().transpose()? {
+                firsts.push(key.value().2.to_string());
+            }
+        }
+        if terms.is_none() {
+            for row in blocks.range(self.rows())? {
+                firsts.push(row?.0.value().2.to_string());
+            }
+        }
+        firsts.retain(|first| !first.is_empty());
+        firsts.sort_unstable();
+        firsts.dedup();
+        Ok(firsts)
+    }
+
+    /// Leaves only stanzas that `keeps` says, in these blocks and the head; a term that no stanza has goes.
+    pub fn retain(
+        self,
+        txn: &WriteTransaction,
+        blocks: &[String],
+        keeps: &dyn Fn(u64) -> bool,
+    ) -> Result<(), StoreError> {
+        let Place { archive, first } = self;
+        let view = txn.view(SEARCH)?;
+        let Some(mut head) = self.head(&view)? else {
+            return Ok(());
+        };
+        drop(view);
+        let mut table = txn.open_table(SEARCH)?;
+        for begin in blocks {
+            let key = (archive, first, begin.as_str());
+            let row = match table.get(key) {
+                Err(StoreError::Damaged { .. }) | Ok(None) => continue,
+                Ok(Some(row)) => row.value().to_vec(),
+                Err(error) => return Err(error),
+            };
+            table.remove(key)?;
+            let mut left = Block::default();
+            each(&row, &mut |term, postings| {
+                let mut sequences = sequences(postings, first)?;
+                sequences.retain(|sequence| keeps(*sequence));
+                if !sequences.is_empty() {
+                    let term = std::str::from_utf8(term).map_err(|_| damaged())?;
+                    self.add(&mut table, &mut left, term, &sequences)?;
+                }
+                Ok(true)
+            })?;
+            self.end(&mut table, &mut left)?;
+        }
+        let before = head.long.len();
+        head.long.retain(|sequence| keeps(*sequence));
+        match head.long.len() == before {
+            true => Ok(()),
+            false => self.write_head(&mut table, &head),
+        }
+    }
+
+    /// From now on it is looked at, whatever is looked for.
+    pub fn add_long(self, txn: &WriteTransaction, sequence: u64) -> Result<(), StoreError> {
+        let view = txn.view(SEARCH)?;
+        let head = self.head(&view)?;
+        drop(view);
+        let Some(mut head) = head else { return Ok(()) };
+        head.long.push(sequence);
+        head.long.sort_unstable();
+        self.write_head(&mut txn.open_table(SEARCH)?, &head)
+    }
+
+    fn write_head(self, table: &mut Target<'_>, head: &Head) -> Result<(), StoreError> {
+        let row = Encoder::default()
+            .number(head.last.saturating_sub(self.first))
+            .number(head.stanzas)
+            .raw(&distances(&head.long, self.first));
+        table.insert((self.archive, self.first, ""), &row.done())
+    }
+
+    fn add(
+        self,
+        table: &mut Target<'_>,
+        block: &mut Block,
+        term: &str,
+        sequences: &[u64],
+    ) -> Result<(), StoreError> {
+        let postings = distances(sequences, self.first);
+        if block.bytes.len() + term.len() + postings.len() > BLOCK_BYTES {
+            self.end(table, block)?;
+        }
+        let before = block.last.bytes();
+        let shared = before.zip(term.bytes()).take_while(|(a, b)| a == b).count();
+        if block.bytes.is_empty() {
+            block.first = term.to_string();
+        }
+        let own = term.as_bytes().get(shared..).unwrap_or_default();
+        for part in [shared, own.len(), postings.len()] {
+            put_number(&mut block.bytes, u64::try_from(part).unwrap_or(u64::MAX));
+        }
+        block.bytes.extend_from_slice(own);
+        block.bytes.extend(postings);
+        block.last.clear();
+        block.last.push_str(term);
+        Ok(())
+    }
+
+    fn end(self, table: &mut Target<'_>, block: &mut Block) -> Result<(), StoreError> {
+        if !block.bytes.is_empty() {
+            let key = (self.archive, self.first, block.first.as_str());
+            table.insert(key, &block.bytes)?;
+        }
+        *block = Block::default();
+        Ok(())
+    }
+}
+
+type Target<'t> = Table<'t, Rows, &'static [u8]>;
+
+/// A block that is being written.
+#[derive(Default)]
+struct Block {
+    first: String,
+    last: String,
+    bytes: Vec<u8>,
+}
+
+type Visit<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError>;
+
+/// Calls `visit` for each term of a block with its sequences as they are written, until it says false.
+fn each(block: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+    let mut rest = Decoder::new(block);
+    let mut term = Vec::new();
+    while !rest.is_at_end() {
+        let (shared, own, postings) = (rest.length()?, rest.length()?, rest.length()?);
+        term.truncate(shared);
+        term.extend_from_slice(rest.raw(own)?);
+        if !visit(&term, rest.raw(postings)?)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn distances(sequences: &[u64], first: u64) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(sequences.len() + 2);
+    let mut before = first;
+    for sequence in sequences {
+        put_number(&mut bytes, sequence.saturating_sub(before));
+        before = *sequence;
+    }
+    bytes
+}
+
+fn sequences(bytes: &[u8], first: u64) -> Result<Vec<u64>, StoreError> {
+    let mut rest = Decoder::new(bytes);
+    let mut sequences = Vec::new();
+    let mut before = first;
+    while !rest.is_at_end() {
+        before = before.checked_add(rest.number()?).ok_or_else(damaged)?;
+        sequences.push(before);
+    }
+    Ok(sequences)
+}
