@@ -8,7 +8,7 @@ use crate::config::StartError;
 use crate::net::control::Answer;
 use crate::server::{ArchiveAction, ArchiveAsk, Command};
 
-/// Show what a user's archive holds: `stats NAME`, `show NAME [WITH]`, `search NAME TEXT`, `export NAME` (XEP-0227, to
+/// Show what a user's archive holds: `stats NAME`, `show NAME [WITH]`, `search NAME WORDS` (what has all of them, the last may be the beginning of one), `export NAME` (XEP-0227, to
 /// standard output), `prune NAME DAYS` (what is older and was received goes).
 #[derive(FromArgs)]
 #[argh(subcommand, name = "archive")]

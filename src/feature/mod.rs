@@ -29,10 +29,10 @@ mod token_auth;
 mod vcard;
 
 pub use archive::{
-    Asking as AskingArchive, COLLATION_NS, InboxRooms, Source as ArchiveSource, Storable,
-    as_member, bury, is_content, page_of as archive_page, readdressed, related, retracted,
-    says_something, storable, wanted as archive_wanted, write_fields as archive_fields,
-    write_metadata as write_archive_metadata,
+    Asking as AskingArchive, COLLATION_NS, InboxRooms, SEARCH_NS as ARCHIVE_SEARCH_NS,
+    Source as ArchiveSource, Storable, as_member, bury, is_content, page_of as archive_page,
+    readdressed, related, retracted, says_something, storable, wanted as archive_wanted,
+    write_fields as archive_fields, write_metadata as write_archive_metadata,
 };
 pub use blocking::blocked_error;
 pub use capabilities::{
@@ -94,6 +94,7 @@ pub const FEATURES: &[&Feature] = &[
     &carbons::FEATURE,
     &client_state::FEATURE,
     &archive::FEATURE,
+    &archive::SEARCH,
     &clients::FEATURE,
     &privilege::FEATURE,
     &no_reply::FEATURE,

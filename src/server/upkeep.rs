@@ -3,6 +3,7 @@
 pub mod expiring;
 pub mod forgetting;
 pub mod thrift;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -41,6 +42,8 @@ pub struct Upkeep {
     channels_due_ms: u64,
     /// When what was taken back may be overwritten.
     scrub_due_ms: u64,
+    /// When words of what was removed are looked for.
+    words_due_ms: u64,
     run: Run,
     /// Messages removed for want of room since the start.
     pub pruned: u64,
@@ -61,6 +64,7 @@ impl Upkeep {
             pause_ms: STEP_MS,
             channels_due_ms: at_ms,
             scrub_due_ms: at_ms,
+            words_due_ms: at_ms,
             run: Run::default(),
             pruned: 0,
         }
@@ -86,8 +90,12 @@ impl Server {
             channel::end_lives(&mut self.cx(step))?;
         }
         let mut more = step.tx.purge_step(STEP_ROWS_MAX)?;
+        if more {
+            self.upkeep.words_due_ms = step.now.monotonic_ms;
+        }
         more |= step.tx.remove_gone_step(STEP_ROWS_MAX)?;
         more |= step.tx.relate_step(STEP_ROWS_MAX)?;
+        more |= self.keep_words(step)?;
         more |= self.expire_items(step)?;
         more |= self.forget_clients(step)?;
         if let Some(days) = self.state.settings.archive_days_max {
@@ -100,6 +108,7 @@ impl Server {
         more |= self.scrub(step)?;
         // What goes in any case makes room first.
         more = more || self.make_room_for_messages(step.tx)?;
+        more = more || self.forget_words(step)?;
         self.tell_of_run(step, more)?;
         let pause_ms = if more { self.upkeep.pause_ms } else { REST_MS };
         self.set_upkeep(step.now.monotonic_ms + pause_ms);

@@ -85,6 +85,8 @@ pub struct Settings {
     pub contact_addresses: Vec<(String, Vec<String>)>,
     /// XEP-0313: messages on one page at most.
     pub archive_page_max: usize,
+    /// XEP-0431: words are indexed and looked for.
+    pub archive_search: bool,
     /// Days kept; `None`: for ever.
     pub archive_days_max: Option<u32>,
     /// Bytes of messages at which old ones of whoever has most are pruned; `None`: only the free space of the disk counts.
@@ -153,6 +155,7 @@ impl Settings {
             component_privileges: Vec::new(),
             contact_addresses: Vec::new(),
             archive_page_max: 250,
+            archive_search: true,
             archive_days_max: None,
             archive_bytes_max: None,
             disk_free_percent_min: 10,

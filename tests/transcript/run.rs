@@ -192,6 +192,7 @@ fn apply(settings: &mut Settings, key: &str, value: &str) {
     if let Some(is_on) = is_on {
         match key {
             "x_oauth" => settings.x_oauth = is_on,
+            "archive_search" => settings.archive_search = is_on,
             "client_state" => settings.client_state = is_on,
             "client_names" => settings.client_names = is_on,
             "pubsub" => settings.pubsub = is_on,

@@ -5,7 +5,7 @@ use crate::channel::mix::describe as mix;
 use crate::channel::people::access;
 use crate::channel::route::Asked;
 use crate::channel::said::message;
-use crate::feature::{COLLATION_NS, Reply};
+use crate::feature::{ARCHIVE_SEARCH_NS, COLLATION_NS, Reply};
 use crate::state::{Cx, Fault};
 use crate::xml::Writer;
 use crate::xmpp::{Condition, FormKind, ns, open_form, relation};
@@ -103,7 +103,9 @@ pub fn info(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
             w.open("feature").attr("var", var).close();
         }
         if row.flag(field::ARCHIVED) {
-            for var in [ns::MAM, COLLATION_NS] {
+            let search = cx.state.settings.archive_search;
+            let search = search.then_some(ARCHIVE_SEARCH_NS);
+            for var in [ns::MAM, COLLATION_NS].into_iter().chain(search) {
                 w.open("feature").attr("var", var).close();
             }
         }

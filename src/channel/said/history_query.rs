@@ -38,7 +38,7 @@ fn require_reader(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<(), Fault> {
 
 fn fields(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     require_reader(cx, asked)?;
-    Ok(archive_fields())
+    Ok(archive_fields(&cx.state.settings))
 }
 
 fn metadata(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {

@@ -1,5 +1,5 @@
 //! What is read and sent at a time, and what is kept of archives.
-use super::{Setting, limit, number};
+use super::{Setting, limit, number, switch};
 
 pub const SETTINGS: &[Setting] = &[
     number!(
@@ -25,6 +25,11 @@ pub const SETTINGS: &[Setting] = &[
         1..=10_000,
         settings.archive_page_max,
         "Messages on one page of history."
+    ),
+    switch!(
+        "archive_search",
+        settings.archive_search,
+        "Messages are found by their words (XEP-0431). Off, the index of words is removed."
     ),
     limit!(
         "archive_days_max",

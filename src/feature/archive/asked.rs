@@ -1,12 +1,13 @@
 //! XEP-0313 §4.1, §4.3: a query as it is asked: its filters and which page of what they let through.
-use crate::state::ArchiveIds;
+use crate::state::{ArchiveIds, Settings};
 use crate::store::{ArchiveId, ArchiveQuery, Before, Shows};
 use crate::xml::ElementRef;
-use crate::xmpp::{Condition, DataForm, FormKind, Jid, Rsm, RsmStart, Timestamp, ns};
+use crate::xmpp::{Condition, DataForm, FormKind, Jid, Rsm, RsmStart, StanzaError, Timestamp, ns};
 
 use super::collation::{self, Summary};
 use super::completion;
 use super::page::Of;
+use super::search;
 
 /// What is asked of the archive.
 #[derive(Debug, Default)]
@@ -44,15 +45,16 @@ impl Query {
 
 pub fn read(
     payload: ElementRef<'_>,
-    page_max: usize,
+    settings: &Settings,
     ids: &ArchiveIds,
-) -> Result<Query, Condition> {
+) -> Result<Query, StanzaError> {
     let mut query = match payload.child("x", ns::DATA_FORM) {
-        Some(form) => read_form(form, ids)?,
+        Some(form) => read_form(form, settings, ids)?,
         None => Query::default(),
     };
     query.flipped = payload.child("flip-page", ns::MAM).is_some();
     let rsm = Rsm::parse(payload)?;
+    let page_max = settings.archive_page_max;
     query.filter.max = rsm.max.unwrap_or(page_max).min(page_max);
     match rsm.start {
         RsmStart::First => {}
@@ -61,9 +63,9 @@ pub fn read(
             query.filter.backward = true;
             query.filter.page_before = id.map(|id| known_form(ids, &id)).transpose()?;
         }
-        // Ids that are named are not counted.
-        RsmStart::Index(_) if query.ids.is_some() => {
-            return Err(Condition::FeatureNotImplemented);
+        // Ids that are named are not counted, nor is what is found by its words.
+        RsmStart::Index(_) if query.ids.is_some() || query.filter.words.is_some() => {
+            return Err(Condition::FeatureNotImplemented.into());
         }
         RsmStart::Index(index) => query.index = Some(index),
     }
@@ -101,7 +103,11 @@ fn show(query: &mut Query) -> Result<(), Condition> {
 }
 
 /// §4.1: the filters. A field without a value filters nothing.
-fn read_form(x: ElementRef<'_>, ids: &ArchiveIds) -> Result<Query, Condition> {
+fn read_form(
+    x: ElementRef<'_>,
+    settings: &Settings,
+    ids: &ArchiveIds,
+) -> Result<Query, StanzaError> {
     let form = DataForm::parse(x)
         .filter(|form| form.kind == FormKind::Submit && form.form_type() == Some(ns::MAM))
         .ok_or(Condition::BadRequest)?;
@@ -134,7 +140,10 @@ fn read_form(x: ElementRef<'_>, ids: &ArchiveIds) -> Result<Query, Condition> {
                 query.summary = value.map(known).transpose()?;
             }
             completion::FIELD => query.completed = flag(value)?.unwrap_or(false),
-            _ => return Err(Condition::FeatureNotImplemented),
+            search::FIELD if settings.archive_search => {
+                filter.words = search::wanted(value.unwrap_or_default())?;
+            }
+            _ => return Err(Condition::FeatureNotImplemented.into()),
         }
     }
     Ok(query)
@@ -161,7 +170,12 @@ mod tests {
 
     fn read_text(children: &str) -> Result<Query, Condition> {
         let query = format!("<query xmlns='urn:xmpp:mam:2'>{children}</query>");
-        read(parse_stored(&query, "").unwrap().root(), 50, &ids())
+        let settings = Settings {
+            archive_page_max: 50,
+            ..Settings::new("localhost")
+        };
+        let query = read(parse_stored(&query, "").unwrap().root(), &settings, &ids());
+        query.map_err(|error| error.condition)
     }
 
     fn ids() -> ArchiveIds {
@@ -213,6 +227,11 @@ mod tests {
             (field(collation::FIELD, "short"), Condition::BadRequest),
             (field(collation::FIELD, "fastenings"), Condition::BadRequest),
             (field("mood", "sad"), Condition::FeatureNotImplemented),
+            (field(search::FIELD, "?!"), Condition::BadRequest),
+            (
+                field(search::FIELD, &"a ".repeat(17)),
+                Condition::BadRequest,
+            ),
             (field("after-id", "1"), Condition::ItemNotFound),
             (field("ids", "x"), Condition::ItemNotFound),
             (rsm("<after>x</after>"), Condition::ItemNotFound),

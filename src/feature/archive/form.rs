@@ -1,15 +1,18 @@
 //! XEP-0313 §4.1.5: what a query may ask for.
-use crate::state::{Cx, Fault};
+use crate::state::{Cx, Fault, Settings};
 use crate::xmpp::{FormKind, ns, open_form};
 
 use super::super::{Reply, Request};
-use super::{collation, completion};
+use super::{collation, completion, search};
 
-pub fn fields(_cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault> {
-    Ok(write_fields())
+pub fn fields(cx: &mut Cx<'_>, _request: &Request<'_>) -> Result<Reply, Fault> {
+    Ok(write_fields(&cx.state.settings))
 }
 
-pub fn write_fields() -> Reply {
+pub fn write_fields(settings: &Settings) -> Reply {
+    let words = settings
+        .archive_search
+        .then_some((search::FIELD, "text-single"));
     Reply::payload(|w| {
         w.open_ns("query", ns::MAM);
         open_form(w, FormKind::Form, ns::MAM);
@@ -21,7 +24,10 @@ pub fn write_fields() -> Reply {
             ("after-id", "text-single"),
             ("include-groupchat", "boolean"),
             (completion::FIELD, "boolean"),
-        ] {
+        ]
+        .into_iter()
+        .chain(words)
+        {
             w.open("field").attr("type", kind).attr("var", var).close();
         }
         w.open("field")

@@ -13,6 +13,7 @@ mod preferences;
 mod query;
 mod related;
 mod result;
+mod search;
 
 pub use becoming::{bury, related, retracted};
 pub use channel_form::{as_member, readdressed};
@@ -21,6 +22,7 @@ pub use form::write_fields;
 pub use inbox::InboxRooms;
 pub use preferences::wanted;
 pub use query::{Asking, Source, page_of};
+pub use search::{FEATURE as SEARCH, NS as SEARCH_NS};
 
 use crate::state::{ArchiveIds, Cx, Fault};
 use crate::store::ArchiveId;

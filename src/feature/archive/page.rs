@@ -5,7 +5,9 @@ use crate::state::{Cx, Fault};
 use crate::store::{AccountId, ArchiveId, ArchiveQuery, Shows, Stored};
 use crate::xml::parse_stored;
 use crate::xmpp::relation::{Act, Kind};
-use crate::xmpp::{BareJid, Jid, ns};
+use crate::xmpp::said::says;
+use crate::xmpp::words::Wanted;
+use crate::xmpp::{BareJid, Condition, Jid, StanzaError, ns};
 
 /// Bytes of a page; it ends behind the message that passes them.
 const PAGE_BYTES_MAX: usize = 1 << 20;
@@ -55,7 +57,13 @@ pub fn read(
     if filter.backward {
         page.stanzas.reverse();
     }
-    Ok(page)
+    let came_nowhere = page.stanzas.is_empty() && page.reached.is_none() && !page.complete;
+    match came_nowhere && filter.words.is_some() {
+        true => Err(StanzaError::new(Condition::ResourceConstraint)
+            .text("There are too many words to look for in so many channels at once.")
+            .into()),
+        false => Ok(page),
+    }
 }
 
 impl Page {
@@ -78,6 +86,7 @@ impl Page {
             rest.max = READ_MAX.min(filter.max - self.stanzas.len());
             let read = cx.tx.page(account, &rest)?;
             let mut stanzas = read.stanzas;
+            rest.steps = read.steps;
             if rest.backward {
                 stanzas.reverse();
             }
@@ -216,7 +225,11 @@ fn matches(filter: &ArchiveQuery, owner: &BareJid, stored: &Stored) -> bool {
         && filter.end.is_none_or(|end| stored.at <= end);
     let with = |with: &Jid| is_with(with, owner, &stored.xml);
     let is_left_out = filter.without_groupchat && stored.is_groupchat();
-    in_time && !is_left_out && filter.with.as_ref().is_none_or(with)
+    let words = |wanted: &Wanted| says(&stored.xml, wanted);
+    in_time
+        && !is_left_out
+        && filter.with.as_ref().is_none_or(with)
+        && filter.words.as_ref().is_none_or(words)
 }
 
 /// True if one side of the message is `with`; both are when that is the owner.

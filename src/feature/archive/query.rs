@@ -89,11 +89,7 @@ pub fn page_of(cx: &mut Cx<'_>, asking: &Asking<'_>, source: &Source<'_>) -> Res
             .text("The queryid is too long.")
             .into());
     }
-    let mut query = asked::read(
-        payload,
-        cx.state.settings.archive_page_max,
-        &cx.state.archive_ids,
-    )?;
+    let mut query = asked::read(payload, &cx.state.settings, &cx.state.archive_ids)?;
     require_known_ids(cx, account, &query)?;
     let is_of_nobody = match query.filter.with.take() {
         Some(with) => {
@@ -102,6 +98,9 @@ pub fn page_of(cx: &mut Cx<'_>, asking: &Asking<'_>, source: &Source<'_>) -> Res
         }
         None => false,
     };
+    if query.filter.words.is_some() {
+        cx.tx.prepare_to_search()?;
+    }
     let mut page = match !is_of_nobody && find_index(cx, account, &mut query)? {
         true => page::read(cx, (source.jid, account), &query.filter, query.of())?,
         false => Page::nothing_more(),
@@ -283,7 +282,7 @@ fn place(
     page: &Page,
 ) -> Result<Option<Place>, Fault> {
     let filter = &query.filter;
-    if query.ids.is_some() {
+    if query.ids.is_some() || filter.words.is_some() {
         let is_all = page.complete && filter.page_after.is_none() && filter.page_before.is_none();
         let count = u64::try_from(page.stanzas.len()).ok();
         return Ok(count

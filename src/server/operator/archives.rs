@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::store::{AccountId, ArchiveId, ArchiveQuery, Place, StoreError, Stored, Tx};
 use crate::xml::{Element, Escaped, parse_stored};
 use crate::xmpp::relation::{Act, act_of};
+use crate::xmpp::words::{NotWanted, Wanted};
 use crate::xmpp::{Jid, ns, quoted};
 
 use super::answer::Answer;
@@ -46,6 +47,9 @@ impl Server {
                 let pruned = step
                     .tx
                     .prune_archive(account, before, (after, REMOVED_MAX))?;
+                if pruned.next.is_none() {
+                    self.forget_words_soon(step.now);
+                }
                 let next = pruned.next.map(|id| id.0.to_string());
                 Ok(Ok(format!(
                     "{}\n{}",
@@ -55,6 +59,9 @@ impl Server {
             }
             ArchiveAction::Show | ArchiveAction::Search | ArchiveAction::Export => {
                 let jid = self.user_jid(&name);
+                if ask.action == ArchiveAction::Search {
+                    step.tx.prepare_to_search()?;
+                }
                 self.piece(step.tx, (account, jid.as_str()), (ask, after))
             }
         }
@@ -94,7 +101,16 @@ impl Server {
                 Err(_) => return Ok(Err(format!("{} is no address", quoted(&ask.about)))),
             }
         }
-        let (wanted, mut text) = (ask.about_text(), String::new());
+        if ask.action == ArchiveAction::Search {
+            query.words = match Wanted::parse(&ask.about) {
+                Ok(wanted) => Some(wanted),
+                Err(NotWanted::NoWord) => {
+                    return Ok(Err(format!("there is no word in {}", quoted(&ask.about))));
+                }
+                Err(NotWanted::TooMany) => return Ok(Err("these are too many words".to_string())),
+            };
+        }
+        let mut text = String::new();
         if ask.action == ArchiveAction::Export && after.is_none() {
             begin_export(&mut text, own);
         }
@@ -107,18 +123,23 @@ impl Server {
                     ArchiveAction::Export => {
                         export(&mut text, stored, &self.state.archive_ids.text(stored.id));
                     }
-                    _ => show(&mut text, stored, own, &wanted),
+                    _ => show(&mut text, stored, own),
                 }
             }
             looked_at += page.stanzas.len();
-            query.page_after = page.stanzas.last().map(|stored| stored.id);
+            query.steps = page.steps;
+            let last = page.stanzas.last().map(|stored| stored.id);
+            query.page_after = page.reached.or(last).or(query.page_after);
             if page.complete {
                 break None;
             }
-            if looked_at >= MESSAGES_MAX || bytes >= BYTES_MAX {
+            if page.reached.is_some() || looked_at >= MESSAGES_MAX || bytes >= BYTES_MAX {
                 break query.page_after;
             }
         };
+        if next.is_some() && next == after {
+            return Ok(Err("there is too much to look at".to_string()));
+        }
         let next = next.map(|id| id.0.to_string());
         Ok(Ok(format!("{}\n{text}", next.unwrap_or_default())))
     }
@@ -148,16 +169,13 @@ fn export(text: &mut String, stored: &Stored, id: &str) {
     );
 }
 
-/// One line: when, who to whom, what. `wanted`: only those in which this stands.
-fn show(text: &mut String, stored: &Stored, own: &str, wanted: &str) {
+/// One line: when, who to whom, what.
+fn show(text: &mut String, stored: &Stored, own: &str) {
     let Ok(element) = parse_stored(&stored.xml, ns::CLIENT) else {
         return;
     };
     let root = element.root();
     let said = said(&element);
-    if !wanted.is_empty() && !said.to_lowercase().contains(wanted) {
-        return;
-    }
     let side = |name| {
         root.attribute(name)
             .map_or(own.to_string(), |jid| jid.into_owned())

@@ -99,16 +99,6 @@ impl ArchiveAction {
     }
 }
 
-impl ArchiveAsk {
-    /// What must stand in a message, as it is compared; empty: anything.
-    pub fn about_text(&self) -> String {
-        match self.action {
-            ArchiveAction::Search => self.about.to_lowercase(),
-            _ => String::new(),
-        }
-    }
-}
-
 /// What is done with a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChannelAction {
