@@ -11,7 +11,7 @@ use crate::transcript::prng::Prng;
 const SEEDS: u64 = 12;
 const OPS: usize = 90;
 pub const PEOPLE: [&str; 3] = ["romeo", "juliet", "nurse"];
-const FACES: [&str; 4] = ["👋", "🐢", "❤", "!"];
+const FACES: [&str; 4] = ["👋", "🐢", "replace", "shell"];
 
 pub const CORRECT: &str = "urn:xmpp:message-correct:0";
 pub const RETRACT: &str = "urn:xmpp:message-retract:1";

@@ -234,22 +234,31 @@ impl World {
             return;
         };
         let by_field = self.prng.below(2) == 0;
+        // Now and then it ends earlier.
+        let at = self.prng.below(numbers.len());
+        let end = numbers.iter().nth(at).filter(|(_, end)| *end > since);
+        let end = end.filter(|_| self.prng.below(2) == 0);
+        let until = end.map_or(usize::MAX, |(_, end)| *end);
+        let before = end.map_or(String::new(), |(place, _)| {
+            format!("<field var='before-id'><value>{place}</value></field>")
+        });
         let asked = Asked {
             fields: match by_field {
-                true => format!("<field var='after-id'><value>{place}</value></field>"),
-                false => String::new(),
+                true => format!("<field var='after-id'><value>{place}</value></field>{before}"),
+                false => before,
             },
             max: if by_field { 1 + self.prng.below(9) } else { 50 },
             after: (!by_field).then(|| place.clone()),
             ..self.asked("collate", false)
         };
         let shown = self.pages(name, &asked);
+        let from = since;
         let (mut whole, mut outside) = (BTreeSet::new(), BTreeSet::new());
         for one in &shown {
             let number_of = numbers[&one.place];
             let id = format!("m{number_of}");
             let is_new = match &one.name {
-                Some(_) => number_of > *since && whole.insert(id.clone()),
+                Some(_) => number_of > *since && number_of < until && whole.insert(id.clone()),
                 None => number_of <= *since && outside.insert(id.clone()),
             };
             assert!(is_new || (!by_field && shown.len() > 50), "{id} twice");
@@ -258,8 +267,9 @@ impl World {
             }
         }
         for (id, said) in self.said.iter().filter(|(_, said)| self.is_in(name, said)) {
-            let is_new = number(id) > *since;
-            let is_changed = !is_new && said.acts.iter().any(|act| act > since);
+            let is_new = number(id) > *since && number(id) < until;
+            let mut since = said.acts.iter().filter(|act| *act > since && **act < until);
+            let is_changed = number(id) <= *from && since.next().is_some();
             assert_eq!(
                 (whole.contains(id), outside.contains(id)),
                 (is_new, is_changed),

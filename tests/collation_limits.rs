@@ -170,6 +170,25 @@ fn a_page_ends_where_its_summaries_are_too_long() {
 }
 
 #[test]
+fn so_much_that_was_done_is_read_for_one_page() {
+    let note = format!(
+        "<reactions xmlns='urn:xmpp:reactions:0' id='x'><reaction>a</reaction></reactions><body>{}</body>",
+        "x".repeat(400_000)
+    );
+    let mut chat = Chat::new(|said| {
+        for _ in 0..3 {
+            let of = said.say();
+            for _ in 0..6 {
+                said.add(true, &note, Some((Act::Reacts, of)));
+            }
+        }
+    });
+    let (page, end) = chat.ask("collate", "", "");
+    assert!(page.len() == 2 && !end.is_complete, "{end:?}");
+    assert_eq!(page.iter().map(summaries).sum::<usize>(), 2);
+}
+
+#[test]
 fn one_message_has_so_many_summaries() {
     let faces = |from: usize, to: usize| (from..to).map(|n| n.to_string());
     let mut chat = Chat::new(|said| {

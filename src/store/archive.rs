@@ -236,7 +236,9 @@ impl Tx {
             };
             look.take_stanza(row.value().len());
             let row = StanzaRow::decode(row.value())?;
-            if !(matches(&row, archive, query) && self.is_shown(archive, sequence, &row, query)?) {
+            if !(matches(&row, archive, query)
+                && self.is_shown((account, archive), sequence, &row, query)?)
+            {
                 steps += READ_STEPS;
                 page.reached = Some(ArchiveId(sequence));
                 return Ok(true);

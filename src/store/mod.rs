@@ -33,7 +33,7 @@ pub use archive::inbox::{InboxReader, Standing, UNREAD_MAX};
 pub use archive::kinds::{Conversation, Facts, Mark};
 pub use archive::place::{AtIndex, Place};
 pub use archive::preferences::{ArchivePreferences, DefaultPolicy};
-pub use archive::reading::READINGS_MAX;
+pub use archive::reading::{Parts, READINGS_MAX};
 pub use archive::relation::Named;
 pub use archive::retention::{Aged, Need, Pruned};
 pub use archive::stanza::Relation;

@@ -19,7 +19,7 @@ use crate::state::{Cx, Fault};
 use crate::store::{AccountId, ArchiveId, Stored};
 use crate::xmpp::relation::Act;
 
-use super::related::{Later, Looks, of_act, retraction};
+use super::related::{Looks, of_act, retraction};
 
 pub const NS: &str = "urn:stonechat:archive:0";
 pub const FIELD: &str = "{urn:stonechat:archive:0}complete";
@@ -41,7 +41,7 @@ pub fn of(cx: &Cx<'_>, account: AccountId, page: &[Stored]) -> Result<Vec<Relate
     let on_page: HashSet<ArchiveId> = page.iter().map(|stored| stored.id).collect();
     let mut found = Found {
         related: Vec::new(),
-        looks: Looks::new(),
+        looks: Looks::new(account, &[]),
         bytes: 0,
     };
     for stored in page {
@@ -77,13 +77,12 @@ impl Found {
         let mut reacted: HashMap<String, Option<ArchiveId>> = HashMap::new();
         for id in of_act(&relations, Act::Reacts) {
             let act = Act::Reacts;
-            let Some(later) = Later::read(cx, id)? else {
+            let Some(later) = self.looks.later(cx, id)? else {
                 continue;
             };
-            let is_empty = later.reactions().is_empty();
-            let sender = later.sender;
-            match reacted.entry(sender) {
+            match reacted.entry(later.sender.clone()) {
                 Entry::Vacant(entry) => {
+                    let is_empty = later.reactions().is_empty();
                     entry.insert(is_empty.then_some(id));
                     if !is_empty {
                         self.take(cx, about, (act, id), on_page)?;

@@ -236,7 +236,9 @@ fn messages(cx: &Cx<'_>, account: AccountId, of: &[Standing]) -> Result<Shown, F
         }
     }
     let held = page.stanzas.len();
-    let collated = collation::of(cx, account, &mut page, false)?;
+    let rooms = of.iter().filter(|one| one.is_of_room);
+    let whole: Vec<AccountId> = rooms.filter_map(|one| one.channel).collect();
+    let collated = collation::of(cx, (account, &whole), &mut page, false)?;
     // Those whose messages do not fit are on the next page.
     let is_cut = page.stanzas.len() < held || page.is_full();
     let fitting = match places.get(page.stanzas.len().saturating_sub(1)) {

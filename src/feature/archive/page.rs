@@ -166,9 +166,11 @@ impl Page {
             .tx
             .relations_in(place, bounds, filter.backward, FASTENINGS_LOOK_MAX)?;
         let is_all = done.len() < FASTENINGS_LOOK_MAX;
+        let parts = cx.tx.parts(account, archive)?;
         for (act, id) in done {
             let stored = match act {
                 Act::Replies => None,
+                _ if !parts.hold(id) => None,
                 _ => cx.tx.stanza(id)?,
             };
             self.reached = Some(id);

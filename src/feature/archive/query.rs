@@ -111,7 +111,9 @@ pub fn page_of(cx: &mut Cx<'_>, asking: &Asking<'_>, source: &Source<'_>) -> Res
     };
     page.complete |= !query.tells_of_before() && place.is_some_and(|place| place.count == 0);
     let mut collated = match query.summary {
-        Some(Summary::Collate) => collation::of(cx, account, &mut page, query.filter.backward)?,
+        Some(Summary::Collate) => {
+            collation::of(cx, (account, &[]), &mut page, query.filter.backward)?
+        }
         _ => Vec::new(),
     };
     let first_last = ends(cx, &query, &page);

@@ -1,6 +1,9 @@
 //! What later messages did to those of a page: looked for within limits, for `completion` and `collation` alike.
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use crate::state::Cx;
-use crate::store::{AccountId, ArchiveId, StoreError};
+use crate::store::{AccountId, ArchiveId, Parts, StoreError};
 use crate::xml::{Element, parse_stored};
 use crate::xmpp::ns;
 use crate::xmpp::relation::{Act, REACTIONS};
@@ -8,20 +11,49 @@ use crate::xmpp::relation::{Act, REACTIONS};
 /// Relations that are looked through for one page, and for one message of it: the latest.
 const LOOK_MAX: usize = 10_000;
 const LOOK_EACH_MAX: usize = 2_000;
+/// Bytes of later messages that are read for one page.
+const LOOK_BYTES_MAX: usize = 4 << 20;
 
 /// Reactions of one sender to one message that are read.
 const REACTIONS_MAX: usize = 64;
 
-/// How much of a page's looks is left.
-pub struct Looks(usize);
+/// How much of a page's looks is left, and what of archives may be looked at.
+pub struct Looks {
+    account: AccountId,
+    /// Archives of which everything may be.
+    whole: Vec<AccountId>,
+    parts: HashMap<AccountId, Rc<Parts>>,
+    left: usize,
+    bytes: usize,
+}
 
 impl Looks {
-    pub fn new() -> Looks {
-        Looks(LOOK_MAX)
+    pub fn new(account: AccountId, whole: &[AccountId]) -> Looks {
+        Looks {
+            account,
+            whole: whole.to_vec(),
+            parts: HashMap::new(),
+            left: LOOK_MAX,
+            bytes: 0,
+        }
     }
 
     pub fn is_over(&self) -> bool {
-        self.0 == 0
+        self.left == 0 || self.bytes >= LOOK_BYTES_MAX
+    }
+
+    /// Whoever left a channel is not told what became of it later.
+    pub fn parts(&mut self, cx: &Cx<'_>, archive: AccountId) -> Result<Rc<Parts>, StoreError> {
+        if let Some(parts) = self.parts.get(&archive) {
+            return Ok(Rc::clone(parts));
+        }
+        let parts = match self.whole.contains(&archive) {
+            true => Parts::all(),
+            false => cx.tx.parts(self.account, archive)?,
+        };
+        let parts = Rc::new(parts);
+        self.parts.insert(archive, Rc::clone(&parts));
+        Ok(parts)
     }
 
     /// The latest first.
@@ -31,10 +63,24 @@ impl Looks {
         archive: AccountId,
         of: ArchiveId,
     ) -> Result<Vec<(Act, ArchiveId)>, StoreError> {
-        let look = LOOK_EACH_MAX.min(self.0);
-        let relations = cx.tx.relations(archive, of, look)?;
-        self.0 -= relations.len();
+        let look = LOOK_EACH_MAX.min(self.left);
+        let mut relations = cx.tx.relations(archive, of, look)?;
+        self.left -= relations.len();
+        let parts = self.parts(cx, archive)?;
+        relations.retain(|(_, id)| parts.hold(*id));
         Ok(relations)
+    }
+
+    /// What a later message says. `None`: it is gone, or that would be too much.
+    pub fn later(&mut self, cx: &Cx<'_>, id: ArchiveId) -> Result<Option<Later>, StoreError> {
+        if self.bytes >= LOOK_BYTES_MAX {
+            return Ok(None);
+        }
+        let later = cx.tx.later(id)?;
+        Ok(later.map(|(sender, xml)| {
+            self.bytes += xml.len();
+            Later { sender, xml }
+        }))
     }
 }
 
@@ -56,23 +102,22 @@ pub fn of_act(
 pub struct Later {
     /// In channels the whole sender, else the bare JID.
     pub sender: String,
-    pub element: Element,
+    pub xml: String,
 }
 
 impl Later {
-    pub fn read(cx: &Cx<'_>, id: ArchiveId) -> Result<Option<Later>, StoreError> {
-        let later = cx.tx.later(id)?;
-        Ok(later.and_then(|(sender, xml)| {
-            let element = parse_stored(&xml, ns::CLIENT).ok()?;
-            Some(Later { sender, element })
-        }))
+    pub fn element(&self) -> Option<Element> {
+        parse_stored(&self.xml, ns::CLIENT).ok()
     }
 
     /// XEP-0444 §4: all that its sender feels from then on; each once.
     pub fn reactions(&self) -> Vec<String> {
-        let reactions = self.element.root().child("reactions", REACTIONS);
-        let each = reactions.into_iter().flat_map(|it| it.children());
         let mut texts: Vec<String> = Vec::new();
+        let Some(element) = self.element() else {
+            return texts;
+        };
+        let reactions = element.root().child("reactions", REACTIONS);
+        let each = reactions.into_iter().flat_map(|it| it.children());
         for text in each.take(REACTIONS_MAX).map(|one| one.text().into_owned()) {
             if !texts.contains(&text) {
                 texts.push(text);

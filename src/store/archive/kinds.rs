@@ -3,10 +3,11 @@ use std::ops::Bound;
 
 use crate::store::schema::STANZAS;
 use crate::store::{AccountId, StoreError, Tx};
-use crate::xmpp::ns;
 use crate::xmpp::relation::{Act, Kind};
+use crate::xmpp::{Timestamp, ns};
 
-use super::span::Span;
+use super::index::IndexRow;
+use super::reading::Parts;
 use super::stanza::{StanzaRow, bare, is_private, kind_held, peer_hash};
 use super::walk::Walk;
 use super::{ArchiveId, ArchiveQuery, Before, READ_STEPS, Relation, Shows};
@@ -36,6 +37,7 @@ pub struct Mark<'a> {
 #[derive(Clone, Copy)]
 pub struct Conversation<'a> {
     pub archive: AccountId,
+    pub parts: &'a Parts,
     /// As `Facts` have it.
     pub with: &'a str,
     pub from: ArchiveId,
@@ -76,27 +78,24 @@ impl Tx {
         Ok(Some((row.sender().to_string(), row.xml.to_string())))
     }
 
-    /// Calls `visit` for the marks of a conversation, newest first, until it says false; returns the steps that took, which are no
-    /// more than `steps_max` by much.
+    /// Calls `visit` for the marks of a conversation, newest first; returns the steps that took, which are no more than `steps_max` by
+    /// much.
     pub fn visit_marks(
         &self,
         conversation: Conversation<'_>,
         steps_max: u64,
-        visit: &mut dyn FnMut(Mark<'_>) -> bool,
+        visit: &mut dyn FnMut(Mark<'_>),
     ) -> Result<u64, StoreError> {
         let Conversation {
             archive,
+            parts,
             with,
             from,
         } = conversation;
-        let span = Span {
-            from: from.0,
-            ..Span::ALL
-        };
         let stanzas = self.view(STANZAS)?;
         let mut walk = Walk::new(&stanzas, true);
         let mut steps = 0;
-        self.visit(archive, Some(peer_hash(with)), span, true, &mut |row| {
+        let mut look = |row: IndexRow| {
             steps += 1;
             if !matches!(kind_held(row.held), None | Some(Kind::Ancillary)) {
                 return Ok(steps < steps_max);
@@ -108,24 +107,29 @@ impl Tx {
             let row = StanzaRow::decode(row.value())?;
             let mark = row.relation.filter(|done| done.act.is_mark());
             let mark = mark.filter(|_| row.xml.contains(ns::MARKERS));
-            let goes_on = match mark {
-                Some(Relation { act, target }) if conversation_of(&row, archive) == with => {
-                    visit(Mark {
-                        sender: row.sender(),
-                        act,
-                        up_to: target,
-                    })
-                }
-                _ => true,
-            };
-            Ok(goes_on && steps < steps_max)
-        })?;
+            if let Some(Relation { act, target }) = mark
+                && conversation_of(&row, archive) == with
+            {
+                visit(Mark {
+                    sender: row.sender(),
+                    act,
+                    up_to: target,
+                });
+            }
+            Ok(steps < steps_max)
+        };
+        for mut span in parts.0.iter().rev().copied() {
+            span.from = span.from.max(from.0);
+            if !self.visit(archive, Some(peer_hash(with)), span, true, &mut look)? {
+                break;
+            }
+        }
         Ok(steps)
     }
 
     pub(super) fn is_shown(
         &self,
-        archive: AccountId,
+        (account, archive): (AccountId, AccountId),
         sequence: u64,
         row: &StanzaRow<'_>,
         query: &ArchiveQuery,
@@ -136,33 +140,52 @@ impl Tx {
             Shows::Said => return Ok(false),
             Shows::SaidAndDone(before) => before,
         };
-        match row.relation {
-            Some(done) => self.is_last_done(archive, (sequence, done), before),
-            None => Ok(false),
-        }
+        let Some(Relation { target, .. }) = row.relation else {
+            return Ok(false);
+        };
+        let parts = self.parts(account, archive)?;
+        Ok(parts.hold(target)
+            && self.is_before(target, before)?
+            && self.holds(archive, target)?
+            && self.is_last_done(archive, (sequence, target), (&parts, query))?)
     }
 
-    /// It is done to one of before the query's start that is still there, and nothing later is.
+    fn is_before(&self, target: ArchiveId, before: Before) -> Result<bool, StoreError> {
+        if before.up_to.is_some_and(|up_to| target <= up_to) {
+            return Ok(true);
+        }
+        let at = self.time_of(target)?;
+        Ok(before.start.zip(at).is_some_and(|(start, at)| at < start))
+    }
+
+    fn time_of(&self, id: ArchiveId) -> Result<Option<Timestamp>, StoreError> {
+        let stanzas = self.view(STANZAS)?;
+        let row = Walk::new(&stanzas, false).find(id.0)?;
+        row.map(|row| StanzaRow::time_of(row.value())).transpose()
+    }
+
+    /// Nothing later is done to the same one before the query ends.
     fn is_last_done(
         &self,
         archive: AccountId,
-        (sequence, done): (u64, Relation),
-        before: Before,
+        (sequence, target): (u64, ArchiveId),
+        (parts, query): (&Parts, &ArchiveQuery),
     ) -> Result<bool, StoreError> {
-        let target = done.target;
-        let mut is_before = before.up_to.is_some_and(|up_to| target <= up_to);
-        if !is_before && let Some(start) = before.start {
-            let stanzas = self.view(STANZAS)?;
-            let row = Walk::new(&stanzas, false).find(target.0)?;
-            let at = row.map(|row| StanzaRow::time_of(row.value())).transpose()?;
-            is_before = at.is_some_and(|at| at < start);
+        let end = match query.before_id {
+            Some(before) => Bound::Excluded(before.0.max(sequence + 1)),
+            None => Bound::Unbounded,
+        };
+        let later = (Bound::Excluded(sequence), end);
+        for (act, id) in self.relations_in((archive, target), later, true, LATER_LOOK_MAX)? {
+            let is_in_time = match query.end {
+                Some(end) => self.time_of(id)?.is_some_and(|at| at <= end),
+                None => true,
+            };
+            if act != Act::Replies && parts.hold(id) && is_in_time {
+                return Ok(false);
+            }
         }
-        if !is_before || !self.holds(archive, target)? {
-            return Ok(false);
-        }
-        let later = (Bound::Excluded(sequence), Bound::Unbounded);
-        let later = self.relations_in((archive, target), later, true, LATER_LOOK_MAX)?;
-        Ok(later.iter().all(|(act, _)| *act == Act::Replies))
+        Ok(true)
     }
 }
 

@@ -20,7 +20,30 @@ pub(in crate::store) struct Reading {
     pub span: Span,
 }
 
+/// What of an archive somebody reads.
+#[derive(Clone)]
+pub struct Parts(pub(super) Vec<Span>);
+
+impl Parts {
+    pub fn all() -> Parts {
+        Parts(vec![Span::ALL])
+    }
+
+    pub fn hold(&self, id: ArchiveId) -> bool {
+        let mut spans = self.0.iter();
+        spans.any(|span| span.from <= id.0 && id.0 < span.to)
+    }
+}
+
 impl Tx {
+    /// What an account reads of an archive: all of its own, of a channel's what was said while it was there.
+    pub fn parts(&self, account: AccountId, archive: AccountId) -> Result<Parts, StoreError> {
+        match account == archive {
+            true => Ok(Parts::all()),
+            false => Ok(Parts(self.spans_of(account, archive)?)),
+        }
+    }
+
     /// The id of what is archived next.
     pub fn next_archive_id(&self) -> Result<ArchiveId, StoreError> {
         Ok(ArchiveId(self.memory()?.next_sequence()))

@@ -124,6 +124,9 @@ impl Reader {
         if stage.kind == Kind::Stonechat {
             let complete = field("{urn:stonechat:archive:0}complete", "true");
             asked.push(("latest, completed", query(&complete, "<before/>")));
+            let collate = field("{urn:xmpp:mamfc:0}summary", "collate");
+            asked.push(("latest, collated", query(&collate, "<before/>")));
+            asked.push(("oldest, collated", query(&collate, "")));
         }
         let rounds = stage.pick(50, 10);
         let mut figures = Vec::new();
