@@ -2,7 +2,7 @@
 //! The time is the best of several rounds, for the machine adds to it and never takes away; allocations are exact.
 
 // A benchmark is a test: its figures are floats.
-#![allow(clippy::as_conversions)]
+#![allow(clippy::as_conversions, clippy::indexing_slicing)]
 
 mod world;
 
@@ -10,8 +10,9 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use redb::backends::InMemoryBackend;
-use stonechat::store::{AccountId, ArchiveQuery, Direction, Need, Owner, Record, Store};
+use stonechat::store::{AccountId, ArchiveQuery, Direction, Named, Need, Owner, Record, Store};
 use stonechat::xml::{Context, Framer, Limits, parse};
+use stonechat::xmpp::relation::Act;
 use stonechat::xmpp::{Jid, Stanza, Timestamp};
 
 use world::{BRIDGE, NO_STORE, ROMEO, World, message, message_between};
@@ -20,6 +21,9 @@ const ROUNDS: u32 = 20;
 const ROUND: Duration = Duration::from_millis(40);
 const BATCH: usize = 64;
 const ARCHIVED: usize = 10_000;
+const SAID: &str = "<body>But, soft! what light through yonder window breaks? It is the east, and Juliet is the sun.</body>";
+/// Messages of the conversation that pages are of.
+const CONVERSATION: usize = 2_000;
 /// More than is removed.
 const REMOVED: usize = 400_000;
 
@@ -31,6 +35,7 @@ fn main() {
     xml();
     relay();
     archive();
+    pages();
 }
 
 fn xml() {
@@ -168,6 +173,97 @@ fn archive() {
             .expect("something to commit")
             .run()
             .expect("a commit");
+    });
+}
+
+/// A conversation in which each message has its receipt and its mark, and each fifth a reaction and a correction.
+fn pages() {
+    let mut world = World::new();
+    let mut tx = world.store.begin();
+    let accounts = ["romeo", "juliet"].map(|name| {
+        let account = tx.account(name).expect("a read");
+        account.expect("the account").id
+    });
+    let jids =
+        ["romeo@localhost/r", "juliet@localhost/r"].map(|jid| Jid::parse(jid).expect("a JID"));
+    let mut last = None;
+    for n in 0..CONVERSATION {
+        let mut say = |sender: usize, children: &str, act| {
+            let owner = |n, direction| Owner {
+                account: accounts[n],
+                direction,
+                unseen: false,
+            };
+            let (from, to) = (&jids[sender], &jids[1 - sender]);
+            let record = Record {
+                owners: &[
+                    owner(sender, Direction::Sent),
+                    owner(1 - sender, Direction::Received),
+                ],
+                from,
+                to,
+                at: Timestamp(1_790_000_000_000),
+                xml: &format!(
+                    "<message xmlns='jabber:client' from='{from}' to='{to}' type='chat' id='m1'>{children}</message>"
+                ),
+                act,
+            };
+            last = Some(tx.append(&record).expect("a record").id);
+            last.expect("it")
+        };
+        let of = say(0, SAID, None);
+        say(
+            1,
+            "<received xmlns='urn:xmpp:receipts' id='i'/>",
+            Some((Act::Receives, Named::Stanza(of))),
+        );
+        say(
+            1,
+            "<displayed xmlns='urn:xmpp:chat-markers:0' id='i'/>",
+            Some((Act::Displays, Named::Stanza(of))),
+        );
+        if n % 5 == 0 {
+            let reactions =
+                "<reactions xmlns='urn:xmpp:reactions:0' id='i'><reaction>!</reaction></reactions>";
+            say(1, reactions, Some((Act::Reacts, Named::Stanza(of))));
+            let replace = "<replace xmlns='urn:xmpp:message-correct:0' id='i'/>";
+            say(
+                0,
+                &format!("{SAID}{replace}"),
+                Some((Act::Corrects, Named::Stanza(of))),
+            );
+        }
+    }
+    tx.finish()
+        .expect("something to commit")
+        .run()
+        .expect("a commit");
+    for (name, form) in [
+        ("a page of 50, plain", ""),
+        ("a page of 50, collated", "collate"),
+        ("a page of 50, what was said alone", "simplified"),
+    ] {
+        for (place, before) in [("latest", "<before/>"), ("oldest", "")] {
+            let field = match form {
+                "" => String::new(),
+                form => format!(
+                    "<field var='{{urn:xmpp:mamfc:0}}summary'><value>{form}</value></field>"
+                ),
+            };
+            let query = format!(
+                "<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'><x xmlns='jabber:x:data' type='submit'>\
+                 <field var='FORM_TYPE'><value>urn:xmpp:mam:2</value></field>{field}</x>\
+                 <set xmlns='http://jabber.org/protocol/rsm'><max>50</max>{before}</set></query></iq>"
+            );
+            measure(&format!("{name}, {place}"), 1, || {
+                let sent = world.batch(ROMEO, std::iter::once(query.as_bytes()));
+                assert!(sent > 50 * 200, "no page: {sent} bytes");
+            });
+        }
+    }
+    let inbox = "<iq type='get' id='i'><inbox xmlns='urn:xmpp:inbox:1'/></iq>";
+    measure("an inbox of one conversation", 1, || {
+        assert!(world.batch(ROMEO, std::iter::once(inbox.as_bytes())) > 200);
     });
 }
 
