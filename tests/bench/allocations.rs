@@ -17,6 +17,9 @@ const ARCHIVED_MAX: u64 = 72;
 /// What a session takes that is away and sleeps in the store, with all that is kept for its account.
 const ASLEEP_BYTES_MAX: i64 = 1024;
 
+/// What an occupant of a room takes beside the session.
+const OCCUPANT_BYTES_MAX: i64 = 300;
+
 /// Allocations of one message, of a batch, once all has reached its size.
 fn allocations_of(hint: &str) -> u64 {
     allocations_of_each(ROMEO, &message(hint))
@@ -98,5 +101,48 @@ fn a_session_asleep_takes_little() {
     assert!(
         each <= ASLEEP_BYTES_MAX,
         "{each} bytes, at most {ASLEEP_BYTES_MAX}"
+    );
+}
+
+/// What a room takes for each who is in it, beside the session: nick and presence as clients send them.
+#[test]
+fn an_occupant_takes_little() {
+    const EARLY: u64 = 200;
+    const ALL: u64 = 400;
+    let mut world = World::new();
+    for connection in (10..10 + ALL).map(ConnectionId) {
+        world.log_in(connection, &format!("somebody{}", connection.0));
+    }
+    let enter = |world: &mut World, from: u64, to: u64| {
+        for connection in (10 + from..10 + to).map(ConnectionId) {
+            // Every other nick is compared as it is written.
+            let first = ["s", "S"][usize::from(connection.0 % 2 == 0)];
+            let presence = format!(
+                "<presence to='room@chat.localhost/{first}omebody {}'><x xmlns='http://jabber.org/protocol/muc'>\
+                 <history maxstanzas='0'/></x><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' \
+                 node='https://example.org' ver='aaaaaaaaaaaaaaaaaaaaaaaaaaa='/></presence>",
+                connection.0
+            );
+            let bytes = presence.as_bytes();
+            let told = world.one(Input::Bytes { connection, bytes });
+            let told = String::from_utf8_lossy(&told);
+            assert!(told.contains("code='110'"), "{told}");
+        }
+        counting::live_bytes()
+    };
+    enter(&mut world, 0, 1);
+    let instant = "<iq type='set' id='i' to='room@chat.localhost'><query xmlns='http://jabber.org/protocol/muc#owner'>\
+                   <x xmlns='jabber:x:data' type='submit'/></query></iq>";
+    world.one(Input::Bytes {
+        connection: ConnectionId(10),
+        bytes: instant.as_bytes(),
+    });
+    let before = enter(&mut world, 1, EARLY);
+    let after = enter(&mut world, EARLY, ALL);
+    let each = (after - before) / (ALL - EARLY).cast_signed();
+    println!("an occupant takes {each} bytes");
+    assert!(
+        each <= OCCUPANT_BYTES_MAX,
+        "{each} bytes, at most {OCCUPANT_BYTES_MAX}"
     );
 }

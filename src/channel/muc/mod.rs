@@ -64,7 +64,6 @@ pub fn show_participant(cx: &mut Cx<'_>, channel: &Channel, jid: &Jid) -> Result
         affiliation: member.affiliation,
         role: access::role_of(channel, &member),
         presence: hats::worn(channel, &Rc::from(""), &member),
-        spoke_ms: 0,
     };
     tell::announce(cx, channel, &tell::News::of(&occupant));
     room(cx, channel).enter(occupant);

@@ -207,19 +207,13 @@ fn require_patience(
     let now_ms = cx.now.monotonic_ms;
     let who = speaker.author.jid.bare_str();
     let room = room(cx, channel);
-    let spoke_ms = room.of_person(who).map(|one| one.spoke_ms).max();
-    if spoke_ms.is_some_and(|at| at > 0 && now_ms < at.saturating_add(wait_ms)) {
-        return Err(StanzaError::new(Condition::PolicyViolation)
+    match room.may_speak(who, wait_ms, now_ms) {
+        true => Ok(()),
+        false => Err(StanzaError::new(Condition::PolicyViolation)
             .kind(ErrorType::Wait)
             .text("Messages here are to come more slowly.")
-            .into());
+            .into()),
     }
-    for occupant in &mut room.occupants {
-        if occupant.jid.bare_str() == who {
-            occupant.spoke_ms = now_ms.max(1);
-        }
-    }
-    Ok(())
 }
 
 /// The children of a message, without what only a channel says.

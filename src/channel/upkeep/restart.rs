@@ -103,7 +103,6 @@ fn occupant(
         affiliation: member.affiliation,
         role: Role::numbered(row.role & ROLE),
         presence: row.presence.as_str().into(),
-        spoke_ms: 0,
         jid,
     }))
 }

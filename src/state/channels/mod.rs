@@ -22,6 +22,9 @@ const IDLE_MS: u64 = 60_000;
 /// Occupants who are looked at for somebody who says the same of themselves: what clients say is often alike.
 const SAID_ALIKE_LOOKS: usize = 16;
 
+/// People who are remembered to have spoken just now; if so many did within the time that each is to wait, nobody else may.
+const SPOKE_MAX: usize = 4096;
+
 /// One channel in memory.
 #[derive(Debug)]
 pub struct Room {
@@ -31,6 +34,8 @@ pub struct Room {
     pub occupants: Vec<Occupant>,
     /// Who is sent messages as a participant of XEP-0369, until that changes.
     pub takers: Option<Rc<[Taker]>>,
+    /// When people last said something, by bare JID, while the channel counts that (XEP-0500).
+    spoke: HashMap<Box<str>, u64>,
     /// When it was last used (`Moment::monotonic_ms`).
     pub used_ms: u64,
 }
@@ -82,6 +87,7 @@ impl Rooms {
             row: Rc::clone(row),
             occupants: Vec::new(),
             takers: None,
+            spoke: HashMap::new(),
             used_ms: now_ms,
         });
         room.used_ms = now_ms;
@@ -151,6 +157,22 @@ impl Room {
         nicks.sort();
         nicks.dedup();
         nicks
+    }
+
+    /// XEP-0500: somebody says something. False: it is too soon after the last time, also if they left and came meanwhile.
+    pub fn may_speak(&mut self, who: &str, wait_ms: u64, now_ms: u64) -> bool {
+        let is_over = |at: u64| now_ms >= at.saturating_add(wait_ms);
+        if self.spoke.get(who).is_some_and(|at| !is_over(*at)) {
+            return false;
+        }
+        if self.spoke.len() >= SPOKE_MAX {
+            self.spoke.retain(|_, at| !is_over(*at));
+        }
+        if self.spoke.len() >= SPOKE_MAX {
+            return false;
+        }
+        self.spoke.insert(who.into(), now_ms);
+        true
     }
 
     /// All that one person has in here, in the order they came.

@@ -40,8 +40,6 @@ pub struct Occupant {
     pub role: Role,
     /// The children of what it last said of itself, without what only a room says.
     pub presence: Rc<str>,
-    /// When it last said something (`Moment::monotonic_ms`), while the room counts that (XEP-0500).
-    pub spoke_ms: u64,
 }
 
 impl Role {

@@ -194,6 +194,7 @@ impl World {
 pub fn server(store: &Store) -> Server {
     let mut settings = Settings::new("localhost");
     settings.scram_iterations = 1;
+    settings.channels_open = true;
     settings.components.push(ComponentSettings {
         name: "bridge.localhost".into(),
         secret: SECRET.into(),

@@ -77,7 +77,6 @@ fn came(
         affiliation: member.affiliation,
         role: access::role_of(channel, member),
         presence: hats::worn(channel, &tell::shown(presence), member),
-        spoke_ms: 0,
     };
     room.enter(occupant.clone());
     // The room's way of telling tells participants as well.

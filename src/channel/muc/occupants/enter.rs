@@ -134,7 +134,6 @@ fn enter(
         affiliation: member.affiliation,
         role: access::role_of(&channel, &member),
         presence: hats::worn(&channel, &tell::shown(presence), &member),
-        spoke_ms: 0,
     };
     let id = presence.envelope.id.as_deref();
     let versions = versions::tell(cx, &channel, (&occupant, id), x)?;

@@ -342,6 +342,8 @@ fn note_directed(
                 if session.directed.len() >= DIRECTED_MAX {
                     return Err(Condition::ResourceConstraint.into());
                 }
+                // To one room most often.
+                session.directed.reserve_exact(1);
                 session.directed.push(to.clone());
             }
             PresenceKind::Unavailable => session.directed.retain(|known| known != to),
