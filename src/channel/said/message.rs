@@ -190,7 +190,7 @@ pub fn say_in_rooms(cx: &mut Cx<'_>, channel: &Channel, id: Option<&str>, payloa
     fan_out::to_occupants(cx, channel, told);
 }
 
-/// XEP-0500 §3: not faster than the channel says. Corrections, and those who moderate, are not held up.
+/// XEP-0500 §3: not faster than the channel says. What has no body, and those who moderate, are not held up.
 fn require_patience(
     cx: &mut Cx<'_>,
     channel: &Channel,
