@@ -116,7 +116,7 @@ fn an_occupant_takes_little() {
     let enter = |world: &mut World, from: u64, to: u64| {
         for connection in (10 + from..10 + to).map(ConnectionId) {
             // Every other nick is compared as it is written.
-            let first = ["s", "S"][usize::from(connection.0 % 2 == 0)];
+            let first = if connection.0 % 2 == 0 { "S" } else { "s" };
             let presence = format!(
                 "<presence to='room@chat.localhost/{first}omebody {}'><x xmlns='http://jabber.org/protocol/muc'>\
                  <history maxstanzas='0'/></x><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' \
