@@ -35,7 +35,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml", &["config"]),
     ("rustix", &["net/", "cli/", "config/file.rs"]),
     ("libc", &["net/machine/system.rs"]),
-    ("unicode_normalization", &["xmpp/words.rs"]),
+    (
+        "unicode_normalization",
+        &["xmpp/folding.rs", "xmpp/words.rs"],
+    ),
 ];
 
 /// What only `net` may do.

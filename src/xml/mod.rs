@@ -1,6 +1,6 @@
 //! Bytes to elements and back: restricted XML (RFC 6120 §11). Knows nothing of XMPP but that a stream is one long
 //! element. `frame` finds where a top-level element ends while bytes trickle in, `parse` turns it into an `Element`
-//! or refuses it, `write` makes text; `chars`, `names`, `tag` and `namespace` hold the grammar's parts.
+//! or refuses it, `outline` reads only tags of what was checked, `write` makes text; `chars`, `names`, `tag` and `namespace` hold the grammar's parts.
 
 mod alone;
 mod chars;
@@ -9,6 +9,7 @@ mod element;
 mod frame;
 mod names;
 mod namespace;
+mod outline;
 mod parse;
 mod parser;
 mod rewrite;
@@ -18,6 +19,7 @@ mod write;
 pub use context::Context;
 pub use element::{Attribute, Element, ElementRef};
 pub use frame::{Frame, Framer, first_element};
+pub use outline::{Outline, each_child};
 pub use parse::{parse, parse_header, parse_stored};
 pub use write::{Escaped, Writer, escaped_len};
 

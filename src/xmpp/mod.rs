@@ -2,6 +2,7 @@
 
 mod encoding;
 mod error;
+mod folding;
 mod form;
 pub mod hashing;
 mod jid;

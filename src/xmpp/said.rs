@@ -2,7 +2,7 @@
 //!
 //! Not what a body says in place of something else: beside an encrypted payload, a retraction or reactions (XEP-0428), nor what a
 //! reply quotes (XEP-0461 §3). A correction says what it says.
-use crate::xml::{ElementRef, parse_stored};
+use crate::xml::{ElementRef, each_child, parse_stored};
 
 use super::ns;
 use super::relation::{FASTEN, REACTIONS, REPLY, RETRACT};
@@ -10,8 +10,11 @@ use super::words::Wanted;
 
 const FALLBACK: &str = "urn:xmpp:fallback:0";
 
-/// Beside these a body says nothing.
+const TEXTS: &[&str] = &["body", "subject"];
+
+/// Beside these a body says nothing, or not all of it does.
 const WORDLESS: &[(&str, &str)] = &[
+    ("fallback", FALLBACK),
     ("encrypted", "eu.siacs.conversations.axolotl"),
     ("encrypted", "urn:xmpp:omemo:1"),
     ("encrypted", "urn:xmpp:omemo:2"),
@@ -27,15 +30,36 @@ const WORDLESS: &[(&str, &str)] = &[
 /// Parts of a body that are not said by its sender.
 const CUTS_MAX: usize = 8;
 
-/// Calls `visit` with each text.
-pub fn each_text(message: ElementRef<'_>, visit: &mut dyn FnMut(&str)) {
+/// Calls `visit` with each text of a stored message.
+pub fn each_text(message: &str, visit: &mut dyn FnMut(&str)) {
+    // Most messages say what they say in the plainest way.
+    let mut texts = Vec::new();
+    let is_plain = each_child(message, &mut |child| {
+        let is_text = TEXTS.contains(&child.name);
+        if is_text {
+            texts.push(child.inside);
+        }
+        match is_text {
+            true => !child.attributes.contains("xmlns") && !child.inside.contains(['<', '&']),
+            false => !child.name.contains(':') && !WORDLESS.iter().any(|it| it.0 == child.name),
+        }
+    });
+    if is_plain {
+        texts.into_iter().for_each(visit);
+    } else if let Ok(element) = parse_stored(message, ns::CLIENT) {
+        each_text_in(element.root(), visit);
+    }
+}
+
+fn each_text_in(message: ElementRef<'_>, visit: &mut dyn FnMut(&str)) {
     let mut is_cut = false;
     for child in message.children() {
-        let is = |(name, namespace): &(&str, &str)| child.is(name, namespace);
-        if WORDLESS.iter().any(is) {
-            return;
+        let is = |(name, namespace): &&(&str, &str)| child.is(name, namespace);
+        match WORDLESS.iter().find(is) {
+            Some((_, FALLBACK)) => is_cut = true,
+            Some(_) => return,
+            None => {}
         }
-        is_cut |= child.is("fallback", FALLBACK);
     }
     let namespace = message.namespace();
     let cuts = match is_cut {
@@ -55,12 +79,9 @@ pub fn each_text(message: ElementRef<'_>, visit: &mut dyn FnMut(&str)) {
 }
 
 /// The texts of a stored message together have all words.
-pub fn says(xml: &str, wanted: &Wanted) -> bool {
-    let Ok(message) = parse_stored(xml, ns::CLIENT) else {
-        return false;
-    };
+pub fn says(message: &str, wanted: &Wanted) -> bool {
     let mut said = String::new();
-    each_text(message.root(), &mut |text| {
+    each_text(message, &mut |text| {
         said.push_str(text);
         said.push('\n');
     });
@@ -99,9 +120,12 @@ mod tests {
 
     fn said(children: &str) -> Vec<String> {
         let xml = format!("<message xmlns='jabber:client'>{children}</message>");
+        let (mut said, mut parsed) = (Vec::new(), Vec::new());
+        each_text(&xml, &mut |text| said.push(text.to_string()));
+        // The plain way says the same.
         let element = parse_stored(&xml, ns::CLIENT).unwrap();
-        let mut said = Vec::new();
-        each_text(element.root(), &mut |text| said.push(text.to_string()));
+        each_text_in(element.root(), &mut |text| parsed.push(text.to_string()));
+        assert_eq!(said, parsed, "{xml}");
         said
     }
 
@@ -121,6 +145,13 @@ mod tests {
             ),
             ("<subject>s</subject><body>b</body>", &["s", "b"]),
             ("<body xmlns='urn:other'>no</body>", &[]),
+            ("<x:body xmlns:x='jabber:client'>yes</x:body>", &["yes"]),
+            (
+                "<body>a</body><x xmlns='urn:other'><body>no</body></x>",
+                &["a"],
+            ),
+            ("<body><![CDATA[<b>]]></body>", &["<b>"]),
+            ("<body/><subject>s</subject>", &["", "s"]),
             (
                 "<body>new</body><replace xmlns='urn:xmpp:message-correct:0' id='o'/>",
                 &["new"],

@@ -7,8 +7,6 @@ use super::segment::{Head, Place, Posting};
 use crate::store::StoreError;
 use crate::store::engine::table::WriteTransaction;
 use crate::store::schema::{SEARCH, STANZAS};
-use crate::xml::parse_stored;
-use crate::xmpp::ns;
 use crate::xmpp::said::each_text;
 use crate::xmpp::words::each_term;
 
@@ -48,11 +46,8 @@ fn has_room<T: Ord>(terms: &mut Vec<T>) -> bool {
 }
 
 fn each_term_of(xml: &str, visit: &mut dyn FnMut(&str) -> bool) {
-    let Ok(element) = parse_stored(xml, ns::CLIENT) else {
-        return;
-    };
     let mut goes_on = true;
-    each_text(element.root(), &mut |text| {
+    each_text(xml, &mut |text| {
         if goes_on {
             each_term(text, &mut |term| {
                 goes_on = visit(term);

@@ -239,10 +239,12 @@ impl Place {
     }
 
     fn write_head(self, table: &mut Target<'_>, head: &Head) -> Result<(), StoreError> {
+        let mut long = Vec::new();
+        distances(&mut long, &head.long, self.first);
         let row = Encoder::default()
             .number(head.last.saturating_sub(self.first))
             .number(head.stanzas)
-            .raw(&distances(&head.long, self.first));
+            .raw(&long);
         table.insert((self.archive, self.first, ""), &row.done())
     }
 
@@ -253,21 +255,24 @@ impl Place {
         term: &str,
         sequences: &[u64],
     ) -> Result<(), StoreError> {
-        let postings = distances(sequences, self.first);
+        let mut postings = std::mem::take(&mut block.postings);
+        distances(&mut postings, sequences, self.first);
         if block.bytes.len() + term.len() + postings.len() > BLOCK_BYTES {
             self.end(table, block)?;
         }
         let before = block.last.bytes();
         let shared = before.zip(term.bytes()).take_while(|(a, b)| a == b).count();
         if block.bytes.is_empty() {
-            block.first = term.to_string();
+            block.first.push_str(term);
         }
         let own = term.as_bytes().get(shared..).unwrap_or_default();
         for part in [shared, own.len(), postings.len()] {
             put_number(&mut block.bytes, u64::try_from(part).unwrap_or(u64::MAX));
         }
         block.bytes.extend_from_slice(own);
-        block.bytes.extend(postings);
+        block.bytes.extend_from_slice(&postings);
+        postings.clear();
+        block.postings = postings;
         block.last.clear();
         block.last.push_str(term);
         Ok(())
@@ -278,7 +283,9 @@ impl Place {
             let key = (self.archive, self.first, block.first.as_str());
             table.insert(key, &block.bytes)?;
         }
-        *block = Block::default();
+        block.first.clear();
+        block.last.clear();
+        block.bytes.clear();
         Ok(())
     }
 }
@@ -291,6 +298,8 @@ struct Block {
     first: String,
     last: String,
     bytes: Vec<u8>,
+    /// Of the term that is being written.
+    postings: Vec<u8>,
 }
 
 type Visit<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError>;
@@ -310,14 +319,12 @@ fn each(block: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn distances(sequences: &[u64], first: u64) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(sequences.len() + 2);
+fn distances(bytes: &mut Vec<u8>, sequences: &[u64], first: u64) {
     let mut before = first;
     for sequence in sequences {
-        put_number(&mut bytes, sequence.saturating_sub(before));
+        put_number(bytes, sequence.saturating_sub(before));
         before = *sequence;
     }
-    bytes
 }
 
 fn sequences(bytes: &[u8], first: u64) -> Result<Vec<u64>, StoreError> {
