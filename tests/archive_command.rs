@@ -90,6 +90,15 @@ fn archives_are_shown_searched_exported_and_pruned() {
                 .trim()
                 .is_empty()
         );
+        // Many pieces, and the last word may go on.
+        let found = ok(&["archive", "search", "alice", "many", "LIN"]);
+        assert_eq!(found.lines().count(), 1100);
+        assert_eq!(
+            ok(&["archive", "search", "alice", "of", "1"])
+                .lines()
+                .count(),
+            211
+        );
         let export = ok(&["archive", "export", "alice"]);
         let element =
             stonechat::xml::parse_stored(export.split_once('\n').unwrap().1.trim(), "").unwrap();
@@ -112,6 +121,7 @@ fn archives_are_shown_searched_exported_and_pruned() {
             (&["archive", "prune", "alice", "many"], "no number of days"),
             (&["archive", "prune", "alice"], "how many days"),
             (&["archive", "search", "alice"], "which text"),
+            (&["archive", "search", "alice", "<?>"], "no word"),
             (&["archive", "show", "alice", "@@"], "no address"),
         ] {
             let (code, text) = operate(data, words, "");

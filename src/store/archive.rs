@@ -12,6 +12,7 @@ mod merged;
 pub mod names;
 pub mod place;
 pub mod preferences;
+mod query;
 pub mod reading;
 pub mod relation;
 pub mod retention;
@@ -25,14 +26,15 @@ mod when;
 
 use crate::xmpp::relation::{Act, Kind};
 use crate::xmpp::said::says;
-use crate::xmpp::words::Wanted;
 use crate::xmpp::{Jid, Timestamp};
 
 use super::schema::{ARCHIVE, SET_BACK, STANZAS};
 use super::{AccountId, StoreError, Tx, View, Writing};
 use index::IndexRow;
+pub use query::{ArchivePage, ArchiveQuery, Before, Shows};
 use relation::Named;
-use search::find::{Ended, LOOK_STEPS_MAX, Search, Steps};
+use search::find::{Ended, Search};
+use search::left::{LOOK_STEPS_MAX, Steps};
 use span::Span;
 use stanza::{Relation, StanzaRow, bare, peer_hash};
 use walk::Walk;
@@ -89,61 +91,6 @@ impl Stored {
     pub fn is_groupchat(&self) -> bool {
         stanza::is_groupchat(&self.xml)
     }
-}
-
-/// XEP-0313 §4.1. All conditions must hold.
-#[derive(Clone, Debug, Default)]
-pub struct ArchiveQuery {
-    /// The other side: any resource if bare, exactly this one if full.
-    pub with: Option<Jid>,
-    /// Those of type groupchat are left out.
-    pub without_groupchat: bool,
-    pub shows: Shows,
-    pub start: Option<Timestamp>,
-    pub end: Option<Timestamp>,
-    /// XEP-0431.
-    pub words: Option<Wanted>,
-    /// `after-id`, `before-id` (exclusive), and `ids`, of `urn:xmpp:mam:2#extended`.
-    pub after_id: Option<ArchiveId>,
-    pub before_id: Option<ArchiveId>,
-    /// RSM: page after / before this id (exclusive).
-    pub page_after: Option<ArchiveId>,
-    pub page_before: Option<ArchiveId>,
-    /// The page is counted from the end (`<before/>`).
-    pub backward: bool,
-    pub max: usize,
-    /// What looking for words took already, of what one look may.
-    pub steps: u64,
-}
-
-/// Which kinds of stanzas (XEP-0427).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Shows {
-    #[default]
-    All,
-    /// What was said (`Kind::Said`, `Kind::Gone`).
-    Said,
-    /// And the last that was done to each that lies before the query's start.
-    SaidAndDone(Before),
-}
-
-/// Stanzas of before a query's start: up to an id, or earlier than a time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Before {
-    pub up_to: Option<ArchiveId>,
-    pub start: Option<Timestamp>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArchivePage {
-    /// In order of arrival.
-    pub stanzas: Vec<Stored>,
-    /// Nothing follows in the direction of paging.
-    pub complete: bool,
-    /// So much was passed over, or looked through for words, that the page ends here, whatever it holds.
-    pub reached: Option<ArchiveId>,
-    /// What looking for words took, with what it had before.
-    pub steps: u64,
 }
 
 /// What was appended.
@@ -269,7 +216,13 @@ impl Tx {
         page.reached = match ended {
             Ended::At(at) => {
                 page.complete = false;
-                self.looked_at_last(account, at, backward)?
+                let begin = if backward {
+                    query.page_before
+                } else {
+                    query.page_after
+                };
+                let last = self.looked_at_last(account, at, backward)?;
+                last.filter(|last| Some(*last) != begin)
             }
             _ => page
                 .reached

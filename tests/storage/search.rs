@@ -2,7 +2,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use stonechat::store::{AccountId, ArchiveId, ArchivePage, ArchiveQuery, Owner, Record, Store, Tx};
+use stonechat::store::{
+    AccountId, ArchiveId, ArchivePage, ArchiveQuery, Owner, Record, Store, Tx, restore,
+    write_backup,
+};
 use stonechat::xmpp::words::Wanted;
 use stonechat::xmpp::{Jid, Timestamp};
 
@@ -337,4 +340,35 @@ fn what_is_read_of_channels_is_found() {
             tx.prepare_to_search()
         });
     }
+}
+
+/// A backup has no words in it; what is made of it has them again, in steps.
+#[test]
+fn a_restored_backup_is_indexed_anew() {
+    let folder = Folder::new("search-backup");
+    let store = open(&folder.file());
+    let id = write(&store, |tx| {
+        for n in 0..700 {
+            say(tx, &format!("number{n}"));
+        }
+        let id = say(tx, "qqneedle");
+        tx.prepare_to_search()?;
+        Ok(id)
+    });
+    let mut backup = Vec::new();
+    let whole = store.whole().unwrap().unwrap();
+    write_backup(whole, &[], &mut backup, &mut |_, _| true).unwrap();
+    let restored = folder.file().with_extension("restored");
+    let progress: &mut dyn FnMut(u64, u64) -> bool = &mut |_, _| true;
+    restore(&mut backup.as_slice(), 0, &restored, CACHE_BYTES, progress).unwrap();
+    assert!(rows_of_search(&restored).is_empty());
+    let store = open(&restored);
+    assert_eq!(ids_of(&store, "qqneedle"), [id]);
+    write(&store, |tx| {
+        while tx.index_words_step(true, 300)? {}
+        Ok(())
+    });
+    assert_eq!(ids_of(&store, "qqneedle"), [id]);
+    drop(store);
+    assert!(is_written(&restored, "qqneedle"));
 }

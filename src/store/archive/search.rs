@@ -4,10 +4,12 @@
 //!
 //! Words are indexed at the archive's checkpoint (`build`), so that a message costs nothing when it comes. What is behind the
 //! checkpoint, and what of a file from before there was an index is not in it yet, is read through (`find`): nothing that is there
-//! is missed. The stanza has the last word, so nothing is found that is not there.
+//! is missed. The stanza has the last word, so nothing is found that is not there. A block that is damaged hides what is in it; it
+//! was reported, and to turn `archive_search` off and on makes all of them anew.
 pub mod build;
 pub mod find;
 pub mod forget;
+pub mod left;
 mod segment;
 
 use super::span::Span;

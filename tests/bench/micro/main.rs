@@ -1,9 +1,11 @@
-//! What the hot paths cost, one by one: nanoseconds and allocations of one operation. `cargo bench --bench micro`.
+//! What the hot paths cost, one by one: nanoseconds and allocations of one operation. `cargo bench --bench micro`;
+//! with `-- search` only what looking for words takes, of up to a million messages.
 //! The time is the best of several rounds, for the machine adds to it and never takes away; allocations are exact.
 
 // A benchmark is a test: its figures are floats.
 #![allow(clippy::as_conversions, clippy::indexing_slicing)]
 
+mod search;
 mod world;
 
 use std::hint::black_box;
@@ -28,6 +30,9 @@ const CONVERSATION: usize = 2_000;
 const REMOVED: usize = 400_000;
 
 fn main() {
+    if std::env::args().any(|word| word == "search") {
+        return search::search(3);
+    }
     println!(
         "{:44} {:>10} {:>12} {:>14}",
         "operation", "ns", "allocations", "bytes asked"
@@ -36,6 +41,7 @@ fn main() {
     relay();
     archive();
     pages();
+    search::search(2);
 }
 
 fn xml() {

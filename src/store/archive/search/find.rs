@@ -1,51 +1,22 @@
 //! Looking for words: the newest or the oldest first, in everything that an account reads. What the index says is looked up a
 //! segment at a time; what is not in it is looked at one by one. A look has a limit, so that nobody waits for it: where that is
 //! reached it ends, and says how far it came.
-use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::super::index::{IndexRow, Visit};
 use super::super::reading::Reading;
 use super::super::span::Span;
+use super::left::{BLOCK_STEPS, Cursor, SEGMENT_STEPS, Steps, cut};
 use super::segment::{Blocks, Head, Place};
 use crate::store::schema::SEARCH;
 use crate::store::{AccountId, ArchiveId, StoreError, Tx};
 use crate::xmpp::words::{Lookup, Wanted};
 
-/// What one look may cost, in steps of a few microseconds.
-pub const LOOK_STEPS_MAX: u64 = 8_192;
-/// A segment, a block of it, a stanza, and so many bytes of that.
-const SEGMENT_STEPS: u64 = 2;
-const BLOCK_STEPS: u64 = 4;
-const STANZA_STEPS: u64 = 4;
-const STEP_BYTES: usize = 512;
 /// Stanzas of an archive that are known to be looked at, and no more.
 const READY_MAX: usize = 128;
 /// If more stanzas are behind the checkpoint than this, there is a checkpoint before a look.
 const TAIL_ROWS_MAX: usize = 512;
-
-/// What is left of a look.
-pub struct Steps(Cell<u64>);
-
-impl Steps {
-    pub fn new(steps: u64) -> Steps {
-        Steps(Cell::new(steps))
-    }
-
-    pub fn left(&self) -> u64 {
-        self.0.get()
-    }
-
-    fn take(&self, steps: u64) {
-        self.0.set(self.0.get().saturating_sub(steps));
-    }
-
-    pub fn take_stanza(&self, bytes: usize) {
-        let of_bytes = u64::try_from(bytes / STEP_BYTES).unwrap_or(u64::MAX);
-        self.take(of_bytes.saturating_add(STANZA_STEPS));
-    }
-}
 
 /// How a look ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,52 +36,13 @@ pub(in crate::store) struct Search<'s> {
     pub steps: &'s Steps,
 }
 
-/// One archive, as far as it was not looked at.
-struct Cursor {
-    archive: AccountId,
-    left: Span,
-    /// To be looked at, the next one last.
-    ready: Vec<u64>,
-}
-
-impl Cursor {
-    /// The next stanza that is not looked at, or where looking goes on.
-    fn next(&self, backward: bool) -> Option<u64> {
-        match (self.ready.last(), backward) {
-            (Some(next), _) => Some(*next),
-            (None, _) if self.left.from >= self.left.to => None,
-            (None, true) => Some(self.left.to - 1),
-            (None, false) => Some(self.left.from),
-        }
-    }
-
-    /// Nothing before this, in the direction of the look, is of interest.
-    fn skip_to(&mut self, to: Option<u64>, backward: bool) {
-        let Some(to) = to else {
-            self.ready.clear();
-            self.left.to = self.left.from;
-            return;
-        };
-        match backward {
-            true => {
-                self.ready.retain(|sequence| *sequence <= to);
-                self.left.to = self.left.to.min(to.saturating_add(1));
-            }
-            false => {
-                self.ready.retain(|sequence| *sequence >= to);
-                self.left.from = self.left.from.max(to);
-            }
-        }
-    }
-}
-
 impl Tx {
     /// There is not much left to be read through.
     pub fn prepare_to_search(&mut self) -> Result<(), StoreError> {
         let memory = self.memory()?;
         let is_much = memory.not_searched != Span::ALL && memory.tail_rows > TAIL_ROWS_MAX;
         drop(memory);
-        if is_much {
+        if is_much && !self.is_starved() {
             let mut writing = self.writing()?;
             writing.memory.checkpoint(writing.txn)?;
         }
@@ -406,17 +338,5 @@ impl Finder<'_> {
             hits.dedup();
         }
         Ok(hits)
-    }
-}
-
-/// What of a part was seen where the last one was this; `None`: all of it.
-fn cut(part: Span, last: Option<u64>, backward: bool) -> Span {
-    match (last, backward) {
-        (None, _) => part,
-        (Some(last), true) => Span { from: last, ..part },
-        (Some(last), false) => Span {
-            to: last.saturating_add(1),
-            ..part
-        },
     }
 }
