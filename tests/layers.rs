@@ -29,7 +29,6 @@ const HOMES: &[(&str, &[&str])] = &[
     ("signal_hook", &["net/"]),
     ("ring", &["net/", "xmpp/hashing.rs"]),
     ("base64", &["xmpp/encoding.rs"]),
-    ("rcgen", &["net/certificate.rs"]),
     ("argh", &["cli/", "main.rs"]),
     ("simple_logger", &["cli/", "main.rs"]),
     ("toml", &["config"]),

@@ -3,12 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
-use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
-    PKCS_ECDSA_P256_SHA256, SanType, date_time_ymd,
-};
-
 use crate::config::{Config, StartError, file};
+use crate::net::tls::self_signed::{self, Subject};
 use crate::state::SERVICES;
 use crate::xmpp::from_base64;
 
@@ -75,21 +71,24 @@ fn make(
         path: path.to_path_buf(),
         reason,
     };
-    let pair = if has_key {
-        let pem = file::read_text(key).map_err(|error| bad(key, error.to_string()))?;
-        KeyPair::from_pem(&pem).map_err(|error| bad(key, error.to_string()))?
+    let pem = if has_key {
+        file::read_text(key).map_err(|error| bad(key, error.to_string()))?
     } else {
-        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
-            .map_err(|error| bad(key, error.to_string()))?;
-        write(key, file::SECRET, &pair.serialize_pem())?;
-        pair
+        let no_key = || bad(key, "the system gives no random bytes".to_string());
+        let pem = self_signed::new_key().ok_or_else(no_key)?;
+        write(key, file::SECRET, &pem)?;
+        pem
     };
     let mut addresses = local_addresses();
     addresses.extend(address_of(domain).filter(|address| !addresses.contains(address)));
-    let certificate = parameters(domain, hostname, &addresses)
-        .and_then(|parameters| parameters.self_signed(&pair))
-        .map_err(|error| bad(cert, error.to_string()))?;
-    write(cert, 0o644, &certificate.pem())
+    let subject = Subject {
+        common_name: domain,
+        names: &names(domain, hostname),
+        addresses: &addresses,
+    };
+    let certificate =
+        self_signed::certificate(&pem, &subject).map_err(|error| bad(key, error.to_string()))?;
+    write(cert, 0o644, &certificate)
 }
 
 fn write(path: &Path, mode: u32, text: &str) -> Result<(), StartError> {
@@ -98,28 +97,6 @@ fn write(path: &Path, mode: u32, text: &str) -> Result<(), StartError> {
         path: path.to_path_buf(),
         error,
     })
-}
-
-fn parameters(
-    domain: &str,
-    hostname: &str,
-    addresses: &[IpAddr],
-) -> Result<CertificateParams, rcgen::Error> {
-    let mut parameters = CertificateParams::new(Vec::new())?;
-    parameters.not_before = date_time_ymd(1970, 1, 1);
-    // RFC 5280 §4.1.2.5: no well-defined expiration.
-    parameters.not_after = date_time_ymd(9999, 12, 31);
-    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let mut name = DistinguishedName::new();
-    name.push(DnType::CommonName, domain);
-    parameters.distinguished_name = name;
-    parameters.subject_alt_names = names(domain, hostname)
-        .into_iter()
-        // A name that a certificate cannot hold is left out.
-        .filter_map(|name| name.try_into().ok().map(SanType::DnsName))
-        .chain(addresses.iter().copied().map(SanType::IpAddress))
-        .collect();
-    Ok(parameters)
 }
 
 /// A domain that is an address (RFC 7622 §3.2): clients look for it in the certificate, whosever it is, as behind a router.
@@ -245,9 +222,5 @@ mod tests {
             assert_eq!(address_of(domain), address.parse().ok());
         }
         assert_eq!(address_of("pi.local"), None);
-        let parameters = parameters("pi.local", "pi", &["192.0.2.1".parse().unwrap()]).unwrap();
-        let address = SanType::IpAddress("192.0.2.1".parse().unwrap());
-        assert!(parameters.subject_alt_names.contains(&address));
-        assert_eq!(parameters.not_before, date_time_ymd(1970, 1, 1));
     }
 }

@@ -11,6 +11,7 @@ mod led;
 mod pem;
 mod random;
 mod records;
+pub mod self_signed;
 mod sessions;
 #[cfg(test)]
 mod tests;
