@@ -153,10 +153,12 @@ fn people_page(
             }
         }
     }
-    let is_whole = found.len() <= max;
+    let is_cut = found.len() > max;
     found.truncate(max);
     let count = u64::try_from(found.len()).unwrap_or(u64::MAX);
-    let paged = asked.payload.child("set", ns::RSM).is_some() || !is_whole;
+    let paged = asked.payload.child("set", ns::RSM).is_some() || is_cut;
+    // Of a page that is not all that there is, it is not known how much there is.
+    let is_whole = !is_cut && rsm.start == RsmStart::First;
     Ok(page(node, &found, count, paged.then_some(is_whole)))
 }
 
