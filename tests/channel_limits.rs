@@ -242,3 +242,44 @@ fn one_occupant_asks_others_so_much_at_a_time() {
     assert!(late.iter().all(|one| condition(one) == over));
     assert_eq!(asked(&mut core, OF_ONE_MAX), (1, None));
 }
+
+/// XEP-0059: of more rooms than are looked at for a page nobody counts, and pages go forwards.
+#[test]
+fn very_many_rooms_are_listed_forwards_only() {
+    const LOOK_MAX: usize = 2_000;
+    const PAGE_MAX: usize = 250;
+    let mut core = Core::with_settings(&["romeo"], |settings| {
+        settings.channels_per_user_max = 2 * LOOK_MAX;
+    });
+    core.bind("romeo/r");
+    let made = |core: &mut Core, n: usize| {
+        let create = format!("<create xmlns='urn:xmpp:mix:core:1' channel='r{n:05}'/>");
+        core.say(
+            "romeo/r",
+            &format!("<iq type='set' id='c' to='chat.localhost'>{create}</iq>"),
+        );
+        assert_eq!(core.all("romeo/r").iter().find_map(condition), None);
+    };
+    let listed = |core: &mut Core, set: &str| {
+        let set = format!("<set xmlns='http://jabber.org/protocol/rsm'>{set}</set>");
+        let query = format!("<query xmlns='http://jabber.org/protocol/disco#items'>{set}</query>");
+        core.say(
+            "romeo/r",
+            &format!("<iq type='get' id='l' to='chat.localhost'>{query}</iq>"),
+        );
+        let answer = core.all("romeo/r").remove(0);
+        let refused = condition(&answer);
+        (answer.source().matches("<item ").count(), refused)
+    };
+    for n in 0..LOOK_MAX - 1 {
+        made(&mut core, n);
+    }
+    assert_eq!(listed(&mut core, "<before/>"), (PAGE_MAX, None));
+    for n in LOOK_MAX..LOOK_MAX + 10 {
+        made(&mut core, n);
+    }
+    let refused = Some("feature-not-implemented".to_string());
+    assert_eq!(listed(&mut core, "<before/>"), (0, refused));
+    assert_eq!(listed(&mut core, ""), (PAGE_MAX, None));
+    assert_eq!(listed(&mut core, "<after>r02004</after>"), (5, None));
+}

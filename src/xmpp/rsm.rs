@@ -1,4 +1,6 @@
 //! XEP-0059: Result Set Management.
+use std::ops::Range;
+
 use crate::xml::{ElementRef, Writer};
 
 use super::{Condition, ns};
@@ -51,6 +53,30 @@ impl Rsm {
             _ => return Err(Condition::BadRequest),
         };
         Ok(Rsm { max, start })
+    }
+
+    /// What of a list of so many is the page of at most `max`. `place`: where an id stands, or would; `None`: nowhere.
+    pub fn span(
+        &self,
+        len: usize,
+        max: usize,
+        place: &dyn Fn(&str) -> Option<Range<usize>>,
+    ) -> Result<Range<usize>, Condition> {
+        let place = |id: &str| place(id).ok_or(Condition::ItemNotFound);
+        let max = self.max.unwrap_or(max).min(max);
+        let from = match &self.start {
+            RsmStart::First => 0,
+            RsmStart::After(id) => place(id)?.end,
+            RsmStart::Index(index) => usize::try_from(*index).unwrap_or(len).min(len),
+            RsmStart::Before(id) => {
+                let end = match id {
+                    Some(id) => place(id)?.start,
+                    None => len,
+                };
+                return Ok(end.saturating_sub(max)..end);
+            }
+        };
+        Ok(from..from.saturating_add(max).min(len))
     }
 
     /// Writes the `<set/>` of an answer. `first_last`: ids of the page's ends, none when it is empty.

@@ -150,20 +150,14 @@ fn may_find(cx: &Cx<'_>, row: &ChannelRow, who: &BareJid) -> Result<bool, StoreE
 }
 
 fn items(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
-    let rsm = Rsm::parse(asked.payload)?;
     let is_paged = asked.payload.child("set", ns::RSM).is_some();
-    let max = rsm.max.unwrap_or(PAGE_MAX).min(PAGE_MAX);
-    let behind = match &rsm.start {
-        RsmStart::First => String::new(),
-        RsmStart::After(name) => name.clone(),
-        _ => return Err(Condition::FeatureNotImplemented.into()),
-    };
-    let (found, more) = findable(cx, &asked.who, &behind, max)?;
+    let page = page(cx, asked)?;
+    let Page { found, more, .. } = &page;
     let domain = cx.state.domains.channels().unwrap_or_default().to_string();
     Ok(Reply::payload(|w| {
         w.open_ns("query", ns::DISCO_ITEMS)
             .attr_opt("node", asked.payload.attribute("node").as_deref());
-        for one in &found {
+        for one in found {
             let name = match one.row.text(field::NAME) {
                 "" => &one.name,
                 name => name,
@@ -171,13 +165,57 @@ fn items(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
             let jid = format!("{}@{domain}", one.name);
             w.open("item").attr("jid", &jid).attr("name", name).close();
         }
-        if is_paged || more {
+        if is_paged || *more {
             let ends = found.first().zip(found.last());
             let ends = ends.map(|(first, last)| (&*first.name, &*last.name));
-            Rsm::write_answer(w, ends, None, None);
+            Rsm::write_answer(w, ends, page.index, page.count);
         }
         w.close();
     }))
+}
+
+struct Page {
+    found: Vec<Found>,
+    more: bool,
+    index: Option<u64>,
+    count: Option<u64>,
+}
+
+/// XEP-0059. Of very many nobody counts how many somebody may find: they are told of them forwards only.
+fn page(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<Page, Fault> {
+    let rsm = Rsm::parse(asked.payload)?;
+    let (mut all, is_cut) = findable(cx, &asked.who, "", LOOK_MAX)?;
+    if is_cut {
+        let behind = match &rsm.start {
+            RsmStart::First => "",
+            RsmStart::After(name) => name,
+            _ => return Err(Condition::FeatureNotImplemented.into()),
+        };
+        let max = rsm.max.unwrap_or(PAGE_MAX).min(PAGE_MAX);
+        let (found, more) = findable(cx, &asked.who, behind, max)?;
+        let (index, count) = (None, None);
+        return Ok(Page {
+            found,
+            more,
+            index,
+            count,
+        });
+    }
+    let len = all.len();
+    // Whatever went meanwhile had its place among the others.
+    let span = rsm.span(len, PAGE_MAX, &|name| {
+        let before = all.partition_point(|one| one.name.as_str() < name);
+        Some(before..all.partition_point(|one| one.name.as_str() <= name))
+    })?;
+    let more = span.end < len;
+    let index = u64::try_from(span.start).ok();
+    all.truncate(span.end);
+    Ok(Page {
+        found: all.split_off(span.start.min(all.len())),
+        more,
+        index,
+        count: u64::try_from(len).ok(),
+    })
 }
 
 fn ping(_cx: &mut Cx<'_>, _asked: &Asked<'_>) -> Result<Reply, Fault> {

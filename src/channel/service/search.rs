@@ -3,7 +3,7 @@ use crate::feature::Reply;
 use crate::state::{Cx, Fault};
 use crate::xml::Writer;
 use crate::xmpp::{
-    Condition, DataForm, ErrorType, FormKind, IqKind, Rsm, RsmStart, StanzaError, ns, open_form,
+    Condition, DataForm, ErrorType, FormKind, IqKind, Rsm, StanzaError, ns, open_form,
 };
 
 use super::{Asked, Found, Row, findable, people_of};
@@ -143,20 +143,15 @@ fn page(
         false => "xep-0045",
     };
     let rsm = Rsm::parse(asked.payload)?;
-    let from = match &rsm.start {
-        RsmStart::First => 0,
-        RsmStart::After(name) => {
-            let at = found.iter().position(|(_, one)| one.name == *name);
-            at.ok_or(Condition::ItemNotFound)? + 1
-        }
-        _ => return Err(Condition::FeatureNotImplemented.into()),
-    };
-    let max = rsm.max.unwrap_or(PAGE_MAX).min(PAGE_MAX);
-    let page: Vec<_> = found.iter().skip(from).take(max).collect();
+    let span = rsm.span(found.len(), PAGE_MAX, &|name| {
+        let at = found.iter().position(|(_, one)| one.name == name)?;
+        Some(at..at + 1)
+    })?;
+    let page = found.get(span.clone()).unwrap_or_default();
     let domain = cx.state.domains.channels().unwrap_or_default();
     Ok(Reply::payload(|w| {
         w.open_ns("result", NS);
-        for (users, one) in &page {
+        for (users, one) in page {
             write(w, (domain, kind), *users, one);
         }
         let ends = page.first().zip(page.last());
@@ -164,7 +159,7 @@ fn page(
         Rsm::write_answer(
             w,
             ends,
-            u64::try_from(from).ok(),
+            u64::try_from(span.start).ok(),
             u64::try_from(found.len()).ok(),
         );
         w.close();
