@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use stonechat::store::{AccountId, ArchiveQuery, Contact, Need, Store, StoreError, Tx};
+use stonechat::xmpp::words::Wanted;
 use stonechat::xmpp::{BareJid, Jid, Timestamp};
 
 use super::disk::Disk;
@@ -46,9 +47,10 @@ fn read_all(store: &Store, accounts: &[AccountId]) -> (HashSet<String>, usize) {
                 .map(|row| format!("{name} blocks {row}"))
                 .collect()
         }));
-        for backward in [false, true] {
+        for (backward, words) in [(false, None), (true, None), (true, Some("many wo"))] {
             let query = ArchiveQuery {
                 backward,
+                words: words.map(|words| Wanted::parse(words).unwrap()),
                 max: 10 * MESSAGES,
                 ..ArchiveQuery::default()
             };
@@ -81,7 +83,8 @@ fn change(tx: &mut Tx, account: AccountId, n: usize) -> Result<(), StoreError> {
         direction: Direction::Received,
         unseen: true,
     }];
-    let (from, to, xml) = (jid("a@x/y"), jid("b@x"), format!("<message>{n}</message>"));
+    let xml = format!("<message>{n}<body>later {n}</body></message>");
+    let (from, to) = (jid("a@x/y"), jid("b@x"));
     tx.append(&Record {
         owners: &owners,
         from: &from,
@@ -96,6 +99,7 @@ fn change(tx: &mut Tx, account: AccountId, n: usize) -> Result<(), StoreError> {
         spares_unseen: n == 1,
     };
     tx.prune_greediest(need, 5)?;
+    tx.forget_words_step()?;
     tx.checkpoint_if_due()
 }
 
@@ -122,7 +126,10 @@ fn filled() -> (Disk, Vec<AccountId>) {
             let jid: BareJid = Jid::parse(&format!("c{n}@x")).unwrap().to_bare();
             tx.set_contact(account, &jid, &contact)?;
             tx.block(account, &format!("b{n}@x"))?;
-            let xml = format!("<message>{n} {}</message>", "m".repeat(200));
+            let xml = format!(
+                "<message>{n} {}<body>word{n} of many</body></message>",
+                "m".repeat(200)
+            );
             let (from, to) = (
                 Jid::parse(&format!("c{n}@x/r")).unwrap(),
                 Jid::parse("b@x").unwrap(),
