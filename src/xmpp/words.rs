@@ -109,7 +109,9 @@ impl Wanted {
                 }
             }
         }
-        lookups.sort_by_key(|lookup| (lookup.begins, std::cmp::Reverse(lookup.term.len())));
+        let (begins, mut lookups): (Vec<_>, Vec<_>) =
+            lookups.into_iter().partition(|lookup| lookup.begins);
+        lookups.extend(begins);
         lookups
     }
 

@@ -19,42 +19,37 @@ const SEGMENT_STANZAS_MAX: u64 = 2048;
 
 /// The terms of a stanza, each once; `None`: too many.
 pub fn terms_of(xml: &str) -> Option<Vec<Box<str>>> {
-    let mut terms: Vec<Box<str>> = Vec::new();
+    let mut known = Numbers::new();
+    numbers_of(xml, &mut known).map(|_| known.into_keys().collect())
+}
+
+/// The same, by their numbers.
+fn numbers_of(xml: &str, known: &mut Numbers) -> Option<Vec<u64>> {
+    let mut numbers = Vec::new();
     let mut is_whole = true;
-    each_term_of(xml, &mut |term| {
-        terms.push(term.into());
-        is_whole = has_room(&mut terms);
-        is_whole
-    });
-    is_whole
-        .then(|| {
-            terms.sort_unstable();
-            terms.dedup();
-            terms
-        })
-        .filter(|terms| terms.len() <= TERMS_MAX)
-}
-
-/// All of its texts are gone through only as long as that is of use.
-fn has_room<T: Ord>(terms: &mut Vec<T>) -> bool {
-    if terms.len() < 4 * TERMS_MAX {
-        return true;
-    }
-    terms.sort_unstable();
-    terms.dedup();
-    terms.len() <= TERMS_MAX
-}
-
-fn each_term_of(xml: &str, visit: &mut dyn FnMut(&str) -> bool) {
-    let mut goes_on = true;
     each_text(xml, &mut |text| {
-        if goes_on {
-            each_term(text, &mut |term| {
-                goes_on = visit(term);
-                goes_on
+        let mut take = |term: &str| {
+            let number = known.get(term).copied().unwrap_or_else(|| {
+                let number = u64::try_from(known.len()).unwrap_or(u64::MAX);
+                known.insert(term.into(), number);
+                number
             });
-        }
+            numbers.push(number);
+            // All is gone through only as long as that is of use.
+            if numbers.len() >= 4 * TERMS_MAX {
+                is_whole = settle(&mut numbers);
+            }
+            is_whole
+        };
+        each_term(text, &mut take);
     });
+    (is_whole && settle(&mut numbers)).then_some(numbers)
+}
+
+fn settle(numbers: &mut Vec<u64>) -> bool {
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers.len() <= TERMS_MAX
 }
 
 /// Indexes the stanzas of a span. `not_yet`: what lies there is not indexed, and no segment may reach across.
@@ -74,11 +69,14 @@ pub fn index(txn: &WriteTransaction, span: Span, not_yet: Span) -> Result<(), St
     gathered.write(txn, not_yet)
 }
 
+/// Terms, and the number that each got.
+type Numbers = HashMap<Box<str>, u64>;
+
 #[derive(Default)]
 struct Gathered {
     /// The first stanza; others are told by how far behind it they are.
     first: u64,
-    terms: HashMap<Box<str>, u32>,
+    terms: Numbers,
     archives: BTreeMap<u32, Part>,
     entries: usize,
 }
@@ -87,8 +85,8 @@ struct Gathered {
 struct Part {
     first: u64,
     head: Head,
-    /// (Number of the term, stanza)
-    entries: Vec<(u32, u32)>,
+    /// Number of the term, then how far behind the first the stanza is.
+    entries: Vec<u64>,
 }
 
 impl Gathered {
@@ -100,29 +98,11 @@ impl Gathered {
         if self.archives.is_empty() {
             self.first = sequence;
         }
-        let mut numbers: Vec<u32> = Vec::new();
-        let mut is_whole = true;
-        let known = &mut self.terms;
-        each_term_of(stanza.xml, &mut |term| {
-            let number = match known.get(term) {
-                Some(number) => *number,
-                None => {
-                    let number = u32::try_from(known.len()).unwrap_or(u32::MAX);
-                    known.insert(term.into(), number);
-                    number
-                }
-            };
-            numbers.push(number);
-            is_whole = has_room(&mut numbers);
-            is_whole
-        });
-        if numbers.is_empty() {
+        let numbers = numbers_of(stanza.xml, &mut self.terms);
+        if numbers.as_ref().is_some_and(Vec::is_empty) {
             return;
         }
-        numbers.sort_unstable();
-        numbers.dedup();
-        is_whole &= numbers.len() <= TERMS_MAX;
-        let distance = u32::try_from(sequence - self.first).unwrap_or(u32::MAX);
+        let distance = sequence - self.first;
         for owner in &stanza.owners {
             let part = self.archives.entry(owner.account.0);
             let part = part.or_insert_with(|| Part {
@@ -132,58 +112,58 @@ impl Gathered {
             });
             part.head.last = sequence;
             part.head.stanzas += 1;
-            match is_whole {
-                true => {
-                    let entries = numbers.iter().map(|number| (*number, distance));
+            match &numbers {
+                Some(numbers) => {
+                    let entries = numbers.iter().map(|number| number << 32 | distance);
                     part.entries.extend(entries);
                     self.entries += numbers.len();
                 }
-                false => part.head.long.push(sequence),
+                None => part.head.long.push(sequence),
             }
         }
     }
 
     fn write(self, txn: &WriteTransaction, not_yet: Span) -> Result<(), StoreError> {
-        let mut terms: Vec<(&str, u32)> = self
-            .terms
-            .iter()
-            .map(|(term, number)| (&**term, *number))
-            .collect();
+        let mut terms: Vec<&str> = self.terms.keys().map(|term| &**term).collect();
         terms.sort_unstable();
         // Number -> place in their order.
-        let mut order: Vec<(u32, u32)> = (0..)
-            .zip(&terms)
-            .map(|(place, (_, number))| (*number, place))
-            .collect();
-        order.sort_unstable();
+        let mut places = vec![0; terms.len()];
+        for (place, term) in (0_u64..).zip(&terms) {
+            let number = self.terms.get(*term).copied().unwrap_or(0);
+            if let Some(slot) = at_mut(&mut places, number) {
+                *slot = place;
+            }
+        }
         for (archive, mut part) in self.archives {
-            for (number, _) in &mut part.entries {
-                let place = usize::try_from(*number).ok().and_then(|at| order.get(at));
-                *number = place.map_or(0, |(_, place)| *place);
+            for entry in &mut part.entries {
+                let place = at_mut(&mut places, *entry >> 32).map_or(0, |place| *place);
+                *entry = place << 32 | (*entry & u64::from(u32::MAX));
             }
             part.entries.sort_unstable();
             let mut postings: Vec<(&str, Vec<u64>)> = Vec::new();
             let mut last = None;
-            for (place, distance) in part.entries {
-                let term = usize::try_from(place).ok().and_then(|at| terms.get(at));
-                let Some((term, _)) = term else { continue };
-                let sequence = self.first + u64::from(distance);
+            for entry in part.entries {
+                let (place, distance) = (entry >> 32, entry & u64::from(u32::MAX));
+                let sequence = self.first + distance;
                 match postings.last_mut() {
                     Some((_, sequences)) if last == Some(place) => sequences.push(sequence),
-                    _ => postings.push((term, vec![sequence])),
+                    _ => {
+                        let term = at_mut(&mut terms, place).map_or("", |term| *term);
+                        postings.push((term, vec![sequence]));
+                    }
                 }
                 last = Some(place);
             }
             let first = part.first;
-            put(
-                txn,
-                Place { archive, first },
-                (part.head, &postings),
-                not_yet,
-            )?;
+            let place = Place { archive, first };
+            put(txn, place, (part.head, &postings), not_yet)?;
         }
         Ok(())
     }
+}
+
+fn at_mut<T>(list: &mut [T], at: u64) -> Option<&mut T> {
+    list.get_mut(usize::try_from(at).ok()?)
 }
 
 /// Writes a segment, and those right before with it while they are small and not much larger: so there are few, and no stanza is
@@ -195,7 +175,7 @@ fn put(
     not_yet: Span,
 ) -> Result<(), StoreError> {
     let mut begin = place;
-    let mut before: Vec<Posting> = Vec::new();
+    let mut all: Vec<Posting> = Vec::new();
     loop {
         let blocks = txn.view(SEARCH)?;
         let Some(last) = Place::before(&blocks, place.archive, begin.first)? else {
@@ -209,28 +189,42 @@ fn put(
         if stanzas > SEGMENT_STANZAS_MAX || last_head.stanzas > 2 * head.stanzas {
             break;
         }
-        let mut read = last.read(&blocks)?;
+        if begin == place {
+            let new = postings.iter();
+            all.extend(new.map(|(term, sequences)| (Box::from(*term), sequences.clone())));
+        }
+        all = merged(last.read(&blocks)?, all);
         drop(blocks);
-        read.extend(before);
-        before = read;
         head.stanzas = stanzas;
         head.long.splice(0..0, last_head.long);
         last.remove(txn)?;
         begin = last;
     }
-    if before.is_empty() {
-        return begin.write(txn, &head, postings);
-    }
-    // Of one term what came earlier stands earlier, and stays so.
-    let new = postings.iter();
-    before.extend(new.map(|(term, sequences)| (Box::from(*term), sequences.clone())));
-    before.sort_by(|(a, _), (b, _)| a.cmp(b));
-    before.dedup_by(|(later, sequences), (earlier, all)| {
-        let is_same = later == earlier;
-        if is_same {
-            all.append(sequences);
+    match begin == place {
+        true => {
+            let new = postings.iter();
+            begin.write(txn, &head, &mut new.map(|(term, list)| (*term, &**list)))
         }
-        is_same
-    });
-    begin.write(txn, &head, &before)
+        false => {
+            let all = all.iter();
+            begin.write(txn, &head, &mut all.map(|(term, list)| (&**term, &**list)))
+        }
+    }
+}
+
+/// Both in the order of their terms.
+fn merged(earlier: Vec<Posting>, later: Vec<Posting>) -> Vec<Posting> {
+    let mut merged = Vec::with_capacity(earlier.len() + later.len());
+    let mut later = later.into_iter().peekable();
+    for (term, mut sequences) in earlier {
+        while let Some(one) = later.next_if(|(other, _)| *other < term) {
+            merged.push(one);
+        }
+        if let Some((_, more)) = later.next_if(|(other, _)| *other == term) {
+            sequences.extend(more);
+        }
+        merged.push((term, sequences));
+    }
+    merged.extend(later);
+    merged
 }

@@ -123,11 +123,15 @@ impl Finder<'_> {
         };
         let mut heads = BinaryHeap::with_capacity(cursors.len());
         for (n, cursor) in cursors.iter().enumerate() {
-            heads.extend(cursor.next(backward).map(|next| (rank(next), Reverse(n))));
+            heads.extend(
+                cursor
+                    .next(backward)
+                    .map(|next| (rank(next), Reverse(n), 0_u8)),
+            );
         }
         let mut last = None;
         // Whichever archive is the least far goes on.
-        while let Some((ranked, Reverse(n))) = heads.pop() {
+        while let Some((ranked, Reverse(n), _)) = heads.pop() {
             let sequence = rank(ranked);
             if steps.left() == 0 {
                 return Ok(Ended::At(sequence));
@@ -148,7 +152,11 @@ impl Finder<'_> {
                     return Ok(Ended::Enough);
                 }
             }
-            heads.extend(cursor.next(backward).map(|next| (rank(next), Reverse(n))));
+            heads.extend(
+                cursor
+                    .next(backward)
+                    .map(|next| (rank(next), Reverse(n), 0_u8)),
+            );
         }
         Ok(Ended::Through)
     }

@@ -42,8 +42,7 @@ pub fn reword(
                 long: vec![sequence],
             };
             let first = sequence;
-            let none: &[(&str, Vec<u64>)] = &[];
-            Place { archive, first }.write(txn, &head, none)
+            Place { archive, first }.write(txn, &head, &mut std::iter::empty())
         }
     }
 }

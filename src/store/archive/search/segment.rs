@@ -145,13 +145,13 @@ impl Place {
         self,
         txn: &WriteTransaction,
         head: &Head,
-        postings: &[(impl AsRef<str>, Vec<u64>)],
+        postings: &mut dyn Iterator<Item = (&str, &[u64])>,
     ) -> Result<(), StoreError> {
         let mut table = txn.open_table(SEARCH)?;
         self.write_head(&mut table, head)?;
         let mut block = Block::default();
         for (term, sequences) in postings {
-            self.add(&mut table, &mut block, term.as_ref(), sequences)?;
+            self.add(&mut table, &mut block, term, sequences)?;
         }
         self.end(&mut table, &mut block)
     }
@@ -167,11 +167,14 @@ impl Place {
         terms: Option<&[Box<str>]>,
     ) -> Result<Vec<String>, StoreError> {
         let Place { archive, first } = self;
-        let mut firsts = Vec::new();
+        let mut firsts: Vec<String> = Vec::new();
         for term in terms.unwrap_or_default() {
             let up_to = (archive, first, "")..=(archive, first, &**term);
             if let Some((key, _)) = blocks.range(up_to)?.next_back().transpose()? {
-                firsts.push(key.value().2.to_string());
+                let first = key.value().2;
+                if !firsts.iter().any(|known| known == first) {
+                    firsts.push(first.to_string());
+                }
             }
         }
         if terms.is_none() {
@@ -180,8 +183,6 @@ impl Place {
             }
         }
         firsts.retain(|first| !first.is_empty());
-        firsts.sort_unstable();
-        firsts.dedup();
         Ok(firsts)
     }
 
