@@ -178,13 +178,13 @@ fn put(
     let mut all: Vec<Posting> = Vec::new();
     loop {
         let blocks = txn.view(SEARCH)?;
-        let Some(last) = Place::before(&blocks, place.archive, begin.first)? else {
+        let before = Place::before(&blocks, place.archive, begin.first)?;
+        let Some((last, Some(last_head))) = before else {
             break;
         };
-        let is_beyond = last.first < not_yet.to && not_yet.to <= place.first;
-        let Some(last_head) = last.head(&blocks)?.filter(|_| !is_beyond) else {
+        if last.first < not_yet.to && not_yet.to <= place.first {
             break;
-        };
+        }
         let stanzas = head.stanzas + last_head.stanzas;
         if stanzas > SEGMENT_STANZAS_MAX || last_head.stanzas > 2 * head.stanzas {
             break;

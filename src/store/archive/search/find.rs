@@ -296,19 +296,16 @@ impl Finder<'_> {
             true => part.to,
             false => part.from.saturating_add(1),
         };
-        let before = Place::before(blocks, archive, to)?.filter(|place| place.first >= zone.from);
-        if let Some(place) = before
-            && let Some(head) = place.head(blocks)?
-            && (self.search.backward || head.last >= part.from)
+        let before = Place::before(blocks, archive, to)?;
+        let before = before.filter(|(place, _)| place.first >= zone.from);
+        if self.search.backward {
+            // Of one whose head is damaged nothing is known: its stanzas are not found.
+            return Ok(before.map(|(place, head)| (place, head.unwrap_or_default())));
+        }
+        if let Some((place, Some(head))) = before
+            && head.last >= part.from
         {
             return Ok(Some((place, head)));
-        }
-        if self.search.backward {
-            return match before {
-                // Nothing is known of it: its stanzas are not found.
-                Some(place) => Ok(Some((place, Head::default()))),
-                None => Ok(None),
-            };
         }
         let Some(place) = Place::within(blocks, archive, (to, part.to))? else {
             return Ok(None);

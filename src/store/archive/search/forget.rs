@@ -49,11 +49,10 @@ pub fn reword(
 
 fn place_of(blocks: &Blocks<'_>, archive: u32, sequence: u64) -> Result<Option<Place>, StoreError> {
     let behind = sequence.saturating_add(1);
-    let Some(place) = Place::before(blocks, archive, behind)? else {
-        return Ok(None);
-    };
-    let head = place.head(blocks)?;
-    Ok(head.filter(|head| head.last >= sequence).map(|_| place))
+    Ok(match Place::before(blocks, archive, behind)? {
+        Some((place, Some(head))) if head.last >= sequence => Some(place),
+        _ => None,
+    })
 }
 
 /// Stanzas were removed: their words go later.

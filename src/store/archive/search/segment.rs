@@ -1,7 +1,7 @@
 //! A segment of the index of words: which of some stanzas of one archive that came one after the other have which term.
 //!
-//! Rows of `search`, (archive, first stanza, term) -> bytes. Under the empty term stands what the segment is as a whole
-//! (`Head`); under others a block of terms in their order, the first of which the key is: how many octets of it the one before
+//! Rows of `search`, (archive, first stanza, term) -> bytes. Behind all others, where whoever goes back comes first, stands what
+//! the segment is as a whole (`Head`); under terms a block of terms in their order, the first of which the key is: how many octets of it the one before
 //! has as well, the other octets, and the sequences as their distances. A block is a page of the file at most.
 use crate::store::engine::codec::{Decoder, Encoder, damaged, put_number};
 use crate::store::engine::table::{Table, WriteTransaction};
@@ -10,6 +10,8 @@ use crate::store::{StoreError, View};
 
 /// With key and sum a row of so many bytes is in one page.
 const BLOCK_BYTES: usize = 3_900;
+/// Where the head stands: no character of a word.
+const HEAD: &str = "\u{10FFFF}";
 
 pub type Rows = (u32, u64, &'static str);
 pub type Blocks<'t> = View<'t, Rows, &'static [u8]>;
@@ -41,31 +43,39 @@ impl Place {
 
     /// `None`: there is none, or it is damaged, which was reported.
     pub fn head(self, blocks: &Blocks<'_>) -> Result<Option<Head>, StoreError> {
-        let row = match blocks.get((self.archive, self.first, "")) {
-            Err(StoreError::Damaged { .. }) | Ok(None) => return Ok(None),
-            Ok(Some(row)) => row,
-            Err(error) => return Err(error),
-        };
-        let mut head = Decoder::new(row.value());
-        Ok(Some(Head {
+        match blocks.get((self.archive, self.first, HEAD)) {
+            Err(StoreError::Damaged { .. }) | Ok(None) => Ok(None),
+            Ok(Some(row)) => self.read_head(row.value()).map(Some),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read_head(self, row: &[u8]) -> Result<Head, StoreError> {
+        let mut head = Decoder::new(row);
+        Ok(Head {
             last: self.first + head.number()?,
             stanzas: head.number()?,
             long: sequences(head.rest(), self.first)?,
-        }))
+        })
     }
 
-    /// The segment that begins before this, or the one before that.
+    /// The last segment that begins before this, with its head as `head` has it.
     pub fn before(
         blocks: &Blocks<'_>,
         archive: u32,
         before: u64,
-    ) -> Result<Option<Place>, StoreError> {
+    ) -> Result<Option<(Place, Option<Head>)>, StoreError> {
         let range = (archive, 0, "")..(archive, before, "");
-        let row = blocks.range(range)?.next_back().transpose()?;
-        Ok(row.map(|(key, _)| Place {
-            archive,
-            first: key.value().1,
-        }))
+        let Some((key, row)) = blocks.range(range)?.next_back().transpose()? else {
+            return Ok(None);
+        };
+        let (_, first, term) = key.value();
+        let place = Place { archive, first };
+        let head = match term {
+            HEAD => Some(place.read_head(row.value())?),
+            _ => None,
+        };
+        Ok(Some((place, head)))
     }
 
     /// The first that begins within.
@@ -89,27 +99,9 @@ impl Place {
         found: &mut Vec<u64>,
     ) -> Result<u64, StoreError> {
         let Place { archive, first } = self;
-        let up_to = (archive, first, "")..=(archive, first, wanted);
-        let block = blocks.range(up_to)?.next_back().transpose()?;
-        let from = match &block {
-            Some((key, _)) if !key.value().2.is_empty() => key.value().2.to_string(),
-            // No block begins with less.
-            _ if begins => wanted.to_string(),
-            _ => return Ok(0),
-        };
-        let mut read = 0;
-        let rows = (archive, first, from.as_str())..(archive, first.saturating_add(1), "");
-        for row in blocks.range(rows)? {
-            let (key, row) = row?;
-            let term = key.value().2;
-            if read > 0 && !(begins && term.starts_with(wanted)) {
-                break;
-            }
-            if term > wanted && !term.starts_with(wanted) {
-                break;
-            }
-            read += 1;
-            each(row.value(), &mut |term, postings| {
+        let mut goes_on = true;
+        let mut look = |block: &[u8]| {
+            each(block, &mut |term, postings| {
                 let is_it = match begins {
                     true => term.starts_with(wanted.as_bytes()),
                     false => term == wanted.as_bytes(),
@@ -117,8 +109,35 @@ impl Place {
                 if is_it {
                     found.extend(sequences(postings, first)?);
                 }
-                Ok(is_it || term < wanted.as_bytes())
+                goes_on = begins && is_it || term < wanted.as_bytes();
+                Ok(goes_on)
             })?;
+            Ok::<_, StoreError>(goes_on)
+        };
+        let up_to = (archive, first, "")..=(archive, first, wanted);
+        let mut read = 0;
+        let mut behind = wanted.to_string();
+        if let Some((key, block)) = blocks.range(up_to)?.next_back().transpose()? {
+            read += 1;
+            if !look(block.value())? || !begins {
+                return Ok(read);
+            }
+            // What begins so may begin a block, and be longer.
+            behind = [key.value().2, "\0"].concat().max(behind);
+        }
+        if !begins {
+            return Ok(read);
+        }
+        let rows = (archive, first, behind.as_str())..(archive, first, HEAD);
+        for row in blocks.range(rows)? {
+            let (key, block) = row?;
+            if !key.value().2.starts_with(wanted) {
+                break;
+            }
+            read += 1;
+            if !look(block.value())? {
+                break;
+            }
         }
         Ok(read)
     }
@@ -128,7 +147,7 @@ impl Place {
         let mut read = Vec::new();
         for row in blocks.range(self.rows())? {
             let (key, row) = row?;
-            if key.value().2.is_empty() {
+            if key.value().2 == HEAD {
                 continue;
             }
             each(row.value(), &mut |term, postings| {
@@ -182,7 +201,7 @@ impl Place {
                 firsts.push(row?.0.value().2.to_string());
             }
         }
-        firsts.retain(|first| !first.is_empty());
+        firsts.retain(|first| first != HEAD);
         Ok(firsts)
     }
 
@@ -246,7 +265,7 @@ impl Place {
             .number(head.last.saturating_sub(self.first))
             .number(head.stanzas)
             .raw(&long);
-        table.insert((self.archive, self.first, ""), &row.done())
+        table.insert((self.archive, self.first, HEAD), &row.done())
     }
 
     fn add(
