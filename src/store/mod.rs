@@ -30,7 +30,7 @@ pub use accounts::suspended_row::{HeldRow, QueueRow, Suspended, SuspendedPresenc
 pub use accounts::tokens::{ENDED_ROWS_MAX, ENDED_TOKENS_MAX, EndedToken, FastToken, FastTokens};
 pub use accounts::{Account, AccountId};
 pub use archive::inbox::{InboxReader, Standing, UNREAD_MAX};
-pub use archive::kinds::{Conversation, Facts, Mark};
+pub use archive::kinds::{Conversation, Facts, Glance, Mark};
 pub use archive::place::{AtIndex, Place};
 pub use archive::preferences::{ArchivePreferences, DefaultPolicy};
 pub use archive::reading::{Parts, READINGS_MAX};

@@ -12,14 +12,13 @@
 //! `<result xmlns='urn:xmpp:mam:2' id='…'><forwarded/><about xmlns='urn:stonechat:archive:0' id='…' act='correct'/></result>`,
 //! where `id` is the archive's id of the message it is about. They do not count: neither for `max` nor in the answer's
 //! `first`, `last` and `count`.
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use crate::state::{Cx, Fault};
 use crate::store::{AccountId, ArchiveId, Stored};
 use crate::xmpp::relation::Act;
 
-use super::related::{Looks, of_act, retraction};
+use super::related::{Looks, reactions_of, retraction};
 
 pub const NS: &str = "urn:stonechat:archive:0";
 pub const FIELD: &str = "{urn:stonechat:archive:0}complete";
@@ -70,36 +69,31 @@ impl Found {
         if let Some(retraction) = retraction(&relations) {
             return self.take(cx, about, retraction, on_page);
         }
-        if let Some(correction) = of_act(&relations, Act::Corrects).next() {
-            self.take(cx, about, (Act::Corrects, correction), on_page)?;
+        let is_correction = |(act, _): &&(Act, ArchiveId)| *act == Act::Corrects;
+        if let Some(correction) = relations.iter().find(is_correction) {
+            self.take(cx, about, *correction, on_page)?;
         }
+        let mut relations = relations;
+        relations.retain(|(act, _)| *act == Act::Reacts);
         // Who reacted -> with what they took that back, if they did.
         let mut reacted: HashMap<String, Option<ArchiveId>> = HashMap::new();
-        for id in of_act(&relations, Act::Reacts) {
-            let act = Act::Reacts;
-            let Some(later) = self.looks.later(cx, id)? else {
-                continue;
-            };
-            match reacted.entry(later.sender.clone()) {
-                Entry::Vacant(entry) => {
-                    let is_empty = later.reactions().is_empty();
-                    entry.insert(is_empty.then_some(id));
-                    if !is_empty {
-                        self.take(cx, about, (act, id), on_page)?;
-                    }
+        let mut taken = Vec::new();
+        self.looks.each(cx, &relations, &mut |_, later| {
+            let is_known = reacted.contains_key(later.sender);
+            if !is_known && reacted.len() < REACTED_MAX {
+                let is_empty = reactions_of(later).is_empty();
+                reacted.insert(later.sender.to_string(), is_empty.then_some(later.id));
+                if !is_empty {
+                    taken.push(later.id);
                 }
+            } else if is_known && on_page.contains(&later.id) {
                 // The page says that they reacted.
-                Entry::Occupied(mut entry) => {
-                    if on_page.contains(&id)
-                        && let Some(empty) = entry.get_mut().take()
-                    {
-                        self.take(cx, about, (act, empty), on_page)?;
-                    }
-                }
+                let empty = reacted.get_mut(later.sender).and_then(Option::take);
+                taken.extend(empty);
             }
-            if reacted.len() == REACTED_MAX {
-                break;
-            }
+        })?;
+        for id in taken {
+            self.take(cx, about, (Act::Reacts, id), on_page)?;
         }
         Ok(())
     }

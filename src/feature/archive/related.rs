@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::state::Cx;
-use crate::store::{AccountId, ArchiveId, Parts, StoreError};
+use crate::store::{AccountId, ArchiveId, Glance, Parts, StoreError};
 use crate::xml::{Element, parse_stored};
 use crate::xmpp::ns;
 use crate::xmpp::relation::{Act, REACTIONS};
@@ -71,16 +71,25 @@ impl Looks {
         Ok(relations)
     }
 
-    /// What a later message says. `None`: it is gone, or that would be too much.
-    pub fn later(&mut self, cx: &Cx<'_>, id: ArchiveId) -> Result<Option<Later>, StoreError> {
-        if self.bytes >= LOOK_BYTES_MAX {
-            return Ok(None);
-        }
-        let later = cx.tx.later(id)?;
-        Ok(later.map(|(sender, xml)| {
-            self.bytes += xml.len();
-            Later { sender, xml }
-        }))
+    /// Looks at later messages, the latest first, as long as that is not too much.
+    pub fn each(
+        &mut self,
+        cx: &Cx<'_>,
+        relations: &[(Act, ArchiveId)],
+        visit: &mut dyn FnMut(Act, Glance<'_>),
+    ) -> Result<(), StoreError> {
+        let mut acts = relations.iter();
+        let ids = relations.iter().map(|(_, id)| *id);
+        cx.tx.glance(ids, &mut |later| {
+            if self.bytes >= LOOK_BYTES_MAX {
+                return false;
+            }
+            self.bytes += later.xml.len();
+            if let Some((act, _)) = acts.find(|(_, id)| *id == later.id) {
+                visit(*act, later);
+            }
+            true
+        })
     }
 }
 
@@ -90,39 +99,22 @@ pub fn retraction(relations: &[(Act, ArchiveId)]) -> Option<(Act, ArchiveId)> {
     relations.iter().find(is_gone).copied()
 }
 
-pub fn of_act(
-    relations: &[(Act, ArchiveId)],
-    act: Act,
-) -> impl Iterator<Item = ArchiveId> + use<'_> {
-    let of_it = relations.iter().filter(move |(of, _)| *of == act);
-    of_it.map(|(_, id)| *id)
+pub fn element_of(later: Glance<'_>) -> Option<Element> {
+    parse_stored(later.xml, ns::CLIENT).ok()
 }
 
-/// What a later message says.
-pub struct Later {
-    /// In channels the whole sender, else the bare JID.
-    pub sender: String,
-    pub xml: String,
-}
-
-impl Later {
-    pub fn element(&self) -> Option<Element> {
-        parse_stored(&self.xml, ns::CLIENT).ok()
-    }
-
-    /// XEP-0444 §4: all that its sender feels from then on; each once.
-    pub fn reactions(&self) -> Vec<String> {
-        let mut texts: Vec<String> = Vec::new();
-        let Some(element) = self.element() else {
-            return texts;
-        };
-        let reactions = element.root().child("reactions", REACTIONS);
-        let each = reactions.into_iter().flat_map(|it| it.children());
-        for text in each.take(REACTIONS_MAX).map(|one| one.text().into_owned()) {
-            if !texts.contains(&text) {
-                texts.push(text);
-            }
+/// XEP-0444 §4: all that its sender feels from then on; each once.
+pub fn reactions_of(later: Glance<'_>) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
+    let Some(element) = element_of(later) else {
+        return texts;
+    };
+    let reactions = element.root().child("reactions", REACTIONS);
+    let each = reactions.into_iter().flat_map(|it| it.children());
+    for text in each.take(REACTIONS_MAX).map(|one| one.text().into_owned()) {
+        if !texts.contains(&text) {
+            texts.push(text);
         }
-        texts
     }
+    texts
 }

@@ -26,6 +26,15 @@ pub struct Facts {
     pub with: String,
 }
 
+/// A stanza that is looked at.
+#[derive(Clone, Copy)]
+pub struct Glance<'a> {
+    pub id: ArchiveId,
+    /// As in `Facts`.
+    pub sender: &'a str,
+    pub xml: &'a str,
+}
+
 /// A mark (XEP-0333): all up to its target.
 pub struct Mark<'a> {
     pub sender: &'a str,
@@ -68,14 +77,25 @@ impl Tx {
         Ok(Some(facts(&StanzaRow::decode(row.value())?, archive)))
     }
 
-    /// What a later stanza says, and who said it.
-    pub fn later(&self, id: ArchiveId) -> Result<Option<(String, String)>, StoreError> {
+    /// Looks at stanzas, best in descending order, until `visit` says that it is enough; those that are gone are passed over.
+    pub fn glance(
+        &self,
+        ids: impl Iterator<Item = ArchiveId>,
+        visit: &mut dyn FnMut(Glance<'_>) -> bool,
+    ) -> Result<(), StoreError> {
         let stanzas = self.view(STANZAS)?;
-        let Some(row) = Walk::new(&stanzas, false).find(id.0)? else {
-            return Ok(None);
-        };
-        let row = StanzaRow::decode(row.value())?;
-        Ok(Some((row.sender().to_string(), row.xml.to_string())))
+        let mut walk = Walk::new(&stanzas, true);
+        for id in ids {
+            let Some(row) = walk.find(id.0)? else {
+                continue;
+            };
+            let row = StanzaRow::decode(row.value())?;
+            let (sender, xml) = (row.sender(), row.xml);
+            if !visit(Glance { id, sender, xml }) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Calls `visit` for the marks of a conversation, newest first; returns the steps that took, which are no more than `steps_max` by

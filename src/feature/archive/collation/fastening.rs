@@ -3,10 +3,6 @@ use crate::xml::{ElementRef, Writer};
 use crate::xmpp::ns;
 use crate::xmpp::relation::{CORRECT, REACTIONS, RETRACT};
 
-pub fn mark_xml(name: &str, namespace: &str) -> String {
-    format!("<{name} xmlns='{namespace}'/>")
-}
-
 pub fn written(write: impl FnOnce(&mut Writer<'_>)) -> String {
     let mut bytes = Vec::new();
     write(&mut Writer::new(&mut bytes));

@@ -1,16 +1,19 @@
 //! What was done to one message of a page, summarized, before marks are counted.
+use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crate::feature::archive::related::{Looks, of_act, retraction};
+use crate::feature::archive::related::{Looks, element_of, reactions_of, retraction};
 use crate::state::{Cx, Fault};
-use crate::store::{AccountId, ArchiveId, Facts, Stored};
+use crate::store::{AccountId, ArchiveId, Facts, Glance, Stored};
 use crate::xmpp::ns;
 use crate::xmpp::relation::{Act, FASTEN, Kind};
 
-use super::fastening::{correction_xml, mark_xml, reaction_xml, retract_xml, shell_of};
+use super::fastening::{correction_xml, reaction_xml, retract_xml, shell_of};
 
 /// Summaries of one message; of the latest that were fastened.
 const SUMMARIES_MAX: usize = 64;
+/// XEP-0184
+const RECEIPT: &str = "<received xmlns='urn:xmpp:receipts'/>";
 
 /// What is known of one message before marks are counted.
 pub struct Gathered {
@@ -21,15 +24,31 @@ pub struct Gathered {
     pub is_gone: bool,
     /// Who marked it itself: act and sender.
     pub marks: Vec<(Act, String)>,
+    /// In order of their kinds, of one kind the latest first.
     pub summaries: Vec<Applied>,
+    /// Who reacted, or fastened something of a type.
+    heard: HashSet<String>,
+}
+
+/// In the order they are told.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sort {
+    Retraction,
+    Correction,
+    Reaction,
+    Receipt,
+    Fastening,
+    Mark,
 }
 
 /// One summary.
 pub struct Applied {
+    sort: Sort,
+    /// By what fastenings of one sort differ.
     key: String,
     pub count: u64,
     /// The last fastening; none of a shell.
-    pub xml: String,
+    pub xml: Cow<'static, str>,
 }
 
 impl Gathered {
@@ -55,130 +74,111 @@ impl Gathered {
             facts,
             marks: Vec::new(),
             summaries: Vec::new(),
+            heard: HashSet::new(),
         };
-        let relations = looks.relations(cx, archive, one.id)?;
-        one.summarize(cx, &relations, looks)?;
+        let mut relations = looks.relations(cx, archive, one.id)?;
+        let retraction = retraction(&relations).map(|(_, id)| id);
+        one.is_gone |= retraction.is_some();
+        let is_gone = one.is_gone;
+        // Of corrections the last is read, the others are counted. Marks of what is gone reach what was said before it.
+        let is_correction = |(act, _): &&(Act, ArchiveId)| *act == Act::Corrects;
+        let corrections = relations.iter().filter(is_correction).count();
+        let last = relations.iter().find(is_correction).map(|(_, id)| *id);
+        relations.retain(|(act, id)| match act {
+            Act::Retracts | Act::Moderates => retraction == Some(*id),
+            Act::Corrects => !is_gone && last == Some(*id),
+            Act::Replies => false,
+            act => act.is_mark() || !is_gone,
+        });
+        looks.each(cx, &relations, &mut |act, later| {
+            one.add(act, later, corrections);
+        })?;
+        one.summaries.sort_by_key(|summary| summary.sort);
         Ok(one)
     }
 
-    fn summarize(
-        &mut self,
-        cx: &Cx<'_>,
-        relations: &[(Act, ArchiveId)],
-        looks: &mut Looks,
-    ) -> Result<(), Fault> {
-        let receipts = self.take_marks(cx, relations, looks)?;
-        if let Some((_, id)) = retraction(relations) {
-            self.is_gone = true;
-            if let Some(element) = looks.later(cx, id)?.and_then(|later| later.element()) {
-                self.count(1, retract_xml(element.root()));
-            }
-            return Ok(());
-        }
-        if self.is_gone {
-            return Ok(());
-        }
-        let mut corrections = of_act(relations, Act::Corrects);
-        if let Some(id) = corrections.next()
-            && let Some(last) = looks.later(cx, id)?.and_then(|later| later.element())
-        {
-            let count = u64::try_from(corrections.count()).unwrap_or(u64::MAX);
-            self.count(count.saturating_add(1), correction_xml(last.root()));
-        }
-        let mut reacted = HashSet::new();
-        for id in of_act(relations, Act::Reacts) {
-            let Some(later) = looks.later(cx, id)? else {
-                continue;
-            };
-            if !reacted.contains(&later.sender) {
-                for text in later.reactions() {
-                    self.add(&format!("reaction {text}"), &reaction_xml(&text));
+    fn add(&mut self, act: Act, later: Glance<'_>, corrections: usize) {
+        match act {
+            Act::Receives if !later.xml.contains(ns::MARKERS) => {
+                if !self.is_gone {
+                    self.summary(Sort::Receipt, "", || Cow::Borrowed(RECEIPT));
                 }
-                reacted.insert(later.sender);
             }
-        }
-        self.count(receipts, mark_xml("received", ns::RECEIPTS));
-        self.add_fastenings(cx, relations, looks)
-    }
-
-    /// Also of what is gone: they reach what was said before it. Returns how many receipts there are beside them.
-    fn take_marks(
-        &mut self,
-        cx: &Cx<'_>,
-        relations: &[(Act, ArchiveId)],
-        looks: &mut Looks,
-    ) -> Result<u64, Fault> {
-        let mut receipts = 0;
-        for (act, id) in relations.iter().filter(|(act, _)| act.is_mark()) {
-            match looks.later(cx, *id)? {
-                Some(later) if later.xml.contains(ns::MARKERS) => {
-                    self.marks.push((*act, later.sender));
+            act if act.is_mark() => self.marks.push((act, later.sender.to_string())),
+            Act::Reacts if self.heard.contains(later.sender) => {}
+            Act::Reacts => {
+                self.heard.insert(later.sender.to_string());
+                for text in reactions_of(later) {
+                    self.summary(Sort::Reaction, &text, || reaction_xml(&text).into());
                 }
-                Some(_) => receipts += 1,
-                None => {}
             }
+            Act::Corrects | Act::Retracts | Act::Moderates => {
+                let Some(element) = element_of(later) else {
+                    return;
+                };
+                let root = element.root();
+                let (sort, count, xml) = match act {
+                    Act::Corrects => (Sort::Correction, corrections, correction_xml(root)),
+                    _ => (Sort::Retraction, 1, retract_xml(root)),
+                };
+                let count = u64::try_from(count).unwrap_or(u64::MAX);
+                self.counted(sort, count, xml.into());
+            }
+            _ => self.fasten(later),
         }
-        Ok(receipts)
     }
 
     /// XEP-0422
-    fn add_fastenings(
-        &mut self,
-        cx: &Cx<'_>,
-        relations: &[(Act, ArchiveId)],
-        looks: &mut Looks,
-    ) -> Result<(), Fault> {
-        let mut fastened = HashSet::new();
-        for id in of_act(relations, Act::Fastens) {
-            let Some(later) = looks.later(cx, id)? else {
-                continue;
-            };
-            let Some(element) = later.element() else {
-                continue;
-            };
-            let Some(apply) = element.root().child("apply-to", FASTEN) else {
-                continue;
-            };
-            let says = |name| matches!(apply.attribute(name).as_deref(), Some("true" | "1"));
-            if says("shell") {
-                self.add("shell", "");
-                continue;
-            }
-            let Some(first) = apply.children().find(|one| !one.is("external", FASTEN)) else {
-                continue;
-            };
-            let kind = (first.name(), first.namespace());
-            let is_latest = fastened.insert(format!("{} {} {}", later.sender, kind.0, kind.1));
-            if !is_latest || says("clear") {
-                continue;
-            }
-            for one in apply.children().filter(|one| one.is(kind.0, kind.1)) {
-                self.add(&shell_of(one), &one.to_xml());
-            }
+    fn fasten(&mut self, later: Glance<'_>) {
+        let Some(element) = element_of(later) else {
+            return;
+        };
+        let Some(apply) = element.root().child("apply-to", FASTEN) else {
+            return;
+        };
+        let says = |name| matches!(apply.attribute(name).as_deref(), Some("true" | "1"));
+        if says("shell") {
+            self.summary(Sort::Fastening, "", || Cow::Borrowed(""));
+            return;
         }
-        Ok(())
-    }
-
-    /// So many of these, if there are any.
-    pub fn count(&mut self, count: u64, xml: String) {
-        if count > 0 {
-            self.summaries.push(Applied {
-                key: String::new(),
-                count,
-                xml,
+        let Some(first) = apply.children().find(|one| !one.is("external", FASTEN)) else {
+            return;
+        };
+        let (name, namespace) = (first.name(), first.namespace());
+        let typed = format!("{name} {namespace} {}", later.sender);
+        if !self.heard.insert(typed) || says("clear") {
+            return;
+        }
+        for one in apply.children().filter(|one| one.is(name, namespace)) {
+            self.summary(Sort::Fastening, &shell_of(one), || {
+                one.to_xml().into_owned().into()
             });
         }
     }
 
-    /// The latest comes first.
-    fn add(&mut self, key: &str, xml: &str) {
-        if let Some(known) = self.summaries.iter_mut().find(|known| known.key == key) {
+    /// One more of these; the latest comes first.
+    fn summary(&mut self, sort: Sort, key: &str, xml: impl FnOnce() -> Cow<'static, str>) {
+        let mut known = self.summaries.iter_mut();
+        if let Some(known) = known.find(|known| known.sort == sort && known.key == key) {
             known.count += 1;
         } else if self.summaries.len() < SUMMARIES_MAX {
             self.summaries.push(Applied {
+                sort,
                 key: key.to_string(),
                 count: 1,
-                xml: xml.to_string(),
+                xml: xml(),
+            });
+        }
+    }
+
+    /// So many of these, if there are any.
+    pub fn counted(&mut self, sort: Sort, count: u64, xml: Cow<'static, str>) {
+        if count > 0 {
+            self.summaries.push(Applied {
+                sort,
+                key: String::new(),
+                count,
+                xml,
             });
         }
     }

@@ -1,5 +1,5 @@
 //! How many have read a message: marks (XEP-0333) are of all before them, so they are looked for from the end of the conversation.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::feature::archive::related::Looks;
 use crate::state::{Cx, Fault};
@@ -12,59 +12,83 @@ use super::gathered::Gathered;
 const MARK_STEPS_MAX: u64 = 2_000;
 const MARK_STEPS_OF_PAGE_MAX: u64 = 20_000;
 
-/// How far each sender's marks reach in each conversation.
-#[derive(Default)]
-pub struct Marks(BTreeMap<(u32, String), BTreeMap<(Act, String), ArchiveId>>);
+/// XEP-0333
+pub const MARKS: [(Act, &str); 3] = [
+    (Act::Receives, "<received xmlns='urn:xmpp:chat-markers:0'/>"),
+    (
+        Act::Displays,
+        "<displayed xmlns='urn:xmpp:chat-markers:0'/>",
+    ),
+    (
+        Act::Acknowledges,
+        "<acknowledged xmlns='urn:xmpp:chat-markers:0'/>",
+    ),
+];
+
+/// How far each sender's marks reach, in each conversation of a page.
+pub struct Marks(BTreeMap<(AccountId, String), Reach>);
+
+/// Of each act the senders.
+type Reach = [HashMap<String, ArchiveId>; MARKS.len()];
 
 impl Marks {
     pub fn of(cx: &Cx<'_>, page: &[Gathered], looks: &mut Looks) -> Result<Marks, Fault> {
-        let mut conversations: BTreeMap<(u32, &str), ArchiveId> = BTreeMap::new();
+        let mut talks: BTreeMap<(AccountId, &str), (ArchiveId, Reach)> = BTreeMap::new();
         for one in page {
-            if let Some(facts) = &one.facts {
-                let place = (one.archive.0, facts.with.as_str());
-                let first = conversations.entry(place).or_insert(one.id);
-                *first = one.id.min(*first);
+            let Some(facts) = &one.facts else { continue };
+            let talk = talks.entry((one.archive, &facts.with));
+            let (from, reach) = talk.or_insert((one.id, Reach::default()));
+            *from = one.id.min(*from);
+            for (act, sender) in &one.marks {
+                reaches(reach, (*act, sender), one.id);
             }
         }
-        let mut marks = Marks::default();
         let mut left = MARK_STEPS_OF_PAGE_MAX;
-        for ((archive, with), from) in conversations {
-            let reach = marks.0.entry((archive, with.to_string())).or_default();
-            let parts = looks.parts(cx, AccountId(archive))?;
+        for ((archive, with), (from, reach)) in &mut talks {
+            let parts = looks.parts(cx, *archive)?;
             let conversation = Conversation {
-                archive: AccountId(archive),
+                archive: *archive,
                 parts: &parts,
                 with,
-                from,
+                from: *from,
             };
             let steps_max = MARK_STEPS_MAX.min(left);
             let steps = cx.tx.visit_marks(conversation, steps_max, &mut |mark| {
-                let up_to = reach.entry((mark.act, mark.sender.into())).or_default();
-                *up_to = mark.up_to.max(*up_to);
+                reaches(reach, (mark.act, mark.sender), mark.up_to);
             })?;
             left = left.saturating_sub(steps);
         }
-        for one in page {
-            let Some(facts) = &one.facts else { continue };
-            let reach = marks
-                .0
-                .entry((one.archive.0, facts.with.clone()))
-                .or_default();
-            for mark in &one.marks {
-                let up_to = reach.entry(mark.clone()).or_default();
-                *up_to = one.id.max(*up_to);
-            }
-        }
-        Ok(marks)
+        let known = talks.into_iter();
+        let known = known.map(|((archive, with), (_, reach))| ((archive, with.to_string()), reach));
+        Ok(Marks(known.collect()))
     }
 
-    /// Of a message of which these are known.
-    pub fn count(&self, facts: &Facts, (archive, id): (AccountId, ArchiveId), act: Act) -> u64 {
-        let Some(reach) = self.0.get(&(archive.0, facts.with.clone())) else {
-            return 0;
+    /// How many others have marked a message so, of which these are known.
+    pub fn count(
+        &self,
+        facts: &Facts,
+        (archive, id): (AccountId, ArchiveId),
+    ) -> [u64; MARKS.len()] {
+        let mut counts = [0; MARKS.len()];
+        let Some(reach) = self.0.get(&(archive, facts.with.clone())) else {
+            return counts;
         };
-        let of_act = reach.iter().filter(|((of, _), _)| *of == act);
-        let others = of_act.filter(|((_, sender), up_to)| **up_to >= id && *sender != facts.sender);
-        u64::try_from(others.count()).unwrap_or(u64::MAX)
+        for (count, senders) in counts.iter_mut().zip(reach) {
+            let others = senders.iter();
+            let others = others.filter(|(sender, up_to)| **up_to >= id && **sender != facts.sender);
+            *count = u64::try_from(others.count()).unwrap_or(u64::MAX);
+        }
+        counts
+    }
+}
+
+fn reaches(reach: &mut Reach, (act, sender): (Act, &str), to: ArchiveId) {
+    let at = MARKS.iter().position(|(of, _)| *of == act);
+    let Some(senders) = at.and_then(|at| reach.get_mut(at)) else {
+        return;
+    };
+    match senders.get_mut(sender) {
+        Some(up_to) => *up_to = to.max(*up_to),
+        None => _ = senders.insert(sender.to_string(), to),
     }
 }

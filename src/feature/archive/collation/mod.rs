@@ -26,14 +26,12 @@ mod marks;
 
 use crate::state::{Cx, Fault};
 use crate::store::{AccountId, ArchiveId};
-use crate::xmpp::ns;
-use crate::xmpp::relation::Act;
 
 use super::page::Page;
 use super::related::Looks;
-use fastening::{mark_xml, written};
-use gathered::Gathered;
-use marks::Marks;
+use fastening::written;
+use gathered::{Gathered, Sort};
+use marks::{MARKS, Marks};
 
 pub const NS: &str = "urn:xmpp:mamfc:0";
 pub const FIELD: &str = "{urn:xmpp:mamfc:0}summary";
@@ -119,17 +117,11 @@ pub fn of(
         .collect())
 }
 
-const MARK_NAMES: [(Act, &str); 3] = [
-    (Act::Receives, "received"),
-    (Act::Displays, "displayed"),
-    (Act::Acknowledges, "acknowledged"),
-];
-
 fn collated(mut one: Gathered, marks: &Marks) -> Collated {
     if let Some(facts) = one.facts.take().filter(|_| !one.is_gone) {
-        for (act, name) in MARK_NAMES {
-            let count = marks.count(&facts, (one.archive, one.id), act);
-            one.count(count, mark_xml(name, ns::MARKERS));
+        let counts = marks.count(&facts, (one.archive, one.id));
+        for (count, (_, xml)) in counts.into_iter().zip(MARKS) {
+            one.counted(Sort::Mark, count, xml.into());
         }
     }
     let applied = written(|w| {
