@@ -5,6 +5,7 @@
 //! rows newer than the index's checkpoint live in memory only (rebuilt at start from the tail of `stanzas`) and are moved
 //! to the tables together once there are enough, so that scattered pages are written rarely.
 
+pub mod around;
 pub mod inbox;
 pub mod index;
 pub mod kinds;

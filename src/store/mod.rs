@@ -29,6 +29,7 @@ pub use accounts::suspended::SuspendedId;
 pub use accounts::suspended_row::{HeldRow, QueueRow, Suspended, SuspendedPresence};
 pub use accounts::tokens::{ENDED_ROWS_MAX, ENDED_TOKENS_MAX, EndedToken, FastToken, FastTokens};
 pub use accounts::{Account, AccountId};
+pub use archive::around::Around;
 pub use archive::inbox::{InboxReader, Standing, UNREAD_MAX};
 pub use archive::kinds::{Conversation, Facts, Glance, Mark};
 pub use archive::place::{AtIndex, Place};

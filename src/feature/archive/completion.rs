@@ -43,6 +43,7 @@ pub fn of(cx: &Cx<'_>, account: AccountId, page: &[Stored]) -> Result<Vec<Relate
         looks: Looks::new(account, &[]),
         bytes: 0,
     };
+    found.looks.read_ahead(cx, page)?;
     for stored in page {
         let archive = stored.channel.unwrap_or(account);
         found.add(cx, (archive, stored), &on_page)?;
@@ -78,7 +79,7 @@ impl Found {
         // Who reacted -> with what they took that back, if they did.
         let mut reacted: HashMap<String, Option<ArchiveId>> = HashMap::new();
         let mut taken = Vec::new();
-        self.looks.each(cx, &relations, &mut |_, later| {
+        self.looks.each(cx, archive, &relations, &mut |_, later| {
             let is_known = reacted.contains_key(later.sender);
             if !is_known && reacted.len() < REACTED_MAX {
                 let is_empty = reactions_of(later).is_empty();

@@ -1,9 +1,9 @@
 //! What later messages did to those of a page: looked for within limits, for `completion` and `collation` alike.
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use crate::state::Cx;
-use crate::store::{AccountId, ArchiveId, Glance, Parts, StoreError};
+use crate::store::{AccountId, ArchiveId, Around, Facts, Glance, Parts, StoreError, Stored};
 use crate::xml::{Element, parse_stored};
 use crate::xmpp::ns;
 use crate::xmpp::relation::{Act, REACTIONS};
@@ -23,6 +23,8 @@ pub struct Looks {
     /// Archives of which everything may be.
     whole: Vec<AccountId>,
     parts: HashMap<AccountId, Rc<Parts>>,
+    /// What was read of archives already.
+    around: HashMap<AccountId, Around>,
     left: usize,
     bytes: usize,
 }
@@ -33,6 +35,7 @@ impl Looks {
             account,
             whole: whole.to_vec(),
             parts: HashMap::new(),
+            around: HashMap::new(),
             left: LOOK_MAX,
             bytes: 0,
         }
@@ -56,6 +59,34 @@ impl Looks {
         Ok(parts)
     }
 
+    /// Reads what is close to a page's messages at once, where that is little.
+    pub fn read_ahead(&mut self, cx: &Cx<'_>, page: &[Stored]) -> Result<(), StoreError> {
+        let mut archives: BTreeMap<AccountId, BTreeSet<ArchiveId>> = BTreeMap::new();
+        for stored in page {
+            let archive = stored.channel.unwrap_or(self.account);
+            archives.entry(archive).or_default().insert(stored.id);
+        }
+        for (archive, ids) in archives {
+            if let Some(around) = cx.tx.around(archive, &ids)? {
+                self.around.insert(archive, around);
+            }
+        }
+        Ok(())
+    }
+
+    pub fn facts(
+        &self,
+        cx: &Cx<'_>,
+        archive: AccountId,
+        id: ArchiveId,
+    ) -> Result<Option<Facts>, StoreError> {
+        let around = self.around.get(&archive);
+        match around.and_then(|around| around.facts(id)) {
+            Some(facts) => Ok(Some(facts.clone())),
+            None => cx.tx.facts(archive, id),
+        }
+    }
+
     /// The latest first.
     pub fn relations(
         &mut self,
@@ -64,31 +95,50 @@ impl Looks {
         of: ArchiveId,
     ) -> Result<Vec<(Act, ArchiveId)>, StoreError> {
         let look = LOOK_EACH_MAX.min(self.left);
-        let mut relations = cx.tx.relations(archive, of, look)?;
+        let around = self.around.get(&archive);
+        let mut relations = match around.and_then(|around| around.relations(of)) {
+            Some(relations) => relations.iter().copied().take(look).collect(),
+            None => cx.tx.relations(archive, of, look)?,
+        };
         self.left -= relations.len();
         let parts = self.parts(cx, archive)?;
         relations.retain(|(_, id)| parts.hold(*id));
         Ok(relations)
     }
 
-    /// Looks at later messages, the latest first, as long as that is not too much.
+    /// Looks at later messages of an archive, the latest first, as long as that is not too much.
     pub fn each(
         &mut self,
         cx: &Cx<'_>,
+        archive: AccountId,
         relations: &[(Act, ArchiveId)],
         visit: &mut dyn FnMut(Act, Glance<'_>),
     ) -> Result<(), StoreError> {
+        let bytes = &mut self.bytes;
+        let mut take = |act, later: Glance<'_>| {
+            let has_room = *bytes < LOOK_BYTES_MAX;
+            if has_room {
+                *bytes += later.xml.len();
+                visit(act, later);
+            }
+            has_room
+        };
+        if let Some(around) = self.around.get(&archive) {
+            let known = relations.iter();
+            let known = known.map_while(|(act, id)| Some((*act, around.later(*id)?)));
+            let known: Vec<_> = known.collect();
+            if known.len() == relations.len() {
+                for (act, later) in known {
+                    take(act, later);
+                }
+                return Ok(());
+            }
+        }
         let mut acts = relations.iter();
         let ids = relations.iter().map(|(_, id)| *id);
         cx.tx.glance(ids, &mut |later| {
-            if self.bytes >= LOOK_BYTES_MAX {
-                return false;
-            }
-            self.bytes += later.xml.len();
-            if let Some((act, _)) = acts.find(|(_, id)| *id == later.id) {
-                visit(*act, later);
-            }
-            true
+            let act = acts.find(|(_, id)| *id == later.id);
+            act.is_none_or(|(act, _)| take(*act, later))
         })
     }
 }

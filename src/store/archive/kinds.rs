@@ -209,7 +209,7 @@ impl Tx {
     }
 }
 
-fn facts(row: &StanzaRow<'_>, archive: AccountId) -> Facts {
+pub(super) fn facts(row: &StanzaRow<'_>, archive: AccountId) -> Facts {
     Facts {
         kind: row.kind(),
         relation: row.relation,

@@ -59,11 +59,11 @@ impl Gathered {
         looks: &mut Looks,
     ) -> Result<Gathered, Fault> {
         let archive = stored.channel.unwrap_or(account);
-        let own = cx.tx.facts(archive, stored.id)?;
+        let own = looks.facts(cx, archive, stored.id)?;
         let done = own.as_ref().filter(|own| own.kind == Kind::Ancillary);
         let parent = done.and_then(|own| own.relation).map(|done| done.target);
         let facts = match parent {
-            Some(parent) => cx.tx.facts(archive, parent)?,
+            Some(parent) => looks.facts(cx, archive, parent)?,
             None => own,
         };
         let mut one = Gathered {
@@ -90,7 +90,7 @@ impl Gathered {
             Act::Replies => false,
             act => act.is_mark() || !is_gone,
         });
-        looks.each(cx, &relations, &mut |act, later| {
+        looks.each(cx, archive, &relations, &mut |act, later| {
             one.add(act, later, corrections);
         })?;
         one.summaries.sort_by_key(|summary| summary.sort);

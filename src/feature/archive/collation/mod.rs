@@ -88,6 +88,7 @@ pub fn of(
 ) -> Result<Vec<Collated>, Fault> {
     let mut gathered = Vec::with_capacity(page.stanzas.len());
     let (mut looks, mut bytes) = (Looks::new(account, whole), 0);
+    looks.read_ahead(cx, &page.stanzas)?;
     let mut at = page.stanzas.iter();
     while let Some(stored) = match is_backward {
         true => at.next_back(),
