@@ -206,7 +206,12 @@ impl World {
         let simplified = self.pages(name, &asked);
         let asked = Asked {
             // So that nothing lies before.
-            fields: "<field var='start'><value>1970-01-01T00:00:00Z</value></field>".to_string(),
+            fields: match backward {
+                true => String::new(),
+                false => {
+                    "<field var='start'><value>1970-01-01T00:00:00Z</value></field>".to_string()
+                }
+            },
             ..self.asked("collate", backward)
         };
         let collated = self.pages(name, &asked);

@@ -30,12 +30,14 @@ pub enum Act {
     Replies,
     /// XEP-0333.
     Displays,
-    /// XEP-0184, XEP-0333.
+    /// XEP-0333; and XEP-0184 in what was kept before there was `Delivers`.
     Receives,
     /// XEP-0333.
     Acknowledges,
     /// XEP-0422: something else is fastened to it.
     Fastens,
+    /// XEP-0184.
+    Delivers,
 }
 
 /// What a message is to whoever reads the conversation.
@@ -50,7 +52,7 @@ pub enum Kind {
 }
 
 impl Act {
-    const ALL: [Act; 9] = [
+    const ALL: [Act; 10] = [
         Act::Corrects,
         Act::Retracts,
         Act::Moderates,
@@ -60,6 +62,7 @@ impl Act {
         Act::Receives,
         Act::Acknowledges,
         Act::Fastens,
+        Act::Delivers,
     ];
 
     pub fn number(self) -> u8 {
@@ -69,7 +72,10 @@ impl Act {
 
     /// A mark or a receipt.
     pub fn is_mark(self) -> bool {
-        matches!(self, Act::Displays | Act::Receives | Act::Acknowledges)
+        matches!(
+            self,
+            Act::Displays | Act::Receives | Act::Acknowledges | Act::Delivers
+        )
     }
 
     /// Whoever does it has read that, and all before it (XEP-0333).
@@ -91,7 +97,7 @@ const ELEMENTS: &[(&str, &str, Act)] = &[
     ("displayed", ns::MARKERS, Act::Displays),
     ("acknowledged", ns::MARKERS, Act::Acknowledges),
     ("received", ns::MARKERS, Act::Receives),
-    ("received", ns::RECEIPTS, Act::Receives),
+    ("received", ns::RECEIPTS, Act::Delivers),
     ("apply-to", FASTEN, Act::Fastens),
     ("reply", REPLY, Act::Replies),
 ];
@@ -230,7 +236,7 @@ mod tests {
             ),
             (
                 "<received xmlns='urn:xmpp:receipts' id='a'/>",
-                Act::Receives,
+                Act::Delivers,
             ),
             (
                 "<reply xmlns='urn:xmpp:reply:0' id='a' to='x@y'/>",

@@ -22,7 +22,7 @@ use crate::xml::{ElementRef, parse_stored};
 use crate::xmpp::{Condition, Jid, Rsm, RsmStart, ns};
 
 use super::super::{Reply, Request};
-use super::collation::{self, Collated};
+use super::collation::{self, Collated, Reading};
 use super::page::Page;
 use super::query::as_owner;
 use super::result::Found;
@@ -238,7 +238,7 @@ fn messages(cx: &Cx<'_>, account: AccountId, of: &[Standing]) -> Result<Shown, F
     let held = page.stanzas.len();
     let rooms = of.iter().filter(|one| one.is_of_room);
     let whole: Vec<AccountId> = rooms.filter_map(|one| one.channel).collect();
-    let collated = collation::of(cx, (account, &whole), &mut page, false)?;
+    let collated = collation::of(cx, &Reading::of_lasts(account, &whole), &mut page)?;
     // Those whose messages do not fit are on the next page.
     let is_cut = page.stanzas.len() < held || page.is_full();
     let fitting = match places.get(page.stanzas.len().saturating_sub(1)) {

@@ -9,7 +9,7 @@ use crate::xmpp::{BareJid, Condition, Jid, Rsm, StanzaError, ns};
 
 use super::super::{Reply, Request};
 use super::asked::{self, Query};
-use super::collation::{self, Collated, Summary};
+use super::collation::{self, Collated, Reading, Summary};
 use super::page::{self, Page};
 use super::result::Found;
 use super::{as_member, completion};
@@ -112,7 +112,8 @@ pub fn page_of(cx: &mut Cx<'_>, asking: &Asking<'_>, source: &Source<'_>) -> Res
     page.complete |= !query.tells_of_before() && place.is_some_and(|place| place.count == 0);
     let mut collated = match query.summary {
         Some(Summary::Collate) => {
-            collation::of(cx, (account, &[]), &mut page, query.filter.backward)?
+            let reading = Reading::of_query(account, &query.filter, query.ids.is_some());
+            collation::of(cx, &reading, &mut page)?
         }
         _ => Vec::new(),
     };

@@ -75,7 +75,7 @@ impl Tx {
                     .entry(target)
                     .or_default()
                     .push((act, later));
-                if act != Act::Replies {
+                if !matches!(act, Act::Replies | Act::Delivers) {
                     wanted.insert(later);
                 }
             }

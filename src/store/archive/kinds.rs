@@ -8,7 +8,7 @@ use crate::xmpp::{Timestamp, ns};
 
 use super::index::IndexRow;
 use super::reading::Parts;
-use super::stanza::{StanzaRow, bare, is_private, kind_held, peer_hash};
+use super::stanza::{StanzaRow, bare, is_marking, is_private, kind_held, peer_hash};
 use super::walk::Walk;
 use super::{ArchiveId, ArchiveQuery, Before, READ_STEPS, Relation, Shows};
 
@@ -117,7 +117,7 @@ impl Tx {
         let mut steps = 0;
         let mut look = |row: IndexRow| {
             steps += 1;
-            if !matches!(kind_held(row.held), None | Some(Kind::Ancillary)) {
+            if !is_marking(row.held) {
                 return Ok(steps < steps_max);
             }
             steps += READ_STEPS;

@@ -296,7 +296,7 @@ impl Candidate {
         let is_right = match act {
             Act::Corrects | Act::Retracts => is_author,
             Act::Moderates => is_in_channel && later.from == of,
-            Act::Displays | Act::Receives | Act::Acknowledges => {
+            Act::Displays | Act::Receives | Act::Acknowledges | Act::Delivers => {
                 is_in_channel || from != by || from == to
             }
             Act::Reacts | Act::Replies | Act::Fastens => true,

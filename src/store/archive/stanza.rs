@@ -15,6 +15,8 @@ const ANCILLARY: u8 = 16;
 const GONE: u8 = SAID | ANCILLARY;
 /// In the index: its sender has read an earlier one.
 const READING: u8 = 32;
+/// And by XEP-0333 it marks it.
+const MARKING: u8 = 64;
 /// What a stanza takes in the file beside its bytes: keys, index rows, page slack.
 const STANZA_OVERHEAD_BYTES: u64 = 128;
 
@@ -143,9 +145,12 @@ impl<'a> StanzaRow<'a> {
 
     /// The value of its rows in the index.
     pub fn held(&self, owner: &Owner) -> u8 {
-        let done = self.relation.filter(|done| done.act.is_reading());
-        let reading = if done.is_some() { READING } else { 0 };
-        held(owner) | kind_bits(self.noted_kind) | reading
+        let marks = match self.relation.map(|done| done.act) {
+            Some(Act::Displays | Act::Acknowledges) => READING | MARKING,
+            Some(Act::Receives) => MARKING,
+            _ => 0,
+        };
+        held(owner) | kind_bits(self.noted_kind) | marks
     }
 
     pub fn time_of(bytes: &[u8]) -> Result<Timestamp, StoreError> {
@@ -199,6 +204,10 @@ pub(super) fn is_received(held: u8) -> bool {
 
 pub(super) fn is_reading(held: u8) -> bool {
     held & READING != 0 || kind_held(held).is_none()
+}
+
+pub(super) fn is_marking(held: u8) -> bool {
+    held & MARKING != 0 || kind_held(held).is_none()
 }
 
 /// Direction and unseen flag as one byte.

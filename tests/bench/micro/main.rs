@@ -221,7 +221,7 @@ fn pages() {
         say(
             1,
             "<received xmlns='urn:xmpp:receipts' id='i'/>",
-            Some((Act::Receives, Named::Stanza(of))),
+            Some((Act::Delivers, Named::Stanza(of))),
         );
         say(
             1,

@@ -84,7 +84,12 @@ impl Gathered {
         let is_correction = |(act, _): &&(Act, ArchiveId)| *act == Act::Corrects;
         let corrections = relations.iter().filter(is_correction).count();
         let last = relations.iter().find(is_correction).map(|(_, id)| *id);
+        let delivered = relations.iter().filter(|(act, _)| *act == Act::Delivers);
+        let delivered = delivered.filter(|_| !is_gone).count();
+        let delivered = u64::try_from(delivered).unwrap_or(u64::MAX);
+        one.counted(Sort::Receipt, delivered, Cow::Borrowed(RECEIPT));
         relations.retain(|(act, id)| match act {
+            Act::Delivers => false,
             Act::Retracts | Act::Moderates => retraction == Some(*id),
             Act::Corrects => !is_gone && last == Some(*id),
             Act::Replies => false,

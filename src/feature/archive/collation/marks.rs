@@ -31,14 +31,48 @@ pub struct Marks(BTreeMap<(AccountId, String), Reach>);
 /// Of each act the senders.
 type Reach = [HashMap<String, ArchiveId>; MARKS.len()];
 
+/// Start where on marks of a conversation are looked for.
+struct Start {
+    /// The last message of those between which there is no other one.
+    last: ArchiveId,
+    /// The first of the others.
+    first: ArchiveId,
+}
+
+impl Default for Start {
+    fn default() -> Start {
+        Start {
+            last: ArchiveId(0),
+            first: ArchiveId(u64::MAX),
+        }
+    }
+}
+
+impl Start {
+    fn place(&self) -> ArchiveId {
+        match self.first.0 {
+            u64::MAX => self.last,
+            _ => self.first,
+        }
+    }
+}
+
 impl Marks {
-    pub fn of(cx: &Cx<'_>, page: &[Gathered], looks: &mut Looks) -> Result<Marks, Fault> {
-        let mut talks: BTreeMap<(AccountId, &str), (ArchiveId, Reach)> = BTreeMap::new();
+    /// `is_dense`: marks that name a message of the page are known; what is looked for are those that name later ones.
+    pub fn of(
+        cx: &Cx<'_>,
+        (page, is_dense): (&[Gathered], bool),
+        looks: &mut Looks,
+    ) -> Result<Marks, Fault> {
+        let mut talks: BTreeMap<(AccountId, &str), (Start, Reach)> = BTreeMap::new();
         for one in page {
             let Some(facts) = &one.facts else { continue };
             let talk = talks.entry((one.archive, &facts.with));
-            let (from, reach) = talk.or_insert((one.id, Reach::default()));
-            *from = one.id.min(*from);
+            let (from, reach) = talk.or_default();
+            match is_dense && !one.is_outside {
+                true => from.last = one.id.max(from.last),
+                false => from.first = one.id.min(from.first),
+            }
             for (act, sender) in &one.marks {
                 reaches(reach, (*act, sender), one.id);
             }
@@ -50,7 +84,7 @@ impl Marks {
                 archive: *archive,
                 parts: &parts,
                 with,
-                from: *from,
+                from: from.place(),
             };
             let steps_max = MARK_STEPS_MAX.min(left);
             let steps = cx.tx.visit_marks(conversation, steps_max, &mut |mark| {

@@ -25,7 +25,7 @@ mod gathered;
 mod marks;
 
 use crate::state::{Cx, Fault};
-use crate::store::{AccountId, ArchiveId};
+use crate::store::{AccountId, ArchiveId, ArchiveQuery};
 
 use super::page::Page;
 use super::related::Looks;
@@ -79,13 +79,45 @@ pub struct Collated {
     pub applied: String,
 }
 
-/// In the page's order. The page is cut where that is too much. `whole`: channels whose archives the account reads as a whole.
-pub fn of(
-    cx: &Cx<'_>,
-    (account, whole): (AccountId, &[AccountId]),
-    page: &mut Page,
-    is_backward: bool,
-) -> Result<Vec<Collated>, Fault> {
+/// Whose page it is, and what it shows.
+pub struct Reading<'a> {
+    pub account: AccountId,
+    /// Channels whose archives the account reads as a whole.
+    pub whole: &'a [AccountId],
+    pub is_backward: bool,
+    /// Between two messages of one conversation on it there is no other one.
+    is_dense: bool,
+}
+
+impl Reading<'_> {
+    pub fn of_query(account: AccountId, filter: &ArchiveQuery, has_ids: bool) -> Reading<'static> {
+        Reading {
+            account,
+            whole: &[],
+            is_backward: filter.backward,
+            is_dense: !has_ids && filter.start.is_none() && filter.end.is_none(),
+        }
+    }
+
+    /// The last message of each conversation.
+    pub fn of_lasts(account: AccountId, whole: &[AccountId]) -> Reading<'_> {
+        Reading {
+            account,
+            whole,
+            is_backward: false,
+            is_dense: true,
+        }
+    }
+}
+
+/// In the page's order. The page is cut where that is too much.
+pub fn of(cx: &Cx<'_>, reading: &Reading<'_>, page: &mut Page) -> Result<Vec<Collated>, Fault> {
+    let Reading {
+        account,
+        whole,
+        is_backward,
+        is_dense,
+    } = *reading;
     let mut gathered = Vec::with_capacity(page.stanzas.len());
     let (mut looks, mut bytes) = (Looks::new(account, whole), 0);
     looks.read_ahead(cx, &page.stanzas)?;
@@ -111,7 +143,7 @@ pub fn of(
     if is_backward {
         gathered.reverse();
     }
-    let marks = Marks::of(cx, &gathered, &mut looks)?;
+    let marks = Marks::of(cx, (&gathered, is_dense), &mut looks)?;
     Ok(gathered
         .into_iter()
         .map(|one| collated(one, &marks))
