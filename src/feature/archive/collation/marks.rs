@@ -31,7 +31,7 @@ pub struct Marks(BTreeMap<(AccountId, String), Reach>);
 /// Of each act the senders.
 type Reach = [HashMap<String, ArchiveId>; MARKS.len()];
 
-/// Start where on marks of a conversation are looked for.
+/// From where on marks of a conversation are looked for.
 struct Start {
     /// The last message of those between which there is no other one.
     last: ArchiveId,
