@@ -213,7 +213,7 @@ fn marks_are_looked_for_so_far_back() {
         said.say();
         let of = said.say();
         said.add(true, MARKER, Some((Act::Displays, of)));
-        for _ in 0..1_900 {
+        for _ in 0..400 {
             said.say();
         }
     });

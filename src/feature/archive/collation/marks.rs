@@ -9,8 +9,8 @@ use crate::xmpp::relation::Act;
 use super::gathered::Gathered;
 
 /// Steps back through a conversation for its marks, and through all of one page.
-const MARK_STEPS_MAX: u64 = 2_000;
-const MARK_STEPS_OF_PAGE_MAX: u64 = 20_000;
+const MARK_STEPS_MAX: u64 = 500;
+const MARK_STEPS_OF_PAGE_MAX: u64 = 5_000;
 
 /// XEP-0333
 pub const MARKS: [(Act, &str); 3] = [
