@@ -61,13 +61,14 @@ impl Activity {
         }
     }
 
-    /// Messages an hour, over as many whole hours as are known; `None`: none is yet.
-    pub fn an_hour(&mut self, channel: ChannelId, now_ms: u64) -> Option<f64> {
+    /// Hundredths of messages an hour, over as many whole hours as are known; `None`: none is yet.
+    pub fn an_hour(&mut self, channel: ChannelId, now_ms: u64) -> Option<u64> {
         let hours = self.of(channel, now_ms)?;
         let known = hours.now.saturating_sub(hours.first);
         let known = u32::try_from(known).ok()?.min(u32::try_from(HOURS).ok()?);
         let said: u32 = hours.counts.iter().skip(1).sum();
-        (known > 0).then(|| f64::from(said) / f64::from(known))
+        let said = u64::from(said) * 100;
+        said.checked_div(u64::from(known))
     }
 
     pub fn forget(&mut self, channel: ChannelId) {
@@ -86,13 +87,13 @@ mod tests {
         activity.count(one, 0);
         activity.count(one, HOUR_MS - 1);
         assert_eq!(activity.an_hour(one, HOUR_MS - 1), None);
-        assert_eq!(activity.an_hour(one, HOUR_MS), Some(2.0));
+        assert_eq!(activity.an_hour(one, HOUR_MS), Some(200));
         activity.count(one, 2 * HOUR_MS);
-        assert_eq!(activity.an_hour(one, 4 * HOUR_MS), Some(0.75));
-        assert_eq!(activity.an_hour(one, 24 * HOUR_MS), Some(0.125));
-        assert_eq!(activity.an_hour(one, 25 * HOUR_MS), Some(1.0 / 24.0));
-        assert_eq!(activity.an_hour(one, 27 * HOUR_MS), Some(0.0));
-        assert_eq!(activity.an_hour(one, 900 * HOUR_MS), Some(0.0));
+        assert_eq!(activity.an_hour(one, 4 * HOUR_MS), Some(75));
+        assert_eq!(activity.an_hour(one, 24 * HOUR_MS), Some(12));
+        assert_eq!(activity.an_hour(one, 25 * HOUR_MS), Some(4));
+        assert_eq!(activity.an_hour(one, 27 * HOUR_MS), Some(0));
+        assert_eq!(activity.an_hour(one, 900 * HOUR_MS), Some(0));
     }
 
     #[test]

@@ -127,7 +127,7 @@ fn name<'a>(asked: &'a Asked<'_>) -> &'a str {
 }
 
 /// §6.4, §15.5.4
-fn write_form(w: &mut Writer<'_>, asked: &Asked<'_>, occupants: usize, said: Option<f64>) {
+fn write_form(w: &mut Writer<'_>, asked: &Asked<'_>, occupants: usize, said: Option<u64>) {
     let row = &asked.channel.row;
     open_form(
         w,
@@ -181,7 +181,7 @@ fn write_form(w: &mut Writer<'_>, asked: &Asked<'_>, occupants: usize, said: Opt
         );
     }
     if let Some(said) = said {
-        let said = format!("{said:.2}");
+        let said = format!("{}.{:02}", said / 100, said % 100);
         show(
             "{urn:xmpp:muc-activity}message-activity",
             "text-single",

@@ -166,16 +166,21 @@ fn text<'f>(form: &'f DataForm, name: &str, bytes_max: usize) -> Result<&'f str,
     }
 }
 
+/// §4: a decimal number from 0 to 360.
+fn is_angle(hue: &str) -> bool {
+    let (whole, part) = hue.split_once('.').unwrap_or((hue, "0"));
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_zero = part.bytes().all(|digit| digit == b'0');
+    let most = if is_zero { 360 } else { 359 };
+    is_digits(whole) && is_digits(part) && whole.parse::<u16>().is_ok_and(|whole| whole <= most)
+}
+
 /// §4.2: one of a URI that there is becomes another.
 fn create(cx: &mut Cx<'_>, asked: &mut Asked<'_>, form: &DataForm) -> Result<(), Fault> {
     let hat = Hat {
         uri: text(form, "uri", TEXT_BYTES_MAX)?.into(),
         title: text(form, "title", TEXT_BYTES_MAX)?.into(),
         hue: text(form, "hue", HUE_BYTES_MAX)?.into(),
-    };
-    let is_angle = |hue: &str| {
-        hue.parse::<f64>()
-            .is_ok_and(|it| (0.0..=360.0).contains(&it))
     };
     if hat.uri.is_empty() || hat.title.is_empty() {
         return Err(Condition::BadRequest.into());
