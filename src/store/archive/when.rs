@@ -33,8 +33,7 @@ impl Tx {
 }
 
 /// The first sequence of a span that came at or after a time (`when`), or after it: within a span times do not go back.
-/// Looked for a little before where it lies if messages came evenly, a little behind that, and in the middle, in turns: each look
-/// may read a page of the file, and of a million two are enough to have it between a thousand.
+/// Looked for in turns where it lies if messages came evenly, and in the middle, for each look reads a page of the file.
 fn first_at(
     stanzas: &View<'_, u64, &'static [u8]>,
     span: Span,
@@ -53,22 +52,19 @@ fn first_at(
     }
     // One that is early, and one that is late.
     let (mut early, mut late_one) = (first, last);
-    let mut turns = (0_u8..3).cycle();
+    let mut is_even = true;
     while early.0 + 1 < late_one.0 {
         let (span, time) = (late_one.0 - early.0, late_one.1.0.abs_diff(early.1.0));
         let gone = when.0.abs_diff(early.1.0);
         let share = u128::from(span) * u128::from(gone) / u128::from(time.max(1));
-        let even = u64::try_from(share).unwrap_or(u64::MAX);
-        let gap = match turns.next() {
-            Some(0) => even.saturating_sub(span.isqrt()),
-            Some(1) => even.saturating_add(span.isqrt()),
-            _ => span / 2,
-        };
-        let middle = early.0 + gap.clamp(1, span - 1);
-        match stanzas.range(middle..late_one.0)?.next().transpose()? {
+        let even = u64::try_from(share).unwrap_or(u64::MAX).clamp(1, span - 1);
+        let middle = early.0 + if is_even { even } else { span / 2 };
+        is_even = !is_even;
+        // To the end: the way there is known, and to another place it would be read as well.
+        match stanzas.range(middle..)?.next().transpose()? {
             Some((key, row)) => {
                 let found = (key.value(), StanzaRow::time_of(row.value())?);
-                match late(found.1) {
+                match found.0 >= late_one.0 || late(found.1) {
                     // Between the middle and what was found there is nothing.
                     true => late_one = (middle, found.1),
                     false => early = found,
