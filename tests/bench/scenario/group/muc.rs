@@ -16,8 +16,12 @@ const TALKING: usize = 100;
 const WINDOW: usize = 8;
 /// Who enter at the same time.
 const ENTERING: usize = 25;
+/// With so many more the memory of an occupant is measured: one room is lost in the noise of a heap.
+const ROOMS_MORE: usize = 4;
 /// One user may make only so many.
-const MAKERS: usize = 20;
+const MAKERS: usize = 100;
+/// So many times as many idle rooms are there before their memory is measured.
+const WARMING: usize = 7;
 const QUIET: Duration = Duration::from_secs(1);
 const QUIET_LIMIT: Duration = Duration::from_secs(120);
 
@@ -34,7 +38,7 @@ pub fn muc(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
 fn talk(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
     let mut server = stage.start()?;
     let links = log_in(stage, &server, TALKING)?;
-    let room = fill(stage, &links)?;
+    let room = fill(stage, &links, "bench")?;
     let crowd = Crowd {
         to: &room,
         senders: &links[..WINDOW],
@@ -55,21 +59,13 @@ fn occupants(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
     let links = log_in(stage, &server, count)?;
     let pause = Duration::from_secs(stage.pick(10, 3));
     thread::sleep(pause);
-    let before = server.family.pss_bytes() as f64;
-    let room = fill(stage, &links)?;
-    stage.clients.settle(QUIET, QUIET_LIMIT)?;
-    thread::sleep(pause);
-    let each = (server.family.pss_bytes() as f64 - before) / count as f64;
-    let mut figures = vec![Figure::less(
-        NAME,
-        format!("memory per occupant of {count}"),
-        "byte",
-        each,
-    )];
+    // The first one takes what the sessions left of the heap.
+    let room = fill(stage, &links, "bench")?;
     let last = *links.last().ok_or("nobody")?;
     let nick = nick(count - 1);
     let rounds = stage.pick(20, 5);
     let (mut entering, mut leaving) = (Vec::new(), Vec::new());
+    let mut figures = Vec::new();
     for _ in 0..rounds {
         for (enters, clocks) in [(false, &mut leaving), (true, &mut entering)] {
             let clock = Clock::start(NAME, server.family);
@@ -89,6 +85,15 @@ fn occupants(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
             figures.push(median);
         }
     }
+    thread::sleep(pause);
+    let before = server.family.pss_bytes() as f64;
+    for number in 0..ROOMS_MORE {
+        fill(stage, &links, &format!("more{number}"))?;
+    }
+    thread::sleep(pause);
+    let each = (server.family.pss_bytes() as f64 - before) / (ROOMS_MORE * count) as f64;
+    let name = format!("memory per occupant of {count}, {ROOMS_MORE} rooms more");
+    figures.push(Figure::less(NAME, name, "byte", each));
     Ok(figures)
 }
 
@@ -99,10 +104,10 @@ fn rooms(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
     let link = *links.first().ok_or("nobody")?;
     let service = room::service(stage.clients, link)?;
     let count: usize = stage.pick(500, 100);
-    // The first ones bring what a server needs once.
+    // The first ones bring what a server needs once, and fill the cache of its database.
     let mut before = 0.0;
-    for number in 0..2 * count {
-        if number == count {
+    for number in 0..(WARMING + 1) * count {
+        if number == WARMING * count {
             thread::sleep(Duration::from_secs(3));
             before = server.family.pss_bytes() as f64;
         }
@@ -127,9 +132,9 @@ fn log_in(stage: &mut Stage<'_>, server: &Running, count: usize) -> Outcome<Vec<
 }
 
 /// A room with all of them in it.
-fn fill(stage: &mut Stage<'_>, links: &[LinkId]) -> Outcome<String> {
+fn fill(stage: &mut Stage<'_>, links: &[LinkId], name: &str) -> Outcome<String> {
     let maker = *links.first().ok_or("nobody")?;
-    let room = format!("bench@{}", room::service(stage.clients, maker)?);
+    let room = format!("{name}@{}", room::service(stage.clients, maker)?);
     room::make(stage.clients, maker, &room, &nick(0))?;
     let others: Vec<_> = (0..)
         .zip(links)
