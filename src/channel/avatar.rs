@@ -10,7 +10,7 @@ use crate::xmpp::{Condition, IqKind, StanzaError};
 use super::config::{Config, field, set_texts};
 use super::mix::describe::require_seen;
 use super::mix::nodes::{Node, avatar as nodes};
-use super::people::{self, standing};
+use super::people::{self, changed};
 use super::route::{Asked, Row};
 use super::{Channel, change};
 
@@ -124,6 +124,6 @@ pub fn settle(cx: &mut Cx<'_>, channel: &mut Channel) -> Result<(), StoreError> 
         set_texts(&mut row.config, field::AVATAR, found);
         Ok(())
     })?;
-    standing::tell_codes(cx, channel, &[104]);
+    changed::tell_codes(cx, channel, &[104]);
     Ok(())
 }

@@ -48,7 +48,7 @@ use crate::store::{ChannelId, ChannelRow, StoreError};
 use crate::xmpp::{BareJid, Condition, StanzaError, Timestamp, quoted};
 
 use config::{Config, field};
-use people::standing;
+use people::changed;
 use upkeep::tombstone;
 
 pub use inbox::rooms as inbox_rooms;
@@ -107,7 +107,7 @@ fn unless_over(cx: &mut Cx<'_>, mut channel: Channel) -> Result<Option<Channel>,
     if end.is_none_or(|end| end > cx.now.sure) {
         return Ok(Some(channel));
     }
-    standing::destroy(cx, &mut channel, standing::Instead::default())?;
+    changed::destroy(cx, &mut channel, changed::Instead::default())?;
     Ok(None)
 }
 

@@ -1,5 +1,5 @@
 //! XEP-0369 §7.3: channels are made and destroyed at the service.
-use crate::channel::people::{self, standing};
+use crate::channel::people::{self, changed};
 use crate::channel::service::Asked;
 use crate::channel::{self, Channel, find};
 use crate::feature::Reply;
@@ -45,7 +45,7 @@ pub fn destroy(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
     if member.affiliation != ChannelAffiliation::Owner {
         return Err(refusal(cx, &channel, asked)?.into());
     }
-    standing::destroy(cx, &mut channel, standing::Instead::default())?;
+    changed::destroy(cx, &mut channel, changed::Instead::default())?;
     Ok(Reply::Empty)
 }
 

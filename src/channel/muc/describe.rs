@@ -7,6 +7,7 @@ use crate::channel::route::Asked;
 use crate::channel::said::message;
 use crate::feature::{ARCHIVE_SEARCH_NS, COLLATION_NS, Reply};
 use crate::state::{Cx, Fault};
+use crate::store::ChannelRow;
 use crate::xml::Writer;
 use crate::xmpp::{Condition, FormKind, ns, open_form, relation};
 
@@ -52,31 +53,6 @@ pub fn info(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         Some(TRAFFIC) => return Err(Condition::ServiceUnavailable.into()),
         Some(_) => return Err(Condition::ItemNotFound.into()),
     }
-    let row = &asked.channel.row;
-    let flags = [
-        (row.flag(field::PUBLIC), "muc_public", "muc_hidden"),
-        (
-            row.flag(field::PERSISTENT),
-            "muc_persistent",
-            "muc_temporary",
-        ),
-        (row.flag(field::MEMBERS_ONLY), "muc_membersonly", "muc_open"),
-        (
-            row.flag(field::MODERATED),
-            "muc_moderated",
-            "muc_unmoderated",
-        ),
-        (
-            row.number(field::WHOIS) == whois::ANYONE,
-            "muc_nonanonymous",
-            "muc_semianonymous",
-        ),
-        (
-            !row.text(field::PASSWORD).is_empty(),
-            "muc_passwordprotected",
-            "muc_unsecured",
-        ),
-    ];
     let occupants = cx.state.rooms.get(asked.channel.id());
     let occupants = occupants.map_or(0, |room| room.nicks().len());
     let now_ms = cx.now.monotonic_ms;
@@ -84,6 +60,7 @@ pub fn info(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         true => cx.state.activity.an_hour(asked.channel.id(), now_ms),
         false => None,
     };
+    let search = cx.state.settings.archive_search;
     Ok(Reply::payload(|w| {
         w.open_ns("query", ns::DISCO_INFO)
             .attr_opt("node", node.as_deref());
@@ -95,28 +72,49 @@ pub fn info(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
                 .attr("name", name(asked))
                 .close();
         }
-        for feature in FEATURES.iter().chain(mix::FEATURES) {
-            w.open("feature").attr("var", feature).close();
-        }
-        for (is, yes, no) in flags {
-            let var = if is { yes } else { no };
-            w.open("feature").attr("var", var).close();
-        }
-        if row.flag(field::ARCHIVED) {
-            let search = cx.state.settings.archive_search;
-            let search = search.then_some(ARCHIVE_SEARCH_NS);
-            for var in [ns::MAM, COLLATION_NS].into_iter().chain(search) {
-                w.open("feature").attr("var", var).close();
-            }
-        }
-        if row.flag(field::REGISTER) {
-            for var in [ns::REGISTER, "http://jabber.org/protocol/muc#register"] {
-                w.open("feature").attr("var", var).close();
-            }
-        }
+        write_features(w, &asked.channel.row, search);
         write_form(w, asked, occupants, said);
         w.close();
     }))
+}
+
+/// What it can do, and what kind of room it is (§15.3).
+fn write_features(w: &mut Writer<'_>, row: &ChannelRow, has_search: bool) {
+    let is_for_all = row.number(field::WHOIS) == whois::ANYONE;
+    let has_password = !row.text(field::PASSWORD).is_empty();
+    let kinds = [
+        (row.flag(field::PUBLIC), ["muc_public", "muc_hidden"]),
+        (
+            row.flag(field::PERSISTENT),
+            ["muc_persistent", "muc_temporary"],
+        ),
+        (
+            row.flag(field::MEMBERS_ONLY),
+            ["muc_membersonly", "muc_open"],
+        ),
+        (
+            row.flag(field::MODERATED),
+            ["muc_moderated", "muc_unmoderated"],
+        ),
+        (is_for_all, ["muc_nonanonymous", "muc_semianonymous"]),
+        (has_password, ["muc_passwordprotected", "muc_unsecured"]),
+    ];
+    let kinds = kinds
+        .iter()
+        .map(|(is, [yes, no])| if *is { yes } else { no });
+    let archive: &[&str] = match (row.flag(field::ARCHIVED), has_search) {
+        (false, _) => &[],
+        (true, false) => &[ns::MAM, COLLATION_NS],
+        (true, true) => &[ns::MAM, COLLATION_NS, ARCHIVE_SEARCH_NS],
+    };
+    let register: &[&str] = match row.flag(field::REGISTER) {
+        false => &[],
+        true => &[ns::REGISTER, "http://jabber.org/protocol/muc#register"],
+    };
+    let always = FEATURES.iter().chain(mix::FEATURES);
+    for var in always.chain(kinds).chain(archive).chain(register) {
+        w.open("feature").attr("var", var).close();
+    }
 }
 
 fn name<'a>(asked: &'a Asked<'_>) -> &'a str {
@@ -129,91 +127,73 @@ fn name<'a>(asked: &'a Asked<'_>) -> &'a str {
 /// §6.4, §15.5.4
 fn write_form(w: &mut Writer<'_>, asked: &Asked<'_>, occupants: usize, said: Option<u64>) {
     let row = &asked.channel.row;
+    let flag = |number| if row.flag(number) { "1" } else { "0" };
+    let [change_subject, invite] = [flag(field::SUBJECT), flag(field::INVITES)];
+    let occupants = occupants.to_string();
+    let always = [
+        ("muc#roomconfig_roomname", row.text(field::NAME)),
+        ("muc#roominfo_description", row.text(field::DESCRIPTION)),
+        ("muc#roominfo_lang", row.text(field::LANGUAGE)),
+        ("muc#roominfo_subject", &row.subject.text),
+        ("muc#roominfo_occupants", &occupants),
+    ];
+    let flags = [
+        ("muc#roominfo_subjectmod", change_subject),
+        ("muc#roominfo_changesubject", change_subject),
+        ("muc#roomconfig_changesubject", change_subject),
+        ("muc#roomconfig_allowinvites", invite),
+        (
+            "{http://prosody.im/protocol/muc}roomconfig_allowmemberinvites",
+            invite,
+        ),
+    ];
     open_form(
         w,
         FormKind::Result,
         "http://jabber.org/protocol/muc#roominfo",
     );
-    let mut show = |var: &str, kind: &str, value: &str| {
-        w.open("field").attr("var", var).attr("type", kind);
-        w.leaf("value", value).close();
-    };
-    let flag = |is: bool| if is { "1" } else { "0" };
-    show(
-        "muc#roomconfig_roomname",
-        "text-single",
-        row.text(field::NAME),
-    );
-    show(
-        "muc#roominfo_description",
-        "text-single",
-        row.text(field::DESCRIPTION),
-    );
-    show(
-        "muc#roominfo_lang",
-        "text-single",
-        row.text(field::LANGUAGE),
-    );
-    show("muc#roominfo_subject", "text-single", &row.subject.text);
-    let occupants = occupants.to_string();
-    show("muc#roominfo_occupants", "text-single", &occupants);
-    let may_change = flag(row.flag(field::SUBJECT));
-    show("muc#roominfo_subjectmod", "boolean", may_change);
-    show("muc#roominfo_changesubject", "boolean", may_change);
-    show("muc#roomconfig_changesubject", "boolean", may_change);
-    show(
-        "muc#roomconfig_allowinvites",
-        "boolean",
-        flag(row.flag(field::INVITES)),
-    );
-    show(
-        "{http://prosody.im/protocol/muc}roomconfig_allowmemberinvites",
-        "boolean",
-        flag(row.flag(field::INVITES)),
-    );
+    for (var, value) in always {
+        show(w, var, "text-single", &[value]);
+    }
+    for (var, value) in flags {
+        show(w, var, "boolean", &[value]);
+    }
     // XEP-0500 §5.2
-    let slow = row.number(field::SLOW_SECONDS);
-    if slow > 0 {
-        show(
-            "muc#roominfo_slow_mode_duration",
-            "text-single",
-            &slow.to_string(),
-        );
-    }
-    if let Some(said) = said {
-        let said = format!("{}.{:02}", said / 100, said % 100);
-        show(
-            "{urn:xmpp:muc-activity}message-activity",
-            "text-single",
-            &said,
-        );
-    }
-    if let Some(hash) = hats::hash(&row.config) {
-        show("hats#hash", "text-single", &hash);
+    let slow = Some(row.number(field::SLOW_SECONDS)).filter(|slow| *slow > 0);
+    let slow = slow.map(|slow| slow.to_string());
+    let said = said.map(|said| format!("{}.{:02}", said / 100, said % 100));
+    let sometimes = [
+        ("muc#roominfo_slow_mode_duration", slow),
+        ("{urn:xmpp:muc-activity}message-activity", said),
+        ("hats#hash", hats::hash(&row.config)),
+    ];
+    for (var, value) in sometimes {
+        if let Some(value) = value {
+            show(w, var, "text-single", &[&value]);
+        }
     }
     let private = FIELDS.get(usize::from(field::PRIVATE));
     if let Some(Shape::Choice(names)) = private.map(|known| known.shape) {
         let at = usize::try_from(row.number(field::PRIVATE)).ok();
         let name = at.and_then(|at| names.get(at)).copied();
-        show(
-            "muc#roomconfig_allowpm",
-            "list-single",
-            name.unwrap_or_default(),
-        );
+        let name = name.unwrap_or_default();
+        show(w, "muc#roomconfig_allowpm", "list-single", &[name]);
     }
     for contact in row.texts(field::CONTACTS) {
-        show("muc#roominfo_contactjid", "jid-multi", contact);
+        show(w, "muc#roominfo_contactjid", "jid-multi", &[contact]);
     }
     // XEP-0486 §4.3: of each format.
     let hashes = avatar::hashes(&asked.channel);
     if !hashes.is_empty() {
-        w.open("field")
-            .attr("var", "muc#roominfo_avatarhash")
-            .attr("type", "text-multi");
-        for hash in hashes {
-            w.leaf("value", hash);
-        }
-        w.close();
+        show(w, "muc#roominfo_avatarhash", "text-multi", hashes);
+    }
+    w.close();
+}
+
+fn show<T: AsRef<str>>(w: &mut Writer<'_>, var: &str, kind: &str, values: &[T]) {
+    w.open("field").attr("var", var).attr("type", kind);
+    for value in values {
+        w.leaf("value", value.as_ref());
     }
     w.close();
 }

@@ -18,13 +18,13 @@ use super::people::{self, access};
 use super::route::Row;
 use super::{Channel, room};
 use occupants::{history, tell};
-use rulers::{admin, hat_commands, hats, owner};
+use rulers::{admin, hat_commands, hats, lists, owner};
 
 /// What is answered at the address of a room.
 pub const ROWS: &[Row] = &[
     (IqKind::Get, ns::DISCO_INFO, "query", describe::info),
     (IqKind::Get, ns::DISCO_ITEMS, "query", describe::items),
-    (IqKind::Get, ns::MUC_ADMIN, "query", admin::get),
+    (IqKind::Get, ns::MUC_ADMIN, "query", lists::get),
     (IqKind::Set, ns::MUC_ADMIN, "query", admin::set),
     (IqKind::Get, ns::MUC_OWNER, "query", owner::get),
     (IqKind::Set, ns::MUC_OWNER, "query", owner::set),

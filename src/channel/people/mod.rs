@@ -1,5 +1,6 @@
 //! The people of a channel: what is known of each, by bare JID.
 pub mod access;
+pub mod changed;
 pub mod nick;
 pub mod standing;
 

@@ -59,16 +59,16 @@ pub fn speaker(cx: &Cx<'_>, channel: &Channel, from: &Jid) -> Result<Option<Spea
     }))
 }
 
+/// Who says this; an error to whoever is not in it (XEP-0045 §7.4, §7.5).
+pub fn speaker_of(cx: &Cx<'_>, channel: &Channel, message: &Message) -> Result<Speaker, Fault> {
+    let from = message.envelope.from.as_ref();
+    let speaker = speaker(cx, channel, from.ok_or(Condition::BadRequest)?)?;
+    Ok(speaker.ok_or(access::NOT_INSIDE)?)
+}
+
 /// A message of type groupchat.
 pub fn groupchat(cx: &mut Cx<'_>, channel: &mut Channel, message: &Message) -> Result<(), Fault> {
-    let from = message
-        .envelope
-        .from
-        .as_ref()
-        .ok_or(Condition::BadRequest)?;
-    let speaker = speaker(cx, channel, from)?;
-    // XEP-0045 §7.4: not in the room.
-    let speaker = speaker.ok_or(access::NOT_INSIDE)?;
+    let speaker = speaker_of(cx, channel, message)?;
     // §7.4, XEP-0369 §7.1.6
     if speaker.role < Role::Participant {
         return Err(StanzaError::new(Condition::Forbidden)

@@ -7,6 +7,7 @@ use crate::xmpp::{BareJid, quoted};
 
 use crate::channel::config::table::Shape;
 use crate::channel::config::{self, Config, FIELDS};
+use crate::channel::people::{changed, standing};
 use crate::channel::{Channel, find, muc, people};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub fn operate(
         Operation::Members => members(cx, &channel)?,
         Operation::Create => String::new(),
         Operation::Destroy => {
-            crate::channel::people::standing::destroy(cx, &mut channel, Default::default())?;
+            changed::destroy(cx, &mut channel, Default::default())?;
             format!("removed {named} and all that was said in it")
         }
         Operation::MakeOwner | Operation::Ban => {
@@ -53,7 +54,7 @@ pub fn operate(
                 Operation::Ban => (ChannelAffiliation::Outcast, "is banned from"),
                 _ => (ChannelAffiliation::Owner, "owns"),
             };
-            crate::channel::people::standing::set_affiliation(
+            standing::set_affiliation(
                 cx,
                 &mut channel,
                 user.as_str(),

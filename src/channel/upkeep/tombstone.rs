@@ -7,7 +7,7 @@ use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, ns};
 
 use crate::channel::Channel;
-use crate::channel::people::standing::Instead;
+use crate::channel::people::changed::Instead;
 
 /// How long.
 const KEPT_MS: i64 = 31 * 24 * 3_600 * 1_000;

@@ -1,7 +1,7 @@
 //! XEP-0404 §3.2: a message to one participant, by an address that tells nothing of who it is. It is kept by whoever's server keeps
 //! messages, and not by the channel.
 use crate::channel::people::{self, access};
-use crate::channel::said::message::{Speaker, said, speaker};
+use crate::channel::said::message::{Speaker, said, speaker_of};
 use crate::channel::{Channel, muc};
 use crate::state::{Cx, Fault, OwnMessage};
 use crate::xml::{Writer, parse_stored};
@@ -24,12 +24,7 @@ pub fn send(cx: &mut Cx<'_>, channel: &Channel, id: &str, message: &Message) -> 
         MessageKind::Groupchat => return Err(Condition::BadRequest.into()),
         _ => {}
     }
-    let from = message
-        .envelope
-        .from
-        .as_ref()
-        .ok_or(Condition::BadRequest)?;
-    let speaker = speaker(cx, channel, from)?.ok_or(access::NOT_INSIDE)?;
+    let speaker = speaker_of(cx, channel, message)?;
     let to = cx.tx.behind_id(channel.id(), id)?;
     let to = to.and_then(|jid| BareJid::stored(&jid));
     let to = to.ok_or(Condition::ItemNotFound)?;
@@ -41,7 +36,7 @@ pub fn send(cx: &mut Cx<'_>, channel: &Channel, id: &str, message: &Message) -> 
     access::require_may_write(cx, channel, speaker.role, (to.as_str(), &member))?;
     // Whoever is in the room only knows people by their nicks.
     if member.participation.is_none() {
-        muc::show_participant(cx, channel, from)?;
+        muc::show_participant(cx, channel, &speaker.author.jid)?;
         return muc::between::private::pass(cx, channel, (&speaker, message), &to);
     }
     pass(cx, channel, (&speaker, message), &to)

@@ -1,6 +1,7 @@
 //! XEP-0406 §3: what a channel is and who may take part is changed by publishing to its nodes (XEP-0060 §7.1, §7.2): one item at a
 //! time, and what it does not name stays.
 use crate::channel::config::{Config, field, form, set_texts};
+use crate::channel::people::changed;
 use crate::channel::people::standing::{self, By};
 use crate::channel::route::Asked;
 use crate::channel::{change, people};
@@ -126,7 +127,7 @@ fn configure(
     if let Some(rulers) = rulers {
         rulers.set(cx, channel)?;
     }
-    standing::configured(cx, channel, &before)?;
+    changed::configured(cx, channel, &before)?;
     let id = channel.row.configured.to_string();
     Ok(published(node, Some(&id)))
 }

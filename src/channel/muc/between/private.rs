@@ -2,7 +2,7 @@
 use crate::channel::people::nick::Nick;
 use crate::channel::people::{self, access};
 use crate::channel::said::fan_out::write_occupant_id;
-use crate::channel::said::message::{Speaker, said, speaker};
+use crate::channel::said::message::{Speaker, said, speaker_of};
 use crate::channel::{Channel, mix};
 use crate::state::{Cx, Fault, Occupant, OwnMessage, Way};
 use crate::xml::{Writer, parse_stored};
@@ -14,12 +14,7 @@ pub fn send(
     message: &Message,
     nick: &str,
 ) -> Result<(), Fault> {
-    let from = message
-        .envelope
-        .from
-        .as_ref()
-        .ok_or(Condition::BadRequest)?;
-    let speaker = speaker(cx, channel, from)?.ok_or(access::NOT_INSIDE)?;
+    let speaker = speaker_of(cx, channel, message)?;
     let nick = Nick::parse(nick).map_err(|_| Condition::ItemNotFound)?;
     let room = cx.state.rooms.get(channel.id());
     let occupants = room.into_iter().flat_map(|room| room.of_nick(&nick.key));

@@ -11,7 +11,7 @@ use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{Condition, IqKind, Jid, StanzaError, Timestamp, ns};
 
 use super::mediated;
-use crate::channel::muc::rulers::admin;
+use crate::channel::muc::rulers::lists;
 
 pub const NS: &str = "urn:xmpp:muc-token-invite:0";
 /// §4.3: how long one holds good at most, and if nobody says.
@@ -107,7 +107,7 @@ fn list(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
 }
 
 fn is_for(cx: &Cx<'_>, asked: &Asked<'_>, row: &InvitationRow) -> Result<bool, Fault> {
-    let (_, role) = admin::rights(cx, asked)?;
+    let (_, role) = lists::rights(cx, asked)?;
     let is_theirs = row.inviter == asked.who.as_str() || role == Role::Moderator;
     Ok(row.invitee.is_empty() && is_theirs)
 }

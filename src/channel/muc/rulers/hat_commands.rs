@@ -1,6 +1,6 @@
 //! XEP-0317 §4.2 to §4.7: hats are made, given and taken by commands (XEP-0050), in one step or two: first the form, then the
 //! form filled in. Nothing is remembered between them.
-use crate::channel::people::{self, standing};
+use crate::channel::people::{self, changed};
 use crate::channel::route::Asked;
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};
@@ -8,8 +8,8 @@ use crate::store::{ChannelAffiliation, MemberRow};
 use crate::xml::Writer;
 use crate::xmpp::{Condition, DataForm, FormKind, Jid, StanzaError, ns, open_form};
 
-use super::admin;
 use super::hats::{self, Hat};
+use super::lists;
 
 const FORM_TYPE: &str = "urn:xmpp:hats:commands";
 /// Every command has this before its name.
@@ -69,12 +69,12 @@ pub fn offered(cx: &Cx<'_>, asked: &Asked<'_>) -> Result<Vec<(String, &'static s
 /// Hats are the administrators' to give. Which there are is told to whoever is told of the room, who wears which to whoever may
 /// read its lists.
 fn may(cx: &Cx<'_>, asked: &Asked<'_>, does: &Does) -> Result<bool, Fault> {
-    let (affiliation, role) = admin::rights(cx, asked)?;
+    let (affiliation, role) = lists::rights(cx, asked)?;
     Ok(match does {
         Does::Change(..) => affiliation >= ChannelAffiliation::Admin,
         Does::List { whose: true } => {
             let rights = (affiliation, role);
-            admin::may_list(&asked.channel.row, rights, ChannelAffiliation::Member)
+            lists::may_list(&asked.channel.row, rights, ChannelAffiliation::Member)
         }
         Does::List { whose: false } => {
             crate::channel::people::access::may_see(cx, &asked.channel, &asked.who)?
@@ -212,7 +212,7 @@ fn destroy(cx: &mut Cx<'_>, asked: &mut Asked<'_>, form: &DataForm) -> Result<()
 
 fn set_all(cx: &mut Cx<'_>, asked: &mut Asked<'_>, all: &[Hat]) -> Result<(), Fault> {
     hats::set_all(cx, &mut asked.channel, all)?;
-    standing::tell_codes(cx, &asked.channel, &[104]);
+    changed::tell_codes(cx, &asked.channel, &[104]);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 pub mod admin;
 pub mod hat_commands;
 pub mod hats;
+pub mod lists;
 pub mod owner;
 pub mod versions;
 pub mod voice;

@@ -1,7 +1,7 @@
 //! XEP-0045 §10: what owners do: configure the room, and end it.
 use crate::channel::config::form;
 use crate::channel::mix::nodes::rules::{self, RULERS_MAX, Rulers};
-use crate::channel::people::standing::{self, Instead};
+use crate::channel::people::changed::{self, Instead};
 use crate::channel::route::Asked;
 use crate::channel::{change, people};
 use crate::feature::Reply;
@@ -60,7 +60,7 @@ pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         FormKind::Submit => configure(cx, asked, &form),
         // §10.1.3: a room that was never configured is none.
         FormKind::Cancel if asked.channel.row.locked => {
-            standing::destroy(cx, &mut asked.channel, Instead::default())?;
+            changed::destroy(cx, &mut asked.channel, Instead::default())?;
             Ok(Reply::Empty)
         }
         FormKind::Cancel => Ok(Reply::Empty),
@@ -94,7 +94,7 @@ fn configure(cx: &mut Cx<'_>, asked: &mut Asked<'_>, given: &DataForm) -> Result
     rulers.set(cx, channel)?;
     // COMPAT(Conversations, 2.19): it asks anew what a new room is like only when it is told that it changed.
     if is_changed || was_locked {
-        standing::configured(cx, channel, &before)?;
+        changed::configured(cx, channel, &before)?;
     }
     Ok(Reply::Empty)
 }
@@ -120,6 +120,6 @@ fn destroy(cx: &mut Cx<'_>, asked: &mut Asked<'_>, end: ElementRef<'_>) -> Resul
         reason: reason.as_deref(),
         password: password.as_deref(),
     };
-    standing::destroy(cx, &mut asked.channel, instead)?;
+    changed::destroy(cx, &mut asked.channel, instead)?;
     Ok(Reply::Empty)
 }

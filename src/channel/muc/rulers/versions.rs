@@ -7,7 +7,7 @@ use crate::store::{ChannelAffiliation, MemberRow};
 use crate::xml::{ElementRef, Writer};
 use crate::xmpp::{Condition, StanzaError, ns};
 
-use super::admin;
+use super::lists;
 use crate::channel::muc::occupants::tell::affiliation_text;
 
 pub const NS: &str = "urn:xmpp:muc:affiliations:1";
@@ -55,7 +55,7 @@ pub fn tell(
         return Ok(None);
     };
     let rights = (occupant.affiliation, occupant.role);
-    if !admin::may_list(&channel.row, rights, ChannelAffiliation::Member) {
+    if !lists::may_list(&channel.row, rights, ChannelAffiliation::Member) {
         refuse(cx, channel, occupant, id);
         return Ok(None);
     }
