@@ -6,7 +6,7 @@ use crate::layers::{Source, sources};
 /// Folders of `src` that hold this. In `stream` each state of a negotiation is made by the one before it, and in `net` a
 /// connection and what all share know each other.
 const FOLDERS: &[&str] = &[
-    "cli", "config", "server", "feature", "pubsub", "state", "store", "xmpp", "xml",
+    "cli", "config", "server", "channel", "feature", "pubsub", "state", "store", "xmpp", "xml",
 ];
 
 type Module = Vec<String>;

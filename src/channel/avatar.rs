@@ -7,11 +7,11 @@ use crate::store::{ChannelAffiliation, StoreError};
 use crate::xml::parse_stored;
 use crate::xmpp::{Condition, IqKind, StanzaError};
 
+use super::asked::{Asked, Row};
 use super::config::{Config, field, set_texts};
 use super::mix::describe::require_seen;
 use super::mix::nodes::{Node, avatar as nodes};
 use super::people::{self, changed};
-use super::route::{Asked, Row};
 use super::{Channel, change};
 
 pub const NS: &str = "vcard-temp";

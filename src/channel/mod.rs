@@ -30,12 +30,14 @@
 //!
 //! Nobody is ever told a real JID that the channel hides, by either face or from the archive: `access::shows_jid` alone
 //! decides.
+mod asked;
 mod avatar;
 mod config;
 mod inbox;
 mod mix;
 mod muc;
 mod people;
+mod relayed;
 mod route;
 mod said;
 mod service;
@@ -52,9 +54,9 @@ use people::changed;
 use upkeep::tombstone;
 
 pub use inbox::rooms as inbox_rooms;
-pub use mix::between::relay::answered as relayed;
 pub use mix::{component_came, component_went};
 pub use muc::watch::presence as presence_at_service;
+pub use relayed::answered as relayed;
 pub use route::{answer, iq, message, presence};
 pub use service::iq as iq_of_service;
 pub use service::specs::SPECS;
@@ -107,7 +109,7 @@ fn unless_over(cx: &mut Cx<'_>, mut channel: Channel) -> Result<Option<Channel>,
     if end.is_none_or(|end| end > cx.now.sure) {
         return Ok(Some(channel));
     }
-    changed::destroy(cx, &mut channel, changed::Instead::default())?;
+    changed::destroy(cx, &mut channel, tombstone::Instead::default())?;
     Ok(None)
 }
 

@@ -1,31 +1,12 @@
 //! What comes to the address of a channel, or of somebody in it, by kind.
 use crate::feature::Reply;
 use crate::state::{Cx, Fault, Origin, Way};
-use crate::xml::ElementRef;
-use crate::xmpp::{
-    BareJid, Condition, Iq, IqKind, Jid, Message, MessageKind, Presence, PresenceKind, ns,
-};
+use crate::xmpp::{BareJid, Condition, Iq, Message, MessageKind, Presence, PresenceKind, ns};
 
+use super::asked::{Asked, Row};
 use super::people::access;
 use super::said::{history_query, message as said, retraction};
-use super::{Channel, avatar, find, mix, muc};
-
-/// A request to a channel.
-pub struct Asked<'a> {
-    pub iq: &'a Iq,
-    /// The one child of the iq.
-    pub payload: ElementRef<'a>,
-    pub from: &'a Jid,
-    /// The same without a resource.
-    pub who: BareJid,
-    pub origin: Origin,
-    pub channel: Channel,
-}
-
-pub type Handler = fn(&mut Cx<'_>, &mut Asked<'_>) -> Result<Reply, Fault>;
-
-/// Kind, namespace and name of the child, who answers it.
-pub type Row = (IqKind, &'static str, &'static str, Handler);
+use super::{avatar, find, mix, muc};
 
 /// What a channel answers, by chapter.
 const TABLES: &[&[Row]] = &[

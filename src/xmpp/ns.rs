@@ -66,5 +66,7 @@ pub const MIX: &str = "urn:xmpp:mix:core:1";
 pub const MIX_ANON: &str = "urn:xmpp:mix:anon:0";
 /// XEP-0407
 pub const MIX_MISC: &str = "urn:xmpp:mix:misc:0";
+/// XEP-0317.
+pub const HATS: &str = "urn:xmpp:hats:0";
 pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";

@@ -1,6 +1,7 @@
 //! XEP-0369 §7.3: channels are made and destroyed at the service.
 use crate::channel::people::{self, changed};
-use crate::channel::service::Asked;
+use crate::channel::service::asked::Asked;
+use crate::channel::upkeep::tombstone::Instead;
 use crate::channel::{self, Channel, find};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};
@@ -45,7 +46,7 @@ pub fn destroy(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
     if member.affiliation != ChannelAffiliation::Owner {
         return Err(refusal(cx, &channel, asked)?.into());
     }
-    changed::destroy(cx, &mut channel, changed::Instead::default())?;
+    changed::destroy(cx, &mut channel, Instead::default())?;
     Ok(Reply::Empty)
 }
 

@@ -1,6 +1,6 @@
 //! XEP-0369 §6.4, §6.5: the nodes of a channel (XEP-0030).
+use crate::channel::asked::Asked;
 use crate::channel::people::{self, access};
-use crate::channel::route::Asked;
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};
 use crate::xml::ElementRef;

@@ -9,15 +9,12 @@ pub mod sent;
 
 use crate::xmpp::{IqKind, ns};
 
-use super::route::Row;
-use super::service;
+use super::asked::Row;
+use super::service::asked as service;
 use nodes::{publish, read};
 use participants::{invitations, join, leave, nick, preferences, registered};
 
 pub use between::probes::{component_came, component_went};
-pub use participants::leave::end as end_participation;
-pub use participants::registered::{forget as forget_nick, is_anothers as is_nick_of_another};
-pub use sent::fan_out::fan_out;
 
 /// Of versions before 0.14.
 const OLD: &str = "urn:xmpp:mix:core:0";

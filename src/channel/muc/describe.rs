@@ -1,10 +1,10 @@
 //! XEP-0045 §6.4, §6.5: what a room says of itself (XEP-0030, XEP-0128).
+use crate::channel::asked::Asked;
 use crate::channel::avatar;
 use crate::channel::config::{Config, FIELDS, field, table::Shape, whois};
 use crate::channel::mix::describe as mix;
 use crate::channel::people::access;
-use crate::channel::route::Asked;
-use crate::channel::said::message;
+use crate::channel::said::say;
 use crate::feature::{ARCHIVE_SEARCH_NS, COLLATION_NS, Reply};
 use crate::state::{Cx, Fault};
 use crate::store::ChannelRow;
@@ -30,7 +30,7 @@ const FEATURES: &[&str] = &[
     "urn:xmpp:ping",
     avatar::NS,
     versions::NS,
-    hats::NS,
+    ns::HATS,
     tokens::NS,
     ns::COMMANDS,
     relation::RETRACT,
@@ -56,7 +56,7 @@ pub fn info(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let occupants = cx.state.rooms.get(asked.channel.id());
     let occupants = occupants.map_or(0, |room| room.nicks().len());
     let now_ms = cx.now.monotonic_ms;
-    let said = match message::is_counted(&asked.channel) {
+    let said = match say::is_counted(&asked.channel) {
         true => cx.state.activity.an_hour(asked.channel.id(), now_ms),
         false => None,
     };

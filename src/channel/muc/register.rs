@@ -1,10 +1,10 @@
 //! XEP-0045 §7.10, §7.12, §9.5: a nick that is held for somebody, present or not. Whoever registers in an open room is a member.
+use crate::channel::asked::Asked;
 use crate::channel::config::{Config, field};
 use crate::channel::people::nick::{self, Nick};
 use crate::channel::people::standing::{self, By};
 use crate::channel::people::{self, access};
 use crate::channel::room;
-use crate::channel::route::Asked;
 use crate::feature::Reply;
 use crate::state::{Cx, Fault, Role};
 use crate::store::ChannelAffiliation;

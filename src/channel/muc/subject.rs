@@ -3,7 +3,9 @@ use std::io::Write;
 
 use crate::channel::config::{Config, field};
 use crate::channel::said::fan_out;
-use crate::channel::said::message::{Speaker, said, say};
+use crate::channel::said::own::said;
+use crate::channel::said::say::say;
+use crate::channel::said::speaker::Speaker;
 use crate::channel::{Channel, change as change_row};
 use crate::state::{Cx, Fault, Occupant, Role, Urgency};
 use crate::xml::{Escaped, Writer};
@@ -11,14 +13,6 @@ use crate::xmpp::{Condition, Message, ns};
 
 /// Bytes of a subject.
 const SUBJECT_BYTES_MAX: usize = 4 << 10;
-
-/// §8.1: a subject alone; one beside a body or a thread is an ordinary message.
-pub fn is_change(message: &Message) -> bool {
-    let namespace = message.element.root().namespace();
-    message.child("subject", namespace).is_some()
-        && message.child("body", namespace).is_none()
-        && message.child("thread", namespace).is_none()
-}
 
 pub fn change(
     cx: &mut Cx<'_>,

@@ -10,17 +10,9 @@ use crate::channel::config::{Config, field, whois};
 use crate::channel::mix::participants::preferences;
 use crate::channel::mix::participants::told;
 use crate::channel::muc::occupants::tell;
-use crate::channel::said::{fan_out, message};
-use crate::channel::upkeep::tombstone;
+use crate::channel::said::{fan_out, say};
+use crate::channel::upkeep::tombstone::{self, Instead};
 use crate::channel::{Channel, people, remove, room};
-
-/// XEP-0045 §10.9: where to go instead.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Instead<'a> {
-    pub jid: Option<&'a str>,
-    pub reason: Option<&'a str>,
-    pub password: Option<&'a str>,
-}
 
 /// §10.9: everybody is told, and it is there no more.
 pub fn destroy(
@@ -94,7 +86,7 @@ pub fn tell_codes(cx: &mut Cx<'_>, channel: &Channel, codes: &[u16]) {
     w.close();
     let payload = String::from_utf8(bytes).expect("the writer writes UTF-8");
     let id = cx.new_id();
-    message::say_in_rooms(cx, channel, Some(&id), &payload);
+    say::say_in_rooms(cx, channel, Some(&id), &payload);
 }
 
 /// §9.4 note: the room is for members from now on.

@@ -2,6 +2,7 @@
 pub mod access;
 pub mod changed;
 pub mod nick;
+pub mod rulers;
 pub mod standing;
 
 use crate::state::{Cx, Fault, ParticipantId};

@@ -2,10 +2,10 @@
 use std::rc::Rc;
 
 use crate::state::Cx;
-use crate::store::StoreError;
+use crate::store::{ChannelId, StoreError};
 use crate::xmpp::{Condition, folded_nick};
 
-use crate::channel::{Channel, mix};
+use crate::channel::Channel;
 
 /// Bytes of a nick.
 pub const NICK_BYTES_MAX: usize = 256;
@@ -48,9 +48,15 @@ pub fn is_free_for(
     key: &str,
     jid: &str,
 ) -> Result<bool, StoreError> {
-    if mix::is_nick_of_another(cx, key, jid)? {
+    if is_registered_by_another(cx, key, jid)? {
         return Ok(false);
     }
     let holder = holder(cx, channel, key)?;
     Ok(holder.is_none_or(|holder| holder == jid))
+}
+
+/// XEP-0407 §3: a nick that is somebody's in all channels, given as it is compared.
+pub fn is_registered_by_another(cx: &Cx<'_>, key: &str, jid: &str) -> Result<bool, StoreError> {
+    let holder = cx.tx.nick_holder(ChannelId::SERVICE, key)?;
+    Ok(holder.is_some_and(|holder| holder != jid))
 }

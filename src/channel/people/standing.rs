@@ -6,11 +6,12 @@ use crate::xmpp::ns;
 
 use super::access;
 use crate::channel::config::{Config, field};
+use crate::channel::mix::participants::leave as leave_channel;
 use crate::channel::mix::participants::told::{self, Left};
 use crate::channel::muc::occupants::{leave, tell};
 use crate::channel::muc::rulers::versions;
 use crate::channel::said::fan_out;
-use crate::channel::{Channel, mix, people, room};
+use crate::channel::{Channel, people, room};
 
 /// Who changed it, and why.
 #[derive(Clone, Copy, Debug, Default)]
@@ -181,7 +182,7 @@ fn put_out_domain(cx: &mut Cx<'_>, channel: &mut Channel, domain: &str) -> Resul
         }
         let before = people::member(cx, channel, &jid)?;
         if before.participation.is_some() {
-            mix::end_participation(cx, channel, (&jid, &before), Left::PutOut)?;
+            leave_channel::end(cx, channel, (&jid, &before), Left::PutOut)?;
         }
         if people::is_inside(cx, channel, &jid) {
             let code = put_out_code(affiliation);

@@ -10,11 +10,13 @@ use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, IqKind, Jid, ns, relation};
 
 use super::archive::Kept;
+use crate::channel::Channel;
+use crate::channel::asked::{Asked, Row};
 use crate::channel::config::{Config, field};
+use crate::channel::mix::nodes;
+use crate::channel::muc::occupants::{history, tell};
 use crate::channel::people::nick::{self, Nick};
 use crate::channel::people::{self, access};
-use crate::channel::route::{Asked, Row};
-use crate::channel::{Channel, mix, muc};
 
 /// XEP-0369 §4.4: the node whose history is that of the channel.
 const MESSAGES: &str = "urn:xmpp:mix:nodes:messages";
@@ -54,7 +56,7 @@ fn query(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     let is_mix = match asked.payload.attribute("node").as_deref() {
         None => false,
         Some(MESSAGES) => true,
-        Some(node) => return mix::nodes::history::query(cx, asked, node),
+        Some(node) => return nodes::history::query(cx, asked, node),
     };
     let channel = &asked.channel;
     let role = role_of(cx, channel, &asked.who)?;
@@ -117,7 +119,7 @@ fn author(cx: &Cx<'_>, channel: &Channel, with: &Jid, to: Role) -> Option<Jid> {
 pub fn in_room(cx: &Cx<'_>, channel: &Channel, stored: &Stored, to: Role) -> Option<String> {
     let kept = Kept::read(&stored.xml)?;
     let mut bytes = Vec::with_capacity(stored.xml.len() + 256);
-    muc::write_kept(&mut bytes, channel, &kept);
+    history::write(&mut bytes, channel, &kept, None);
     let author = kept.author.as_deref();
     let author = author.filter(|_| access::shows_author_of(channel, to, &kept));
     let jid = author.and_then(|id| cx.tx.behind_id(channel.id(), id).ok().flatten());
@@ -126,10 +128,7 @@ pub fn in_room(cx: &Cx<'_>, channel: &Channel, stored: &Stored, to: Role) -> Opt
         let mut w = Writer::new(&mut bytes);
         w.open_ns("x", ns::MUC_USER);
         w.open("item")
-            .attr(
-                "affiliation",
-                muc::occupants::tell::affiliation_text(member.affiliation),
-            )
+            .attr("affiliation", tell::affiliation_text(member.affiliation))
             .attr("role", access::role_of(channel, &member).as_str())
             .attr("jid", &jid)
             .close();

@@ -12,11 +12,12 @@ use crate::feature::{self, Reply};
 
 use super::archive::Kept;
 use super::fan_out::{Author, write_occupant_id};
-use super::message::{Speaker, say, say_as_channel, speaker};
+use super::say::{say, say_as_channel};
+use super::speaker::{Speaker, speaker};
 use crate::channel::Channel;
+use crate::channel::asked::{Asked, Row};
 use crate::channel::config::{Config, field};
 use crate::channel::people::{self, access};
-use crate::channel::route::{Asked, Row};
 
 /// Bytes of a reason.
 const REASON_BYTES_MAX: usize = 1024;

@@ -1,27 +1,18 @@
 //! The service that channels are at: what it says of itself, and which of them somebody may find (XEP-0030, XEP-0045 §6.1 to
 //! §6.3, XEP-0369 §6.1, §6.2).
+pub mod asked;
 pub mod search;
 pub mod specs;
 
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};
 use crate::store::{ChannelRow, StoreError};
-use crate::xml::ElementRef;
 use crate::xmpp::{BareJid, Condition, Iq, IqKind, Rsm, RsmStart, ns};
 
 use super::config::{Config, field};
 use super::people::{self, access};
 use super::{avatar, mix, muc};
-
-/// A request to the service.
-pub struct Asked<'a> {
-    pub payload: ElementRef<'a>,
-    /// The bare JID of whoever asks.
-    pub who: BareJid,
-}
-
-pub type Handler = fn(&mut Cx<'_>, &Asked<'_>) -> Result<Reply, Fault>;
-pub type Row = (IqKind, &'static str, &'static str, Handler);
+use asked::{Asked, Row};
 
 /// Channels on one page of a list.
 const PAGE_MAX: usize = 250;

@@ -4,11 +4,12 @@ use crate::store::{ChannelAffiliation, MemberRow, StoreError};
 use crate::xmpp::BareJid;
 
 use super::tombstone;
+use crate::channel::mix::participants::registered;
 use crate::channel::people::standing::{self, By};
-use crate::channel::{each, mix, people};
+use crate::channel::{each, people};
 
 pub fn forget_account(cx: &mut Cx<'_>, jid: &BareJid) -> Result<(), StoreError> {
-    mix::forget_nick(cx, jid)?;
+    registered::forget(cx, jid)?;
     tombstone::forget_owner(cx, jid)?;
     each(cx, &mut |cx, mut channel| {
         if channel.row.members == 0 || cx.tx.member(channel.id(), jid.as_str())?.is_none() {

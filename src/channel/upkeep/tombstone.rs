@@ -7,7 +7,14 @@ use crate::xml::Writer;
 use crate::xmpp::{BareJid, Condition, ns};
 
 use crate::channel::Channel;
-use crate::channel::people::changed::Instead;
+
+/// XEP-0045 §10.9: where to go instead.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Instead<'a> {
+    pub jid: Option<&'a str>,
+    pub reason: Option<&'a str>,
+    pub password: Option<&'a str>,
+}
 
 /// How long.
 const KEPT_MS: i64 = 31 * 24 * 3_600 * 1_000;

@@ -1,6 +1,5 @@
 //! XEP-0403: participants share the presence of their clients through the channel. Occupants of the room are seen as others are;
 //! what a participant's client is called is told to nobody.
-use std::io::Write;
 
 use crate::channel::config::{Config, field};
 use crate::channel::muc::occupants::{leave, tell};
@@ -8,19 +7,13 @@ use crate::channel::muc::rulers::hats;
 use crate::channel::people::nick::Nick;
 use crate::channel::people::{self, access};
 use crate::channel::{Channel, room};
-use crate::feature::Heard;
-use crate::state::{Cx, Fault, Keep, Kind, Occupant, Shared, Urgency, Way};
+use crate::state::{Cx, Fault, Occupant, Way};
 use crate::store::{MemberRow, StoreError};
-use crate::xml::{Escaped, Writer};
-use crate::xmpp::{BareJid, Condition, Jid, Presence, PresenceKind, quoted_error};
+use crate::xmpp::{BareJid, Condition, Jid, Presence, PresenceKind};
 
 use crate::channel::mix::nodes::Node;
-use crate::channel::mix::sent::deliver::{takers, to_participant};
 use crate::channel::mix::sent::fan_out::shows_author;
-
-const NS: &str = "urn:xmpp:mix:presence:0";
-/// Characters of the resource that stands for a client.
-const RESOURCE_CHARS: usize = 8;
+use crate::channel::mix::sent::presence::{deliver, encoded, end};
 
 /// Presence for the channel itself; false: it is not of a participant.
 pub fn take(cx: &mut Cx<'_>, channel: &mut Channel, presence: &Presence) -> Result<bool, Fault> {
@@ -110,46 +103,6 @@ pub fn all_went(cx: &mut Cx<'_>, channel: &mut Channel, jid: &str) -> Result<(),
         .try_for_each(|client| went(cx, channel, client, ""))
 }
 
-/// To all who subscribed to presence: one client or occupant came, changed or went.
-pub fn told(cx: &mut Cx<'_>, channel: &Channel, of: &Occupant, is_gone: bool) {
-    if let Err(error) = to_subscribers(cx, channel, of, is_gone) {
-        log::error!("presence.failed error={}", quoted_error(&error));
-    }
-}
-
-fn to_subscribers(
-    cx: &mut Cx<'_>,
-    channel: &Channel,
-    of: &Occupant,
-    is_gone: bool,
-) -> Result<(), StoreError> {
-    // Somebody who is shown for what they said shares nothing.
-    if of.jid.is_bare() || channel.row.participants == 0 || !channel.row.flag(field::PRESENCE) {
-        return Ok(());
-    }
-    let takers = takers(cx, channel)?;
-    let takers = takers
-        .iter()
-        .filter(|taker| Node::Presence.is_in(taker.nodes));
-    let is_shown = shows_author(cx, channel, of.jid.bare_str())?;
-    let Some(from) = encoded(cx, channel, &of.jid) else {
-        return Ok(());
-    };
-    let mut ends: [Option<Shared>; 2] = [None, None];
-    for taker in takers {
-        let shows_jid = is_shown || taker.rules;
-        let Some(place) = ends.get_mut(usize::from(shows_jid)) else {
-            continue;
-        };
-        let end = match place {
-            Some(end) => &*end,
-            None => &*place.insert(end(cx, of, shows_jid)),
-        };
-        deliver(cx, (&from, is_gone), &taker.jid, end);
-    }
-    Ok(())
-}
-
 /// Everybody's presence, to one who has come online.
 fn tell_all_to(
     cx: &mut Cx<'_>,
@@ -173,45 +126,4 @@ fn tell_all_to(
         deliver(cx, (&from, false), to, &end);
     }
     Ok(())
-}
-
-/// §3.2: the address by which somebody's client is known: its own resource is nobody's business.
-pub fn encoded(cx: &Cx<'_>, channel: &Channel, client: &Jid) -> Option<Jid> {
-    let id = people::id_of(cx, channel, client.bare_str());
-    let mark = cx.state.participant_ids.of(channel.id(), client.as_str());
-    let mark: String = mark.chars().take(RESOURCE_CHARS).collect();
-    Jid::parse(&format!("{}#{}/{mark}", &*id, channel.jid)).ok()
-}
-
-fn deliver(cx: &mut Cx<'_>, (from, is_gone): (&Jid, bool), to: &BareJid, end: &Shared) {
-    let kind = match is_gone {
-        true => " type='unavailable'",
-        false => "",
-    };
-    let mut start = Vec::with_capacity(96);
-    write!(start, "<presence{kind} from='{}'", Escaped(from.as_str()))
-        .expect("memory takes all that is written");
-    let heard = Heard {
-        from,
-        start: &start,
-        end,
-        id: None,
-        urgency: Urgency::latest(Kind::Presence, from.as_str()),
-        keep: Keep::Whole { shared: true },
-    };
-    to_participant(cx, to, &heard);
-}
-
-/// §3.4
-fn end(cx: &mut Cx<'_>, of: &Occupant, shows_jid: bool) -> Shared {
-    cx.share(|bytes| {
-        let mut w = Writer::new(bytes);
-        w.open_ns("mix", NS);
-        if shows_jid {
-            w.leaf("jid", of.jid.as_str());
-        }
-        w.leaf("nick", &of.nick).close();
-        w.raw(&of.presence);
-        bytes.extend_from_slice(b"</presence>");
-    })
 }

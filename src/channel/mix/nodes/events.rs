@@ -9,19 +9,8 @@ use crate::store::StoreError;
 use crate::xml::{Escaped, Writer};
 use crate::xmpp::ns;
 
-use super::{Node, history};
+use super::{Event, Form, Node, kept};
 use crate::channel::mix::sent::deliver::{takers, to_participant};
-
-/// Which of several forms somebody is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Form {
-    pub is_old: bool,
-    /// They may know who it is.
-    pub shows_jid: bool,
-}
-
-/// What stands in an event.
-pub type Event<'a> = &'a dyn Fn(&mut Writer<'_>, Form);
 
 /// To all subscribers of a node.
 pub fn tell(
@@ -31,7 +20,7 @@ pub fn tell(
     is_public: bool,
     write: Event<'_>,
 ) -> Result<(), StoreError> {
-    history::keep(cx, channel, node, write)?;
+    kept::keep(cx, channel, node, write)?;
     let takers = takers(cx, channel)?;
     let hearers = takers.iter().filter(|taker| node.is_in(taker.nodes));
     tell_those(cx, channel, is_public, hearers, write);

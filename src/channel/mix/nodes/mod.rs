@@ -2,6 +2,7 @@
 pub mod avatar;
 pub mod events;
 pub mod history;
+pub mod kept;
 pub mod publish;
 pub mod read;
 pub mod rules;
@@ -10,6 +11,18 @@ use crate::channel::Channel;
 use crate::channel::config::{Config, field, node_access, whois};
 use crate::channel::people::access;
 use crate::store::{ChannelAffiliation, MemberRow};
+use crate::xml::Writer;
+
+/// Which of several forms somebody is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    pub is_old: bool,
+    /// They may know who it is.
+    pub shows_jid: bool,
+}
+
+/// What stands in an event.
+pub type Event<'a> = &'a dyn Fn(&mut Writer<'_>, Form);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Node {

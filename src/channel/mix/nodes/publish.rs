@@ -1,9 +1,9 @@
 //! XEP-0406 §3: what a channel is and who may take part is changed by publishing to its nodes (XEP-0060 §7.1, §7.2): one item at a
 //! time, and what it does not name stays.
+use crate::channel::asked::Asked;
 use crate::channel::config::{Config, field, form, set_texts};
 use crate::channel::people::changed;
 use crate::channel::people::standing::{self, By};
-use crate::channel::route::Asked;
 use crate::channel::{change, people};
 use crate::feature::Reply;
 use crate::pubsub::refusal;
@@ -12,9 +12,10 @@ use crate::store::{ChannelAffiliation, ConfigRow, MemberRow};
 use crate::xml::ElementRef;
 use crate::xmpp::{Condition, DataForm, Jid, ns};
 
-use super::rules::{self, Rulers};
+use super::rules;
 use super::{Node, avatar};
 use crate::channel::mix::describe;
+use crate::channel::people::rulers::Rulers;
 
 pub fn set(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     describe::require_seen(cx, asked)?;

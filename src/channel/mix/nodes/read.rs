@@ -1,10 +1,10 @@
 //! XEP-0369 §6.6, §6.7, XEP-0404 §2.5, XEP-0406 §2: what nodes hold is read off what the channel knows (XEP-0060 §6.5); nothing is
 //! stored twice.
 use crate::channel::Channel;
+use crate::channel::asked::Asked;
 use crate::channel::config::table::Shape;
 use crate::channel::config::{Config, FIELDS, field, private, whois};
 use crate::channel::people::{self, access};
-use crate::channel::route::Asked;
 use crate::feature::Reply;
 use crate::state::{Cx, Fault, Role};
 use crate::store::{ChannelAffiliation, MemberRow, StoreError};

@@ -1,7 +1,7 @@
 //! XEP-0407 §6: whoever may invite asks the channel for a token, and who is invited joins by it. A token is for one person and used
 //! up by joining.
+use crate::channel::asked::Asked;
 use crate::channel::config::{Config, field};
-use crate::channel::route::Asked;
 use crate::channel::{Channel, people};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};

@@ -1,9 +1,9 @@
 //! XEP-0369 §7.1.2: somebody joins, or subscribes to other nodes. Who does is a bare JID, whichever client asks.
 use crate::channel::Channel;
+use crate::channel::asked::Asked;
 use crate::channel::config::{Config, field};
 use crate::channel::people::standing::{self, By};
 use crate::channel::people::{self, access};
-use crate::channel::route::Asked;
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};
 use crate::store::{ChannelAffiliation, MemberRow, Participation, StoreError};

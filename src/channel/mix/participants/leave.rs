@@ -1,5 +1,5 @@
 //! XEP-0369 §7.1.3: somebody takes part no more.
-use crate::channel::route::Asked;
+use crate::channel::asked::Asked;
 use crate::channel::{Channel, people};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};

@@ -1,8 +1,8 @@
 //! XEP-0369 §7.1.4: the nick of a participant is one of the channel: nobody else has it, in rooms neither.
+use crate::channel::asked::Asked;
 use crate::channel::config::{Config, field};
 use crate::channel::muc::register::hold;
 use crate::channel::people::nick::{Nick, is_free_for};
-use crate::channel::route::Asked;
 use crate::channel::{Channel, people};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};

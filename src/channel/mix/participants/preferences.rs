@@ -1,8 +1,8 @@
 //! XEP-0404 §3.1: what a participant wants others to know of them, and how they may be spoken to.
 use crate::channel::Channel;
+use crate::channel::asked::Asked;
 use crate::channel::config::{Config, field, whois};
 use crate::channel::people::{self, access};
-use crate::channel::route::Asked;
 use crate::feature::{self, Reply};
 use crate::state::{Cx, Fault};
 use crate::store::{JidVisibility, MemberRow, Participation, StoreError};

@@ -1,6 +1,7 @@
 //! XEP-0407 §3: a nick that is somebody's in all channels: nobody else gets it, and where they take part they have it.
-use crate::channel::people::nick::Nick;
-use crate::channel::{each, people, service};
+use crate::channel::people::nick::{self, Nick};
+use crate::channel::service::asked::Asked;
+use crate::channel::{each, people};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};
 use crate::store::{ChannelId, MemberRow, StoreError};
@@ -14,13 +15,7 @@ pub fn nick_of(cx: &Cx<'_>, jid: &str) -> Result<Option<String>, StoreError> {
     Ok(row.and_then(|row| row.nick))
 }
 
-/// Whether somebody else registered a nick, given as it is compared.
-pub fn is_anothers(cx: &Cx<'_>, key: &str, jid: &str) -> Result<bool, StoreError> {
-    let holder = cx.tx.nick_holder(ChannelId::SERVICE, key)?;
-    Ok(holder.is_some_and(|holder| holder != jid))
-}
-
-pub fn register(cx: &mut Cx<'_>, asked: &service::Asked<'_>) -> Result<Reply, Fault> {
+pub fn register(cx: &mut Cx<'_>, asked: &Asked<'_>) -> Result<Reply, Fault> {
     // One each of those who have an account here: so it has an end.
     if !cx.state.domains.is_served(asked.who.as_jid()) {
         return Err(StanzaError::new(Condition::NotAllowed)
@@ -34,7 +29,7 @@ pub fn register(cx: &mut Cx<'_>, asked: &service::Asked<'_>) -> Result<Reply, Fa
         Some(text) => Nick::parse(&text)?,
         None => Nick::parse(&cx.new_secret_id())?,
     };
-    if is_anothers(cx, &nick.key, who)? || is_used_by_another(cx, &nick, who)? {
+    if nick::is_registered_by_another(cx, &nick.key, who)? || is_used_by_another(cx, &nick, who)? {
         return Err(Condition::Conflict.into());
     }
     cx.require_disk_space()?;

@@ -7,9 +7,9 @@ use crate::store::{ChannelAffiliation, MemberRow, StoreError};
 use crate::xml::Writer;
 use crate::xmpp::BareJid;
 
-use crate::channel::mix::nodes::Node;
-use crate::channel::mix::nodes::events::{self, Form};
+use crate::channel::mix::nodes::events;
 use crate::channel::mix::nodes::read::{self, write_mapping, write_participant};
+use crate::channel::mix::nodes::{Form, Node};
 use crate::channel::mix::sent::deliver::takers;
 use crate::channel::mix::sent::fan_out::shows_author;
 use crate::channel::mix::sent::shown;

@@ -3,7 +3,7 @@ use crate::channel::Channel;
 use crate::channel::config::{Config, field, whois};
 use crate::channel::people::standing::{self, By};
 use crate::channel::people::{self, access};
-use crate::channel::said::message::speaker;
+use crate::channel::said::speaker::speaker;
 use crate::state::{Cx, Fault, OwnMessage, Role};
 use crate::store::{ChannelAffiliation, MemberRow};
 use crate::xml::{ElementRef, Writer, parse_stored};

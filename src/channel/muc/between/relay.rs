@@ -3,16 +3,15 @@
 //! asked hears if no answer comes (RFC 6120 §8.2.3).
 use std::rc::Rc;
 
-use crate::channel::mix::between::relay;
+use crate::channel::asked::Asked;
 use crate::channel::people::nick::Nick;
 use crate::channel::people::{self, access};
-use crate::channel::route::Asked;
-use crate::channel::said::fan_out::{self, deliver};
+use crate::channel::relayed::{pass_on, wait_for};
+use crate::channel::said::fan_out::{self};
 use crate::channel::{Channel, avatar};
 use crate::feature::Reply;
-use crate::state::{Cx, Fault, Occupant, ParticipantId, Urgency, Way};
-use crate::xml::Writer;
-use crate::xmpp::{Condition, Envelope, ErrorType, Iq, IqKind, Jid, StanzaError, ns, write_open};
+use crate::state::{Cx, Fault, Occupant, ParticipantId, Way};
+use crate::xmpp::{Condition, Envelope, Iq, IqKind, Jid, ns};
 
 /// Bytes of a request's id.
 const ID_BYTES_MAX: usize = 1_024;
@@ -77,7 +76,7 @@ pub fn request(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         // A participant has no session here.
         (false, Way::Participant) => return Err(Condition::ServiceUnavailable.into()),
         (false, way) => {
-            relay::wait_for(cx, &asked.iq.envelope, &envelope)?;
+            wait_for(cx, &asked.iq.envelope, &envelope)?;
             pass_on(cx, way, asked.iq, &envelope);
         }
     }
@@ -96,46 +95,6 @@ fn require_gives_vcard(cx: &Cx<'_>, channel: &Channel, target: &Occupant) -> Res
 /// What tells the sessions of one nick apart. It is told to whoever is asked, so nobody can work out whose it is.
 fn mark_of(cx: &Cx<'_>, channel: &Channel, jid: &Jid) -> ParticipantId {
     cx.state.participant_ids.of(channel.id(), jid.as_str())
-}
-
-pub fn pass_on(cx: &mut Cx<'_>, way: Way, iq: &Iq, envelope: &Envelope) {
-    let start = cx.out.bytes.len();
-    write_open(&mut cx.out.bytes, "iq", iq.kind.as_str(), envelope);
-    let mut w = Writer::new(&mut cx.out.bytes);
-    let inner = iq.element.root().inner_source();
-    let end = match (iq.kind, inner.is_empty()) {
-        (IqKind::Error, _) => {
-            w.raw(">");
-            error_of(iq).write(&mut w);
-            "</iq>"
-        }
-        (_, true) => "/>",
-        (_, false) => {
-            w.raw(">").raw(inner);
-            "</iq>"
-        }
-    };
-    cx.out.bytes.extend_from_slice(end.as_bytes());
-    let stanza = start..cx.out.bytes.len();
-    deliver(cx, way, &stanza.into(), Urgency::Now);
-}
-
-/// Of an error only its condition comes through: `by`, a text or an address in it may name whom the room hides.
-fn error_of(iq: &Iq) -> StanzaError {
-    let root = iq.element.root();
-    let error = root.child("error", root.namespace());
-    let conditions = error.into_iter().flat_map(|error| error.children());
-    let mut conditions = conditions.filter(|child| child.namespace() == ns::STANZAS);
-    let condition = conditions.find_map(|child| Condition::parse(child.name()));
-    let plain = StanzaError::new(condition.unwrap_or(Condition::UndefinedCondition));
-    let kind = error.and_then(|error| error.attribute("type"));
-    match kind.as_deref() {
-        Some("auth") => plain.kind(ErrorType::Auth),
-        Some("cancel") => plain.kind(ErrorType::Cancel),
-        Some("modify") => plain.kind(ErrorType::Modify),
-        Some("wait") => plain.kind(ErrorType::Wait),
-        _ => plain,
-    }
 }
 
 /// A result or an error of somebody who was asked, for the occupant of this nick who did.

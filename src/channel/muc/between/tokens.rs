@@ -1,8 +1,8 @@
 //! XEP-0488: tokens by which people whose address nobody knows come into a room of members. They lie where invitations of MIX do,
 //! but for nobody by name, and are given as a password.
+use crate::channel::asked::{Asked, Row};
 use crate::channel::mix::participants::invitations;
 use crate::channel::people::standing::{self, By};
-use crate::channel::route::Asked;
 use crate::channel::{Channel, people};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault, Role};
@@ -21,7 +21,7 @@ const UNCOUNTED: u32 = u32::MAX;
 /// Bytes of what is given as a password.
 const TOKEN_BYTES_MAX: usize = 128;
 
-pub const ROWS: &[crate::channel::route::Row] = &[
+pub const ROWS: &[Row] = &[
     (IqKind::Set, NS, "request", request),
     (IqKind::Get, NS, "tokens", list),
     (IqKind::Set, NS, "revoke", revoke),

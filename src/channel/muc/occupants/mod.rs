@@ -2,5 +2,6 @@
 pub mod enter;
 pub mod history;
 pub mod leave;
+pub mod participant;
 pub mod probe;
 pub mod tell;

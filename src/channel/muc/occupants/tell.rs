@@ -2,9 +2,11 @@
 use std::io::Write;
 use std::rc::Rc;
 
+use crate::channel::Channel;
+use crate::channel::mix::sent::presence;
 use crate::channel::people::access;
 use crate::channel::said::fan_out::{self, put_back, take_occupants, write_occupant_id};
-use crate::channel::{Channel, mix};
+use crate::channel::said::own::is_channels_own;
 use crate::state::{Cx, Kind, Occupant, Role, Shared, Urgency, Way};
 use crate::store::ChannelAffiliation;
 use crate::xml::{Escaped, Writer};
@@ -88,7 +90,7 @@ pub fn announce_to_others(cx: &mut Cx<'_>, channel: &Channel, news: &News<'_>) {
 /// XEP-0403 §2: another nick is no other client.
 fn tell_participants(cx: &mut Cx<'_>, channel: &Channel, news: &News<'_>) {
     if news.new_nick.is_none() {
-        mix::between::presence::told(cx, channel, news.of, news.is_gone);
+        presence::told(cx, channel, news.of, news.is_gone);
     }
 }
 
@@ -251,9 +253,9 @@ pub fn affiliation_named(text: &str) -> Option<ChannelAffiliation> {
 /// The children of a presence that others may see: all but what only a room says (§15.6), and the way in.
 pub fn shown(presence: &crate::xmpp::Presence) -> Rc<str> {
     let root = presence.element.root();
-    let children = root.children().filter(|child| {
-        !crate::channel::said::message::is_channels_own(*child) && child.namespace() != ns::DELAY
-    });
+    let children = root
+        .children()
+        .filter(|child| !is_channels_own(*child) && child.namespace() != ns::DELAY);
     let text: String = children.map(|child| child.source()).collect();
     text.into()
 }

@@ -1,9 +1,9 @@
 //! XEP-0045 §8.2 to §9.9: roles and affiliations, one or many in one request: all are checked before any is changed.
+use crate::channel::asked::Asked;
 use crate::channel::config::{Config, field};
 use crate::channel::people;
 use crate::channel::people::nick::Nick;
 use crate::channel::people::standing::{self, By};
-use crate::channel::route::Asked;
 use crate::channel::{Channel, find};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault, Role};

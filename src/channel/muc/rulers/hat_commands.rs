@@ -1,7 +1,7 @@
 //! XEP-0317 §4.2 to §4.7: hats are made, given and taken by commands (XEP-0050), in one step or two: first the form, then the
 //! form filled in. Nothing is remembered between them.
+use crate::channel::asked::Asked;
 use crate::channel::people::{self, changed};
-use crate::channel::route::Asked;
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};
 use crate::store::{ChannelAffiliation, MemberRow};

@@ -7,12 +7,11 @@ use crate::channel::{Channel, change, people, room};
 use crate::state::Cx;
 use crate::store::{ConfigRow, MemberRow, StoreError};
 use crate::xml::Writer;
-use crate::xmpp::base64;
 use crate::xmpp::hashing::digest;
+use crate::xmpp::{base64, ns};
 
 use crate::channel::muc::occupants::tell::{self, News};
 
-pub const NS: &str = "urn:xmpp:hats:0";
 /// Between the parts of one that is written down; no XML holds it.
 const BETWEEN: char = '\u{1f}';
 
@@ -63,7 +62,7 @@ fn element(config: &ConfigRow, member: &MemberRow) -> Option<String> {
     let all = all(config);
     let mut bytes = Vec::new();
     let mut w = Writer::new(&mut bytes);
-    w.open_ns("hats", NS);
+    w.open_ns("hats", ns::HATS);
     for hat in all.iter().filter(|hat| member.hats.contains(&hat.uri)) {
         let hue = Some(&*hat.hue).filter(|hue| !hue.is_empty());
         w.open("hat")

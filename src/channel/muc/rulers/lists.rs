@@ -1,9 +1,9 @@
 //! XEP-0045 §9.5 and others: who may read which list of a room, and the lists.
 use crate::channel::Channel;
+use crate::channel::asked::Asked;
 use crate::channel::config::{Config, field, lists, whois};
 use crate::channel::muc::occupants::tell::{affiliation_named, affiliation_text};
 use crate::channel::people::{self, access};
-use crate::channel::route::Asked;
 use crate::feature::Reply;
 use crate::state::{Cx, Fault, Role};
 use crate::store::{ChannelAffiliation, ChannelRow};

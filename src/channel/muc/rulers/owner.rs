@@ -1,8 +1,9 @@
 //! XEP-0045 §10: what owners do: configure the room, and end it.
+use crate::channel::asked::Asked;
 use crate::channel::config::form;
-use crate::channel::mix::nodes::rules::{self, RULERS_MAX, Rulers};
-use crate::channel::people::changed::{self, Instead};
-use crate::channel::route::Asked;
+use crate::channel::people::changed;
+use crate::channel::people::rulers::{self, RULERS_MAX, Rulers};
+use crate::channel::upkeep::tombstone::Instead;
 use crate::channel::{change, people};
 use crate::feature::Reply;
 use crate::state::{Cx, Fault};
@@ -40,7 +41,7 @@ fn those(
     asked: &Asked<'_>,
     affiliation: ChannelAffiliation,
 ) -> Result<Option<Vec<String>>, StoreError> {
-    let members = rules::members(cx, &asked.channel, affiliation)?;
+    let members = rulers::members(cx, &asked.channel, affiliation)?;
     let jids = (members.len() <= RULERS_MAX).then_some(members.into_iter().map(|(jid, _)| jid));
     Ok(jids.map(Iterator::collect))
 }

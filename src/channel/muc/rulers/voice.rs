@@ -4,7 +4,7 @@ use crate::channel::config::{Config, field};
 use crate::channel::people::nick::Nick;
 use crate::channel::people::standing::{self, By};
 use crate::channel::said::fan_out;
-use crate::channel::said::message::Speaker;
+use crate::channel::said::speaker::Speaker;
 use crate::state::{Cx, Fault, Role, Urgency, Way};
 use crate::xml::ElementRef;
 use crate::xmpp::{Condition, DataForm, FormKind, open_form};
