@@ -1,9 +1,11 @@
 //! `stonechat archive`, with and without a running server: long archives come whole, in pieces.
 use std::path::Path;
 
+use stonechat::server::{ArchiveAction, ArchiveAsk, Command};
 use stonechat::store::{Direction, Owner, Record, Store};
 use stonechat::xmpp::{Jid, Timestamp};
 
+use crate::transcript::core::{Core, START};
 use crate::transcript::tls::{Process, TestDir, operate};
 
 const MESSAGES: i64 = 1_100;
@@ -127,5 +129,63 @@ fn archives_are_shown_searched_exported_and_pruned() {
             let (code, text) = operate(data, words, "");
             assert!(code == 1 && text.contains(told), "{words:?}: {text}");
         }
+    }
+}
+
+/// Nor are its words, and what others have stays.
+#[test]
+fn what_is_pruned_is_not_in_the_file() {
+    let mut core = Core::with_settings(&["alice"], |_| {});
+    core.stop_and(|tx| {
+        let account = tx.account("alice").unwrap().unwrap().id;
+        let (own, bob) = (
+            Jid::parse("alice@localhost").unwrap(),
+            Jid::parse("bob@localhost/1").unwrap(),
+        );
+        for n in 0..4_200 {
+            let (word, days) = if n < 4_000 { ("Mantua", 40) } else { ("Verona", 0) };
+            let xml = format!("<message xmlns='jabber:client' from='{bob}' to='{own}' id='m{n}' type='chat'><body>{word} {n}</body></message>");
+            let owners = [Owner {
+                account,
+                direction: Direction::Received,
+                unseen: false,
+            }];
+            tx.append(&Record {
+                owners: &owners,
+                from: &bob,
+                to: &own,
+                at: Timestamp(START.0 - days * DAY_MS + n),
+                xml: &xml,
+                act: None,
+            })
+            .unwrap();
+        }
+        tx.checkpoint_if_due().unwrap();
+    });
+    core.wait(120_000);
+    for text in ["Mantua", "mantua", "Verona", "verona"] {
+        assert!(core.holds(text), "{text} was never there");
+    }
+    let mut ask = ArchiveAsk {
+        action: ArchiveAction::Prune,
+        user: "alice".to_string(),
+        about: "30".to_string(),
+        after: String::new(),
+    };
+    loop {
+        let (code, text) = core.command(Command::Archive(ask.clone()));
+        assert_eq!(code, 0, "{text}");
+        let (next, _) = text.split_once('\n').unwrap();
+        if next.is_empty() {
+            break;
+        }
+        ask.after = next.to_string();
+    }
+    core.wait(300_000);
+    for text in ["Mantua", "mantua"] {
+        assert!(!core.holds(text), "{text} is still there");
+    }
+    for text in ["Verona", "verona"] {
+        assert!(core.holds(text), "{text} is gone");
     }
 }

@@ -1,7 +1,7 @@
 //! Overwriting what was taken back. The database gives the pages of a row that changed to others and leaves in them what they
 //! held, so that the words of a retracted message would lie in the file until somebody needs the room. When something was
-//! taken back, all room in the file is filled with zeros, in steps, and freed again. That writes as much as there is free
-//! room, so it is not done often: whoever calls says when.
+//! taken back, or an operator pruned an archive, all room in the file is filled with zeros, in steps, and freed again. That
+//! writes as much as there is free room, so it is not done often: whoever calls says when.
 use std::cell::Cell;
 use std::sync::Arc;
 

@@ -216,6 +216,14 @@ impl Core {
         self.memory.1.lock().unwrap().writes_left = Some(writes);
     }
 
+    /// Somewhere in the file's bytes.
+    pub fn holds(&self, text: &str) -> bool {
+        let bytes = self.memory.0.lock().unwrap();
+        bytes
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    }
+
     pub fn has_failed(&self) -> bool {
         self.memory.1.lock().unwrap().has_failed
     }

@@ -1,6 +1,10 @@
 //! What leaves the archive: what is too old, what deleted accounts left behind, and what there is no room for. Always in
 //! small steps, and no id is ever given twice.
 //!
+//! What an operator takes out of an archive and what a deleted account leaves is overwritten where it lay (`scrub`). What goes
+//! by age or for want of room is not: something of that kind goes every day, to overwrite all room each time would write more
+//! to a memory card than the messages do, and what comes next needs the room and soon lies in it.
+//!
 //! The archive is where messages wait for who is absent: age takes none that nobody has received yet, and want of room only
 //! those of whoever has most, when nobody has anything else (`greed`).
 pub(super) mod bytes;
@@ -136,6 +140,7 @@ impl Tx {
                 removal.disown(&mut memory, account.0, *sequence)?;
             }
             removal.finish(txn, &memory)?;
+            scrub::want(txn)?;
         }
         Ok(PrunedStep {
             stanzas: due.len(),
