@@ -22,11 +22,20 @@ pub fn related(
         return Ok(());
     };
     match act {
-        Act::Retracts => {
+        Act::Retracts | Act::Moderates => {
             let id = message.envelope.id.as_deref();
             let at = cx.now.wall;
+            let retract = message.child("retract", RETRACT);
             let retracted = retracted(|w| {
                 w.attr_opt("id", id).attr("stamp", &at.to_string());
+                // XEP-0425 §4: by whom, and why.
+                for child in retract
+                    .into_iter()
+                    .filter(|_| act == Act::Moderates)
+                    .flat_map(|it| it.children())
+                {
+                    w.raw(&child.to_xml());
+                }
             });
             let buried = bury(cx, archive, target, &retracted)?;
             mark_seen(cx, waiting, &buried)

@@ -1,9 +1,13 @@
-//! Which stanza has an id: hashes of the ids that messages came with, in blocks in the order of arrival. What is asked for came
+//! Which stanza has an id: hashes of the ids that messages came with and of what channels called them, in blocks in the order of arrival. What is asked for came
 //! lately most often, so it is looked for from the end; six bytes a message, written one behind the other, where an index by
 //! id would touch a page of the file for each.
+use super::stanza::{bare, is_groupchat};
 use crate::store::engine::table::WriteTransaction;
 use crate::store::schema::NAMES;
 use crate::store::{StoreError, View};
+use crate::xml::{Escaped, parse_stored};
+use crate::xmpp::ns;
+use crate::xmpp::relation::Act;
 
 /// Entries of a block.
 const BLOCK_ENTRIES_MAX: usize = 2048;
@@ -26,6 +30,49 @@ pub fn name_of(xml: &str) -> Option<&str> {
     (!name.is_empty()).then_some(name)
 }
 
+/// What else a stored stanza is called: by its sender (`origin-id`), or by the channel elsewhere that passed it on (XEP-0359).
+fn other_name(xml: &str) -> Option<String> {
+    if !xml.contains(ns::STANZA_ID) {
+        return None;
+    }
+    let is_groupchat = is_groupchat(xml);
+    // Most senders call it the same in both places.
+    let (_, behind) = xml.split_once("<origin-id").unwrap_or_default();
+    let tag = behind.split('>').next().unwrap_or_default();
+    let is_same = |name| tag.split(['\'', '"']).any(|part| part == name);
+    if !is_groupchat && (tag.is_empty() || name_of(xml).is_some_and(is_same)) {
+        return None;
+    }
+    let element = parse_stored(xml, ns::CLIENT).ok()?;
+    let message = element.root();
+    let id = match is_groupchat {
+        true => {
+            let from = message.attribute("from")?;
+            let mut children = message.children();
+            children.find(|child| {
+                child.is("stanza-id", ns::STANZA_ID)
+                    && child.attribute("by").as_deref() == Some(bare(&from))
+            })
+        }
+        false => message.child("origin-id", ns::STANZA_ID),
+    };
+    let id = id?.attribute("id").filter(|id| !id.is_empty())?;
+    Some(Escaped(&id).to_string())
+}
+
+/// Whether it is the one that another stanza calls so. Of what a channel passed on its sender's id is for corrections alone
+/// (XEP-0424 §5.1, XEP-0444 §4.2, XEP-0333 §4.3).
+pub fn is_called(xml: &str, act: Act, name: &str) -> bool {
+    let is_name = name_of(xml) == Some(name);
+    if is_name && (act == Act::Corrects || !is_groupchat(xml)) {
+        return true;
+    }
+    match other_name(xml) {
+        Some(other) => other == name,
+        None => is_name,
+    }
+}
+
 /// Those that are not in the table yet.
 #[derive(Default)]
 pub struct NewNames(Vec<(u64, u32)>);
@@ -33,9 +80,11 @@ pub struct NewNames(Vec<(u64, u32)>);
 impl NewNames {
     /// A stanza came.
     pub fn add(&mut self, sequence: u64, xml: &str) {
-        if let Some(name) = name_of(xml) {
-            self.0.push((sequence, hash(name)));
-        }
+        let name = name_of(xml);
+        let other = other_name(xml);
+        let other = other.as_deref().filter(|other| Some(*other) != name);
+        let hashes = name.into_iter().chain(other).map(hash);
+        self.0.extend(hashes.map(|hash| (sequence, hash)));
     }
 
     /// Writes them down. The last block is filled first.
@@ -137,6 +186,33 @@ mod tests {
             ("<message id=''/>", None),
         ] {
             assert_eq!(name_of(xml), expected);
+        }
+    }
+
+    #[test]
+    fn a_message_may_have_two_names() {
+        const CALLED: &str = "<message from='c@x/1' id='a' type='groupchat'>\
+            <stanza-id xmlns='urn:xmpp:sid:0' by='d@x' id='d'/><stanza-id xmlns='urn:xmpp:sid:0' by='c@x' id='c'/></message>";
+        const NOT_CALLED: &str = "<message from='c@x/1' id='a' type='groupchat'>\
+            <origin-id xmlns='urn:xmpp:sid:0' id='o'/></message>";
+        const ONES_OWN: &str =
+            "<message from='r@x/1' id='a'><origin-id xmlns='urn:xmpp:sid:0' id='o'/></message>";
+        const UNNAMED: &str =
+            "<message from='r@x/1'><origin-id xmlns='urn:xmpp:sid:0' id='o'/></message>";
+        const NAMED_ALIKE: &str =
+            "<message from='r@x/1' id='a'><origin-id xmlns='urn:xmpp:sid:0' id=\"a\"/></message>";
+        for (xml, act, expected) in [
+            (CALLED, Act::Reacts, &["c"][..]),
+            (CALLED, Act::Corrects, &["a", "c"]),
+            (NOT_CALLED, Act::Reacts, &["a"]),
+            (ONES_OWN, Act::Reacts, &["a", "o"]),
+            (ONES_OWN, Act::Corrects, &["a", "o"]),
+            (UNNAMED, Act::Reacts, &["o"]),
+            (NAMED_ALIKE, Act::Reacts, &["a"]),
+        ] {
+            let names = ["a", "c", "d", "o"].into_iter();
+            let names: Vec<&str> = names.filter(|name| is_called(xml, act, name)).collect();
+            assert_eq!(names, expected, "{act:?} {xml}");
         }
     }
 

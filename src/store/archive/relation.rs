@@ -124,7 +124,7 @@ impl Tx {
         let name = Escaped(name).to_string();
         let mut found = None;
         let mut accept = |sequence| {
-            let candidate = Candidate::read(stanzas, sequence, Some(&name))?;
+            let candidate = Candidate::read(stanzas, sequence, Some((act, &name)))?;
             found = candidate
                 .filter(|candidate| candidate.may_be(act, stanza))
                 .map(|candidate| candidate.first_version);
@@ -257,7 +257,7 @@ impl Candidate {
     fn read(
         stanzas: &View<'_, u64, &'static [u8]>,
         sequence: u64,
-        name: Option<&str>,
+        called: Option<(Act, &str)>,
     ) -> Result<Option<Candidate>, StoreError> {
         let row = match stanzas.get(sequence) {
             Err(StoreError::Damaged { .. }) | Ok(None) => return Ok(None),
@@ -265,7 +265,7 @@ impl Candidate {
             Err(error) => return Err(error),
         };
         let stanza = StanzaRow::decode(row.value())?;
-        if name.is_some() && names::name_of(stanza.xml) != name {
+        if called.is_some_and(|(act, name)| !names::is_called(stanza.xml, act, name)) {
             return Ok(None);
         }
         let corrects = stanza.relation.filter(|one| one.act == Act::Corrects);
@@ -286,8 +286,6 @@ impl Candidate {
         let (from, to) = (bare(&self.from), bare(&self.to));
         let (by, of) = (bare(later.from), bare(later.to));
         let is_groupchat = is_groupchat(later.xml);
-        // What a channel keeps is from one of its ids, to itself.
-        let is_in_channel = is_groupchat && by == of;
         let is_same = (from == by && to == of) || (from == of && to == by);
         let is_author = match is_groupchat || later.xml.contains(ns::MUC_USER) {
             true => self.from == later.from,
@@ -295,9 +293,9 @@ impl Candidate {
         };
         let is_right = match act {
             Act::Corrects | Act::Retracts => is_author,
-            Act::Moderates => is_in_channel && later.from == of,
+            Act::Moderates => is_groupchat && later.from == by,
             Act::Displays | Act::Receives | Act::Acknowledges | Act::Delivers => {
-                is_in_channel || from != by || from == to
+                is_groupchat || from != by || from == to
             }
             Act::Reacts | Act::Replies | Act::Fastens => true,
         };
