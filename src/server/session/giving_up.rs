@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use crate::feature::{self, Storable};
 use crate::state::{Cx, Ended, Keep, SessionId, Shared, Urgency, Written};
-use crate::store::{AccountId, Direction, Kept, Owner, QueueRow, Record, StoreError};
+use crate::store::{AccountId, Direction, Kept, Named, Owner, QueueRow, Record, StoreError};
+use crate::xmpp::relation::act_of;
 use crate::xmpp::{
     BareJid, Condition, Envelope, Iq, IqKind, Jid, Message, MessageKind, Stanza, StanzaError, ns,
 };
@@ -158,14 +159,15 @@ fn keep(
         direction: Direction::Received,
         unseen: true,
     }];
+    let act = act_of(message.element.root());
     let record = Record {
         owners: &owners,
         from,
         to: &to,
         at: left.at,
         xml: &xml,
-        act: None,
+        act: act.as_ref().map(|(act, id)| (*act, Named::Id(id))),
     };
-    cx.tx.append(&record)?;
-    Ok(())
+    let appended = cx.tx.append(&record)?;
+    feature::related(cx, (account, Some(account)), &appended, message)
 }
