@@ -8,6 +8,7 @@
 //! - Who is blocked is not in it. Nobody has anything unread of what they wrote to themselves.
 //! - Retracted messages are not unread; corrections, reactions, receipts and marks never are.
 //! - Read are messages up to one's own last, up to that of one's own last mark, and up to the one that XEP-0490 names.
+//!   A mark that must not be stored (XEP-0334 §4.2) moves nothing: what XEP-0490 says beside it does.
 //! - `unread` is counted up to 500: then it is that or more.
 //! - Pages (XEP-0059) go from the latest to the earliest; an item of one is known by the archive's id of what was said last.
 use std::cell::RefCell;
