@@ -40,3 +40,13 @@ fn sasl() {
 fn stanzas() {
     replay("stanzas", bodies::stanzas);
 }
+
+#[test]
+fn outline() {
+    replay("outline", bodies::outline);
+}
+
+#[test]
+fn words() {
+    replay("words", bodies::words);
+}

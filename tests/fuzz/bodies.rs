@@ -2,8 +2,9 @@
 #![allow(dead_code)]
 
 use stonechat::state::Settings;
-use stonechat::xml::{Context, Frame, Framer, Limits, parse};
+use stonechat::xml::{Context, Frame, Framer, Limits, each_child, parse, parse_stored};
 use stonechat::xmpp::Jid;
+use stonechat::xmpp::words::{Wanted, each_term};
 
 use crate::transcript::core::{Core, Cutting};
 use crate::transcript::prng::Prng;
@@ -66,6 +67,81 @@ pub fn element(data: &[u8]) {
         again.root().children().count()
     );
     assert_eq!(again.root().to_xml(), alone, "writing is stable");
+}
+
+/// What the tags alone tell is what all of it says; where they do not tell all, it is the beginning.
+pub fn outline(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let mut outlines = Vec::new();
+    let is_whole = each_child(text, &mut |child| {
+        outlines.push(child);
+        true
+    });
+    let Ok(element) = parse_stored(text, "jabber:client") else {
+        return;
+    };
+    let children: Vec<_> = element.root().children().collect();
+    assert!(!is_whole || outlines.len() == children.len());
+    // A prefix of the root is written into those of its children that have it.
+    let is_as_it_came = !text.contains("xmlns:");
+    for (outline, child) in outlines.iter().zip(children) {
+        let local = outline.name.rsplit(':').next();
+        assert_eq!(local, Some(child.name()));
+        if is_as_it_came {
+            let begin = format!("<{}{}", outline.name, outline.attributes);
+            assert!(child.source().starts_with(&begin), "{begin}");
+            assert_eq!(outline.inside, child.inner_source());
+        }
+    }
+}
+
+/// Of one text.
+const TERMS_MAX: usize = 16;
+
+/// A term is its own term, a text is found by each of its words and by what they begin with, and whatever is in a text is
+/// looked up by its terms. The first line is what is wanted, too.
+pub fn words(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let terms = terms(text);
+    for term in terms.iter().take(TERMS_MAX) {
+        assert_eq!(self::terms(term).first(), Some(term), "{term:?}");
+        let ends = term.char_indices().map(|(at, _)| at).skip(1);
+        for end in ends.chain([term.len()]) {
+            let begin = &term[..end];
+            let wanted = Wanted::parse(begin).expect("part of a word can be wanted");
+            assert!(wanted.is_in(text), "{begin:?}");
+            is_looked_up(&wanted, &terms);
+        }
+    }
+    let line = text.lines().next().unwrap_or_default();
+    if let Ok(wanted) = Wanted::parse(line)
+        && wanted.is_in(text)
+    {
+        is_looked_up(&wanted, &terms);
+    }
+}
+
+fn terms(text: &str) -> Vec<String> {
+    let mut terms = Vec::new();
+    each_term(text, &mut |term| {
+        terms.push(term.to_string());
+        true
+    });
+    terms
+}
+
+fn is_looked_up(wanted: &Wanted, terms: &[String]) {
+    for lookup in wanted.lookups() {
+        let is_found = terms.iter().any(|term| match lookup.begins {
+            true => term.starts_with(lookup.term),
+            false => term == lookup.term,
+        });
+        assert!(is_found, "{lookup:?}");
+    }
 }
 
 /// Preparation is stable: a prepared JID is its own preparation.
