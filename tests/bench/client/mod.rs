@@ -42,6 +42,8 @@ pub struct Clients {
     without_alpn: Arc<ClientConfig>,
     logins: HashMap<LinkId, Login>,
     links: Vec<LinkId>,
+    /// The server is to end it.
+    leaving: Option<LinkId>,
     nonce: u64,
     /// The SASL mechanism of the last login.
     pub mechanism: &'static str,
@@ -61,6 +63,7 @@ impl Clients {
             without_alpn: Arc::new(without_alpn),
             logins: HashMap::new(),
             links: Vec::new(),
+            leaving: None,
             nonce: 0,
             mechanism: "",
         })
@@ -98,6 +101,10 @@ impl Clients {
         let mut count = 0;
         while let Some(news) = self.swarm.next_news() {
             let bytes = self.swarm.take(news.id);
+            if self.leaving == Some(news.id) {
+                self.let_go(news.id, news.ended);
+                continue;
+            }
             let mut used = 0;
             while let Some((stanza, length)) = scan::piece(&bytes[used..]) {
                 refuse_stream_error(stanza)?;
@@ -181,6 +188,20 @@ impl Clients {
         Ok(())
     }
 
+    /// Sends what makes the server end this link, and does not wait for it.
+    pub fn send_last(&mut self, link: LinkId, stanza: &str) {
+        self.swarm.send(link, stanza.as_bytes());
+        self.leaving = Some(link);
+    }
+
+    fn let_go(&mut self, link: LinkId, ended: bool) {
+        if ended {
+            self.swarm.close(link);
+            self.links.retain(|known| *known != link);
+            self.leaving = None;
+        }
+    }
+
     /// Ends every session as a client does, by ending the stream.
     pub fn close_all(&mut self) {
         let links = std::mem::take(&mut self.links);
@@ -202,6 +223,7 @@ impl Clients {
         for link in links {
             self.swarm.close(link);
         }
+        self.leaving = None;
         self.logins.clear();
     }
 
@@ -210,6 +232,7 @@ impl Clients {
         for link in std::mem::take(&mut self.links) {
             self.swarm.close(link);
         }
+        self.leaving = None;
         self.logins.clear();
     }
 

@@ -137,10 +137,17 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "removal",
-        about: "messages while many others are removed (Stonechat only)",
+        about: "messages while many others are removed",
         accounts: FEW,
         for_relay: false,
         run: removal::removal,
+    },
+    Scenario {
+        name: "pruning",
+        about: "messages while a long archive is pruned, and while there is no room (Stonechat only)",
+        accounts: FEW,
+        for_relay: false,
+        run: removal::pruning,
     },
 ];
 

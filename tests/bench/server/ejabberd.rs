@@ -149,6 +149,7 @@ modules:
     plugins: [flat, pep]
   mod_push: {{}}
   mod_push_keepalive: {{}}
+  mod_register: {{}}
   mod_roster: {{versioning: true}}
   mod_shared_roster: {{}}
   mod_stream_mgmt: {{resend_on_timeout: if_offline}}

@@ -74,10 +74,11 @@ ssl = {{ certificate = "{dir}/certificate.pem", key = "{dir}/key.pem" }}
 c2s_require_encryption = true
 -- Without this every login waits for the client's delayed acknowledgements.
 network_settings = {{ nagle = false }}
--- Debian's list, with the archive; without mod_limits, registration and what federates.
+-- Debian's list, with the archive; without mod_limits, registration of new accounts and what federates.
 modules_enabled = {{
   "disco", "roster", "saslauth", "tls", "blocklist", "bookmarks", "carbons", "pep", "private", "smacks",
   "vcard4", "vcard_legacy", "csi_simple", "ping", "time", "uptime", "version", "posix", "mam",
+  "user_account_management",
 }}
 modules_disabled = {{ "s2s", "admin_shell" }}
 authentication = "internal_hashed"
