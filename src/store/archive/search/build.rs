@@ -3,8 +3,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::super::span::Span;
 use super::super::stanza::StanzaRow;
-use super::segment::{Head, Place, Posting};
+use super::segment::{Head, Place, Terms};
 use crate::store::StoreError;
+use crate::store::engine::codec::put_number;
 use crate::store::engine::table::WriteTransaction;
 use crate::store::schema::{SEARCH, STANZAS};
 use crate::xmpp::said::each_text;
@@ -140,25 +141,35 @@ impl Gathered {
                 *entry = place << 32 | (*entry & u64::from(u32::MAX));
             }
             part.entries.sort_unstable();
-            let mut postings: Vec<(&str, Vec<u64>)> = Vec::new();
-            let mut last = None;
-            for entry in part.entries {
-                let (place, distance) = (entry >> 32, entry & u64::from(u32::MAX));
-                let sequence = self.first + distance;
-                match postings.last_mut() {
-                    Some((_, sequences)) if last == Some(place) => sequences.push(sequence),
-                    _ => {
-                        let term = at_mut(&mut terms, place).map_or("", |term| *term);
-                        postings.push((term, vec![sequence]));
-                    }
-                }
-                last = Some(place);
-            }
-            let first = part.first;
-            let place = Place { archive, first };
-            put(txn, place, (part.head, &postings), not_yet)?;
+            let found = part.found(self.first, &terms);
+            let place = Place {
+                archive,
+                first: part.first,
+            };
+            put(txn, place, (part.head, found), not_yet)?;
         }
         Ok(())
+    }
+}
+
+impl Part {
+    /// The terms, which its entries name by their places now, in order.
+    fn found(&self, first: u64, terms: &[&str]) -> Terms {
+        let mut found = Terms::default();
+        let mut distances = Vec::new();
+        for of_term in self.entries.chunk_by(|a, b| a >> 32 == b >> 32) {
+            let mut before = self.first;
+            distances.clear();
+            for entry in of_term {
+                let sequence = first + (entry & u64::from(u32::MAX));
+                put_number(&mut distances, sequence.saturating_sub(before));
+                before = sequence;
+            }
+            let place = of_term.first().map_or(0, |entry| entry >> 32);
+            let term = usize::try_from(place).ok().and_then(|at| terms.get(at));
+            found.push(term.map_or(&[], |term| term.as_bytes()), &distances);
+        }
+        found
     }
 }
 
@@ -171,11 +182,10 @@ fn at_mut<T>(list: &mut [T], at: u64) -> Option<&mut T> {
 fn put(
     txn: &WriteTransaction,
     place: Place,
-    (mut head, postings): (Head, &[(&str, Vec<u64>)]),
+    (mut head, mut terms): (Head, Terms),
     not_yet: Span,
 ) -> Result<(), StoreError> {
     let mut begin = place;
-    let mut all: Vec<Posting> = Vec::new();
     loop {
         let blocks = txn.view(SEARCH)?;
         let before = Place::before(&blocks, place.archive, begin.first)?;
@@ -189,42 +199,12 @@ fn put(
         if stanzas > SEGMENT_STANZAS_MAX || last_head.stanzas > 2 * head.stanzas {
             break;
         }
-        if begin == place {
-            let new = postings.iter();
-            all.extend(new.map(|(term, sequences)| (Box::from(*term), sequences.clone())));
-        }
-        all = merged(last.read(&blocks)?, all);
+        terms = last.joined(&blocks, (&terms, begin.first))?;
         drop(blocks);
         head.stanzas = stanzas;
         head.long.splice(0..0, last_head.long);
         last.remove(txn)?;
         begin = last;
     }
-    match begin == place {
-        true => {
-            let new = postings.iter();
-            begin.write(txn, &head, &mut new.map(|(term, list)| (*term, &**list)))
-        }
-        false => {
-            let all = all.iter();
-            begin.write(txn, &head, &mut all.map(|(term, list)| (&**term, &**list)))
-        }
-    }
-}
-
-/// Both in the order of their terms.
-fn merged(earlier: Vec<Posting>, later: Vec<Posting>) -> Vec<Posting> {
-    let mut merged = Vec::with_capacity(earlier.len() + later.len());
-    let mut later = later.into_iter().peekable();
-    for (term, mut sequences) in earlier {
-        while let Some(one) = later.next_if(|(other, _)| *other < term) {
-            merged.push(one);
-        }
-        if let Some((_, more)) = later.next_if(|(other, _)| *other == term) {
-            sequences.extend(more);
-        }
-        merged.push((term, sequences));
-    }
-    merged.extend(later);
-    merged
+    begin.write(txn, &head, &terms)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::ArchiveId;
 use super::build::terms_of;
-use super::segment::{Blocks, Head, Place};
+use super::segment::{Blocks, Head, Place, Terms};
 use crate::store::engine::table::WriteTransaction;
 use crate::store::schema::{ARCHIVE, SEARCH, SEARCH_GONE};
 use crate::store::{StoreError, Tx, Writing};
@@ -42,7 +42,7 @@ pub fn reword(
                 long: vec![sequence],
             };
             let first = sequence;
-            Place { archive, first }.write(txn, &head, &mut std::iter::empty())
+            Place { archive, first }.write(txn, &head, &Terms::default())
         }
     }
 }

@@ -33,8 +33,12 @@ pub struct Head {
     pub long: Vec<u64>,
 }
 
-/// A term, and the stanzas that have it.
-pub type Posting = (Box<str>, Vec<u64>);
+/// Terms in their order, each with the distances of its stanzas, as a block has them, but as many as there are.
+#[derive(Default)]
+pub struct Terms {
+    bytes: Vec<u8>,
+    last: Vec<u8>,
+}
 
 impl Place {
     fn rows(self) -> std::ops::Range<(u32, u64, &'static str)> {
@@ -142,35 +146,61 @@ impl Place {
         Ok(read)
     }
 
-    /// All terms.
-    pub fn read(self, blocks: &Blocks<'_>) -> Result<Vec<Posting>, StoreError> {
-        let mut read = Vec::new();
+    /// All its terms, with those of a later segment that begins with `first`.
+    pub fn joined(
+        self,
+        blocks: &Blocks<'_>,
+        (later, first): (&Terms, u64),
+    ) -> Result<Terms, StoreError> {
+        let mut all = Terms::default();
+        let mut later = Reading::of(&later.bytes);
+        let mut more = later.next()?;
+        let mut both = Vec::new();
+        let mut add = |all: &mut Terms, term: &[u8], earlier: &[u8], later: &[u8]| {
+            both.clear();
+            join(&mut both, (self.first, earlier), (first, later))?;
+            all.push(term, &both);
+            Ok::<_, StoreError>(())
+        };
         for row in blocks.range(self.rows())? {
             let (key, row) = row?;
             if key.value().2 == HEAD {
                 continue;
             }
-            each(row.value(), &mut |term, postings| {
-                let term = std::str::from_utf8(term).map_err(|_| damaged())?;
-                read.push((term.into(), sequences(postings, self.first)?));
-                Ok(true)
-            })?;
+            let mut earlier = Reading::of(row.value());
+            while let Some(postings) = earlier.next()? {
+                while let Some(alone) = more.filter(|_| later.term < earlier.term) {
+                    add(&mut all, &later.term, &[], alone)?;
+                    more = later.next()?;
+                }
+                match more.filter(|_| later.term == earlier.term) {
+                    Some(of_both) => {
+                        add(&mut all, &earlier.term, postings, of_both)?;
+                        more = later.next()?;
+                    }
+                    None => all.push(&earlier.term, postings),
+                }
+            }
         }
-        Ok(read)
+        while let Some(alone) = more {
+            add(&mut all, &later.term, &[], alone)?;
+            more = later.next()?;
+        }
+        Ok(all)
     }
 
-    /// `postings` in the order of their terms.
     pub fn write(
         self,
         txn: &WriteTransaction,
         head: &Head,
-        postings: &mut dyn Iterator<Item = (&str, &[u64])>,
+        terms: &Terms,
     ) -> Result<(), StoreError> {
         let mut table = txn.open_table(SEARCH)?;
         self.write_head(&mut table, head)?;
         let mut block = Block::default();
-        for (term, sequences) in postings {
-            self.add(&mut table, &mut block, term, sequences)?;
+        let mut terms = Reading::of(&terms.bytes);
+        while let Some(postings) = terms.next()? {
+            self.add(&mut table, &mut block, (&terms.term, postings))?;
         }
         self.end(&mut table, &mut block)
     }
@@ -228,12 +258,14 @@ impl Place {
             };
             table.remove(key)?;
             let mut left = Block::default();
+            let mut kept = Vec::new();
             each(&row, &mut |term, postings| {
                 let mut sequences = sequences(postings, first)?;
                 sequences.retain(|sequence| keeps(*sequence));
                 if !sequences.is_empty() {
-                    let term = std::str::from_utf8(term).map_err(|_| damaged())?;
-                    self.add(&mut table, &mut left, term, &sequences)?;
+                    kept.clear();
+                    distances(&mut kept, &sequences, first);
+                    self.add(&mut table, &mut left, (term, &kept))?;
                 }
                 Ok(true)
             })?;
@@ -272,40 +304,27 @@ impl Place {
         self,
         table: &mut Target<'_>,
         block: &mut Block,
-        term: &str,
-        sequences: &[u64],
+        (term, postings): (&[u8], &[u8]),
     ) -> Result<(), StoreError> {
-        let mut postings = std::mem::take(&mut block.postings);
-        distances(&mut postings, sequences, self.first);
-        if block.bytes.len() + term.len() + postings.len() > BLOCK_BYTES {
+        if block.terms.bytes.len() + term.len() + postings.len() > BLOCK_BYTES {
             self.end(table, block)?;
         }
-        let before = block.last.bytes();
-        let shared = before.zip(term.bytes()).take_while(|(a, b)| a == b).count();
-        if block.bytes.is_empty() {
-            block.first.push_str(term);
+        if block.terms.bytes.is_empty() {
+            let first = std::str::from_utf8(term).map_err(|_| damaged())?;
+            block.first.push_str(first);
         }
-        let own = term.as_bytes().get(shared..).unwrap_or_default();
-        for part in [shared, own.len(), postings.len()] {
-            put_number(&mut block.bytes, u64::try_from(part).unwrap_or(u64::MAX));
-        }
-        block.bytes.extend_from_slice(own);
-        block.bytes.extend_from_slice(&postings);
-        postings.clear();
-        block.postings = postings;
-        block.last.clear();
-        block.last.push_str(term);
+        block.terms.push(term, postings);
         Ok(())
     }
 
     fn end(self, table: &mut Target<'_>, block: &mut Block) -> Result<(), StoreError> {
-        if !block.bytes.is_empty() {
+        if !block.terms.bytes.is_empty() {
             let key = (self.archive, self.first, block.first.as_str());
-            table.insert(key, &block.bytes)?;
+            table.insert(key, &block.terms.bytes)?;
         }
         block.first.clear();
-        block.last.clear();
-        block.bytes.clear();
+        block.terms.last.clear();
+        block.terms.bytes.clear();
         Ok(())
     }
 }
@@ -316,23 +335,78 @@ type Target<'t> = Table<'t, Rows, &'static [u8]>;
 #[derive(Default)]
 struct Block {
     first: String,
-    last: String,
-    bytes: Vec<u8>,
-    /// Of the term that is being written.
-    postings: Vec<u8>,
+    terms: Terms,
+}
+
+impl Terms {
+    pub fn push(&mut self, term: &[u8], postings: &[u8]) {
+        let before = self.last.iter().zip(term);
+        let shared = before.take_while(|(a, b)| a == b).count();
+        let own = term.get(shared..).unwrap_or_default();
+        for part in [shared, own.len(), postings.len()] {
+            put_number(&mut self.bytes, u64::try_from(part).unwrap_or(u64::MAX));
+        }
+        self.bytes.extend_from_slice(own);
+        self.bytes.extend_from_slice(postings);
+        self.last.truncate(shared);
+        self.last.extend_from_slice(own);
+    }
+}
+
+/// Goes through the terms of a block.
+struct Reading<'b> {
+    rest: Decoder<'b>,
+    /// That was come by last.
+    term: Vec<u8>,
+}
+
+impl<'b> Reading<'b> {
+    fn of(block: &'b [u8]) -> Reading<'b> {
+        Reading {
+            rest: Decoder::new(block),
+            term: Vec::new(),
+        }
+    }
+
+    /// The distances of the next term.
+    fn next(&mut self) -> Result<Option<&'b [u8]>, StoreError> {
+        let rest = &mut self.rest;
+        if rest.is_at_end() {
+            return Ok(None);
+        }
+        let (shared, own, postings) = (rest.length()?, rest.length()?, rest.length()?);
+        self.term.truncate(shared);
+        self.term.extend_from_slice(rest.raw(own)?);
+        rest.raw(postings).map(Some)
+    }
+}
+
+/// The distances of a term's stanzas in a segment and in a later one, from the first stanza of each.
+fn join(
+    both: &mut Vec<u8>,
+    (first, earlier): (u64, &[u8]),
+    (later_first, later): (u64, &[u8]),
+) -> Result<(), StoreError> {
+    let mut last = first;
+    let mut distances = Decoder::new(earlier);
+    while !distances.is_at_end() {
+        last = last.checked_add(distances.number()?).ok_or_else(damaged)?;
+    }
+    let mut later = Decoder::new(later);
+    let next = later_first.checked_add(later.number()?);
+    both.extend_from_slice(earlier);
+    put_number(both, next.ok_or_else(damaged)?.saturating_sub(last));
+    both.extend_from_slice(later.rest());
+    Ok(())
 }
 
 type Visit<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError>;
 
 /// Calls `visit` for each term of a block with its sequences as they are written, until it says false.
 fn each(block: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
-    let mut rest = Decoder::new(block);
-    let mut term = Vec::new();
-    while !rest.is_at_end() {
-        let (shared, own, postings) = (rest.length()?, rest.length()?, rest.length()?);
-        term.truncate(shared);
-        term.extend_from_slice(rest.raw(own)?);
-        if !visit(&term, rest.raw(postings)?)? {
+    let mut terms = Reading::of(block);
+    while let Some(postings) = terms.next()? {
+        if !visit(&terms.term, postings)? {
             break;
         }
     }
