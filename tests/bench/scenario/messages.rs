@@ -79,12 +79,16 @@ pub fn disk(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
     for senders in [1, 8, 64] {
         let (measured, written) = written_by(stage, &mut server, &lanes[..senders])?;
         let named = |what: &str| format!("{what}, {senders} senders");
-        figures.push(Figure::less(
-            "disk",
-            named("written per message"),
-            "KiB",
-            written / measured.stanzas / KIB,
-        ));
+        let ways = [
+            ("written per message", written.to_disk),
+            ("handed to the system per message", Some(written.handed)),
+        ];
+        for (way, bytes) in ways {
+            figures.extend(bytes.map(|bytes| {
+                let each = bytes / measured.stanzas / KIB;
+                Figure::less("disk", named(way), "KiB", each)
+            }));
+        }
         figures.push(Figure::more(
             "disk",
             named("messages"),
@@ -96,18 +100,25 @@ pub fn disk(stage: &mut Stage<'_>) -> Outcome<Vec<Figure>> {
     Ok(figures)
 }
 
-/// What reached the disk; where that cannot be told, what the kernel holds the server to account for. That is more: a
-/// page that lies in a larger piece of the page cache counts as the whole piece.
+/// Bytes, counted in two ways.
+struct Written {
+    /// What reached the disk, whoever wrote it, with what the file system writes of its own; `None`: it cannot be told.
+    to_disk: Option<f64>,
+    /// What the kernel holds the server to account for. That may be more: a page that lies in a larger piece of the page
+    /// cache counts as the whole piece.
+    handed: f64,
+}
+
 fn written_by(
     stage: &mut Stage<'_>,
     server: &mut Running,
     lanes: &[super::traffic::Lane],
-) -> Outcome<(Measured, f64)> {
+) -> Outcome<(Measured, Written)> {
     let meter = Meter::new(&stage.dir);
     let family = server.family;
-    let written = || match meter.as_ref().and_then(Meter::written_bytes) {
-        Some(bytes) => bytes,
-        None => family.written_bytes() as f64,
+    let written = || Written {
+        to_disk: meter.as_ref().and_then(Meter::written_bytes),
+        handed: family.written_bytes() as f64,
     };
     let before = written();
     let plan = Plan {
@@ -116,7 +127,12 @@ fn written_by(
     };
     let measured = run(stage.clients, server, lanes, plan)?;
     thread::sleep(DISK_PAUSE);
-    Ok((measured, written() - before))
+    let after = written();
+    let since = Written {
+        to_disk: after.to_disk.zip(before.to_disk).map(|(a, b)| a - b),
+        handed: after.handed - before.handed,
+    };
+    Ok((measured, since))
 }
 
 fn plan(stage: &Stage<'_>, load: Load, window: usize, stanzas_max: u64) -> Plan {
