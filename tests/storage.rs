@@ -2,6 +2,7 @@
 mod channels;
 mod damage;
 mod disk;
+mod journal;
 mod model;
 mod pubsub;
 mod random;
@@ -30,7 +31,11 @@ const CACHE_BYTES: usize = 1 << 20;
 const LATE: Timestamp = Timestamp(i64::MAX);
 
 fn open(disk: &Disk) -> Store {
-    Store::open_backend(disk.clone(), CACHE_BYTES).expect("the store opens")
+    try_open(disk).expect("the store opens")
+}
+
+fn try_open(disk: &Disk) -> Result<Store, StoreError> {
+    Store::open_backends(disk.clone(), disk.journal(), CACHE_BYTES)
 }
 
 /// One batch, committed.
@@ -322,7 +327,7 @@ fn a_newer_file_is_refused_and_left_alone() {
         .unwrap();
     txn.commit().unwrap();
     drop(database);
-    let refused = Store::open_backend(disk, CACHE_BYTES).err();
+    let refused = try_open(&disk).err();
     assert!(
         matches!(refused, Some(StoreError::Newer { found: 99, .. })),
         "{refused:?}"

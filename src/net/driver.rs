@@ -111,7 +111,8 @@ impl Driver {
         drop(tx);
         let store = self.store.clone();
         self.exit().await;
-        store.scrub(SCRUB_PAGES_MAX)
+        store.scrub(SCRUB_PAGES_MAX)?;
+        store.settle()
     }
 
     /// Waits for the storage thread.

@@ -5,6 +5,7 @@ mod archive;
 mod capabilities;
 mod channel;
 mod engine;
+mod journal;
 mod opening;
 mod pubsub;
 mod schema;
@@ -68,6 +69,7 @@ use archive::index::Memory;
 use engine::behind::Behind;
 use engine::file::StoreFile;
 use engine::fresh::Fresh;
+use engine::journal::Journal;
 use engine::reader::Reader;
 use engine::table::{Plain, Row, Source, TableDefinition, View, WriteTransaction};
 use opening::{Closed, Opened, Renewal, Renewed};
@@ -141,7 +143,20 @@ impl Store {
         backend: impl redb::StorageBackend,
         cache_bytes: usize,
     ) -> Result<Store, StoreError> {
-        Store::new(opening::made_sense(backend, cache_bytes, None)?, None)
+        Store::new(
+            opening::made_sense((backend, None), cache_bytes, None)?,
+            None,
+        )
+    }
+
+    /// The same with a journal.
+    pub fn open_backends(
+        backend: impl redb::StorageBackend,
+        journal: impl redb::StorageBackend,
+        cache_bytes: usize,
+    ) -> Result<Store, StoreError> {
+        let disks = (backend, Some(Journal::new(journal)?));
+        Store::new(opening::made_sense(disks, cache_bytes, None)?, None)
     }
 
     fn new(opened: Opened, file: Option<OpenFile>) -> Result<Store, StoreError> {
@@ -182,11 +197,14 @@ impl Store {
             }
         };
         self.shared.reader.take();
+        let behind = Arc::clone(&self.shared.behind.borrow());
+        let journal = behind.journal().map(Arc::clone);
         Some(Renewal {
             database,
-            behind: Arc::clone(&self.shared.behind.borrow()),
+            behind,
             closed: Closed {
                 file: file.file.clone(),
+                journal,
                 cache_bytes: file.cache_bytes,
             },
         })
@@ -224,6 +242,17 @@ impl Store {
     /// file and is used again. 0 over a backend that is no file.
     pub fn file_bytes(&self) -> u64 {
         self.shared.file_bytes()
+    }
+
+    /// Nobody is served any more: the file has everything, and the journal nothing that is needed.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        let behind = Arc::clone(&self.shared.behind.borrow());
+        if !behind.journal().is_some_and(|journal| journal.is_begun()) {
+            return Ok(());
+        }
+        let mut tx = self.begin();
+        tx.writing()?.txn.is_for_the_file();
+        tx.finish().map_or(Ok(()), Commit::run)
     }
 
     /// There may be room on the disk again.
@@ -405,9 +434,14 @@ impl Commit {
     pub fn begin(self) -> Result<Flush, StoreError> {
         self.shared.reader.take();
         let broken = || StoreError::Io("a page that a commit needs makes no sense".to_string());
-        engine::damage::unwound(|| self.txn.commit()).ok_or_else(broken)??;
+        let behind = Arc::clone(&self.shared.behind.borrow());
+        let committed = engine::damage::unwound(|| journal::commit(self.txn, &behind));
+        committed.ok_or_else(broken)??;
+        if self.shared.scrub.wipes_journal.take() {
+            behind.wipe_journal()?;
+        }
         Ok(Flush {
-            behind: Arc::clone(&self.shared.behind.borrow()),
+            behind,
             epoch: self.shared.fresh.commit(),
         })
     }

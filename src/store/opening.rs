@@ -8,7 +8,8 @@ use redb::Database;
 use super::engine::behind::{Behind, Shown};
 use super::engine::damage;
 use super::engine::file::{Patient, StoreFile, builder};
-use super::{StoreError, upgrades, whole};
+use super::engine::journal::Journal;
+use super::{StoreError, journal, upgrades, whole};
 
 /// Opens or creates.
 pub fn open(path: &Path, cache_bytes: usize) -> Result<(StoreFile, Opened), StoreError> {
@@ -16,14 +17,22 @@ pub fn open(path: &Path, cache_bytes: usize) -> Result<(StoreFile, Opened), Stor
         true => {
             let file =
                 || Ok::<_, StoreError>(StoreFile::open(path)?.with_reserve(&reserve_of(path)));
-            match open_file(file()?, cache_bytes, Some(path)) {
+            match open_file(file()?, cache_bytes, (path, true)) {
                 Err(StoreError::DiskFull(_)) if whole::upgrade::gives_room(path) => {
-                    open_file(file()?, cache_bytes, None)
+                    open_file(file()?, cache_bytes, (path, false))
                 }
                 opened => opened,
             }
         }
         false => create(path, cache_bytes),
+    }
+}
+
+/// `None`: there is no room for one.
+fn journal_of(path: &Path) -> Result<Option<Journal>, StoreError> {
+    match StoreFile::journal(&whole::journal_path(path)) {
+        Err(StoreError::DiskFull(_)) => Ok(None),
+        file => Ok(Some(Journal::new(file?)?)),
     }
 }
 
@@ -36,7 +45,7 @@ fn create(path: &Path, cache_bytes: usize) -> Result<(StoreFile, Opened), StoreE
     let unnamed = path.with_extension("redb.new");
     let make = || {
         let file = StoreFile::create(&unnamed)?.with_reserve(&reserve_of(path));
-        open_file(file, cache_bytes, None)
+        open_file(file, cache_bytes, (path, false))
     };
     let made = match make() {
         Err(StoreError::Unreadable(_)) => {
@@ -53,13 +62,15 @@ fn create(path: &Path, cache_bytes: usize) -> Result<(StoreFile, Opened), StoreE
     Ok(made)
 }
 
-/// `path`: of a file that was there.
+/// True: if it is upgraded, it is kept as it was.
 fn open_file(
     file: StoreFile,
     cache_bytes: usize,
-    path: Option<&Path>,
+    (path, keeps): (&Path, bool),
 ) -> Result<(StoreFile, Opened), StoreError> {
-    let opened = made_sense(file.clone(), cache_bytes, path)?;
+    let journal = journal_of(path)?;
+    let kept = keeps.then_some(path);
+    let opened = made_sense((file.clone(), journal), cache_bytes, kept)?;
     Ok((file, opened))
 }
 
@@ -71,15 +82,24 @@ pub struct Opened {
 
 /// redb does not look for all that can be wrong before it relies on it.
 pub fn made_sense(
-    backend: impl redb::StorageBackend,
+    (backend, journal): (impl redb::StorageBackend, Option<Journal>),
     cache_bytes: usize,
     path: Option<&Path>,
 ) -> Result<Opened, StoreError> {
     let opened = damage::unwound(|| {
-        let opened = opened(backend, cache_bytes)?;
+        let opened = opened(backend, journal.map(Arc::new), cache_bytes)?;
+        let (database, its_journal) = (&opened.database, opened.behind.journal());
+        let next = match its_journal {
+            Some(of_it) => journal::replay(database, &of_it.read()?)?,
+            None => None,
+        };
         match path {
-            Some(path) => whole::upgrade::run(&opened.database, path)?,
-            None => upgrades::upgrade(&opened.database)?,
+            Some(path) => whole::upgrade::run(database, path)?,
+            None => upgrades::upgrade(database)?,
+        }
+        if let Some(of_it) = its_journal {
+            let next = next.map_or_else(|| journal::begin(database, of_it), Ok)?;
+            of_it.begin_with(next);
         }
         Ok(opened)
     });
@@ -87,8 +107,12 @@ pub fn made_sense(
     opened.unwrap_or_else(|| Err(senseless()))
 }
 
-fn opened(backend: impl redb::StorageBackend, cache_bytes: usize) -> Result<Opened, StoreError> {
-    let behind = Arc::new(Behind::new(backend));
+fn opened(
+    backend: impl redb::StorageBackend,
+    journal: Option<Arc<Journal>>,
+    cache_bytes: usize,
+) -> Result<Opened, StoreError> {
+    let behind = Arc::new(Behind::new(backend, journal));
     let shown = Patient(Shown(Arc::clone(&behind)));
     let database = builder(cache_bytes).create_with_backend(shown)?;
     Ok(Opened { database, behind })
@@ -104,6 +128,7 @@ pub struct Renewal {
 /// Half way there: nothing of it is in memory.
 pub struct Closed {
     pub file: StoreFile,
+    pub journal: Option<Arc<Journal>>,
     pub cache_bytes: usize,
 }
 
@@ -121,6 +146,6 @@ impl Renewal {
 impl Closed {
     /// Blocks until it is open again.
     pub fn open(self) -> Result<Renewed, StoreError> {
-        Ok(Renewed(opened(self.file, self.cache_bytes)?))
+        Ok(Renewed(opened(self.file, self.journal, self.cache_bytes)?))
     }
 }

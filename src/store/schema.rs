@@ -150,6 +150,8 @@ pub(super) const META_SEQUENCE: &str = "sequence";
 pub(super) const META_TIME: &str = "time";
 /// A time that had come for sure, whatever the clock says now; like `META_TIME`.
 pub(super) const META_CLOCK: &str = "clock";
+/// With this record the journal begins, of what is not in the file.
+pub(super) const META_JOURNAL: &str = "journal";
 /// Stanzas before this sequence have their rows in the index tables.
 pub(super) const META_CHECKPOINT: &str = "checkpoint";
 /// The relations of stanzas from the one up to the other are still to be noted; no row: all are.

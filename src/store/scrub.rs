@@ -51,6 +51,8 @@ pub(super) struct Scrub {
     pages: Cell<u64>,
     /// Of the file, after the last step that filled.
     length: Cell<Option<u64>>,
+    /// With the next commit.
+    pub(super) wipes_journal: Cell<bool>,
 }
 
 /// What a step did.
@@ -88,6 +90,9 @@ impl Tx {
                 Phase::Settling(Phase::SETTLING)
             }
         };
+        self.writing()?.txn.is_for_the_file();
+        let is_first = phase == Phase::Settling(Phase::SETTLING);
+        self.shared.scrub.wipes_journal.set(is_first);
         let next = match phase {
             Phase::Settling(1) => Some(Phase::Filling),
             Phase::Settling(left) => Some(Phase::Settling(left - 1)),

@@ -33,9 +33,14 @@ const STEPS: &[Step] = &[
     // And that of what overwrites.
     create_tables,
     archive::search::begin,
+    // Versions before do not read the journal.
+    create_tables,
 ];
 /// Files of this version and later have sums behind their values.
 const SUMS_SINCE: u32 = 3;
+
+/// And these may have a journal beside them.
+pub(super) const JOURNAL_SINCE: u32 = 15;
 
 /// Brings the file to this program's version in one transaction, or refuses it. An up-to-date file is not written to.
 pub(super) fn upgrade(database: &Database) -> Result<(), StoreError> {

@@ -11,7 +11,7 @@ pub mod salvage;
 pub mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use super::engine::table::{Row, Snapshot, Source, Sums, TableDefinition};
 use super::schema::{
     self, ACCOUNTS, ARCHIVE, ARCHIVE_WITH, META, META_CHECKPOINT, SECRETS, STANZAS,
 };
-use super::{Store, StoreError, upgrades};
+use super::{Store, StoreError, journal, upgrades};
 use findings::{Damage, Findings};
 use read_only::ReadOnly;
 use salvage::{Seen, walk};
@@ -55,6 +55,13 @@ struct Live {
     checkpoint: u64,
 }
 
+/// Where the journal of a database lies.
+pub fn journal_path(database: &Path) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".journal");
+    path.into()
+}
+
 /// A database nobody serves from.
 pub struct Offline(Option<Database>);
 
@@ -72,7 +79,13 @@ impl Offline {
         let file = ReadOnly::open(path)?;
         let opened = unwound(|| builder(cache_bytes).create_with_backend(file));
         let senseless = || StoreError::Unreadable("its beginning makes no sense".to_string());
-        Ok(Offline(Some(opened.ok_or_else(senseless)??)))
+        let database = opened.ok_or_else(senseless)??;
+        if let Ok(bytes) = std::fs::read(journal_path(path)) {
+            let replayed = unwound(|| journal::replay(&database, &bytes));
+            // What is damaged is told by whoever reads it.
+            let _as_is = replayed.transpose();
+        }
+        Ok(Offline(Some(database)))
     }
 
     pub fn whole(&self) -> Result<Whole, StoreError> {

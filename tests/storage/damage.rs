@@ -8,7 +8,7 @@ use stonechat::xmpp::words::Wanted;
 use stonechat::xmpp::{BareJid, Jid, Timestamp};
 
 use super::disk::Disk;
-use super::{CACHE_BYTES, Direction, LATE, Owner, Record, write};
+use super::{Direction, LATE, Owner, Record, try_open, write};
 use crate::transcript::prng::Prng;
 
 const PAGE_BYTES: usize = 4096;
@@ -105,7 +105,7 @@ fn change(tx: &mut Tx, account: AccountId, n: usize) -> Result<(), StoreError> {
 
 fn filled() -> (Disk, Vec<AccountId>) {
     let disk = Disk::default();
-    let store = Store::open_backend(disk.clone(), CACHE_BYTES).unwrap();
+    let store = try_open(&disk).unwrap();
     let accounts: Vec<AccountId> = PEOPLE
         .iter()
         .map(|name| {
@@ -167,6 +167,7 @@ fn filled() -> (Disk, Vec<AccountId>) {
             tx.set_vcard(*account, &format!("<vCard>{n}</vCard>"))
         });
     }
+    store.settle().unwrap();
     drop(store);
     (disk, accounts)
 }
@@ -183,7 +184,7 @@ struct Outcome {
 
 impl Outcome {
     fn of(&mut self, disk: &Disk, accounts: &[AccountId], whole: &HashSet<String>) {
-        let store = match Store::open_backend(disk.clone(), CACHE_BYTES) {
+        let store = match try_open(disk) {
             Ok(store) => store,
             Err(StoreError::Unreadable(_) | StoreError::Damaged { .. } | StoreError::Io(_)) => {
                 self.unreadable += 1;
@@ -241,7 +242,7 @@ fn quiet() {
 fn every_page_may_be_zeroed() {
     quiet();
     let (disk, accounts) = filled();
-    let store = Store::open_backend(disk.killed(), CACHE_BYTES).unwrap();
+    let store = try_open(&disk.killed()).unwrap();
     let (whole, damaged) = read_all(&store, &accounts);
     assert!(
         damaged == 0 && whole.len() > 3 * MESSAGES,
@@ -264,7 +265,7 @@ fn every_page_may_be_zeroed() {
 fn any_bit_may_be_flipped() {
     quiet();
     let (disk, accounts) = filled();
-    let store = Store::open_backend(disk.killed(), CACHE_BYTES).unwrap();
+    let store = try_open(&disk.killed()).unwrap();
     let (whole, _) = read_all(&store, &accounts);
     let mut outcome = Outcome::default();
     let mut prng = Prng(7);

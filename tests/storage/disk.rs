@@ -6,16 +6,32 @@ use crate::transcript::prng::Prng;
 
 const SECTOR_BYTES: usize = 512;
 
-#[derive(Clone, Debug, Default)]
-pub struct Disk(Arc<Mutex<State>>);
+/// Small, so that the database is made durable now and then.
+const JOURNAL_BYTES: usize = 24 << 10;
+
+/// The database's file, or the journal beside it.
+#[derive(Clone, Debug)]
+pub struct Disk(Arc<Mutex<State>>, Name);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Name {
+    Database,
+    Journal,
+}
 
 #[derive(Clone, Debug, Default)]
-struct State {
+struct File {
     bytes: Vec<u8>,
     /// What a power cut cannot take away.
     durable: Vec<u8>,
     /// What was done since the last sync, in order.
     pending: Vec<Change>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    database: File,
+    journal: File,
     operations: u64,
     fail: Option<Fail>,
     failed: bool,
@@ -50,24 +66,27 @@ impl Change {
     }
 }
 
-impl Disk {
-    /// The disk as it is at this moment, as if the process had been killed.
-    pub fn killed(&self) -> Disk {
-        let state = self.0.lock().unwrap();
-        let durable = state.bytes.clone();
-        Disk(Arc::new(Mutex::new(State {
-            bytes: state.bytes.clone(),
-            durable,
-            ..State::default()
-        })))
+impl Default for Disk {
+    fn default() -> Disk {
+        let journal = File::of(vec![0; JOURNAL_BYTES]);
+        Disk::of(File::default(), journal)
+    }
+}
+
+impl File {
+    fn of(bytes: Vec<u8>) -> File {
+        File {
+            durable: bytes.clone(),
+            bytes,
+            pending: Vec::new(),
+        }
     }
 
-    /// The disk after a power cut: of what was not synced, each change is there whole, in part or not at all.
-    pub fn power_cut(&self, prng: &mut Prng) -> Disk {
-        let state = self.0.lock().unwrap();
-        let mut bytes = state.durable.clone();
+    /// Of what was not synced, each change is there whole, in part or not at all.
+    fn power_cut(&self, prng: &mut Prng) -> File {
+        let mut bytes = self.durable.clone();
         let nothing_stays = prng.below(3) == 0;
-        for change in &state.pending {
+        for change in &self.pending {
             match (nothing_stays, change, prng.below(4)) {
                 (true, ..) | (_, _, 0) => {}
                 (_, Change::Write(offset, data), 1) => {
@@ -78,25 +97,61 @@ impl Disk {
                 (_, change, _) => change.apply(&mut bytes),
             }
         }
-        Disk(Arc::new(Mutex::new(State {
-            bytes: bytes.clone(),
-            durable: bytes,
+        File::of(bytes)
+    }
+}
+
+impl Disk {
+    fn of(database: File, journal: File) -> Disk {
+        let state = State {
+            database,
+            journal,
             ..State::default()
-        })))
+        };
+        Disk(Arc::new(Mutex::new(state)), Name::Database)
+    }
+
+    pub fn journal(&self) -> Disk {
+        Disk(Arc::clone(&self.0), Name::Journal)
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut State, &dyn Fn(&mut State) -> &mut File) -> T) -> T {
+        let file: &dyn Fn(&mut State) -> &mut File = match self.1 {
+            Name::Database => &|state| &mut state.database,
+            Name::Journal => &|state| &mut state.journal,
+        };
+        work(&mut self.0.lock().unwrap(), file)
+    }
+
+    /// The disk as it is at this moment, as if the process had been killed.
+    pub fn killed(&self) -> Disk {
+        let state = self.0.lock().unwrap();
+        let [database, journal] = [&state.database, &state.journal];
+        Disk::of(
+            File::of(database.bytes.clone()),
+            File::of(journal.bytes.clone()),
+        )
+    }
+
+    /// The disk after a power cut.
+    pub fn power_cut(&self, prng: &mut Prng) -> Disk {
+        let state = self.0.lock().unwrap();
+        let database = state.database.power_cut(prng);
+        Disk::of(database, state.journal.power_cut(prng))
     }
 
     /// All that is on it.
     pub fn bytes(&self) -> Vec<u8> {
-        self.0.lock().unwrap().bytes.clone()
+        self.with(|state, file| file(state).bytes.clone())
     }
 
     pub fn len(&self) -> usize {
-        self.0.lock().unwrap().bytes.len()
+        self.with(|state, file| file(state).bytes.len())
     }
 
     /// Rot: what lies there is changed, and nobody is told.
     pub fn rot(&self, change: impl FnOnce(&mut [u8])) {
-        change(&mut self.0.lock().unwrap().bytes);
+        self.with(|state, file| change(&mut file(state).bytes));
     }
 
     pub fn fail(&self, fail: Option<Fail>) {
@@ -121,49 +176,50 @@ impl State {
         }
         Ok(())
     }
+}
 
-    fn change(&mut self, change: Change) -> io::Result<()> {
-        self.operation()?;
-        change.apply(&mut self.bytes);
-        self.pending.push(change);
-        Ok(())
+impl Disk {
+    fn change(&self, change: Change) -> io::Result<()> {
+        self.with(|state, file| {
+            state.operation()?;
+            let file = file(state);
+            change.apply(&mut file.bytes);
+            file.pending.push(change);
+            Ok(())
+        })
     }
 }
 
 impl redb::StorageBackend for Disk {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.lock().unwrap().bytes.len() as u64)
+        Ok(Disk::len(self) as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.0.lock().unwrap();
-        let from = state
-            .bytes
-            .get(offset as usize..)
-            .and_then(|rest| rest.get(..out.len()));
-        out.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
+        self.with(|state, file| {
+            let rest = file(state).bytes.get(offset as usize..);
+            let from = rest.and_then(|rest| rest.get(..out.len()));
+            out.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
+            Ok(())
+        })
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        self.0
-            .lock()
-            .unwrap()
-            .change(Change::Length(length as usize))
+        self.change(Change::Length(length as usize))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.0.lock().unwrap();
-        state.operation()?;
-        let state = &mut *state;
-        for change in state.pending.drain(..) {
-            change.apply(&mut state.durable);
-        }
-        Ok(())
+        self.with(|state, file| {
+            state.operation()?;
+            let file = file(state);
+            for change in file.pending.drain(..) {
+                change.apply(&mut file.durable);
+            }
+            Ok(())
+        })
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut state = self.0.lock().unwrap();
-        state.change(Change::Write(offset as usize, data.to_vec()))
+        self.change(Change::Write(offset as usize, data.to_vec()))
     }
 }

@@ -53,7 +53,8 @@ fn secret(n: usize) -> String {
 
 /// The numbers of all secrets that lie anywhere on the disk.
 fn secrets_on(disk: &Disk) -> BTreeSet<usize> {
-    let text = String::from_utf8_lossy(&disk.bytes()).into_owned();
+    let bytes = [disk.bytes(), disk.journal().bytes()].concat();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
     let found = text.split("capulet").skip(1);
     found
         .filter_map(|rest| rest.get(..6)?.parse().ok())

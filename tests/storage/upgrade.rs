@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use stonechat::store::{AccountId, Direction, Owner, Store, StoreError};
 
 use super::disk::{Disk, Fail};
-use super::{CACHE_BYTES, Folder, append};
+use super::{CACHE_BYTES, Folder, append, try_open};
 
 type Bytes = &'static [u8];
 
@@ -83,7 +83,14 @@ fn is_upgraded(path: &Path) {
     let names = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["stonechat.redb", "stonechat.redb.reserve"]);
+    assert_eq!(
+        names,
+        [
+            "stonechat.redb",
+            "stonechat.redb.journal",
+            "stonechat.redb.reserve"
+        ]
+    );
 }
 
 #[test]
@@ -137,16 +144,16 @@ fn whichever_write_of_an_upgrade_fails_the_file_is_whole() {
     let mut at = 1;
     loop {
         let disk = Disk::default();
-        let store = Store::open_backend(disk.clone(), CACHE_BYTES).unwrap();
+        let store = try_open(&disk).unwrap();
         append(&store, &OWNERS, 50);
         drop(store);
         age(disk.clone());
         let for_good = true;
         disk.fail(Some(Fail { at, for_good }));
-        drop(Store::open_backend(disk.clone(), CACHE_BYTES));
+        drop(try_open(&disk));
         let has_failed = disk.has_failed();
         let image = disk.killed();
-        let store = Store::open_backend(image, CACHE_BYTES).unwrap();
+        let store = try_open(&image).unwrap();
         let counted = store.begin().archive_bytes(AccountId(7)).unwrap();
         assert!(counted > 50 * 300, "{at}: {counted}");
         if !has_failed {

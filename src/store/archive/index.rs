@@ -203,6 +203,7 @@ impl Memory {
         if self.checkpoint == self.next_sequence {
             return Ok(());
         }
+        txn.is_for_the_file();
         let mut rows: Vec<(AccountId, TailRow)> = Vec::with_capacity(self.tail_rows);
         let mut bytes = BTreeMap::new();
         for (account, tail) in self.tail.drain() {

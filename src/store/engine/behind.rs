@@ -1,11 +1,15 @@
 //! Changes of the database's file on their way to the disk. A commit queues its syncs here, and what comes behind them, so that
 //! whoever commits does not wait for the disk; `carry_out`, on the storage thread, does them in the order in which they came.
 //! So the disk is always as it was at some moment before, as redb relies on; what is read is as if all of it were done.
-use std::collections::{BTreeMap, VecDeque};
+mod queue;
+
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::StorageBackend;
+
+use super::journal::Journal;
+use queue::{Change, Queue, length};
 
 /// Bytes that wait at most; whoever changes more does what waits himself.
 const WAITING_BYTES_MAX: usize = 8 << 20;
@@ -13,42 +17,42 @@ const WAITING_BYTES_MAX: usize = 8 << 20;
 #[derive(Debug)]
 pub struct Behind {
     disk: Box<dyn StorageBackend>,
+    journal: Option<Arc<Journal>>,
     queue: Mutex<Queue>,
     /// Held by whoever carries out: one at a time.
     carrying: Mutex<()>,
 }
 
-#[derive(Debug, Default)]
-struct Queue {
-    changes: VecDeque<Change>,
-    /// Of the changes.
-    bytes: usize,
-    /// What lies where once all is done, by its offset.
-    written: BTreeMap<u64, Arc<[u8]>>,
-    /// Not all of it is apart from each other: the changes tell.
-    is_mixed: bool,
-    /// The file's length once all is done; `None`: as it is.
-    length: Option<u64>,
-    /// False: all is done at once.
-    puts_off: bool,
-    /// A change could not be made: none may be made after it.
-    has_failed: bool,
-}
-
-#[derive(Clone, Debug)]
-enum Change {
-    Write { offset: u64, bytes: Arc<[u8]> },
-    Length(u64),
-    Sync,
-}
-
 impl Behind {
-    pub fn new(disk: impl StorageBackend) -> Behind {
+    pub fn new(disk: impl StorageBackend, journal: Option<Arc<Journal>>) -> Behind {
         Behind {
             disk: Box::new(disk),
+            journal,
             queue: Mutex::default(),
             carrying: Mutex::default(),
         }
+    }
+
+    pub fn journal(&self) -> Option<&Arc<Journal>> {
+        self.journal.as_ref()
+    }
+
+    /// Rows go to the journal; false: there is none, or no room in it.
+    pub fn note(&self, rows: &[u8]) -> io::Result<bool> {
+        let record = self.journal().and_then(|journal| journal.record(rows));
+        let Some((offset, bytes)) = record else {
+            return Ok(false);
+        };
+        self.change(Change::Record { offset, bytes })?;
+        Ok(true)
+    }
+
+    /// Nothing stays of what is in the journal, of which the database has everything.
+    pub fn wipe_journal(&self) -> io::Result<()> {
+        self.journal().map_or(Ok(()), |journal| {
+            let (offset, bytes) = (0, journal.zeros());
+            self.change(Change::Record { offset, bytes })
+        })
     }
 
     /// From now on changes wait for `carry_out`; with false, they wait for nobody any more.
@@ -81,6 +85,10 @@ impl Behind {
                 Change::Write { offset, bytes } => self.disk.write(*offset, bytes),
                 Change::Length(length) => self.disk.set_len(*length),
                 Change::Sync => self.disk.sync_data(),
+                Change::Record { offset, bytes } => {
+                    let journal = self.journal().ok_or(io::ErrorKind::NotFound)?;
+                    journal.write(*offset, bytes)
+                }
             };
             let mut queue = self.queue();
             if let Err(error) = done {
@@ -123,100 +131,6 @@ impl Behind {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Queue {
-    fn note(&mut self, change: &Change) {
-        match change {
-            Change::Write { offset, bytes } => {
-                let end = offset + length(bytes);
-                let same = self.written.insert(*offset, Arc::clone(bytes));
-                let is_as_long = |before: Arc<[u8]>| before.len() == bytes.len();
-                self.is_mixed |= match same {
-                    Some(before) => !is_as_long(before),
-                    None => self.others_within(*offset, end) > 1,
-                };
-            }
-            Change::Length(length) => self.length = Some(*length),
-            Change::Sync => {}
-        }
-    }
-
-    fn is_done(&mut self, change: &Change) {
-        if let Change::Write { offset, bytes } = change
-            && let Some(last) = self.written.get(offset)
-            && Arc::ptr_eq(last, bytes)
-        {
-            self.written.remove(offset);
-        }
-        if self.changes.is_empty() {
-            (self.length, self.is_mixed) = (None, false);
-        }
-    }
-
-    /// How many writes touch this range, up to two.
-    fn others_within(&self, offset: u64, end: u64) -> usize {
-        let before = self.written.range(..end).rev().take(2);
-        before
-            .filter(|(at, bytes)| **at + length(bytes) > offset)
-            .count()
-    }
-
-    /// What is there of a range, without the disk; `None`: it has to be asked.
-    fn show(&self, offset: u64, out: &mut [u8]) -> Option<()> {
-        let bytes = self.written.get(&offset).filter(|_| !self.is_mixed)?;
-        out.copy_from_slice(bytes.get(..out.len())?);
-        Some(())
-    }
-
-    /// The changes that touch a range, in their order.
-    fn touching(&self, offset: u64, end: u64) -> Vec<Change> {
-        if !self.is_mixed && self.others_within(offset, end) == 0 {
-            return Vec::new();
-        }
-        let touches = |change: &&Change| matches!(change, Change::Write { offset: at, bytes } if *at < end && at + length(bytes) > offset);
-        self.changes.iter().filter(touches).cloned().collect()
-    }
-
-    fn require_sound(&self) -> io::Result<()> {
-        match self.has_failed {
-            true => Err(io::Error::other("an earlier change could not be made")),
-            false => Ok(()),
-        }
-    }
-}
-
-impl Change {
-    fn size(&self) -> usize {
-        match self {
-            Change::Write { bytes, .. } => bytes.len(),
-            Change::Length(_) | Change::Sync => 0,
-        }
-    }
-
-    /// Makes the change in bytes that were read from `offset` on.
-    fn show(&self, offset: u64, out: &mut [u8]) {
-        let Change::Write { offset: at, bytes } = self else {
-            return;
-        };
-        let (first, last) = (offset.max(*at), offset + length(out));
-        let end = last.min(at + length(bytes));
-        let within = |from: u64| {
-            let start = usize::try_from(first - from).ok()?;
-            let length = usize::try_from(end.checked_sub(first)?).ok()?;
-            Some(start..start + length)
-        };
-        let (Some(to), Some(from)) = (within(offset), within(*at)) else {
-            return;
-        };
-        if let (Some(out), Some(bytes)) = (out.get_mut(to), bytes.get(from)) {
-            out.copy_from_slice(bytes);
-        }
-    }
-}
-
-fn length(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 /// For redb, which owns its backend.
@@ -284,7 +198,7 @@ mod tests {
         for round in 0..200 {
             // In some rounds all writes are pages, in others they lie across each other.
             let step = if round % 2 == 0 { 8 } else { 1 };
-            let behind = Arc::new(Behind::new(InMemoryBackend::new()));
+            let behind = Arc::new(Behind::new(InMemoryBackend::new(), None));
             behind.put_off(true);
             let shown = Shown(Arc::clone(&behind));
             let mut model = vec![0; 64];
@@ -329,7 +243,7 @@ mod tests {
 
     #[test]
     fn more_than_may_wait_is_carried_out_at_once() {
-        let behind = Arc::new(Behind::new(InMemoryBackend::new()));
+        let behind = Arc::new(Behind::new(InMemoryBackend::new(), None));
         behind.put_off(true);
         let shown = Shown(Arc::clone(&behind));
         shown.set_len(64 << 20).unwrap();
@@ -364,7 +278,7 @@ mod tests {
 
     #[test]
     fn nothing_is_done_behind_what_failed() {
-        let behind = Arc::new(Behind::new(Broken));
+        let behind = Arc::new(Behind::new(Broken, None));
         behind.put_off(true);
         let shown = Shown(Arc::clone(&behind));
         shown.write(0, b"x").unwrap();

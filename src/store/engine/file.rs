@@ -6,9 +6,13 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::journal::JOURNAL_BYTES;
 use super::reserve::Reserve;
 use crate::store::StoreError;
 use crate::xmpp::quoted_error;
+
+/// For its owner alone.
+const SECRET: u32 = 0o600;
 
 #[derive(Clone, Debug)]
 pub struct StoreFile {
@@ -35,7 +39,6 @@ impl StoreFile {
     /// Makes a file that only this user may read, whatever the umask. What is there already, be it a link, was left by a
     /// start that was cut short, unless somebody is at it: nothing of it is used.
     pub fn create(path: &Path) -> Result<StoreFile, StoreError> {
-        const SECRET: u32 = 0o600;
         let mut new = OpenOptions::new();
         new.read(true).write(true).create_new(true).mode(SECRET);
         let file = match new.open(path) {
@@ -51,6 +54,21 @@ impl StoreFile {
         };
         file.set_permissions(Permissions::from_mode(SECRET))?;
         StoreFile::lock(file)
+    }
+
+    /// That of a journal, which only this user may read, as long as it will ever be.
+    pub fn journal(path: &Path) -> Result<StoreFile, StoreError> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = StoreFile::lock(options.mode(SECRET).open(path)?)?;
+        let length = usize::try_from(file.file.metadata()?.len()).unwrap_or(JOURNAL_BYTES);
+        if let Some(rest) = JOURNAL_BYTES.checked_sub(length).filter(|rest| *rest > 0) {
+            // A hole would be filled a piece at a time, and noted down each time.
+            let from = u64::try_from(length).unwrap_or(0);
+            file.file.write_all_at(&vec![0; rest], from)?;
+            file.file.sync_all()?;
+        }
+        Ok(file)
     }
 
     /// From now on writes that find the disk full take from this.

@@ -6,6 +6,7 @@ pub mod damage;
 pub mod error;
 pub mod file;
 pub mod fresh;
+pub mod journal;
 pub mod reader;
 pub mod reserve;
 pub mod table;

@@ -304,6 +304,7 @@ impl Target<'_> {
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         self.wrote(key, value.len());
+        self.txn.note((self.name, key), Some(value));
         if self.txn.sums == Sums::Absent {
             self.raw.insert(key, value)?;
             return Ok(());
@@ -318,6 +319,7 @@ impl Target<'_> {
     fn remove(&mut self, key: &[u8]) -> Result<(), StoreError> {
         self.require_way(key)?;
         self.wrote(key, 0);
+        self.txn.note((self.name, key), None);
         self.raw.remove(key).map(drop)?;
         Ok(())
     }
@@ -338,7 +340,7 @@ impl Target<'_> {
         bounds: &Bounds,
         keeps: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError> {
-        let sums = self.txn.sums;
+        let (txn, name, sums) = (self.txn, self.name, self.txn.sums);
         self.wrote(bounds.first(), 0);
         caught(self.name, bounds.first(), || {
             self.raw
@@ -350,7 +352,11 @@ impl Target<'_> {
                 Sums::There => damage::checked(key, row),
                 Sums::Absent => Some(row),
             };
-            value.is_some_and(|value| keeps(key, value))
+            let stays = value.is_some_and(|value| keeps(key, value));
+            if !stays {
+                txn.note((name, key), None);
+            }
+            stays
         };
         Ok(self.raw.retain_in::<&[u8], _>(bounds.raw(), keeps)?)
     }

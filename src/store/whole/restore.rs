@@ -10,6 +10,7 @@ use crate::store::accounts::decode_account;
 use crate::store::engine::file::StoreFile;
 use crate::store::engine::file::builder;
 use crate::store::engine::table::{Row, TableDefinition, WriteTransaction};
+use crate::store::journal::NO_JOURNAL;
 use crate::store::schema::{self, ACCOUNTS, META, META_NEXT_ACCOUNT};
 use crate::store::{archive, upgrades};
 
@@ -144,6 +145,10 @@ impl Rows for Making<'_> {
         } else if name == META.name() && key == META_NEXT_ACCOUNT.as_bytes() {
             self.next_account = Some(u64::decode(value));
         }
+        let is_journal = name == META.name() && key == schema::META_JOURNAL.as_bytes();
+        // It lies beside another file.
+        let none = NO_JOURNAL.to_be_bytes();
+        let value = if is_journal { &none[..] } else { value };
         let rows: TableDefinition<&[u8], &[u8]> = TableDefinition::new(name);
         self.txn()?.open_table(rows)?.insert(key, value)?;
         self.bytes += key.len() + value.len();

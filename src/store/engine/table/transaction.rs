@@ -1,5 +1,5 @@
 //! A transaction that writes: its tables, what it wrote, and how durable that will be.
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::ops::Bound;
 use std::rc::Rc;
@@ -7,8 +7,10 @@ use std::rc::Rc;
 use redb::{Database, Durability, ReadableTable};
 
 use super::{Bytes, Plain, Raw, Row, Source, Sums, Table, TableDefinition, Target, View, raw};
+use crate::store::engine::behind::Behind;
 use crate::store::engine::damage::{self, caught};
 use crate::store::engine::fresh::Fresh;
+use crate::store::engine::journal::{ROWS_BYTES_MAX, put_row};
 use crate::store::{AccountId, StoreError};
 
 /// redb's, for tables of ours.
@@ -18,13 +20,16 @@ pub struct WriteTransaction {
     pub(super) has_appended: Cell<bool>,
     pub(super) written_bytes: Cell<usize>,
     pub(super) fresh: Rc<Fresh>,
+    /// For the journal; `None`: the file itself is made durable.
+    rows: RefCell<Option<Vec<u8>>>,
 }
 
 impl WriteTransaction {
-    /// Durable once it is committed, and quick to open after a crash.
+    /// Durable once it is committed and that is carried out, and quick to open after a crash.
     pub fn begin(database: &Database, fresh: Rc<Fresh>) -> Result<WriteTransaction, StoreError> {
         let txn = WriteTransaction::begin_with(database, Sums::There)?;
-        Ok(WriteTransaction { fresh, ..txn })
+        let rows = RefCell::new(Some(Vec::new()));
+        Ok(WriteTransaction { fresh, rows, ..txn })
     }
 
     pub fn begin_with(database: &Database, sums: Sums) -> Result<WriteTransaction, StoreError> {
@@ -38,12 +43,28 @@ impl WriteTransaction {
             has_appended: Cell::default(),
             written_bytes: Cell::default(),
             fresh: Rc::default(),
+            rows: RefCell::default(),
         })
     }
 
     /// What was written is an account's, though its key does not say so.
     pub fn wrote_for(&self, account: AccountId) {
         self.fresh.wrote(&account.0.to_be_bytes());
+    }
+
+    /// The file itself is made durable with this commit: what it writes is much, or is to be nowhere else.
+    pub fn is_for_the_file(&self) {
+        self.rows.take();
+    }
+
+    pub(super) fn note(&self, row: (&str, &[u8]), value: Option<&[u8]>) {
+        let mut noted = self.rows.borrow_mut();
+        if let Some(rows) = noted.as_mut() {
+            put_row(rows, row, value);
+            if rows.len() > ROWS_BYTES_MAX {
+                *noted = None;
+            }
+        }
     }
 
     /// Bytes of rows written so far.
@@ -126,6 +147,20 @@ impl WriteTransaction {
     /// From now on the sums are there.
     pub fn sums_are_there(&mut self) {
         self.sums = Sums::There;
+    }
+
+    /// What was written is a record of the journal, unless there is no room: then the file is made durable.
+    pub fn goes_to_journal(&mut self, behind: &Behind) -> Result<bool, StoreError> {
+        let Some(rows) = self.rows.take() else {
+            return Ok(false);
+        };
+        let goes = behind.note(&rows)?;
+        if goes {
+            self.raw
+                .set_durability(Durability::None)
+                .expect("without savepoints the durability is free");
+        }
+        Ok(goes)
     }
 
     pub fn commit(self) -> Result<(), StoreError> {

@@ -1,0 +1,81 @@
+//! The database and its journal (`engine::journal`): what is written to which, and what is read of the journal when the database is
+//! opened.
+use redb::Database;
+
+use super::engine::behind::Behind;
+use super::engine::journal::{Journal, Records, each_row};
+use super::engine::table::{Sums, TableDefinition, WriteTransaction};
+use super::schema::{META, META_JOURNAL, table_names};
+use super::{StoreError, upgrades};
+
+/// Of a database that has none.
+pub const NO_JOURNAL: u64 = 0;
+
+/// Writes again what the journal has. Returns the number of its next record; `None`: the database has no journal.
+pub fn replay(database: &Database, journal: &[u8]) -> Result<Option<u64>, StoreError> {
+    let version = upgrades::version(database)?;
+    upgrades::require_known(version)?;
+    if version < upgrades::JOURNAL_SINCE {
+        return Ok(None);
+    }
+    let txn = WriteTransaction::begin_with(database, Sums::There)?;
+    let first = txn.view(META)?.get(META_JOURNAL)?.map(|row| row.value());
+    let Some(first) = first.filter(|first| *first > NO_JOURNAL) else {
+        return Ok(None);
+    };
+    let mut records = Records::new(journal, first);
+    for rows in records.by_ref() {
+        write(&txn, rows)?;
+    }
+    let next = records.next;
+    if next > first {
+        log::debug!("store.replayed commits={}", next - first);
+        txn.open_table(META)?.insert(META_JOURNAL, next)?;
+        txn.commit()?;
+    }
+    Ok(Some(next))
+}
+
+fn write(txn: &WriteTransaction, rows: &[u8]) -> Result<(), StoreError> {
+    let names = table_names();
+    each_row(rows, &mut |(table, key, value)| {
+        let name = names.iter().find(|name| name.as_bytes() == table);
+        let Some(name) = name else { return Ok(()) };
+        let table: TableDefinition<&[u8], &[u8]> = TableDefinition::new(name);
+        let mut table = txn.open_table(table)?;
+        let written = match value {
+            Some(value) => table.insert(key, value),
+            None => table.remove(key),
+        };
+        match written {
+            // Nobody gets there any more; it was reported.
+            Err(StoreError::Damaged { .. }) => Ok(()),
+            written => written,
+        }
+    })
+}
+
+/// To the journal if there is room in it; else the file is made durable, and the journal begins anew.
+pub fn commit(mut txn: WriteTransaction, behind: &Behind) -> Result<(), StoreError> {
+    if txn.goes_to_journal(behind)? {
+        return txn.commit();
+    }
+    let Some(journal) = behind.journal() else {
+        return txn.commit();
+    };
+    txn.open_table(META)?
+        .insert(META_JOURNAL, journal.next_number())?;
+    txn.commit()?;
+    journal.begin_anew();
+    Ok(())
+}
+
+/// From now on the database has a journal: this one, of which nothing stays.
+pub fn begin(database: &Database, journal: &Journal) -> Result<u64, StoreError> {
+    const FIRST: u64 = NO_JOURNAL + 1;
+    journal.write(0, &journal.zeros())?;
+    let txn = WriteTransaction::begin_with(database, Sums::There)?;
+    txn.open_table(META)?.insert(META_JOURNAL, FIRST)?;
+    txn.commit()?;
+    Ok(FIRST)
+}
