@@ -140,11 +140,10 @@ impl Server {
         Ok(true)
     }
 
-    /// What was taken back is overwritten where it lay, once its words are out of the index. True: there is more to do.
+    /// What was taken back is overwritten where it lay. True: there is more to do.
     fn scrub(&mut self, step: &mut Step<'_>) -> Result<bool, StoreError> {
         let now_ms = step.now.monotonic_ms;
-        let is_due = now_ms >= self.upkeep.scrub_due_ms && now_ms < self.upkeep.words_due_ms;
-        let may_begin = !self.disk_full && is_due;
+        let may_begin = !self.disk_full && now_ms >= self.upkeep.scrub_due_ms;
         Ok(match step.tx.scrub_step(SCRUB_PAGES_MAX, may_begin)? {
             Scrubbed::Nothing => false,
             Scrubbed::Partly => true,

@@ -84,6 +84,8 @@ impl Tx {
             None if wanted.is_none() || !may_begin || self.is_read_whole() => {
                 return Ok(Scrubbed::Nothing);
             }
+            // Words that are taken out of the index later would lie in the file.
+            None if self.forget_words_step()? => return Ok(Scrubbed::Partly),
             None => {
                 let txn = self.writing()?.txn;
                 txn.open_table(META)?.remove(META_SCRUB_WANTED)?;
