@@ -247,10 +247,12 @@ async def main(server):
 
 
 def swept(server):
-    """What was taken back is in no page of the file, used or free."""
+    """What was taken back is in no page of the file, used or free, nor in the journal beside it."""
     server.stop()
-    with open(os.path.join(server.data, "stonechat.redb"), "rb") as file:
-        content = file.read()
+    content = b""
+    for end in ("", ".journal"):
+        with open(os.path.join(server.data, "stonechat.redb" + end), "rb") as file:
+            content += file.read()
     assert b"and so on, 7" in content and SECRET.encode() not in content, "what was taken back is in the file"
     listed = subprocess.run([server.binary, "archive", "search", "juliet", SECRET, "--data", server.data],
                             text=True, capture_output=True, check=True).stdout

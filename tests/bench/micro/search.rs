@@ -87,7 +87,7 @@ fn open(path: &std::path::Path) -> Store {
 }
 
 fn remove(path: &std::path::Path) {
-    for end in ["", ".redb.reserve"] {
+    for end in ["", ".journal", ".redb.reserve"] {
         let _none = std::fs::remove_file(format!("{}{end}", path.display()));
     }
 }
