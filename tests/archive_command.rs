@@ -142,8 +142,8 @@ fn what_is_pruned_is_not_in_the_file() {
             Jid::parse("alice@localhost").unwrap(),
             Jid::parse("bob@localhost/1").unwrap(),
         );
-        for n in 0..4_200 {
-            let (word, days) = if n < 4_000 { ("Mantua", 40) } else { ("Verona", 0) };
+        for n in 0..6_400 {
+            let (word, days) = if n < 6_200 { ("Mantua", 40) } else { ("Verona", 0) };
             let xml = format!("<message xmlns='jabber:client' from='{bob}' to='{own}' id='m{n}' type='chat'><body>{word} {n}</body></message>");
             let owners = [Owner {
                 account,

@@ -234,14 +234,14 @@ fn rows_in_memory_are_bounded_and_pages_span_both_places() {
         let tx = store.begin();
         let query = ArchiveQuery {
             with: Some(Jid::parse("romeo@localhost").unwrap()),
-            page_before: Some(ids[2100]),
+            page_before: Some(ids[3100]),
             backward: true,
             max: 100,
             ..ArchiveQuery::default()
         };
         let page = tx.page(AccountId(1), &query).unwrap();
         let paged: Vec<ArchiveId> = page.stanzas.iter().map(|stored| stored.id).collect();
-        assert_eq!(paged, ids[2000..2100]);
+        assert_eq!(paged, ids[3000..3100]);
         assert!(!page.complete);
         let place = |id, steps_max| tx.place(AccountId(1), &query, id, steps_max).unwrap();
         let found = Place {

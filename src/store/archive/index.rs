@@ -20,7 +20,7 @@ use crate::store::schema::{
 use crate::store::{AccountId, StoreError, Tx};
 
 /// So many rows wait in memory (24 bytes each) before they are moved to the tables.
-const TAIL_ROWS_MAX: usize = 4096;
+const TAIL_ROWS_MAX: usize = 6144;
 /// And no more than this is read at start to rebuild them.
 const TAIL_BYTES_MAX: u64 = 4 << 20;
 
