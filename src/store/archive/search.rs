@@ -11,6 +11,7 @@ pub mod find;
 pub mod forget;
 pub mod left;
 mod segment;
+mod terms;
 
 use super::span::Span;
 use crate::store::engine::table::WriteTransaction;

@@ -3,7 +3,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::super::span::Span;
 use super::super::stanza::StanzaRow;
-use super::segment::{Head, Place, Terms};
+use super::segment::{Head, Place};
+use super::terms::Terms;
 use crate::store::StoreError;
 use crate::store::engine::codec::put_number;
 use crate::store::engine::table::WriteTransaction;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::super::ArchiveId;
 use super::build::terms_of;
-use super::segment::{Blocks, Head, Place, Terms};
+use super::segment::{Blocks, Head, Place};
+use super::terms::Terms;
 use crate::store::engine::table::WriteTransaction;
 use crate::store::schema::{ARCHIVE, SEARCH, SEARCH_GONE};
 use crate::store::{StoreError, Tx, Writing};
