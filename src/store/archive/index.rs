@@ -12,7 +12,7 @@ use super::search;
 use super::span::Span;
 use super::stanza::{Relation, StanzaRow, footprint, peer_hash};
 use super::unseen::UnseenOfAll;
-use crate::store::engine::table::{Range, Row, WriteTransaction};
+use crate::store::engine::table::{Range, Row, Way, WriteTransaction};
 use crate::store::schema::{
     ARCHIVE, ARCHIVE_WITH, META, META_BYTES, META_CHECKPOINT, META_SEQUENCE, META_TIME, RELATED,
     SET_BACK, STANZAS, UNSEEN_FROM,
@@ -23,6 +23,10 @@ use crate::store::{AccountId, StoreError, Tx};
 const TAIL_ROWS_MAX: usize = 6144;
 /// And no more than this is read at start to rebuild them.
 const TAIL_BYTES_MAX: u64 = 4 << 20;
+
+/// Rows of the tables that a walk reads at a time: first these, for many walks end soon, and then so many.
+const AHEAD_MIN: usize = 8;
+const AHEAD_MAX: usize = 64;
 
 /// A clock that is this little behind was not set back; it drifts, or was slowed down.
 const DRIFT_MS_MAX: i64 = 60_000;
@@ -380,20 +384,25 @@ fn walk<K: Row>(
     sequence: impl Fn(K::View<'_>) -> u64,
     visit: Visit<'_>,
 ) -> Result<bool, StoreError> {
-    while let Some(row) = if backward {
-        range.next_back()
-    } else {
-        range.next()
-    } {
-        let (key, held) = row?;
-        let row = IndexRow {
-            sequence: sequence(key.value()),
-            held: held.value(),
-            archive,
-        };
-        if !visit(row)? {
-            return Ok(false);
+    let (way, mut ahead) = (Way::backward(backward), AHEAD_MIN);
+    let mut rows = Vec::with_capacity(ahead);
+    loop {
+        let is_more = range.ahead((way, ahead), |key, held| {
+            rows.push((sequence(key), held));
+        })?;
+        for (sequence, held) in rows.drain(..) {
+            let row = IndexRow {
+                sequence,
+                held,
+                archive,
+            };
+            if !visit(row)? {
+                return Ok(false);
+            }
         }
+        if !is_more {
+            return Ok(true);
+        }
+        ahead = AHEAD_MAX;
     }
-    Ok(true)
 }

@@ -16,6 +16,7 @@ use super::damage::{self, caught};
 use super::fresh::Fresh;
 use crate::store::StoreError;
 use bounds::Bounds;
+pub use bounds::Way;
 pub use range::Range;
 use range::Walk;
 pub use row::Row;
@@ -168,11 +169,15 @@ fn found<'g>(
     row: Option<AccessGuard<'g, Bytes>>,
 ) -> Result<Option<AccessGuard<'g, Bytes>>, StoreError> {
     let Some(row) = row else { return Ok(None) };
-    let is_of_table = |value: &[u8]| octets.is_none_or(|octets| octets == value.len());
-    match sums == Sums::Absent || damage::checked(key, row.value()).is_some_and(is_of_table) {
+    match is_sound((sums, octets), key, row.value()) {
         true => Ok(Some(row)),
         false => Err(damage::report(table, key)),
     }
+}
+
+fn is_sound((sums, octets): (Sums, Option<usize>), key: &[u8], row: &[u8]) -> bool {
+    let is_of_table = |value: &[u8]| octets.is_none_or(|octets| octets == value.len());
+    sums == Sums::Absent || damage::checked(key, row).is_some_and(is_of_table)
 }
 
 impl<K: Row, V: Row> View<'_, K, V> {

@@ -15,6 +15,13 @@ pub enum Way {
 }
 
 impl Way {
+    pub fn backward(is_backward: bool) -> Way {
+        match is_backward {
+            true => Way::Backward,
+            false => Way::Forward,
+        }
+    }
+
     pub fn step<'r>(
         self,
         range: &mut redb::Range<'r, Bytes, Bytes>,
@@ -34,6 +41,10 @@ impl Bounds {
     pub fn of<'k, K: Row>(range: &impl RangeBounds<K::View<'k>>) -> Bounds {
         let encode = |bound: Bound<&K::View<'k>>| bound.map(|key| K::encode(key, <[u8]>::to_vec));
         Bounds(encode(range.start_bound()), encode(range.end_bound()))
+    }
+
+    pub fn hold(&self, key: &[u8]) -> bool {
+        RangeBounds::<[u8]>::contains(&self.raw(), key)
     }
 
     /// A walk has come by this key.

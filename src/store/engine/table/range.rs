@@ -1,9 +1,8 @@
 //! A walk over rows: past what is damaged, and round a page that cannot be read.
 use std::marker::PhantomData;
-use std::ops::RangeBounds;
 
 use super::bounds::{Bounds, RawPair, Way};
-use super::{Bytes, Guard, Source, StoreError, Types, caught, damage, found};
+use super::{Bytes, Guard, Row, Source, StoreError, Types, caught, damage, found, is_sound};
 
 /// A page has fewer rows: whoever comes by more that are not on his way walks in a circle.
 const STRAYS_MAX: u32 = 4096;
@@ -41,7 +40,57 @@ impl<'r, K, V> Range<'r, K, V> {
     }
 }
 
+impl<K: Row, V: Row> Range<'_, K, V> {
+    /// Takes the next rows, up to so many; false: there are no more. Most of what a row costs is being one step, so that
+    /// small ones are better had in one go.
+    pub fn ahead(
+        &mut self,
+        (way, max): (Way, usize),
+        mut take: impl FnMut(K::View<'_>, V::View<'_>),
+    ) -> Result<bool, StoreError> {
+        let mut take = |key: &[u8], value: &[u8]| take(K::decode(key), V::decode(value));
+        self.walk.ahead((way, max), &mut take)
+    }
+}
+
 impl<'r> Walk<'r> {
+    fn ahead(
+        &mut self,
+        (way, max): (Way, usize),
+        take: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<bool, StoreError> {
+        let Source {
+            name, sums, octets, ..
+        } = *self.source;
+        let sound = damage::unwound(|| {
+            for _ in 0..max {
+                let Some(row) = way.step(&mut self.raw) else {
+                    return Some(false);
+                };
+                let (key, row) = row.ok()?;
+                let (key, row) = (key.value(), row.value());
+                if !self.bounds.hold(key) || !is_sound((sums, octets), key, row) {
+                    return None;
+                }
+                self.bounds.pass(way, key);
+                self.source.reads(key);
+                take(key, sums.without(row));
+            }
+            Some(true)
+        });
+        if let Some(is_more) = sound.flatten() {
+            return Ok(is_more);
+        }
+        // Something is damaged behind the last row that was taken: from there on with all care.
+        let bounds = &self.bounds;
+        self.raw = caught(name, bounds.first(), || self.source.range(bounds))?;
+        let next = self.step(way).transpose()?;
+        if let Some((key, row)) = &next {
+            take(key.value(), sums.without(row.value()));
+        }
+        Ok(next.is_some())
+    }
+
     /// Passes over what is damaged.
     fn step(&mut self, way: Way) -> Option<Result<RawPair<'r>, StoreError>> {
         let Source {
@@ -62,7 +111,7 @@ impl<'r> Walk<'r> {
                 Err(error) => return Some(Err(error)),
             };
             // A way that was damaged may lead to somebody else's rows, or in a circle.
-            if !RangeBounds::<[u8]>::contains(&self.bounds.raw(), key.value()) {
+            if !self.bounds.hold(key.value()) {
                 let damaged = damage::report(name, self.bounds.first());
                 self.strays += 1;
                 if self.strays > STRAYS_MAX {
@@ -124,5 +173,59 @@ impl<'r, K, V> Iterator for Range<'r, K, V> {
 impl<K, V> DoubleEndedIterator for Range<'_, K, V> {
     fn next_back(&mut self) -> Option<Self::Item> {
         Some(self.walk.step(Way::Backward)?.map(|row| self.typed(row)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use redb::ReadableDatabase;
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+    use crate::store::engine::table::{Sums, WriteTransaction};
+    use crate::store::schema::ARCHIVE;
+
+    #[test]
+    fn what_is_read_ahead_is_what_single_steps_read() -> Result<(), StoreError> {
+        let database = redb::Builder::new().create_with_backend(InMemoryBackend::new())?;
+        // Those without a sum are damaged.
+        for (sums, rest) in [(Sums::There, 0..5), (Sums::Absent, 5..7)] {
+            let txn = WriteTransaction::begin_with(&database, sums)?;
+            let mut table = txn.open_table(ARCHIVE)?;
+            for n in (0..600).filter(|n| rest.contains(&(n % 7))) {
+                table.insert((1, n), u8::try_from(n % 251).unwrap())?;
+            }
+            drop(table);
+            txn.commit()?;
+        }
+        let snapshot = Rc::new(ARCHIVE.open(&database.begin_read()?).unwrap());
+        let view = ARCHIVE.on(Source::of(snapshot, ARCHIVE.plain(), (Sums::There, None)));
+        for bounds in [
+            (1, 0)..(1, 600),
+            (1, 33)..(1, 34),
+            (1, 40)..(1, 47),
+            (2, 0)..(3, 0),
+        ] {
+            for way in [Way::Forward, Way::Backward] {
+                let mut expected = Vec::new();
+                let mut range = view.range(bounds.clone())?;
+                while let Some(row) = match way {
+                    Way::Forward => range.next(),
+                    Way::Backward => range.next_back(),
+                } {
+                    let (key, value) = row?;
+                    expected.push((key.value(), value.value()));
+                }
+                for max in [1, 3, 64, 1000] {
+                    let mut range = view.range(bounds.clone())?;
+                    let mut rows = Vec::new();
+                    while range.ahead((way, max), |key, value| rows.push((key, value)))? {}
+                    assert_eq!(rows, expected, "{bounds:?} {way:?} {max}");
+                }
+            }
+        }
+        Ok(())
     }
 }
