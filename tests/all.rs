@@ -40,6 +40,7 @@ mod pep;
 mod proxied;
 mod pubsub_limits;
 mod pubsub_model;
+mod query_limits;
 mod readme;
 mod reconnect;
 mod rename;

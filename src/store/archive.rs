@@ -11,6 +11,7 @@ pub mod index;
 pub mod kinds;
 mod merged;
 pub mod names;
+mod page;
 pub mod place;
 pub mod preferences;
 mod query;
@@ -26,22 +27,17 @@ pub mod walk;
 mod when;
 
 use crate::xmpp::relation::{Act, Kind};
-use crate::xmpp::said::says;
 use crate::xmpp::{Jid, Timestamp};
 
 use super::schema::{ARCHIVE, SET_BACK, STANZAS};
 use super::{AccountId, StoreError, Tx, View, Writing};
-use index::IndexRow;
 pub use query::{ArchivePage, ArchiveQuery, Before, Shows};
 use relation::Named;
-use search::find::{Ended, Search};
-use search::left::{LOOK_STEPS_MAX, Steps};
 use span::Span;
-use stanza::{Relation, StanzaRow, bare, peer_hash};
+use stanza::{Relation, StanzaRow};
 use walk::Walk;
 
-/// Steps through rows for one page, then it ends; a stanza that is read and passed over is as many more.
-const PASSED_STEPS_MAX: u64 = 20_000;
+/// Steps that a stanza takes which is read and passed over.
 const READ_STEPS: u64 = 10;
 
 /// Id of an archived stanza: its place in arrival order.
@@ -137,104 +133,6 @@ impl Tx {
         })
     }
 
-    /// A page of what matches. RSM (XEP-0059 §2.5): one that ends before an id is counted from there.
-    pub fn page(
-        &self,
-        account: AccountId,
-        query: &ArchiveQuery,
-    ) -> Result<ArchivePage, StoreError> {
-        let backward =
-            query.backward || (query.page_before.is_some() && query.page_after.is_none());
-        let mut spans = self.spans(query)?;
-        for span in &mut spans {
-            span.cut(query.page_after, query.page_before);
-        }
-        if backward {
-            spans.reverse();
-        }
-        let stanzas = self.view(STANZAS)?;
-        let mut walk = Walk::new(&stanzas, backward);
-        let mut page = ArchivePage {
-            stanzas: Vec::new(),
-            complete: true,
-            reached: None,
-            steps: 0,
-        };
-        let look = Steps::new(LOOK_STEPS_MAX.saturating_sub(query.steps));
-        let peer = query.with.as_ref().map(|with| peer_hash(with.as_str()));
-        let mut steps = 0;
-        let mut visit = |row: IndexRow| {
-            let IndexRow {
-                sequence,
-                archive,
-                held,
-            } = row;
-            if steps >= PASSED_STEPS_MAX {
-                page.complete = false;
-                return Ok(false);
-            }
-            steps += 1;
-            if query.is_passed_over(held) {
-                page.reached = Some(ArchiveId(sequence));
-                return Ok(true);
-            }
-            // One that is damaged is passed over; it was reported.
-            let Some(row) = walk.find(sequence)? else {
-                return Ok(true);
-            };
-            look.take_stanza(row.value().len());
-            let row = StanzaRow::decode(row.value())?;
-            if !(matches(&row, archive, query)
-                && self.is_shown((account, archive), sequence, &row, query)?)
-            {
-                steps += READ_STEPS;
-                page.reached = Some(ArchiveId(sequence));
-                return Ok(true);
-            }
-            if page.stanzas.len() == query.max {
-                page.complete = false;
-                return Ok(false);
-            }
-            let channel = Some(archive).filter(|archive| *archive != account);
-            page.stanzas.push(stored(sequence, &row, channel));
-            page.reached = None;
-            Ok(true)
-        };
-        let search = Search {
-            wanted: query.words.as_ref(),
-            peer,
-            backward,
-            steps: &look,
-        };
-        let mut ended = Ended::Through;
-        for span in spans {
-            ended = self.visit_asked(account, &search, span, &mut visit)?;
-            if ended != Ended::Through {
-                break;
-            }
-        }
-        page.steps = LOOK_STEPS_MAX - look.left();
-        page.reached = match ended {
-            Ended::At(at) => {
-                page.complete = false;
-                let begin = if backward {
-                    query.page_before
-                } else {
-                    query.page_after
-                };
-                let last = self.looked_at_last(account, at, backward)?;
-                last.filter(|last| Some(*last) != begin)
-            }
-            _ => page
-                .reached
-                .filter(|_| !page.complete && steps >= PASSED_STEPS_MAX),
-        };
-        if backward {
-            page.stanzas.reverse();
-        }
-        Ok(page)
-    }
-
     /// True if this archive holds the id (RSM and extended queries: `item-not-found` otherwise).
     pub fn archived(&self, account: AccountId, id: ArchiveId) -> Result<bool, StoreError> {
         Ok(self.holds(account, id)? || self.read_of_channel(account, id)?.is_some())
@@ -310,31 +208,6 @@ impl Tx {
     }
 }
 
-/// XEP-0313 §4.1.1. The index goes by a hash of the peer's bare JID, so the stanza has the last word.
-pub(super) fn matches(row: &StanzaRow<'_>, archive: AccountId, query: &ArchiveQuery) -> bool {
-    if query.without_groupchat && stanza::is_groupchat(row.xml) {
-        return false;
-    }
-    if let Some(wanted) = &query.words {
-        // The index of words may name what left this archive and is still in another one.
-        let is_here = row.owners.iter().any(|owner| owner.account == archive);
-        if !is_here || !says(row.xml, wanted) {
-            return false;
-        }
-    }
-    let Some(with) = &query.with else {
-        return true;
-    };
-    let peer = row.peer(archive);
-    if with.is_bare() {
-        bare(peer) == with.as_str()
-    } else {
-        // Of what was sent to oneself, both sides are the peer.
-        let is_note = bare(row.from) == bare(row.to);
-        peer == with.as_str() || (is_note && (row.from == with.as_str() || row.to == with.as_str()))
-    }
-}
-
 /// All of them but those that are damaged, in the order given; best if it ascends. With the channel each is read from.
 pub(super) fn read(
     stanzas: &View<'_, u64, &'static [u8]>,
@@ -350,7 +223,7 @@ pub(super) fn read(
     Ok(read)
 }
 
-fn stored(sequence: u64, row: &StanzaRow<'_>, channel: Option<AccountId>) -> Stored {
+pub(super) fn stored(sequence: u64, row: &StanzaRow<'_>, channel: Option<AccountId>) -> Stored {
     Stored {
         id: ArchiveId(sequence),
         at: row.at,

@@ -542,6 +542,7 @@ impl Random {
             },
             start: self.time(model),
             end: self.time(model),
+            during: None,
             after_id: id(self, 6),
             before_id: id(self, 6),
             page_after,
@@ -553,7 +554,7 @@ impl Random {
             }),
             backward: self.one_in(2) || (page_before.is_some() && page_after.is_none()),
             max: self.0.below(8),
-            steps: 0,
+            bytes_max: None,
         }
     }
 }

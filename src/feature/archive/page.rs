@@ -2,7 +2,7 @@
 use std::ops::Bound;
 
 use crate::state::{Cx, Fault};
-use crate::store::{AccountId, ArchiveId, ArchiveQuery, Shows, Stored};
+use crate::store::{AccountId, ArchiveId, ArchiveQuery, Shows, StoreError, Stored};
 use crate::xml::parse_stored;
 use crate::xmpp::relation::{Act, Kind};
 use crate::xmpp::said::says;
@@ -11,8 +11,6 @@ use crate::xmpp::{BareJid, Condition, Jid, StanzaError, ns};
 
 /// Bytes of a page; it ends behind the message that passes them.
 const PAGE_BYTES_MAX: usize = 1 << 20;
-/// Messages read at a time, so that a page of large ones is not held in memory before it is cut.
-const READ_MAX: usize = 16;
 /// What was done to one message and is looked through for one page.
 const FASTENINGS_LOOK_MAX: usize = 2_000;
 
@@ -50,11 +48,11 @@ pub fn read(
         return Ok(page);
     }
     match of {
-        Of::All => page.fill(cx, account, filter)?,
+        Of::All => page = Page::of_all(cx, account, filter)?,
         Of::Ids(ids) => page.fill_from_ids(cx, (owner, account), filter, ids)?,
         Of::DoneTo(target) => page.fill_with_fastenings(cx, (owner, account), filter, target)?,
     }
-    if filter.backward {
+    if filter.backward && !matches!(of, Of::All) {
         page.stanzas.reverse();
     }
     let came_nowhere = page.stanzas.is_empty() && page.reached.is_none() && !page.complete;
@@ -74,41 +72,21 @@ impl Page {
         }
     }
 
-    /// Reads in the direction of paging, a few at a time.
-    fn fill(
-        &mut self,
-        cx: &Cx<'_>,
-        account: AccountId,
-        filter: &ArchiveQuery,
-    ) -> Result<(), Fault> {
-        let mut rest = filter.clone();
-        loop {
-            rest.max = READ_MAX.min(filter.max - self.stanzas.len());
-            let read = cx.tx.page(account, &rest)?;
-            let mut stanzas = read.stanzas;
-            rest.steps = read.steps;
-            if rest.backward {
-                stanzas.reverse();
-            }
-            let last = stanzas.last().map(|stored| stored.id);
-            for stored in stanzas {
-                if self.bytes >= PAGE_BYTES_MAX {
-                    return Ok(());
-                }
-                self.take(stored);
-            }
-            self.reached = read.reached;
-            let is_over = self.stanzas.len() >= filter.max || read.reached.is_some();
-            if read.complete || is_over || last.is_none() {
-                self.complete = read.complete;
-                return Ok(());
-            }
-            if rest.backward {
-                rest.page_before = last;
-            } else {
-                rest.page_after = last;
-            }
-        }
+    /// Of everything; in order of arrival already.
+    fn of_all(cx: &Cx<'_>, account: AccountId, filter: &ArchiveQuery) -> Result<Page, StoreError> {
+        let read = cx.tx.page(
+            account,
+            &ArchiveQuery {
+                bytes_max: Some(PAGE_BYTES_MAX),
+                ..filter.clone()
+            },
+        )?;
+        Ok(Page {
+            bytes: read.stanzas.iter().map(|stored| stored.xml.len()).sum(),
+            stanzas: read.stanzas,
+            complete: read.complete,
+            reached: read.reached,
+        })
     }
 
     /// §4.1.3: of these ids, those the other filters let through.

@@ -91,6 +91,7 @@ pub fn page_of(cx: &mut Cx<'_>, asking: &Asking<'_>, source: &Source<'_>) -> Res
     }
     let mut query = asked::read(payload, &cx.state.settings, &cx.state.archive_ids)?;
     require_known_ids(cx, account, &query)?;
+    query.filter.during = Some(cx.tx.during(&query.filter)?);
     let is_of_nobody = match query.filter.with.take() {
         Some(with) => {
             query.filter.with = (source.with)(cx, with);

@@ -15,8 +15,6 @@ use crate::server::{Server, Step};
 /// Messages looked at in one piece, and their bytes.
 const MESSAGES_MAX: usize = 500;
 const BYTES_MAX: usize = 256 << 10;
-/// Messages read at a time, for they may be large.
-const READ_MAX: usize = 16;
 /// Messages removed in one piece.
 const REMOVED_MAX: usize = 200;
 /// Messages that are counted.
@@ -92,7 +90,8 @@ impl Server {
     ) -> Result<Answer, StoreError> {
         let mut query = ArchiveQuery {
             page_after: after,
-            max: READ_MAX,
+            max: MESSAGES_MAX,
+            bytes_max: Some(BYTES_MAX),
             ..ArchiveQuery::default()
         };
         if ask.action == ArchiveAction::Show && !ask.about.is_empty() {
@@ -114,29 +113,18 @@ impl Server {
         if ask.action == ArchiveAction::Export && after.is_none() {
             begin_export(&mut text, own);
         }
-        let (mut looked_at, mut bytes) = (0, 0);
-        let next = loop {
-            let page = tx.page(account, &query)?;
-            for stored in &page.stanzas {
-                bytes += stored.xml.len();
-                match ask.action {
-                    ArchiveAction::Export => {
-                        export(&mut text, stored, &self.state.archive_ids.text(stored.id));
-                    }
-                    _ => show(&mut text, stored, own),
+        let page = tx.page(account, &query)?;
+        for stored in &page.stanzas {
+            match ask.action {
+                ArchiveAction::Export => {
+                    export(&mut text, stored, &self.state.archive_ids.text(stored.id));
                 }
+                _ => show(&mut text, stored, own),
             }
-            looked_at += page.stanzas.len();
-            query.steps = page.steps;
-            let last = page.stanzas.last().map(|stored| stored.id);
-            query.page_after = page.reached.or(last).or(query.page_after);
-            if page.complete {
-                break None;
-            }
-            if page.reached.is_some() || looked_at >= MESSAGES_MAX || bytes >= BYTES_MAX {
-                break query.page_after;
-            }
-        };
+        }
+        let last = page.stanzas.last().map(|stored| stored.id);
+        let next = page.reached.or(last).or(after);
+        let next = next.filter(|_| !page.complete);
         if next.is_some() && next == after {
             return Ok(Err("there is too much to look at".to_string()));
         }

@@ -2,6 +2,7 @@
 use crate::xmpp::words::Wanted;
 use crate::xmpp::{Jid, Timestamp};
 
+use super::reading::Parts;
 use super::{ArchiveId, Stored};
 
 /// XEP-0313 §4.1. All conditions must hold.
@@ -14,6 +15,8 @@ pub struct ArchiveQuery {
     pub shows: Shows,
     pub start: Option<Timestamp>,
     pub end: Option<Timestamp>,
+    /// Where in the archive these lie, if that was looked for already (`Tx::during`).
+    pub during: Option<Parts>,
     /// XEP-0431.
     pub words: Option<Wanted>,
     /// `after-id`, `before-id` (exclusive), and `ids`, of `urn:xmpp:mam:2#extended`.
@@ -25,8 +28,8 @@ pub struct ArchiveQuery {
     /// The page is counted from the end (`<before/>`).
     pub backward: bool,
     pub max: usize,
-    /// What looking for words took already, of what one look may.
-    pub steps: u64,
+    /// The page ends behind the stanza that passes so many bytes.
+    pub bytes_max: Option<usize>,
 }
 
 /// Which kinds of stanzas (XEP-0427).
@@ -55,6 +58,4 @@ pub struct ArchivePage {
     pub complete: bool,
     /// So much was passed over, or looked through for words, that the page ends here, whatever it holds.
     pub reached: Option<ArchiveId>,
-    /// What looking for words took, with what it had before.
-    pub steps: u64,
 }

@@ -21,7 +21,7 @@ pub(in crate::store) struct Reading {
 }
 
 /// What of an archive somebody reads.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Parts(pub(super) Vec<Span>);
 
 impl Parts {

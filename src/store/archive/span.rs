@@ -2,7 +2,7 @@
 use crate::store::ArchiveId;
 
 /// Sequences from `from` up to but without `to`.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) struct Span {
     pub from: u64,
     pub to: u64,

@@ -5,7 +5,7 @@ use super::super::span::Span;
 use crate::store::AccountId;
 
 /// What one look may cost, in steps of a few microseconds.
-pub const LOOK_STEPS_MAX: u64 = 8_192;
+const LOOK_STEPS_MAX: u64 = 8_192;
 /// A segment, a block of it, a stanza, and so many bytes of that.
 pub const SEGMENT_STEPS: u64 = 2;
 pub const BLOCK_STEPS: u64 = 4;
@@ -16,8 +16,8 @@ const STEP_BYTES: usize = 512;
 pub struct Steps(Cell<u64>);
 
 impl Steps {
-    pub fn new(steps: u64) -> Steps {
-        Steps(Cell::new(steps))
+    pub fn of_look() -> Steps {
+        Steps(Cell::new(LOOK_STEPS_MAX))
     }
 
     pub fn left(&self) -> u64 {
