@@ -16,7 +16,7 @@ use super::{as_member, completion};
 
 /// Steps through the index to tell where a page lies, which is not told if that takes more: it must cost little beside the
 /// page.
-const PLACE_STEPS_MAX: u64 = 256;
+const PLACE_STEPS_MAX: u64 = 128;
 /// The same where that is what is asked for.
 const ASKED_PLACE_STEPS_MAX: u64 = 10_000;
 /// Bytes of a `queryid`, which every result repeats.
