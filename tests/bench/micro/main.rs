@@ -1,10 +1,11 @@
 //! What the hot paths cost, one by one: nanoseconds and allocations of one operation. `cargo bench --bench micro`;
-//! with `-- search` only what looking for words takes, of up to a million messages.
+//! with `-- search` only what looking for words takes, and with `-- pages` pages, of up to a million messages.
 //! The time is the best of several rounds, for the machine adds to it and never takes away; allocations are exact.
 
 // A benchmark is a test: its figures are floats.
 #![allow(clippy::as_conversions, clippy::indexing_slicing)]
 
+mod paging;
 mod search;
 mod world;
 
@@ -33,6 +34,9 @@ fn main() {
     if std::env::args().any(|word| word == "search") {
         return search::search(3);
     }
+    if std::env::args().any(|word| word == "pages") {
+        return paging::pages(3);
+    }
     println!(
         "{:44} {:>10} {:>12} {:>14}",
         "operation", "ns", "allocations", "bytes asked"
@@ -41,6 +45,7 @@ fn main() {
     relay();
     archive();
     pages();
+    paging::pages(2);
     search::search(2);
 }
 

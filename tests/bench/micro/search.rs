@@ -82,11 +82,11 @@ fn looks(store: &Store, size: u64) {
     }
 }
 
-fn open(path: &std::path::Path) -> Store {
+pub fn open(path: &std::path::Path) -> Store {
     Store::open(path, CACHE_BYTES).expect("a store")
 }
 
-fn remove(path: &std::path::Path) {
+pub fn remove(path: &std::path::Path) {
     for end in ["", ".journal", ".redb.reserve"] {
         let _none = std::fs::remove_file(format!("{}{end}", path.display()));
     }

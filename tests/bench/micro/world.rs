@@ -50,7 +50,12 @@ impl Entropy for Counter {
 impl World {
     /// Romeo and Juliet, both available.
     pub fn new() -> World {
-        let store = Store::open_backend(InMemoryBackend::new(), CACHE_BYTES).expect("a store");
+        let backend = InMemoryBackend::new();
+        World::on(Store::open_backend(backend, CACHE_BYTES).expect("a store"))
+    }
+
+    /// The same on a store, which they may be known to already.
+    pub fn on(store: Store) -> World {
         let server = server(&store);
         let mut world = World {
             store,
