@@ -5,16 +5,10 @@
 //! rows newer than the index's checkpoint live in memory only (rebuilt at start from the tail of `stanzas`) and are moved
 //! to the tables together once there are enough, so that scattered pages are written rarely.
 
-pub mod around;
 pub mod inbox;
 pub mod index;
-pub mod kinds;
-mod merged;
-pub mod names;
-mod page;
-pub mod place;
+pub mod page;
 pub mod preferences;
-mod query;
 pub mod reading;
 pub mod relation;
 pub mod retention;
@@ -24,14 +18,13 @@ pub mod span;
 pub mod stanza;
 pub mod unseen;
 pub mod walk;
-mod when;
 
 use crate::xmpp::relation::{Act, Kind};
 use crate::xmpp::{Jid, Timestamp};
 
 use super::schema::{ARCHIVE, SET_BACK, STANZAS};
 use super::{AccountId, StoreError, Tx, View, Writing};
-pub use query::{ArchivePage, ArchiveQuery, Before, Shows};
+pub use page::query::{ArchivePage, ArchiveQuery, Before, Shows};
 use relation::Named;
 use span::Span;
 use stanza::{Relation, StanzaRow};

@@ -30,13 +30,13 @@ pub use accounts::suspended::SuspendedId;
 pub use accounts::suspended_row::{HeldRow, QueueRow, Suspended, SuspendedPresence};
 pub use accounts::tokens::{ENDED_ROWS_MAX, ENDED_TOKENS_MAX, EndedToken, FastToken, FastTokens};
 pub use accounts::{Account, AccountId};
-pub use archive::around::Around;
 pub use archive::inbox::{InboxReader, Standing, UNREAD_MAX};
-pub use archive::kinds::{Conversation, Facts, Glance, Mark};
-pub use archive::place::{AtIndex, Place};
+pub use archive::page::place::{AtIndex, Place};
 pub use archive::preferences::{ArchivePreferences, DefaultPolicy};
 pub use archive::reading::{Parts, READINGS_MAX};
 pub use archive::relation::Named;
+pub use archive::relation::around::Around;
+pub use archive::relation::kinds::{Conversation, Facts, Glance, Mark};
 pub use archive::retention::{Aged, Need, Pruned};
 pub use archive::stanza::Relation;
 pub use archive::{

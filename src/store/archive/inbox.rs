@@ -5,8 +5,8 @@
 //! that; what it told its devices that it has seen (XEP-0490).
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::index::IndexRow;
 use super::reading::Reading;
+use super::reading::rows::IndexRow;
 use super::span::Span;
 use super::stanza::{StanzaRow, bare, is_reading, is_received, kind_held, peer_hash};
 use super::walk::Walk;

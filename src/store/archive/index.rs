@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::xmpp::Timestamp;
 
-use super::names::NewNames;
 use super::relation::NewRelations;
+use super::relation::names::NewNames;
 use super::retention::bytes;
 use super::search;
 use super::span::Span;
 use super::stanza::{Relation, StanzaRow, footprint, peer_hash};
 use super::unseen::UnseenOfAll;
-use crate::store::engine::table::{Range, Row, Way, WriteTransaction};
+use crate::store::engine::table::WriteTransaction;
 use crate::store::schema::{
     ARCHIVE, ARCHIVE_WITH, META, META_BYTES, META_CHECKPOINT, META_SEQUENCE, META_TIME, RELATED,
     SET_BACK, STANZAS, UNSEEN_FROM,
@@ -23,10 +23,6 @@ use crate::store::{AccountId, StoreError, Tx};
 const TAIL_ROWS_MAX: usize = 6144;
 /// And no more than this is read at start to rebuild them.
 const TAIL_BYTES_MAX: u64 = 4 << 20;
-
-/// Rows of the tables that a walk reads at a time: first these, for many walks end soon, and then so many.
-const AHEAD_MIN: usize = 8;
-const AHEAD_MAX: usize = 64;
 
 /// A clock that is this little behind was not set back; it drifts, or was slowed down.
 const DRIFT_MS_MAX: i64 = 60_000;
@@ -66,18 +62,6 @@ pub(in crate::store) struct TailRow {
     pub peer: u64,
     pub held: u8,
 }
-
-/// A row of the index as a walk sees it.
-#[derive(Clone, Copy)]
-pub(in crate::store) struct IndexRow {
-    pub sequence: u64,
-    pub held: u8,
-    /// Whose archive it is of: an account that reads channels sees theirs as well.
-    pub archive: AccountId,
-}
-
-/// Called for each row; false ends the walk.
-pub(in crate::store) type Visit<'v> = &'v mut dyn FnMut(IndexRow) -> Result<bool, StoreError>;
 
 impl Memory {
     pub fn load(tx: &Tx) -> Result<Memory, StoreError> {
@@ -310,99 +294,5 @@ impl Tx {
             writing.memory.checkpoint(writing.txn)?;
         }
         Ok(())
-    }
-
-    /// Walks an archive's rows in order of sequence, or backward; with `peer`, those of that hash only. False: `visit` said
-    /// that it is enough.
-    pub(in crate::store) fn visit(
-        &self,
-        account: AccountId,
-        peer: Option<u64>,
-        span: Span,
-        backward: bool,
-        visit: Visit<'_>,
-    ) -> Result<bool, StoreError> {
-        if span.from >= span.to {
-            return Ok(true);
-        }
-        let memory = self.memory()?;
-        let is_of_peer = |row: &&TailRow| peer.is_none_or(|peer| peer == row.peer);
-        let mut tail = memory.tail(account, span).iter().filter(is_of_peer);
-        let row = |row: &TailRow| IndexRow {
-            sequence: row.sequence,
-            held: row.held,
-            archive: account,
-        };
-        if backward {
-            while let Some(next) = tail.next_back() {
-                if !visit(row(next))? {
-                    return Ok(false);
-                }
-            }
-            return self.visit_tables(account, peer, span, backward, visit);
-        }
-        if !self.visit_tables(account, peer, span, backward, visit)? {
-            return Ok(false);
-        }
-        for next in tail {
-            if !visit(row(next))? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// False: the visitor has enough.
-    fn visit_tables(
-        &self,
-        account: AccountId,
-        peer: Option<u64>,
-        span: Span,
-        backward: bool,
-        visit: Visit<'_>,
-    ) -> Result<bool, StoreError> {
-        let (number, Span { from, to }) = (account.0, span);
-        match peer {
-            None => {
-                let table = self.view(ARCHIVE)?;
-                let range = table.range((number, from)..(number, to))?;
-                walk(account, range, backward, |(_, sequence)| sequence, visit)
-            }
-            Some(peer) => {
-                let table = self.view(ARCHIVE_WITH)?;
-                let range = table.range((number, peer, from)..(number, peer, to))?;
-                walk(account, range, backward, |(_, _, sequence)| sequence, visit)
-            }
-        }
-    }
-}
-
-fn walk<K: Row>(
-    archive: AccountId,
-    mut range: Range<'_, K, u8>,
-    backward: bool,
-    sequence: impl Fn(K::View<'_>) -> u64,
-    visit: Visit<'_>,
-) -> Result<bool, StoreError> {
-    let (way, mut ahead) = (Way::backward(backward), AHEAD_MIN);
-    let mut rows = Vec::with_capacity(ahead);
-    loop {
-        let is_more = range.ahead((way, ahead), |key, held| {
-            rows.push((sequence(key), held));
-        })?;
-        for (sequence, held) in rows.drain(..) {
-            let row = IndexRow {
-                sequence,
-                held,
-                archive,
-            };
-            if !visit(row)? {
-                return Ok(false);
-            }
-        }
-        if !is_more {
-            return Ok(true);
-        }
-        ahead = AHEAD_MAX;
     }
 }

@@ -1,15 +1,20 @@
 //! A page of an archive: what matches a query, up to so many (XEP-0313 §4.3, XEP-0059). All of it is read in one look, which has
 //! a limit.
+pub mod place;
+pub mod query;
+mod when;
+
 use crate::store::schema::STANZAS;
 use crate::store::{AccountId, StoreError, Tx};
 use crate::xmpp::said::says;
 
-use super::index::IndexRow;
+use super::reading::rows::IndexRow;
 use super::search::find::{Ended, Search};
 use super::search::left::Steps;
 use super::stanza::{StanzaRow, bare, is_groupchat, peer_hash};
 use super::walk::Walk;
-use super::{ArchiveId, ArchivePage, ArchiveQuery, READ_STEPS, stored};
+use super::{ArchiveId, READ_STEPS, stored};
+use query::{ArchivePage, ArchiveQuery};
 
 /// Steps through rows for one page, then it ends; a stanza that is read and passed over is `READ_STEPS` more.
 const PASSED_STEPS_MAX: u64 = 20_000;
@@ -149,7 +154,7 @@ impl Filling<'_, '_> {
 }
 
 /// XEP-0313 §4.1.1. The index goes by a hash of the peer's bare JID, so the stanza has the last word.
-pub(super) fn matches(row: &StanzaRow<'_>, archive: AccountId, query: &ArchiveQuery) -> bool {
+fn matches(row: &StanzaRow<'_>, archive: AccountId, query: &ArchiveQuery) -> bool {
     if query.without_groupchat && is_groupchat(row.xml) {
         return false;
     }

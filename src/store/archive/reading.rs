@@ -2,6 +2,9 @@
 //! for a member when a message is sent; a channel has a number as accounts have, and sequences are the same in all archives.
 //!
 //! Of one channel no two parts overlap, and between two of them there is something that the account does not read.
+mod merged;
+pub mod rows;
+
 use super::ArchiveId;
 use super::span::Span;
 use crate::store::schema::CHANNEL_READ;
@@ -104,7 +107,10 @@ impl Tx {
     }
 
     /// All that an account reads of channels.
-    pub(super) fn readings(&self, account: AccountId) -> Result<Vec<Reading>, StoreError> {
+    pub(in crate::store) fn readings(
+        &self,
+        account: AccountId,
+    ) -> Result<Vec<Reading>, StoreError> {
         let end = account.0.saturating_add(1);
         self.readings_in((account.0, 0, 0)..(end, 0, 0))
     }

@@ -7,6 +7,10 @@
 //! - moderation (XEP-0425 §4): the channel itself;
 //! - marks and receipts (XEP-0333 §4, XEP-0184 §5): the other side;
 //! - reactions, replies and other fastenings (XEP-0444 §4, XEP-0461, XEP-0422): both sides; all in a channel.
+pub mod around;
+pub mod kinds;
+pub mod names;
+
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -20,8 +24,8 @@ use crate::xml::{Escaped, parse_stored};
 use crate::xmpp::ns;
 use crate::xmpp::relation::{Act, act_of, says_an_act};
 
-use super::names::{self, NewNames};
 use super::stanza::{Relation, StanzaRow, bare, is_groupchat};
+use names::NewNames;
 
 /// Stanzas between two lines in the log.
 const PROGRESS_STANZAS: u64 = 100_000;

@@ -4,8 +4,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::super::index::{IndexRow, Visit};
 use super::super::reading::Reading;
+use super::super::reading::rows::{IndexRow, Visit};
 use super::super::span::Span;
 use super::left::{BLOCK_STEPS, Cursor, SEGMENT_STEPS, Steps, cut};
 use super::segment::{Blocks, Head, Place};

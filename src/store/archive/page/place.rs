@@ -1,9 +1,10 @@
 //! Where a page lies among all that a query matches (XEP-0059 §2.5 to §2.7), which takes counting.
-use super::index::IndexRow;
-use super::page::matches;
-use super::stanza::{StanzaRow, peer_hash};
-use super::walk::Walk;
-use super::{ArchiveId, ArchiveQuery, READ_STEPS, Shows};
+use super::super::reading::rows::IndexRow;
+use super::super::stanza::{StanzaRow, peer_hash};
+use super::super::walk::Walk;
+use super::super::{ArchiveId, READ_STEPS};
+use super::matches;
+use super::query::{ArchiveQuery, Shows};
 use crate::store::schema::STANZAS;
 use crate::store::{AccountId, StoreError, Tx};
 use crate::xmpp::relation::Kind;

@@ -2,8 +2,8 @@
 use crate::xmpp::words::Wanted;
 use crate::xmpp::{Jid, Timestamp};
 
-use super::reading::Parts;
-use super::{ArchiveId, Stored};
+use super::super::reading::Parts;
+use super::super::{ArchiveId, Stored};
 
 /// XEP-0313 §4.1. All conditions must hold.
 #[derive(Clone, Debug, Default)]

@@ -6,11 +6,13 @@ use crate::store::{AccountId, StoreError, Tx};
 use crate::xmpp::relation::{Act, Kind};
 use crate::xmpp::{Timestamp, ns};
 
-use super::index::IndexRow;
-use super::reading::Parts;
-use super::stanza::{StanzaRow, bare, is_marking, is_private, kind_held, peer_hash};
-use super::walk::Walk;
-use super::{ArchiveId, ArchiveQuery, Before, READ_STEPS, Relation, Shows};
+use super::super::reading::Parts;
+use super::super::reading::rows::IndexRow;
+use super::super::stanza::{
+    Relation, StanzaRow, bare, is_marking, is_private, kind_held, peer_hash,
+};
+use super::super::walk::Walk;
+use super::super::{ArchiveId, ArchiveQuery, Before, READ_STEPS, Shows};
 
 /// Later acts that are looked through for whether one was the last.
 const LATER_LOOK_MAX: usize = 64;
@@ -54,7 +56,7 @@ pub struct Conversation<'a> {
 
 impl ArchiveQuery {
     /// The index says that it is nothing for this query.
-    pub(super) fn is_passed_over(&self, held: u8) -> bool {
+    pub(in crate::store) fn is_passed_over(&self, held: u8) -> bool {
         match self.shows {
             Shows::All => false,
             Shows::SaidAndDone(before) if before != Before::default() => false,
@@ -63,7 +65,7 @@ impl ArchiveQuery {
     }
 
     /// Whether what the index says is enough; else the stanza is looked at.
-    pub(super) fn is_told(&self, held: u8) -> bool {
+    pub(in crate::store) fn is_told(&self, held: u8) -> bool {
         self.shows == Shows::All || kind_held(held).is_some()
     }
 }
@@ -147,7 +149,7 @@ impl Tx {
         Ok(steps)
     }
 
-    pub(super) fn is_shown(
+    pub(in crate::store) fn is_shown(
         &self,
         (account, archive): (AccountId, AccountId),
         sequence: u64,

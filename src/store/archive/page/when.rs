@@ -4,9 +4,9 @@ use crate::store::schema::STANZAS;
 use crate::store::{ArchiveQuery, StoreError, Tx, View};
 use crate::xmpp::Timestamp;
 
-use super::reading::Parts;
-use super::span::Span;
-use super::stanza::StanzaRow;
+use super::super::reading::Parts;
+use super::super::span::Span;
+use super::super::stanza::StanzaRow;
 
 /// So close to each other stanzas are read one after the other.
 const NEAR: u64 = 32;

@@ -1,7 +1,7 @@
 //! Which stanza has an id: hashes of the ids that messages came with and of what channels called them, in blocks in the order of arrival. What is asked for came
 //! lately most often, so it is looked for from the end; six bytes a message, written one behind the other, where an index by
 //! id would touch a page of the file for each.
-use super::stanza::{bare, is_groupchat};
+use super::super::stanza::{bare, is_groupchat};
 use crate::store::engine::table::WriteTransaction;
 use crate::store::schema::NAMES;
 use crate::store::{StoreError, View};

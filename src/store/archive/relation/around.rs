@@ -2,10 +2,10 @@
 //! all of it.
 use std::collections::{BTreeSet, HashMap};
 
-use super::ArchiveId;
+use super::super::ArchiveId;
+use super::super::stanza::StanzaRow;
+use super::super::walk::Walk;
 use super::kinds::{Facts, Glance, facts};
-use super::stanza::StanzaRow;
-use super::walk::Walk;
 use crate::store::schema::{RELATED, STANZAS};
 use crate::store::{AccountId, StoreError, Tx};
 use crate::xmpp::relation::Act;

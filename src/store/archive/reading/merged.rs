@@ -3,11 +3,13 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::index::{IndexRow, Memory, TailRow, Visit};
-use super::reading::Reading;
-use super::span::Span;
-use super::walk::Walk;
-use super::{ArchiveId, StanzaRow};
+use super::super::ArchiveId;
+use super::super::index::{Memory, TailRow};
+use super::super::span::Span;
+use super::super::stanza::StanzaRow;
+use super::super::walk::Walk;
+use super::Reading;
+use super::rows::{IndexRow, Visit};
 use crate::store::engine::table::{Guard, Range, Row, View};
 use crate::store::schema::{ARCHIVE, ARCHIVE_WITH, STANZAS};
 use crate::store::{AccountId, StoreError, Tx};
@@ -34,7 +36,7 @@ struct Rows<'i> {
 
 impl Tx {
     /// As `visit`, of all that the account reads.
-    pub(super) fn visit_read(
+    pub(in crate::store) fn visit_read(
         &self,
         account: AccountId,
         peer: Option<u64>,
@@ -50,7 +52,7 @@ impl Tx {
     }
 
     /// Backward through what an account's archive, and parts of a channel's, have of one peer.
-    pub(super) fn visit_talk(
+    pub(in crate::store) fn visit_talk(
         &self,
         account: AccountId,
         peer: u64,
@@ -85,7 +87,7 @@ impl Tx {
     }
 
     /// The archives that the account reads, and which parts of them. What is in its own as well is its own: that comes first.
-    pub(super) fn sources(
+    pub(in crate::store) fn sources(
         &self,
         account: AccountId,
         span: Span,
@@ -103,7 +105,7 @@ impl Tx {
     }
 
     /// The account reads this, though it is not in its own archive: that of the channel which it is in.
-    pub(super) fn read_of_channel(
+    pub(in crate::store) fn read_of_channel(
         &self,
         account: AccountId,
         id: ArchiveId,
