@@ -17,8 +17,7 @@ use super::fresh::Fresh;
 use crate::store::StoreError;
 use bounds::Bounds;
 pub use bounds::Way;
-pub use range::Range;
-use range::Walk;
+pub use range::{Range, Walk};
 pub use row::Row;
 pub use transaction::WriteTransaction;
 

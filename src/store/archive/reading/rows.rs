@@ -1,7 +1,7 @@
 //! The rows of one archive's index in order of arrival, or backward: those in the tables, and those that are in memory yet.
 use super::super::index::TailRow;
 use super::super::span::Span;
-use crate::store::engine::table::{Range, Row, Way};
+use crate::store::engine::table::{Row, Walk, Way};
 use crate::store::schema::{ARCHIVE, ARCHIVE_WITH};
 use crate::store::{AccountId, StoreError, Tx};
 
@@ -75,32 +75,33 @@ impl Tx {
         match peer {
             None => {
                 let table = self.view(ARCHIVE)?;
-                let range = table.range((number, from)..(number, to))?;
-                walk(account, range, backward, |(_, sequence)| sequence, visit)
+                let rows = table.range((number, from)..(number, to))?.bytes();
+                walk(account, rows, backward, visit)
             }
             Some(peer) => {
                 let table = self.view(ARCHIVE_WITH)?;
-                let range = table.range((number, peer, from)..(number, peer, to))?;
-                walk(account, range, backward, |(_, _, sequence)| sequence, visit)
+                let rows = table.range((number, peer, from)..(number, peer, to))?;
+                walk(account, rows.bytes(), backward, visit)
             }
         }
     }
 }
 
-fn walk<K: Row>(
+/// Of keys that end with the sequence.
+fn walk(
     archive: AccountId,
-    mut range: Range<'_, K, u8>,
+    mut rows: Walk<'_>,
     backward: bool,
-    sequence: impl Fn(K::View<'_>) -> u64,
     visit: Visit<'_>,
 ) -> Result<bool, StoreError> {
-    let (way, mut ahead) = (Way::backward(backward), AHEAD_MIN);
-    let mut rows = Vec::with_capacity(ahead);
+    let (way, mut max) = (Way::backward(backward), AHEAD_MIN);
+    let mut ahead = Vec::with_capacity(AHEAD_MIN);
     loop {
-        let is_more = range.ahead((way, ahead), |key, held| {
-            rows.push((sequence(key), held));
+        let is_more = rows.ahead((way, max), &mut |key, held| {
+            let sequence = key.last_chunk().copied().map_or(0, u64::from_be_bytes);
+            ahead.push((sequence, u8::decode(held)));
         })?;
-        for (sequence, held) in rows.drain(..) {
+        for (sequence, held) in ahead.drain(..) {
             let row = IndexRow {
                 sequence,
                 held,
@@ -113,6 +114,6 @@ fn walk<K: Row>(
         if !is_more {
             return Ok(true);
         }
-        ahead = AHEAD_MAX;
+        max = AHEAD_MAX;
     }
 }

@@ -2,7 +2,7 @@
 use std::marker::PhantomData;
 
 use super::bounds::{Bounds, RawPair, Way};
-use super::{Bytes, Guard, Row, Source, StoreError, Types, caught, damage, found, is_sound};
+use super::{Bytes, Guard, Source, StoreError, Types, caught, damage, found, is_sound};
 
 /// A page has fewer rows: whoever comes by more that are not on his way walks in a circle.
 const STRAYS_MAX: u32 = 4096;
@@ -32,6 +32,11 @@ impl<'r, K, V> Range<'r, K, V> {
         Range { walk, types }
     }
 
+    /// Whatever they are.
+    pub fn bytes(self) -> Walk<'r> {
+        self.walk
+    }
+
     fn typed(&self, (key, row): RawPair<'r>) -> Pair<'r, K, V> {
         (
             Guard::key_of(key),
@@ -40,21 +45,10 @@ impl<'r, K, V> Range<'r, K, V> {
     }
 }
 
-impl<K: Row, V: Row> Range<'_, K, V> {
+impl<'r> Walk<'r> {
     /// Takes the next rows, up to so many; false: there are no more. Most of what a row costs is being one step, so that
     /// small ones are better had in one go.
     pub fn ahead(
-        &mut self,
-        (way, max): (Way, usize),
-        mut take: impl FnMut(K::View<'_>, V::View<'_>),
-    ) -> Result<bool, StoreError> {
-        let mut take = |key: &[u8], value: &[u8]| take(K::decode(key), V::decode(value));
-        self.walk.ahead((way, max), &mut take)
-    }
-}
-
-impl<'r> Walk<'r> {
-    fn ahead(
         &mut self,
         (way, max): (Way, usize),
         take: &mut dyn FnMut(&[u8], &[u8]),
@@ -184,7 +178,7 @@ mod tests {
     use redb::backends::InMemoryBackend;
 
     use super::*;
-    use crate::store::engine::table::{Sums, WriteTransaction};
+    use crate::store::engine::table::{Row, Sums, WriteTransaction};
     use crate::store::schema::ARCHIVE;
 
     #[test]
@@ -219,9 +213,11 @@ mod tests {
                     expected.push((key.value(), value.value()));
                 }
                 for max in [1, 3, 64, 1000] {
-                    let mut range = view.range(bounds.clone())?;
+                    let mut walk = view.range(bounds.clone())?.bytes();
                     let mut rows = Vec::new();
-                    while range.ahead((way, max), |key, value| rows.push((key, value)))? {}
+                    while walk.ahead((way, max), &mut |key, value| {
+                        rows.push((<(u32, u64)>::decode(key), u8::decode(value)));
+                    })? {}
                     assert_eq!(rows, expected, "{bounds:?} {way:?} {max}");
                 }
             }
