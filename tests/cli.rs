@@ -118,7 +118,12 @@ fn a_first_start_makes_what_it_needs_and_says_so() {
     let fingerprint = fingerprint(&ring::digest::SHA256);
     says(&banner, &[&fingerprint, &sha1]);
     assert_eq!(mode(&data), 0o700);
-    for secret in ["key.pem", "control.sock", "stonechat.redb"] {
+    for secret in [
+        "key.pem",
+        "control.sock",
+        "stonechat.redb",
+        "stonechat.redb.journal",
+    ] {
         assert_eq!(mode(&data.join(secret)), 0o600, "{secret}");
     }
     signal(child.id(), Signal::TERM);
@@ -460,6 +465,27 @@ fn a_database_that_cannot_be_used_is_told_apart() {
     let (code, text) = operate(&dir.0, &["user", "list"], "");
     assert_eq!(code, 1);
     says(&text, &["newer", "999"]);
+}
+
+/// Its last messages may be in the other of its two files.
+#[test]
+fn a_database_without_its_journal_is_told() {
+    let dir = TestDir::new("journal");
+    let log = dir.0.join("log");
+    for (is_taken_away, is_told) in [(false, false), (false, false), (true, true), (false, false)] {
+        if is_taken_away {
+            std::fs::remove_file(dir.0.join("stonechat.redb.journal")).unwrap();
+        }
+        let errors = std::fs::File::create(&log).unwrap();
+        let (mut child, _) = start(stonechat(&dir.0).args(ANY_PORT).stderr(errors));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let text = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(text.contains("store.journal_missing"), is_told, "{text}");
+        if is_told {
+            says(&text, &["stonechat.redb.journal", "put that file back"]);
+        }
+    }
 }
 
 /// /dev/full answers every write as a full disk does.

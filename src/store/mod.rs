@@ -138,7 +138,9 @@ impl Store {
     }
 
     fn new(opened: Opened, file: Option<OpenFile>) -> Result<Store, StoreError> {
-        let Opened { database, behind } = opened;
+        let Opened {
+            database, behind, ..
+        } = opened;
         behind.put_off(true);
         let store = Store {
             shared: Rc::new(Shared {
@@ -190,7 +192,9 @@ impl Store {
 
     /// Puts it back.
     pub fn renewed(&self, renewed: Renewed) {
-        let Opened { database, behind } = renewed.0;
+        let Opened {
+            database, behind, ..
+        } = renewed.0;
         behind.put_off(true);
         *self.shared.behind.borrow_mut() = behind;
         *self.shared.database.borrow_mut() = Some(Arc::new(database));

@@ -10,6 +10,7 @@ use super::engine::damage;
 use super::engine::file::{Patient, StoreFile, builder};
 use super::engine::journal::Journal;
 use super::{StoreError, journal, upgrades, whole};
+use crate::xmpp::quoted;
 
 /// Opens or creates.
 pub fn open(path: &Path, cache_bytes: usize) -> Result<(StoreFile, Opened), StoreError> {
@@ -68,9 +69,18 @@ fn open_file(
     cache_bytes: usize,
     (path, keeps): (&Path, bool),
 ) -> Result<(StoreFile, Opened), StoreError> {
+    let is_alone = !whole::journal_path(path).try_exists()?;
     let journal = journal_of(path)?;
     let kept = keeps.then_some(path);
     let opened = made_sense((file.clone(), journal), cache_bytes, kept)?;
+    if is_alone && opened.follows_one {
+        let path = whole::journal_path(path).display().to_string();
+        let path = quoted(&path);
+        log::warn!(
+            "store.journal_missing path={path} remedy=\"if the server was not stopped in order, stop it, put that file back beside \
+             the database as both were, and start again: the last messages are in it\""
+        );
+    }
     Ok((file, opened))
 }
 
@@ -78,6 +88,8 @@ fn open_file(
 pub struct Opened {
     pub database: Database,
     pub behind: Arc<Behind>,
+    /// It had a journal before it was opened.
+    follows_one: bool,
 }
 
 /// redb does not look for all that can be wrong before it relies on it.
@@ -87,12 +99,13 @@ pub fn made_sense(
     path: Option<&Path>,
 ) -> Result<Opened, StoreError> {
     let opened = damage::unwound(|| {
-        let opened = opened(backend, journal.map(Arc::new), cache_bytes)?;
+        let mut opened = opened(backend, journal.map(Arc::new), cache_bytes)?;
         let (database, its_journal) = (&opened.database, opened.behind.journal());
         let next = match its_journal {
             Some(of_it) => journal::replay(database, &of_it.read()?)?,
             None => None,
         };
+        let follows_one = next.is_some();
         match path {
             Some(path) => whole::upgrade::run(database, path)?,
             None => upgrades::upgrade(database)?,
@@ -101,6 +114,7 @@ pub fn made_sense(
             let next = next.map_or_else(|| journal::begin(database, of_it), Ok)?;
             of_it.begin_with(next);
         }
+        opened.follows_one = follows_one;
         Ok(opened)
     });
     let senseless = || StoreError::Unreadable("its beginning makes no sense".to_string());
@@ -115,7 +129,11 @@ fn opened(
     let behind = Arc::new(Behind::new(backend, journal));
     let shown = Patient(Shown(Arc::clone(&behind)));
     let database = builder(cache_bytes).create_with_backend(shown)?;
-    Ok(Opened { database, behind })
+    Ok(Opened {
+        database,
+        behind,
+        follows_one: false,
+    })
 }
 
 /// A database on its way to be opened anew.

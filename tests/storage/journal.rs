@@ -128,17 +128,54 @@ fn the_journal_of_another_file_is_not_read() {
     assert_eq!(append(&store, &OWNERS, 1), [ArchiveId(2)]);
 }
 
-/// Whoever only looks sees what the journal has.
-#[test]
-fn what_a_killed_process_left_is_looked_at_without_a_change() {
-    let folder = Folder::new("journal-offline");
-    let copied = folder.0.join("killed.redb");
-    let store = Store::open(&folder.file(), CACHE_BYTES).unwrap();
-    append(&store, &OWNERS, 3);
+/// As a kill leaves them.
+fn copied(folder: &Folder, name: &str) -> std::path::PathBuf {
+    let copied = folder.0.join(name);
     for end in ["redb", "redb.journal"] {
         let from = folder.file().with_extension(end);
         std::fs::copy(from, copied.with_extension(end)).unwrap();
     }
+    copied
+}
+
+/// It is closed and opened anew to give memory back, and the journal goes on where it was.
+#[test]
+fn a_kill_around_a_renewal_loses_nothing() {
+    let folder = Folder::new("journal-renewal");
+    let store = Store::open(&folder.file(), CACHE_BYTES).unwrap();
+    let mut written = 0;
+    for round in 0..20 {
+        let is_there = |when: &str| {
+            let name = format!("killed-{round}-{when}.redb");
+            let killed = Store::open(&copied(&folder, &name), CACHE_BYTES).unwrap();
+            let query = ArchiveQuery {
+                max: 1_000,
+                ..ArchiveQuery::default()
+            };
+            let page = killed.begin().page(AccountId(1), &query).unwrap();
+            page.stanzas.len()
+        };
+        append(&store, &OWNERS, 1);
+        append(&store, &OWNERS, 1);
+        written += 2;
+        assert_eq!(is_there("before"), written);
+        let closed = store.renew().unwrap().close().unwrap();
+        assert_eq!(is_there("closed"), written);
+        store.renewed(closed.open().unwrap());
+        assert_eq!(is_there("renewed"), written);
+        append(&store, &OWNERS, 1);
+        written += 1;
+        assert_eq!(is_there("after"), written);
+    }
+}
+
+/// Whoever only looks sees what the journal has.
+#[test]
+fn what_a_killed_process_left_is_looked_at_without_a_change() {
+    let folder = Folder::new("journal-offline");
+    let store = Store::open(&folder.file(), CACHE_BYTES).unwrap();
+    append(&store, &OWNERS, 3);
+    let copied = copied(&folder, "killed.redb");
     let before = std::fs::read(&copied).unwrap();
     let offline = stonechat::store::Offline::open(&copied, CACHE_BYTES).unwrap();
     let mut rows = Rows(0);
