@@ -342,6 +342,41 @@ fn what_is_read_of_channels_is_found() {
     }
 }
 
+/// Words of one's own copy stay in the index for a while; that of the channel is found all the same.
+#[test]
+fn what_left_ones_own_archive_is_found_in_the_channels() {
+    const CHANNEL: AccountId = AccountId(9_000_001);
+    let folder = Folder::new("search-left");
+    let store = open(&folder.file());
+    let owner = |account| Owner {
+        account,
+        direction: Direction::Received,
+        unseen: false,
+    };
+    let id = write(&store, |tx| {
+        let from = tx.next_archive_id()?;
+        tx.begin_reading(ROMEO, CHANNEL, from)?;
+        let id = say_to(tx, &[owner(CHANNEL), owner(ROMEO)], "garden");
+        for _ in 0..600 {
+            say(tx, "filler");
+        }
+        tx.prepare_to_search()?;
+        Ok(id)
+    });
+    assert_eq!(ids_of(&store, "garden"), [id]);
+    write(&store, |tx| {
+        tx.prune_archive(ROMEO, LATE, (None, 1)).map(drop)
+    });
+    let page = look(&store, ROMEO, &query("garden"));
+    let found: Vec<_> = page
+        .stanzas
+        .iter()
+        .map(|one| (one.id, one.channel))
+        .collect();
+    assert_eq!(found, [(id, Some(CHANNEL))]);
+    assert_eq!(ids_of(&store, "garden"), [id]);
+}
+
 /// A backup has no words in it; what is made of it has them again, in steps.
 #[test]
 fn a_restored_backup_is_indexed_anew() {

@@ -129,7 +129,7 @@ impl Finder<'_> {
                     .map(|next| (rank(next), Reverse(n), 0_u8)),
             );
         }
-        let mut last = None;
+        let (mut last, is_one) = (None, cursors.len() == 1);
         // Whichever archive is the least far goes on.
         while let Some((ranked, Reverse(n), _)) = heads.pop() {
             let sequence = rank(ranked);
@@ -148,7 +148,9 @@ impl Finder<'_> {
                     held: 0,
                     archive: cursor.archive,
                 };
-                if last.replace(sequence) != Some(sequence) && !visit(row)? {
+                // The index may name what left this archive and is still in another, which is asked next.
+                let is_here = is_one || self.tx.holds(row.archive, ArchiveId(sequence))?;
+                if is_here && last.replace(sequence) != Some(sequence) && !visit(row)? {
                     return Ok(Ended::Enough);
                 }
             }
