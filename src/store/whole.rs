@@ -11,6 +11,7 @@ pub mod restore;
 pub mod salvage;
 pub mod upgrade;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -74,7 +75,11 @@ impl Offline {
         let opened = unwound(|| builder(cache_bytes).create_with_backend(file));
         let senseless = || StoreError::Unreadable("its beginning makes no sense".to_string());
         let database = opened.ok_or_else(senseless)??;
-        if let Ok(bytes) = std::fs::read(journal_path(path)) {
+        let journal = match std::fs::read(journal_path(path)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            bytes => Some(bytes?),
+        };
+        if let Some(bytes) = journal {
             let replayed = unwound(|| journal::replay(&database, &bytes));
             // What is damaged is told by whoever reads it.
             let _as_is = replayed.transpose();

@@ -183,6 +183,11 @@ fn what_a_killed_process_left_is_looked_at_without_a_change() {
     drop(offline);
     assert_eq!(rows.0, 3);
     assert!(std::fs::read(&copied).unwrap() == before);
+    // What cannot be read is no journal that is not there: the last messages would be missing, and nobody told.
+    let journal = copied.with_extension("redb.journal");
+    std::fs::remove_file(&journal).unwrap();
+    std::fs::create_dir(&journal).unwrap();
+    assert!(stonechat::store::Offline::open(&copied, CACHE_BYTES).is_err());
 }
 
 /// Counts stanzas.
