@@ -5,7 +5,7 @@ use crate::channel::config::{Config, FIELDS, field, table::Shape, whois};
 use crate::channel::mix::describe as mix;
 use crate::channel::people::access;
 use crate::channel::said::say;
-use crate::feature::{ARCHIVE_SEARCH_NS, COLLATION_NS, Reply};
+use crate::feature::{ARCHIVE_OF_CHANNELS, ARCHIVE_SEARCH_NS, Reply};
 use crate::state::{Cx, Fault};
 use crate::store::ChannelRow;
 use crate::xml::Writer;
@@ -102,16 +102,17 @@ fn write_features(w: &mut Writer<'_>, row: &ChannelRow, has_search: bool) {
     let kinds = kinds
         .iter()
         .map(|(is, [yes, no])| if *is { yes } else { no });
-    let archive: &[&str] = match (row.flag(field::ARCHIVED), has_search) {
-        (false, _) => &[],
-        (true, false) => &[ns::MAM, COLLATION_NS],
-        (true, true) => &[ns::MAM, COLLATION_NS, ARCHIVE_SEARCH_NS],
+    let archive = match row.flag(field::ARCHIVED) {
+        true => ARCHIVE_OF_CHANNELS,
+        false => &[],
     };
+    let search = (row.flag(field::ARCHIVED) && has_search).then_some(&ARCHIVE_SEARCH_NS);
     let register: &[&str] = match row.flag(field::REGISTER) {
         false => &[],
         true => &[ns::REGISTER, "http://jabber.org/protocol/muc#register"],
     };
     let always = FEATURES.iter().chain(mix::FEATURES);
+    let archive = archive.iter().chain(search);
     for var in always.chain(kinds).chain(archive).chain(register) {
         w.open("feature").attr("var", var).close();
     }

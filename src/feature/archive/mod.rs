@@ -17,7 +17,6 @@ mod search;
 
 pub use becoming::{bury, related, retracted};
 pub use channel_form::{as_member, readdressed};
-pub use collation::NS as COLLATION_NS;
 pub use form::write_fields;
 pub use inbox::InboxRooms;
 pub use preferences::wanted;
@@ -31,6 +30,18 @@ use crate::xmpp::relation;
 use crate::xmpp::{Condition, Message, MessageKind, Timestamp, ns};
 
 use super::{Feature, IqRoute, Reply, Request, Spec, To};
+
+const EXTENDED: &str = "urn:xmpp:mam:2#extended";
+const GROUPCHAT_FIELD: &str = "urn:xmpp:mam:2#groupchat-field";
+
+/// §7: what the archive of a channel can do.
+pub const OF_CHANNELS: &[&str] = &[
+    ns::MAM,
+    EXTENDED,
+    GROUPCHAT_FIELD,
+    completion::NS,
+    collation::NS,
+];
 
 pub const FEATURE: Feature = Feature {
     specs: &[
@@ -48,8 +59,10 @@ pub const FEATURE: Feature = Feature {
     ],
     disco: &[
         (To::OwnAccount, ns::MAM),
-        (To::OwnAccount, "urn:xmpp:mam:2#extended"),
-        (To::OwnAccount, "urn:xmpp:mam:2#groupchat-field"),
+        (To::OwnAccount, EXTENDED),
+        (To::OwnAccount, GROUPCHAT_FIELD),
+        // What is said in the channels that one is in.
+        (To::OwnAccount, "urn:xmpp:mam:2#groupchat-available"),
         (To::OwnAccount, completion::NS),
         (To::OwnAccount, collation::NS),
         (To::OwnAccount, inbox::NS),
