@@ -3,8 +3,10 @@
 use crate::state::Cx;
 use crate::store::{AccountId, Appended, ArchiveId, Relation, StoreError};
 use crate::xml::{Element, Writer, parse_stored};
-use crate::xmpp::relation::{Act, RETRACT};
+use crate::xmpp::relation::{Act, RETRACT, act_of};
 use crate::xmpp::{Message, ns};
+
+use super::collation::written;
 
 /// Relations of a message that are looked through for its versions.
 const VERSIONS_LOOK_MAX: usize = 10_000;
@@ -49,7 +51,8 @@ pub fn related(
     }
 }
 
-/// XEP-0424 §5: nothing but the place is left of a message and of its corrections (XEP-0308). Returns which they were.
+/// XEP-0424 §5: nothing but the place is left of a message and of its corrections (XEP-0308). Returns which they were. Of a
+/// retraction that it did so stays: whoever was away has to hear of it.
 pub fn bury(
     cx: &mut Cx<'_>,
     archive: AccountId,
@@ -58,26 +61,37 @@ pub fn bury(
 ) -> Result<Vec<ArchiveId>, StoreError> {
     let related = cx.tx.relations(archive, target, VERSIONS_LOOK_MAX)?;
     let versions = related.into_iter().filter(|(act, _)| *act == Act::Corrects);
-    let mut buried = vec![target];
-    buried.extend(versions.map(|(_, id)| id));
-    for id in &buried {
-        bury_one(cx, *id, retracted)?;
+    let all = std::iter::once(target).chain(versions.map(|(_, id)| id));
+    let mut buried = Vec::new();
+    for id in all {
+        if bury_one(cx, id, retracted)? {
+            buried.push(id);
+        }
     }
     Ok(buried)
 }
 
-fn bury_one(cx: &mut Cx<'_>, id: ArchiveId, retracted: &str) -> Result<(), StoreError> {
+/// False: it is not gone.
+fn bury_one(cx: &mut Cx<'_>, id: ArchiveId, retracted: &str) -> Result<bool, StoreError> {
     let Some(stored) = cx.tx.stanza(id)? else {
-        return Ok(());
+        return Ok(false);
+    };
+    let Ok(element) = parse_stored(&stored.xml, ns::CLIENT) else {
+        return Ok(false);
     };
     // What is gone already says who took it back first.
-    if let Ok(element) = parse_stored(&stored.xml, ns::CLIENT)
-        && element.root().child("retracted", RETRACT).is_none()
-    {
-        let buried = tombstone(&element, retracted);
-        cx.tx.rewrite_stanza(id, &buried)?;
+    if element.root().child("retracted", RETRACT).is_some() {
+        return Ok(true);
     }
-    Ok(())
+    let retraction = match act_of(element.root()) {
+        Some((Act::Retracts | Act::Moderates, named)) => Some(retract(&named)),
+        _ => None,
+    };
+    let left = left_of(&element, retraction.as_deref().unwrap_or(retracted));
+    if left != stored.xml {
+        cx.tx.rewrite_stanza(id, &left)?;
+    }
+    Ok(retraction.is_none())
 }
 
 /// A correction that comes behind the retraction must not bring the words back.
@@ -89,7 +103,7 @@ fn bury_late(cx: &mut Cx<'_>, target: ArchiveId, correction: ArchiveId) -> Resul
         return Ok(());
     };
     match element.root().child("retracted", RETRACT) {
-        Some(retracted) => bury_one(cx, correction, retracted.source()),
+        Some(retracted) => bury_one(cx, correction, retracted.source()).map(drop),
         None => Ok(()),
     }
 }
@@ -128,26 +142,36 @@ fn mark_seen(
 
 /// The element that is left of a retracted message.
 pub fn retracted(fill: impl FnOnce(&mut Writer<'_>)) -> String {
-    let mut bytes = Vec::new();
-    let mut w = Writer::new(&mut bytes);
-    w.open_ns("retracted", RETRACT);
-    fill(&mut w);
-    w.close();
-    String::from_utf8(bytes).expect("the writer writes UTF-8")
+    written(|w| {
+        w.open_ns("retracted", RETRACT);
+        fill(w);
+        w.close();
+    })
 }
 
-fn tombstone(element: &Element, retracted: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut w = Writer::new(&mut bytes);
-    let root = element.root();
-    w.open_ns("message", ns::CLIENT);
-    for name in ["from", "to", "id", "type"] {
-        w.attr_opt(name, root.attribute(name).as_deref());
-    }
-    // Who said it, in a channel.
-    if let Some(mix) = root.child("mix", ns::MIX) {
-        w.raw(mix.source());
-    }
-    w.raw(retracted).close();
-    String::from_utf8(bytes).expect("the writer writes UTF-8")
+fn retract(named: &str) -> String {
+    written(|w| {
+        w.open_ns("retract", RETRACT).attr("id", named).close();
+    })
+}
+
+/// A message of which nothing but this element is left, and who said it where.
+fn left_of(message: &Element, element: &str) -> String {
+    let root = message.root();
+    written(|w| {
+        w.open_ns("message", ns::CLIENT);
+        for name in ["from", "to", "id", "type"] {
+            w.attr_opt(name, root.attribute(name).as_deref());
+        }
+        // In a channel.
+        if let Some(mix) = root.child("mix", ns::MIX) {
+            w.raw(mix.source());
+        }
+        w.raw(element);
+        // In private in a room (XEP-0045 §7.5).
+        if root.child("x", ns::MUC_USER).is_some() {
+            w.open_ns("x", ns::MUC_USER).close();
+        }
+        w.close();
+    })
 }

@@ -29,7 +29,7 @@ use crate::store::{AccountId, ArchiveId, ArchiveQuery};
 
 use super::page::Page;
 use super::related::Looks;
-use fastening::written;
+pub use fastening::written;
 use gathered::{Gathered, Sort};
 use marks::{MARKS, Marks};
 
