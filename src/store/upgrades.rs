@@ -29,7 +29,7 @@ const STEPS: &[Step] = &[
     create_tables,
     // And of those who left them for a while.
     create_tables,
-    archive::relation::begin_to_relate,
+    archive::relation::earlier::begin_to_relate,
     // And that of what overwrites.
     create_tables,
     archive::search::begin,
