@@ -9,6 +9,7 @@ mod random;
 mod retention;
 mod scrub;
 mod search;
+mod second_names;
 mod upgrade;
 
 use std::cell::Cell;

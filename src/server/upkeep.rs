@@ -8,6 +8,7 @@ mod words;
 use std::collections::BTreeMap;
 
 use crate::channel;
+use crate::feature;
 use crate::state::Moment;
 use crate::store::{AccountId, Need, Pruned, Scrubbed, StoreError, Tx};
 use crate::xmpp::quoted;
@@ -94,7 +95,7 @@ impl Server {
             self.upkeep.words_due_ms = step.now.monotonic_ms;
         }
         more |= step.tx.remove_gone_step(STEP_ROWS_MAX)?;
-        more |= step.tx.relate_step(STEP_ROWS_MAX)?;
+        more |= self.relate(step)?;
         more |= self.keep_words(step)?;
         more |= self.expire_items(step)?;
         more |= self.forget_clients(step)?;
@@ -113,6 +114,16 @@ impl Server {
         let pause_ms = if more { self.upkeep.pause_ms } else { REST_MS };
         self.set_upkeep(step.now.monotonic_ms + pause_ms);
         Ok(())
+    }
+
+    /// What was kept before it was noted what stanzas do to each other. True: there is more to do.
+    fn relate(&mut self, step: &mut Step<'_>) -> Result<bool, StoreError> {
+        let related = step.tx.relate_step(STEP_ROWS_MAX)?;
+        let cx = &mut self.cx(step);
+        for (archives, id, relation) in related.found {
+            feature::related_late(cx, (&archives, id, relation))?;
+        }
+        Ok(related.more)
     }
 
     /// True: there is more to do.

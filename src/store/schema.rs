@@ -157,6 +157,9 @@ pub(super) const META_CHECKPOINT: &str = "checkpoint";
 /// The relations of stanzas from the one up to the other are still to be noted; no row: all are.
 pub(super) const META_RELATE_FROM: &str = "relate_from";
 pub(super) const META_RELATE_END: &str = "relate_end";
+/// What else stanzas from the one up to the other are called is still to be noted; no row: all is.
+pub(super) const META_NAME_FROM: &str = "name_from";
+pub(super) const META_NAME_END: &str = "name_end";
 /// Something was taken back and is to be overwritten; how far that is (`scrub`).
 pub(super) const META_SCRUB_WANTED: &str = "scrub_wanted";
 pub(super) const META_SCRUB: &str = "scrub";

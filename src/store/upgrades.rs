@@ -35,6 +35,7 @@ const STEPS: &[Step] = &[
     archive::search::begin,
     // Versions before do not read the journal.
     create_tables,
+    archive::relation::earlier::begin_to_name,
 ];
 /// Files of this version and later have sums behind their values.
 const SUMS_SINCE: u32 = 3;

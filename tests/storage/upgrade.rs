@@ -35,6 +35,33 @@ pub fn age_file(path: &Path, version: u64, tables: &[&str]) {
     age_to(backend, &[("schema", version)], tables);
 }
 
+/// What stands behind a value.
+pub fn sum(key: &[u8], value: &[u8]) -> [u8; 4] {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(key);
+    sum.update(value);
+    sum.finalize().to_le_bytes()
+}
+
+/// Writes all rows of a table again, as `change` makes them of key and row.
+pub fn rewrite_rows(path: &Path, table: &str, change: impl Fn(&[u8], &[u8]) -> Vec<u8>) {
+    let database = redb::Builder::new().create(path).unwrap();
+    let txn = database.begin_write().unwrap();
+    let table = redb::TableDefinition::<Bytes, Bytes>::new(table);
+    let mut table = txn.open_table(table).unwrap();
+    let rows: Vec<_> = redb::ReadableTable::iter(&table)
+        .unwrap()
+        .map(Result::unwrap)
+        .map(|(key, row)| (key.value().to_vec(), row.value().to_vec()))
+        .collect();
+    for (key, row) in rows {
+        let row = change(&key, &row);
+        table.insert(key.as_slice(), row.as_slice()).unwrap();
+    }
+    drop(table);
+    txn.commit().unwrap();
+}
+
 fn age_to(backend: impl redb::StorageBackend, meta_rows: &[(&str, u64)], tables: &[&str]) {
     let database = redb::Builder::new().create_with_backend(backend).unwrap();
     let txn = database.begin_write().unwrap();
@@ -45,10 +72,8 @@ fn age_to(backend: impl redb::StorageBackend, meta_rows: &[(&str, u64)], tables:
     let meta = redb::TableDefinition::<Bytes, Bytes>::new("meta");
     let mut meta = txn.open_table(meta).unwrap();
     for (key, value) in meta_rows {
-        let mut sum = crc32fast::Hasher::new();
-        sum.update(key.as_bytes());
-        sum.update(&value.to_be_bytes());
-        let row = [&value.to_be_bytes()[..], &sum.finalize().to_le_bytes()].concat();
+        let value = value.to_be_bytes();
+        let row = [&value[..], &sum(key.as_bytes(), &value)].concat();
         meta.insert(key.as_bytes(), row.as_slice()).unwrap();
     }
     drop(meta);
@@ -252,7 +277,7 @@ fn what_stanzas_of_version_11_do_is_noted_in_steps() {
     loop {
         let store = Store::open(&path, CACHE_BYTES).unwrap();
         let mut tx = store.begin();
-        let more = tx.relate_step(1000).unwrap();
+        let more = tx.relate_step(1000).unwrap().more;
         if let Some(commit) = tx.finish() {
             commit.run().unwrap();
         }

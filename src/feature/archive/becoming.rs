@@ -2,9 +2,9 @@
 //! all its versions (XEP-0424 §5); and of what waits for an absent device only the latest word does.
 use crate::state::Cx;
 use crate::store::{AccountId, Appended, ArchiveId, Relation, StoreError};
-use crate::xml::{Element, Writer, parse_stored};
+use crate::xml::{Element, ElementRef, Writer, parse_stored};
 use crate::xmpp::relation::{Act, RETRACT, act_of};
-use crate::xmpp::{Message, ns};
+use crate::xmpp::{Message, Timestamp, ns};
 
 use super::collation::written;
 
@@ -25,20 +25,7 @@ pub fn related(
     };
     match act {
         Act::Retracts | Act::Moderates => {
-            let id = message.envelope.id.as_deref();
-            let at = cx.now.wall;
-            let retract = message.child("retract", RETRACT);
-            let retracted = retracted(|w| {
-                w.attr_opt("id", id).attr("stamp", &at.to_string());
-                // XEP-0425 §4: by whom, and why.
-                for child in retract
-                    .into_iter()
-                    .filter(|_| act == Act::Moderates)
-                    .flat_map(|it| it.children())
-                {
-                    w.raw(&child.to_xml());
-                }
-            });
+            let retracted = retracted_by(message.element.root(), act, cx.now.wall);
             let buried = bury(cx, archive, target, &retracted)?;
             mark_seen(cx, waiting, &buried)
         }
@@ -49,6 +36,51 @@ pub fn related(
         Act::Reacts => forget_superfluous(cx, waiting, appended),
         _ => Ok(()),
     }
+}
+
+/// The same is found of what was kept before that was noted.
+pub fn related_late(
+    cx: &mut Cx<'_>,
+    (archives, id, relation): (&[AccountId], ArchiveId, Relation),
+) -> Result<(), StoreError> {
+    let Relation { act, target } = relation;
+    match act {
+        Act::Retracts | Act::Moderates => {
+            let Some(stored) = cx.tx.stanza(id)? else {
+                return Ok(());
+            };
+            let Ok(element) = parse_stored(&stored.xml, ns::CLIENT) else {
+                return Ok(());
+            };
+            let retracted = retracted_by(element.root(), act, stored.at);
+            let Some(archive) = archives.first() else {
+                return Ok(());
+            };
+            let buried = bury(cx, *archive, target, &retracted)?;
+            archives
+                .iter()
+                .try_for_each(|archive| mark_seen(cx, Some(*archive), &buried))
+        }
+        Act::Corrects => bury_late(cx, target, id),
+        _ => Ok(()),
+    }
+}
+
+/// What is left of a message that another one takes back.
+fn retracted_by(message: ElementRef<'_>, act: Act, at: Timestamp) -> String {
+    let retract = message.child("retract", RETRACT);
+    retracted(|w| {
+        w.attr_opt("id", message.attribute("id").as_deref());
+        w.attr("stamp", &at.to_string());
+        // XEP-0425 §4: by whom, and why.
+        for child in retract
+            .into_iter()
+            .filter(|_| act == Act::Moderates)
+            .flat_map(|it| it.children())
+        {
+            w.raw(&child.to_xml());
+        }
+    })
 }
 
 /// XEP-0424 §5: nothing but the place is left of a message and of its corrections (XEP-0308). Returns which they were. Of a

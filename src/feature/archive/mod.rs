@@ -15,7 +15,7 @@ mod related;
 mod result;
 mod search;
 
-pub use becoming::{bury, related, retracted};
+pub use becoming::{bury, related, related_late, retracted};
 pub use channel_form::{as_member, readdressed};
 pub use form::write_fields;
 pub use inbox::InboxRooms;

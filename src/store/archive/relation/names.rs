@@ -11,6 +11,8 @@ use crate::xmpp::relation::Act;
 
 /// Entries of a block.
 const BLOCK_ENTRIES_MAX: usize = 2048;
+/// The same when names came among them later.
+const BLOCK_ENTRIES_FULL: usize = 2 * BLOCK_ENTRIES_MAX;
 /// Blocks that one look goes back through, a quarter of a million messages: who asks for what is not there takes no more.
 const BLOCKS_LOOK_MAX: usize = 128;
 const ENTRY_BYTES: usize = 6;
@@ -60,6 +62,12 @@ fn other_name(xml: &str) -> Option<String> {
     Some(Escaped(&id).to_string())
 }
 
+/// The hash of that, if it is not the id it came with.
+pub fn second(xml: &str) -> Option<u32> {
+    let other = other_name(xml)?;
+    (name_of(xml) != Some(&other)).then(|| hash(&other))
+}
+
 /// Whether it is the one that another stanza calls so. Of what a channel passed on its sender's id is for corrections alone
 /// (XEP-0424 §5.1, XEP-0444 §4.2, XEP-0333 §4.3).
 pub fn is_called(xml: &str, act: Act, name: &str) -> bool {
@@ -75,15 +83,12 @@ pub fn is_called(xml: &str, act: Act, name: &str) -> bool {
 
 /// Those that are not in the table yet.
 #[derive(Default)]
-pub struct NewNames(Vec<(u64, u32)>);
+pub struct NewNames(Entries);
 
 impl NewNames {
     /// A stanza came.
     pub fn add(&mut self, sequence: u64, xml: &str) {
-        let name = name_of(xml);
-        let other = other_name(xml);
-        let other = other.as_deref().filter(|other| Some(*other) != name);
-        let hashes = name.into_iter().chain(other).map(hash);
+        let hashes = name_of(xml).map(hash).into_iter().chain(second(xml));
         self.0.extend(hashes.map(|hash| (sequence, hash)));
     }
 
@@ -93,7 +98,8 @@ impl NewNames {
         let last = view.range(..)?.next_back().transpose()?;
         let last = last.map(|(key, block)| (key.value(), block.value().to_vec()));
         drop(view);
-        write(txn, last.unwrap_or_default(), &std::mem::take(&mut self.0))
+        let new = std::mem::take(&mut self.0);
+        write(txn, last.unwrap_or_default(), (&new, BLOCK_ENTRIES_MAX))
     }
 
     /// Calls `accept` for stanzas before one whose id may be it, newest first, until it says yes.
@@ -111,15 +117,8 @@ impl NewNames {
         for block in table.range(..before)?.rev().take(BLOCKS_LOOK_MAX) {
             // One that is damaged hides what is in it; it was reported.
             let Ok((first, block)) = block else { continue };
-            for entry in block.value().rchunks_exact(ENTRY_BYTES) {
-                let Some((delta, of_it)) = entry.split_first_chunk::<2>() else {
-                    continue;
-                };
-                if of_it != hash.to_le_bytes() {
-                    continue;
-                }
-                let sequence = first.value() + u64::from(u16::from_le_bytes(*delta));
-                if sequence < before && accept(sequence)? {
+            for (sequence, of_it) in entries(first.value(), block.value()).rev() {
+                if of_it == hash && sequence < before && accept(sequence)? {
                     return Ok(());
                 }
             }
@@ -128,14 +127,61 @@ impl NewNames {
     }
 }
 
+fn entries(first: u64, block: &[u8]) -> impl DoubleEndedIterator<Item = (u64, u32)> {
+    block.chunks_exact(ENTRY_BYTES).filter_map(move |entry| {
+        let (delta, hash) = entry.split_first_chunk()?;
+        let sequence = first + u64::from(u16::from_le_bytes(*delta));
+        Some((sequence, u32::from_le_bytes(hash.try_into().ok()?)))
+    })
+}
+
+/// Writes names of stanzas down among those of before; in the order of arrival.
+pub fn put_among(txn: &WriteTransaction, names: &[(u64, u32)]) -> Result<(), StoreError> {
+    let mut left = names;
+    while let Some((sequence, _)) = left.first() {
+        let (block, end) = around(&txn.view(NAMES)?, *sequence)?;
+        let (here, others) = left.split_at(left.partition_point(|name| name.0 < end));
+        left = others;
+        let Some(mut all) = block else { continue };
+        all.extend(here);
+        all.sort_unstable();
+        all.dedup();
+        write(txn, Block::default(), (&all, BLOCK_ENTRIES_FULL))?;
+    }
+    Ok(())
+}
+
+/// The entries of the block that those of a stanza belong to, and where the next begins. One that is damaged is left alone; it was
+/// reported.
+fn around(
+    table: &View<'_, u64, &'static [u8]>,
+    sequence: u64,
+) -> Result<(Option<Entries>, u64), StoreError> {
+    let behind = table.range(sequence + 1..)?.find_map(Result::ok);
+    let end = behind.map_or(u64::MAX, |(key, _)| key.value());
+    let block = match table.range(..=sequence)?.next_back() {
+        None => Some(Vec::new()),
+        Some(Err(_)) => None,
+        Some(Ok((first, block))) => Some(entries(first.value(), block.value()).collect()),
+    };
+    Ok((block, end))
+}
+
+/// Stanzas and the hashes of their names.
+type Entries = Vec<(u64, u32)>;
+
 /// Its first sequence, and its entries: how far behind the first each is, and the hash.
 type Block = (u64, Vec<u8>);
 
-fn write(txn: &WriteTransaction, mut block: Block, names: &[(u64, u32)]) -> Result<(), StoreError> {
+fn write(
+    txn: &WriteTransaction,
+    mut block: Block,
+    (names, entries_max): (&[(u64, u32)], usize),
+) -> Result<(), StoreError> {
     let mut table = txn.open_table(NAMES)?;
     let mut is_changed = false;
     for (sequence, hash) in names {
-        let has_room = (1..BLOCK_ENTRIES_MAX * ENTRY_BYTES).contains(&block.1.len());
+        let has_room = (1..entries_max * ENTRY_BYTES).contains(&block.1.len());
         let delta = sequence.checked_sub(block.0).map(u16::try_from);
         let delta = match delta {
             Some(Ok(delta)) if has_room => delta,
