@@ -82,6 +82,11 @@ impl Channel {
     }
 }
 
+/// Whether an address is that of one participant (XEP-0403 §3.2).
+pub fn is_of_participant(jid: &BareJid) -> bool {
+    mix::between::private::address(jid).is_some()
+}
+
 /// The channel of an address; `None`: there is none.
 pub fn find(cx: &mut Cx<'_>, jid: &BareJid) -> Result<Option<Channel>, StoreError> {
     let name = jid.local().unwrap_or_default();

@@ -17,7 +17,7 @@ use std::ops::Bound;
 
 use crate::store::engine::table::Guard;
 use crate::store::schema::{NAMES, RELATED, STANZAS};
-use crate::store::{AccountId, ArchiveId, StoreError, Tx, View};
+use crate::store::{AccountId, ArchiveId, Direction, Owner, StoreError, Tx, View};
 use crate::xml::Escaped;
 use crate::xmpp::ns;
 use crate::xmpp::relation::Act;
@@ -179,7 +179,10 @@ impl Candidate {
         let (by, of) = (bare(later.from), bare(later.to));
         let is_groupchat = is_groupchat(later.xml);
         let is_same = (from == by && to == of) || (from == of && to == by);
-        let is_author = match is_groupchat || later.xml.contains(ns::MUC_USER) {
+        let is_sent = |owner: &Owner| owner.direction == Direction::Sent;
+        let is_of_occupant =
+            is_groupchat || (later.xml.contains(ns::MUC_USER) && !later.owners.iter().any(is_sent));
+        let is_author = match is_of_occupant {
             true => self.from == later.from,
             false => from == by,
         };

@@ -2,11 +2,11 @@
 pub mod copies;
 pub mod forged;
 pub mod keeping;
+mod private;
 pub mod unseen;
 
 use std::ops::Range;
 
-use crate::channel;
 use crate::feature::{self, Storable};
 use crate::state::{
     Address, ComponentId, Cx, Fault, Form, Keep, Local, Origin, SessionId, Shared, Written,
@@ -114,7 +114,9 @@ fn route(cx: &mut Cx<'_>, origin: Origin, message: &Message) -> Result<(), Fault
         Address::Server | Address::Service(_) => {
             return Err(Condition::ServiceUnavailable.into());
         }
-        Address::Channel(jid) => return channel::message(cx, message, &jid),
+        Address::Channel(jid) => {
+            return private::to_channel(cx, (origin, &jid), (&from, &to), message, storable);
+        }
         Address::Remote => return Err(Condition::RemoteServerNotFound.into()),
     };
     let parties = (&from, &to);
