@@ -55,6 +55,7 @@ use upkeep::tombstone;
 
 pub use inbox::rooms as inbox_rooms;
 pub use mix::{component_came, component_went};
+pub use muc::occupants::history::again;
 pub use muc::watch::presence as presence_at_service;
 pub use relayed::answered as relayed;
 pub use route::{answer, iq, message, presence};

@@ -2,7 +2,7 @@
 use std::io::Write;
 use std::rc::Rc;
 
-use crate::state::{Cx, Keep, Occupant, ParticipantId, Shared, Urgency, Way, Written};
+use crate::state::{Cx, Form, Keep, Occupant, ParticipantId, Shared, Urgency, Way, Written};
 use crate::store::ArchiveId;
 use crate::xml::{Escaped, Writer};
 use crate::xmpp::{Jid, ns};
@@ -47,8 +47,19 @@ pub struct Said<'a> {
 
 /// Delivers what is in the buffer to an occupant.
 pub fn deliver(cx: &mut Cx<'_>, way: Way, stanza: &Written<'_>, urgency: Urgency<'_>) {
+    deliver_kept(cx, way, stanza, (urgency, None));
+}
+
+/// The same of a message that the channel may have in its archive: what is sent once more (XEP-0198 §5) is what became of it.
+pub fn deliver_kept(
+    cx: &mut Cx<'_>,
+    way: Way,
+    stanza: &Written<'_>,
+    (urgency, archived): (Urgency<'_>, Option<ArchiveId>),
+) {
+    let keep = archived.map_or(Keep::WHOLE, |id| Keep::Archived(id, Form::Occupant));
     match way {
-        Way::Session(session) => cx.deliver_as(session, stanza, urgency, Keep::WHOLE),
+        Way::Session(session) => cx.deliver_as(session, stanza, urgency, keep),
         Way::Component(component) => {
             cx.pass(component, stanza);
         }
@@ -96,7 +107,7 @@ pub fn to_occupants(cx: &mut Cx<'_>, channel: &Channel, said: Said<'_>) {
         let blocked = blocked_as(cx, channel, &said.author.nick);
         for occupant in &occupants {
             if !blocks(cx, occupant, blocked.as_ref()) {
-                to_one(cx, occupant, &start, &end, said.urgency);
+                to_one(cx, occupant, (&start, &end), &said);
             }
         }
     }
@@ -113,7 +124,7 @@ fn head_start(channel: &Channel, author: &Author) -> Vec<u8> {
     from.into_bytes()
 }
 
-fn to_one(cx: &mut Cx<'_>, occupant: &Occupant, start: &[u8], end: &Shared, urgency: Urgency<'_>) {
+fn to_one(cx: &mut Cx<'_>, occupant: &Occupant, (start, end): (&[u8], &Shared), said: &Said<'_>) {
     if occupant.way == Way::Participant {
         return;
     }
@@ -122,7 +133,8 @@ fn to_one(cx: &mut Cx<'_>, occupant: &Occupant, start: &[u8], end: &Shared, urge
         bytes.extend_from_slice(start);
         write!(bytes, "{to}'").expect("memory takes all that is written");
     });
-    deliver(cx, occupant.way, &stanza, urgency);
+    let how = (said.urgency, said.archived);
+    deliver_kept(cx, occupant.way, &stanza, how);
 }
 
 fn end_of_message(cx: &mut Cx<'_>, channel: &Channel, said: Said<'_>) -> Shared {

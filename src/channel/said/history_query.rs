@@ -119,7 +119,7 @@ fn author(cx: &Cx<'_>, channel: &Channel, with: &Jid, to: Role) -> Option<Jid> {
 pub fn in_room(cx: &Cx<'_>, channel: &Channel, stored: &Stored, to: Role) -> Option<String> {
     let kept = Kept::read(&stored.xml)?;
     let mut bytes = Vec::with_capacity(stored.xml.len() + 256);
-    history::write(&mut bytes, channel, &kept, None);
+    history::write(&mut bytes, &channel.jid, &kept, None);
     let author = kept.author.as_deref();
     let author = author.filter(|_| access::shows_author_of(channel, to, &kept));
     let jid = author.and_then(|id| cx.tx.behind_id(channel.id(), id).ok().flatten());

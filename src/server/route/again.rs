@@ -2,6 +2,7 @@
 //! has to be sent once more (XEP-0198 §5), later (XEP-0160) or as a copy (XEP-0280), always by the same functions.
 use memchr::{memmem, memrchr};
 
+use crate::channel;
 use crate::feature;
 use crate::state::{Cx, Form};
 use crate::store::{ArchiveId, QueueRow, StoreError, Stored};
@@ -157,17 +158,20 @@ pub fn write_row(
         QueueRow::Whole { stanza, at, .. } => write_late(out, cx, &stanza.bytes(), *at),
         QueueRow::Archived { id, form } => match cx.tx.stanza(*id)? {
             Some(stored) => write_archived(out, cx, to, &stored, Form::of_code(*form)),
-            // Pruned. It was counted, so something must be sent in its place.
-            None => {
-                let (from, to) = (
-                    Escaped(cx.state.domains.served().as_str()),
-                    Escaped(to.as_str()),
-                );
-                out.extend_from_slice(format!("<message from='{from}' to='{to}'/>").as_bytes());
-            }
+            // Pruned.
+            None => write_nothing(out, cx, to),
         },
     }
     Ok(())
+}
+
+/// In the place of a stanza that is not there any more: it was counted.
+fn write_nothing(out: &mut Vec<u8>, cx: &Cx<'_>, to: &FullJid) {
+    let (from, to) = (
+        Escaped(cx.state.domains.served().as_str()),
+        Escaped(to.as_str()),
+    );
+    out.extend_from_slice(format!("<message from='{from}' to='{to}'/>").as_bytes());
 }
 
 fn write_archived(out: &mut Vec<u8>, cx: &Cx<'_>, to: &FullJid, stored: &Stored, form: Form) {
@@ -183,6 +187,13 @@ fn write_archived(out: &mut Vec<u8>, cx: &Cx<'_>, to: &FullJid, stored: &Stored,
             let id = Some(&*id).filter(|_| form == Form::Member);
             let xml = feature::readdressed(&stored.xml, to.as_str(), id);
             return write_direct(out, cx, &xml, added);
+        }
+        Form::Occupant => {
+            let Some((room, xml)) = channel::again(&stored.xml, to.as_str()) else {
+                return write_nothing(out, cx, to);
+            };
+            let stanza_id = Some((&room, stored.id));
+            return write_direct(out, cx, &xml, Added { stanza_id, ..added });
         }
         Form::Received => Direction::Received,
         Form::Sent => Direction::Sent,

@@ -35,6 +35,8 @@ pub enum Form {
     ToSession,
     /// As a channel of our own sends it to a participant: it is in the channel's archive.
     Member,
+    /// The same to an occupant of the room.
+    Occupant,
 }
 
 impl Form {
@@ -45,6 +47,7 @@ impl Form {
             Form::Sent => 2,
             Form::ToSession => 3,
             Form::Member => 4,
+            Form::Occupant => 5,
         }
     }
 
@@ -54,6 +57,7 @@ impl Form {
             1 => Form::Received,
             3 => Form::ToSession,
             4 => Form::Member,
+            5 => Form::Occupant,
             _ => Form::Sent,
         }
     }

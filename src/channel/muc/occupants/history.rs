@@ -8,7 +8,7 @@ use crate::channel::said::fan_out::{self, write_occupant_id, write_stanza_id};
 use crate::state::{Cx, Occupant, Urgency};
 use crate::store::{ArchiveQuery, StoreError, Stored};
 use crate::xml::{ElementRef, Escaped, Writer};
-use crate::xmpp::{Timestamp, ns};
+use crate::xmpp::{BareJid, Jid, Timestamp, ns};
 
 /// Messages sent to one who comes in.
 const HISTORY_MAX: u64 = 100;
@@ -114,7 +114,7 @@ fn send_one(cx: &mut Cx<'_>, channel: &Channel, occupant: &Occupant, stored: &St
     let id = cx.state.archive_ids.text(stored.id);
     write(
         &mut cx.out.bytes,
-        channel,
+        &channel.jid,
         &kept,
         Some(occupant.jid.as_str()),
     );
@@ -126,16 +126,29 @@ fn send_one(cx: &mut Cx<'_>, channel: &Channel, occupant: &Occupant, stored: &St
     write_stanza_id(&mut w, channel, &id);
     cx.out.bytes.extend_from_slice(b"</message>");
     let stanza = start..cx.out.bytes.len();
-    fan_out::deliver(cx, occupant.way, &stanza.into(), Urgency::Now);
+    let how = (Urgency::Now, Some(stored.id));
+    fan_out::deliver_kept(cx, occupant.way, &stanza.into(), how);
+}
+
+/// A kept message once more, as an occupant was sent it, with its room; as the archive writes messages.
+pub fn again(xml: &str, to: &str) -> Option<(BareJid, String)> {
+    let kept = Kept::read(xml)?;
+    let room = Jid::parse(&kept.attribute("from")?).ok()?.to_bare();
+    let mut bytes = Vec::with_capacity(xml.len() + 128);
+    write(&mut bytes, &room, &kept, Some(to));
+    bytes.extend_from_slice(b"</message>");
+    let again = String::from_utf8(bytes).ok()?;
+    let inside = again.strip_prefix("<message")?;
+    Some((room, format!("<message xmlns='{}'{inside}", ns::CLIENT)))
 }
 
 /// A kept message as a room sends it, without its end. `to`: none inside an archive's result.
-pub fn write(bytes: &mut Vec<u8>, channel: &Channel, kept: &Kept, to: Option<&str>) {
+pub fn write(bytes: &mut Vec<u8>, room: &BareJid, kept: &Kept, to: Option<&str>) {
     let mut text = String::from("<message");
     if to.is_none() {
         text.push_str(" xmlns='jabber:client'");
     }
-    let room = Escaped(channel.jid.as_str());
+    let room = Escaped(room.as_str());
     text += &match &kept.author {
         Some(_) => format!(" from='{room}/{}'", Escaped(&kept.nick)),
         None => format!(" from='{room}'"),
