@@ -49,7 +49,7 @@ const KNOWN: &[Known] = &[
     // XEP-0402 §3, §5; XEP-0048 §2.
     row("urn:xmpp:bookmarks:1", &[WHITELIST, ALL, NEVER]).private(),
     row("storage:bookmarks", &[WHITELIST]).private(),
-    // XEP-0490 §3.2
+    // XEP-0490 §4.2.2
     row("urn:xmpp:mds:displayed:0", &[WHITELIST, ALL, NEVER]).private(),
     // XEP-0292 §5.2, §3.2
     row("urn:xmpp:contacts", &[WHITELIST, ALL]),

@@ -31,7 +31,7 @@ pub use accounts::suspended::SuspendedId;
 pub use accounts::suspended_row::{HeldRow, QueueRow, Suspended, SuspendedPresence};
 pub use accounts::tokens::{ENDED_ROWS_MAX, ENDED_TOKENS_MAX, EndedToken, FastToken, FastTokens};
 pub use accounts::{Account, AccountId};
-pub use archive::inbox::{InboxReader, Standing, UNREAD_MAX};
+pub use archive::inbox::{InboxReader, Seen, Standing, UNREAD_MAX};
 pub use archive::page::place::{AtIndex, Place};
 pub use archive::preferences::{ArchivePreferences, DefaultPolicy};
 pub use archive::reading::{Parts, READINGS_MAX};

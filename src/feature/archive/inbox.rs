@@ -8,6 +8,7 @@
 //! - Who is blocked is not in it. Nobody has anything unread of what they wrote to themselves.
 //! - Retracted messages are not unread; corrections, reactions, receipts and marks never are.
 //! - Read are messages up to one's own last, up to that of one's own last mark, and up to the one that XEP-0490 names.
+//!   In a channel of another server one's own are those of one's own participant id or address. Who left it has nothing unread there.
 //!   A mark that must not be stored (XEP-0334 §4.2) moves nothing: what XEP-0490 says beside it does.
 //! - `unread` is counted up to 500: then it is that or more.
 //! - Pages (XEP-0059) go from the latest to the earliest; an item of one is known by the archive's id of what was said last.
@@ -17,7 +18,8 @@ use std::collections::HashMap;
 use crate::feature::pep::displayed;
 use crate::state::{Cx, Fault, ParticipantId};
 use crate::store::{
-    AccountId, ArchiveId, ChannelId, InboxReader, NodeOwner, NodeRow, Standing, StoreError, Stored,
+    AccountId, ArchiveId, ChannelId, InboxReader, NodeOwner, NodeRow, Seen, Standing, StoreError,
+    Stored,
 };
 use crate::xml::{ElementRef, parse_stored};
 use crate::xmpp::{Condition, Jid, Rsm, RsmStart, ns};
@@ -154,17 +156,27 @@ fn seen(
     account: AccountId,
     node: Option<&NodeRow>,
     with: &str,
-) -> Result<Option<ArchiveId>, StoreError> {
+) -> Result<Option<Seen>, StoreError> {
     let Some(node) = node else { return Ok(None) };
     let Some(item) = cx.tx.item(node, with)? else {
         return Ok(None);
     };
-    let id = parse_stored(&item.payload, "").ok().and_then(|displayed| {
-        let stanza_id = displayed.root().child("stanza-id", ns::STANZA_ID)?;
-        cx.state.archive_ids.parse(&stanza_id.attribute("id")?)
-    });
-    match id {
-        Some(id) if cx.tx.archived(account, id)? => Ok(Some(id)),
+    let Ok(displayed) = parse_stored(&item.payload, "") else {
+        return Ok(None);
+    };
+    let stanza_id = displayed.root().child("stanza-id", ns::STANZA_ID);
+    let Some(stanza_id) = stanza_id else {
+        return Ok(None);
+    };
+    let Some(id) = stanza_id.attribute("id") else {
+        return Ok(None);
+    };
+    match cx.state.archive_ids.parse(&id) {
+        Some(id) if cx.tx.archived(account, id)? => Ok(Some(Seen::Stanza(id))),
+        // For group chats it is the one that the room gave.
+        _ if stanza_id.attribute("by").as_deref() == Some(with) => {
+            Ok(Some(Seen::Called(id.into_owned())))
+        }
         _ => Ok(None),
     }
 }

@@ -1,4 +1,4 @@
-//! XEP-0490 §3.5: what was read is told to one's own devices along with the marker that its sender gets: the server publishes
+//! XEP-0490 §4.2.5: what was read is told to one's own devices along with the marker that its sender gets: the server publishes
 //! it, and nobody else sees it.
 use crate::pubsub::{self, NewItem, Owner};
 use crate::state::{Cx, Fault};

@@ -2,18 +2,22 @@
 //! nothing is written for it when a message comes, and every device sees the same.
 //!
 //! Read are: what the account said last and all before it; what it marked as displayed or acknowledged (XEP-0333) and all before
-//! that; what it told its devices that it has seen (XEP-0490).
+//! that; what it told its devices that it has seen (XEP-0490). What a channel elsewhere passed on is in the account's own archive, also
+//! what the account said there: who it is in the channel, or what the channel tells of its address, makes that known.
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::reading::Reading;
 use super::reading::rows::IndexRow;
+use super::relation::names::is_called;
 use super::span::Span;
-use super::stanza::{StanzaRow, bare, is_reading, is_received, kind_held, peer_hash};
+use super::stanza::{StanzaRow, bare, is_groupchat, is_reading, is_received, kind_held, peer_hash};
 use super::walk::Walk;
 use super::{ArchiveId, READ_STEPS};
 use crate::store::schema::{ARCHIVE_WITH, STANZAS};
 use crate::store::{AccountId, StoreError, Tx};
-use crate::xmpp::relation::Kind;
+use crate::xml::{Escaped, parse_stored};
+use crate::xmpp::ns;
+use crate::xmpp::relation::{Act, Kind};
 
 /// Unread messages of a conversation that are counted; it has so many or more.
 pub const UNREAD_MAX: u64 = 500;
@@ -30,6 +34,15 @@ pub struct Talk {
     channel: Vec<Reading>,
     /// They are one of `rooms`.
     is_of_room: bool,
+    /// Who the account is in a channel, if this is one that it takes part in.
+    participant: Option<String>,
+}
+
+/// Up to where a conversation was seen.
+pub enum Seen {
+    Stanza(ArchiveId),
+    /// By what a channel elsewhere called it (XEP-0490 §4.2).
+    Called(String),
 }
 
 /// Whoever reads.
@@ -38,7 +51,34 @@ pub struct InboxReader<'a> {
     /// Whether what stands in a channel's archive is from them, by its `from`.
     pub is_own: &'a dyn Fn(AccountId, &str) -> bool,
     /// Up to where they told their devices that they have seen a conversation.
-    pub seen: &'a dyn Fn(&str) -> Result<Option<ArchiveId>, StoreError>,
+    pub seen: &'a dyn Fn(&str) -> Result<Option<Seen>, StoreError>,
+}
+
+impl Talk {
+    /// Whether something that came is from the account itself.
+    fn is_own(&self, stanza: &StanzaRow<'_>) -> bool {
+        let own = bare(stanza.to);
+        if !is_groupchat(stanza.xml) {
+            // What one writes to oneself is read.
+            return bare(stanza.from) == own;
+        }
+        let by = stanza.from.split_once('/').map(|(_, by)| by);
+        let participant = self.participant.as_deref();
+        participant.is_some_and(|id| !id.is_empty() && by == Some(id)) || is_told_by(own, stanza)
+    }
+}
+
+/// XEP-0369 §7.1.6: where addresses are visible the channel tells whose message it is.
+fn is_told_by(own: &str, stanza: &StanzaRow<'_>) -> bool {
+    if !stanza.xml.contains("<jid>") {
+        return false;
+    }
+    let element = parse_stored(stanza.xml, ns::CLIENT);
+    element.is_ok_and(|element| {
+        let mix = element.root().child("mix", ns::MIX);
+        let jid = mix.and_then(|mix| mix.child("jid", ns::MIX));
+        jid.is_some_and(|jid| bare(&jid.text()) == own)
+    })
 }
 
 /// How a conversation stands.
@@ -89,6 +129,10 @@ impl Tx {
                 channels.entry(peer).or_default().push(reading);
             }
         }
+        let joined = self.joined_channels(account)?.into_iter();
+        let mut joined: BTreeMap<u64, String> = joined
+            .map(|(jid, joined)| (peer_hash(jid.as_str()), joined.participant))
+            .collect();
         let mut peers = self.peers(account, max)?;
         peers.extend(channels.keys());
         let talks = peers.into_iter().take(max).map(|peer| {
@@ -98,6 +142,7 @@ impl Tx {
                 peer,
                 channel,
                 is_of_room,
+                participant: joined.remove(&peer),
             }
         });
         Ok(talks.collect())
@@ -148,12 +193,13 @@ impl Tx {
         let stanzas = self.view(STANZAS)?;
         let mut look = Look {
             reader,
-            is_of_room: talk.is_of_room,
+            talk,
             walk: Walk::new(&stanzas, true),
             left: STEPS_EACH_MAX.min(*steps).max(STEPS_EACH_MIN),
             last: None,
             found: None,
             up_to: ArchiveId(0),
+            up_to_called: None,
         };
         let before = look.left;
         self.visit_talk(reader.account, talk.peer, &talk.channel, &mut |row| {
@@ -181,13 +227,14 @@ impl Tx {
 /// Back through one conversation.
 struct Look<'l, 't> {
     reader: &'l InboxReader<'l>,
-    is_of_room: bool,
+    talk: &'l Talk,
     walk: Walk<'l, 't>,
     left: u64,
     last: Option<(ArchiveId, AccountId)>,
     found: Option<Standing>,
     /// It is read as far as here.
     up_to: ArchiveId,
+    up_to_called: Option<String>,
 }
 
 impl Look<'_, '_> {
@@ -200,10 +247,11 @@ impl Look<'_, '_> {
         }
         self.left = self.left.saturating_sub(1);
         let is_of_channel = row.archive != self.reader.account;
-        let may_be_own = is_of_channel || !is_received(row.held);
+        let may_be_passed_on = is_of_channel || self.talk.participant.is_some();
+        let may_be_own = may_be_passed_on || !is_received(row.held);
         match kind_held(row.held) {
             Some(Kind::Ancillary) if !(may_be_own && is_reading(row.held)) => return Ok(true),
-            Some(kind) if kind != Kind::Ancillary && self.found.is_some() && !is_of_channel => {
+            Some(kind) if kind != Kind::Ancillary && self.found.is_some() && !may_be_passed_on => {
                 return Ok(self.count(kind, may_be_own));
             }
             _ => {}
@@ -215,8 +263,7 @@ impl Look<'_, '_> {
         let stanza = StanzaRow::decode(stanza.value())?;
         let is_own = match is_of_channel {
             true => (self.reader.is_own)(row.archive, stanza.from),
-            // What one writes to oneself is read.
-            false => may_be_own || bare(stanza.from) == bare(stanza.to),
+            false => !is_received(row.held) || self.talk.is_own(&stanza),
         };
         let kind = stanza.kind();
         if kind == Kind::Ancillary {
@@ -230,22 +277,40 @@ impl Look<'_, '_> {
         }
         if self.found.is_none() {
             let with = bare(stanza.peer(row.archive)).to_string();
-            if !is_own && let Some(seen) = (self.reader.seen)(&with)? {
-                self.up_to = self.up_to.max(seen);
+            if !is_own {
+                self.note_seen(&with)?;
             }
             self.found = Some(Standing {
                 with,
                 last,
                 said: Some(id),
                 channel: is_of_channel.then_some(row.archive),
-                is_of_room: is_of_channel && self.is_of_room,
+                is_of_room: is_of_channel && self.talk.is_of_room,
                 unread: 0,
             });
-            if id <= self.up_to {
+            // Who left a channel has nothing to read there.
+            let is_left = !may_be_passed_on && is_groupchat(stanza.xml);
+            if id <= self.up_to || is_left {
                 return Ok(false);
             }
         }
+        if let Some(name) = &self.up_to_called
+            && is_called(stanza.xml, Act::Displays, name)
+        {
+            return Ok(false);
+        }
         Ok(self.count(kind, is_own))
+    }
+
+    fn note_seen(&mut self, with: &str) -> Result<(), StoreError> {
+        match (self.reader.seen)(with)? {
+            Some(Seen::Stanza(id)) => self.up_to = self.up_to.max(id),
+            Some(Seen::Called(name)) if self.talk.participant.is_some() => {
+                self.up_to_called = Some(Escaped(&name).to_string());
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     fn count(&mut self, kind: Kind, is_own: bool) -> bool {
