@@ -102,7 +102,7 @@ fn show(query: &mut Query) -> Result<(), Condition> {
     }
 }
 
-/// §4.1: the filters. A field without a value filters nothing.
+/// §4.1: the filters. A field without a value, or with an empty one, filters nothing.
 fn read_form(
     x: ElementRef<'_>,
     settings: &Settings,
@@ -115,6 +115,7 @@ fn read_form(
     let filter = &mut query.filter;
     for field in &form.fields {
         let value = field.values.first().map(|value| value.trim());
+        let value = value.filter(|value| !value.is_empty());
         let time = || value.map(|value| Timestamp::parse(value).ok_or(Condition::BadRequest));
         let id = || value.map(|value| known_form(ids, value));
         match field.var.as_str() {
@@ -127,7 +128,7 @@ fn read_form(
             "end" => filter.end = time().transpose()?,
             "before-id" => filter.before_id = id().transpose()?,
             "after-id" => filter.after_id = id().transpose()?,
-            "ids" if value.is_some() => {
+            "ids" if !field.values.is_empty() => {
                 let named: Result<Vec<_>, _> =
                     field.values.iter().map(|id| known_form(ids, id)).collect();
                 query.ids = Some(named?);

@@ -42,11 +42,19 @@ pub fn read(
     filter: &ArchiveQuery,
     of: Of<'_>,
 ) -> Result<Page, Fault> {
-    let mut page = Page::default();
     if filter.max == 0 {
-        // XEP-0059 §2.7: only how much there is.
-        return Ok(page);
+        // XEP-0059 §2.7: only how much there is. With nothing behind it, it is the last page all the same (§4.3.2).
+        let one = ArchiveQuery {
+            max: 1,
+            ..filter.clone()
+        };
+        let page = read(cx, (owner, account), &one, of)?;
+        return Ok(match page.complete && page.stanzas.is_empty() {
+            true => Page::nothing_more(),
+            false => Page::default(),
+        });
     }
+    let mut page = Page::default();
     match of {
         Of::All => page = Page::of_all(cx, account, filter)?,
         Of::Ids(ids) => page.fill_from_ids(cx, (owner, account), filter, ids)?,
