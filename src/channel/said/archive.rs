@@ -10,10 +10,11 @@ use crate::xmpp::relation::Act;
 use crate::xmpp::{Jid, Message, ns};
 
 use super::fan_out::{Author, Said};
+use super::own::is_subject;
 use crate::channel::Channel;
 use crate::channel::config::{Config, field, whois};
 
-/// XEP-0313 §6.1.1, XEP-0334.
+/// XEP-0313 §6.1.2, XEP-0334.
 pub fn is_wanted(channel: &Channel, message: &Message) -> bool {
     if !channel.row.flag(field::ARCHIVED) {
         return false;
@@ -26,7 +27,7 @@ pub fn is_wanted(channel: &Channel, message: &Message) -> bool {
     // Receipts are between two people.
     let mut is_kept =
         || children.any(|child| feature::is_content(child) && child.namespace() != ns::RECEIPTS);
-    message.has_body() || has_hint("store") || is_kept()
+    message.has_body() || has_hint("store") || is_subject(message) || is_kept()
 }
 
 /// Keeps a message.
