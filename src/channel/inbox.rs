@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::feature::{InboxRooms, Request, bookmarked_rooms};
-use crate::state::{Address, Cx, Fault, Role};
+use crate::state::{Address, Cx, Fault};
 use crate::store::AccountId;
 use crate::xmpp::BareJid;
 
 use super::config::{Config, field};
 use super::people::access;
-use super::said::history_query::{in_room, role_of};
+use super::said::history_query::{Reader, in_room};
 use super::{Channel, find};
 
 /// Rooms that are looked at for one account.
@@ -26,7 +26,7 @@ pub fn rooms(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<InboxRooms, Fault
         jids.extend(BareJid::stored(&format!("{}@{service}", room.name)));
     }
     jids.extend(bookmarked_rooms(cx, request.account_id(), ROOMS_MAX)?);
-    let mut rooms: HashMap<AccountId, (Channel, Role)> = HashMap::new();
+    let mut rooms: HashMap<AccountId, (Channel, Reader)> = HashMap::new();
     for jid in jids.into_iter().take(ROOMS_MAX) {
         let Address::Channel(jid) = Address::resolve(cx, jid.as_jid())? else {
             continue;
@@ -35,15 +35,15 @@ pub fn rooms(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<InboxRooms, Fault
             continue;
         };
         if channel.row.flag(field::ARCHIVED) && access::may_read(cx, &channel, who)? {
-            let role = role_of(cx, &channel, who)?;
-            rooms.insert(channel.id().archive(), (channel, role));
+            let reader = Reader::of(cx, &channel, who)?;
+            rooms.insert(channel.id().archive(), (channel, reader));
         }
     }
     Ok(InboxRooms {
         archives: rooms.keys().copied().collect(),
         shown: Box::new(move |cx, stored| {
-            let (channel, role) = rooms.get(&stored.channel?)?;
-            in_room(cx, channel, stored, *role)
+            let (channel, reader) = rooms.get(&stored.channel?)?;
+            in_room(cx, channel, stored, reader)
         }),
     })
 }

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use crate::feature::{
     ArchiveSource, AskingArchive, Reply, archive_fields, archive_page, write_archive_metadata,
 };
-use crate::state::{Cx, Fault, Role};
-use crate::store::Stored;
-use crate::xml::Writer;
+use crate::state::{Cx, Fault, ParticipantId, Role};
+use crate::store::{ArchiveQuery, Stored};
+use crate::xml::{Escaped, Writer};
 use crate::xmpp::{BareJid, Condition, IqKind, Jid, ns, relation};
 
 use super::archive::Kept;
@@ -20,6 +20,9 @@ use crate::channel::people::{self, access};
 
 /// XEP-0369 §4.4: the node whose history is that of the channel.
 const MESSAGES: &str = "urn:xmpp:mix:nodes:messages";
+/// Pages of what was said that are looked through for a nick, and how long they are.
+const LOOK_PAGES_MAX: usize = 4;
+const LOOK_PAGE: usize = 250;
 
 pub const ROWS: &[Row] = &[
     (IqKind::Get, ns::MAM, "query", fields),
@@ -59,13 +62,14 @@ fn query(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
         Some(node) => return nodes::history::query(cx, asked, node),
     };
     let channel = &asked.channel;
-    let role = role_of(cx, channel, &asked.who)?;
+    let reader = Reader::of(cx, channel, &asked.who)?;
+    let role = reader.role;
     let asking = AskingArchive {
         payload: asked.payload,
         from: asked.from,
         origin: asked.origin,
     };
-    let as_room = |cx: &Cx<'_>, stored: &Stored| in_room(cx, channel, stored, role);
+    let as_room = |cx: &Cx<'_>, stored: &Stored| in_room(cx, channel, stored, &reader);
     let as_channel = |cx: &Cx<'_>, stored: &Stored| in_channel(cx, channel, stored, role);
     let source = ArchiveSource {
         account: channel.id().archive(),
@@ -79,15 +83,25 @@ fn query(cx: &mut Cx<'_>, asked: &mut Asked<'_>) -> Result<Reply, Fault> {
     archive_page(cx, &asking, &source)
 }
 
-pub fn role_of(cx: &Cx<'_>, channel: &Channel, who: &BareJid) -> Result<Role, Fault> {
-    let room = cx.state.rooms.get(channel.id());
-    let own = room.and_then(|room| room.of_person(who.as_str()).next());
-    let inside = own.map_or(Role::None, |occupant| occupant.role);
-    let member = people::member(cx, channel, who.as_str())?;
-    Ok(inside.max(match access::belongs(&member) {
-        true => access::role_of(channel, &member),
-        false => Role::None,
-    }))
+/// Somebody to whom a channel shows what was said.
+pub struct Reader {
+    role: Role,
+    id: ParticipantId,
+}
+
+impl Reader {
+    pub fn of(cx: &Cx<'_>, channel: &Channel, who: &BareJid) -> Result<Reader, Fault> {
+        let room = cx.state.rooms.get(channel.id());
+        let own = room.and_then(|room| room.of_person(who.as_str()).next());
+        let inside = own.map_or(Role::None, |occupant| occupant.role);
+        let member = people::member(cx, channel, who.as_str())?;
+        let role = inside.max(match access::belongs(&member) {
+            true => access::role_of(channel, &member),
+            false => Role::None,
+        });
+        let id = people::id_of(cx, channel, who.as_str());
+        Ok(Reader { role, id })
+    }
 }
 
 /// §7.1: whose messages are asked for: an occupant, or a person, by those who may know who that is.
@@ -110,18 +124,45 @@ fn author(cx: &Cx<'_>, channel: &Channel, with: &Jid, to: Role) -> Option<Jid> {
         return Some(with.clone());
     }
     let nick = Nick::parse(resource).ok()?;
-    let holder = nick::holder(cx, channel, &nick.key).ok()??;
-    let id = people::id_of(cx, channel, &holder);
+    let id = match nick::holder(cx, channel, &nick.key).ok()? {
+        Some(holder) => people::id_of(cx, channel, &holder).to_string(),
+        None => last_as(cx, channel, resource)?,
+    };
     Some(channel.jid.with_resource(&id).ok()?.into())
 }
 
-/// As a room sent it; those who may know find who said it (§7.2).
-pub fn in_room(cx: &Cx<'_>, channel: &Channel, stored: &Stored, to: Role) -> Option<String> {
+/// Who said something under a nick that is nobody's now: the last of them.
+fn last_as(cx: &Cx<'_>, channel: &Channel, nick: &str) -> Option<String> {
+    let written = format!("<nick>{}</nick>", Escaped(nick));
+    let mut query = ArchiveQuery {
+        backward: true,
+        max: LOOK_PAGE,
+        ..ArchiveQuery::default()
+    };
+    for _ in 0..LOOK_PAGES_MAX {
+        let page = cx.tx.page(channel.id().archive(), &query).ok()?;
+        let mut latest = page.stanzas.iter().rev();
+        let is_it = |stored: &&Stored| stored.xml.contains(&written);
+        let kept = latest.find(is_it).and_then(|it| Kept::read(&it.xml));
+        if let Some(kept) = kept.filter(|kept| kept.nick == nick) {
+            return kept.author;
+        }
+        if page.complete {
+            return None;
+        }
+        query.page_before = page.stanzas.first().map(|first| first.id);
+    }
+    None
+}
+
+/// As a room sent it; those who may know find who said it (§7.2). Of oneself one may.
+pub fn in_room(cx: &Cx<'_>, channel: &Channel, stored: &Stored, to: &Reader) -> Option<String> {
     let kept = Kept::read(&stored.xml)?;
     let mut bytes = Vec::with_capacity(stored.xml.len() + 256);
     history::write(&mut bytes, &channel.jid, &kept, None);
     let author = kept.author.as_deref();
-    let author = author.filter(|_| access::shows_author_of(channel, to, &kept));
+    let author = author
+        .filter(|author| *author == &*to.id || access::shows_author_of(channel, to.role, &kept));
     let jid = author.and_then(|id| cx.tx.behind_id(channel.id(), id).ok().flatten());
     if let Some(jid) = jid {
         let member = people::member(cx, channel, &jid).unwrap_or_default();
