@@ -62,15 +62,24 @@ pub fn keep(
 }
 
 /// Corrections name the id that a message came with, all else what the channel called it (XEP-0424 §4, XEP-0444 §4,
-/// XEP-0461 §3).
-pub fn act<'a>(cx: &Cx<'_>, (act, id): (Act, &'a str)) -> Option<(Act, Named<'a>)> {
-    let named = match act {
+/// XEP-0461 §3). To participants that is one (XEP-0369 §7.1.6).
+pub fn act<'a>(
+    cx: &Cx<'_>,
+    channel: &Channel,
+    (act, id): (Act, &'a str),
+) -> Result<Option<(Act, Named<'a>)>, StoreError> {
+    let stanza = cx.state.archive_ids.parse(id);
+    let named = match (act, stanza) {
         // This a channel alone does, in its own words.
-        Act::Moderates => return None,
-        Act::Corrects => Named::Id(id),
-        _ => Named::Stanza(cx.state.archive_ids.parse(id)?),
+        (Act::Moderates, _) => return Ok(None),
+        (Act::Corrects, Some(stanza)) if cx.tx.archived(channel.id().archive(), stanza)? => {
+            Named::Stanza(stanza)
+        }
+        (Act::Corrects, _) => Named::Id(id),
+        (_, Some(stanza)) => Named::Stanza(stanza),
+        (_, None) => return Ok(None),
     };
-    Some((act, named))
+    Ok(Some((act, named)))
 }
 
 fn sender(channel: &Channel, author: &Author) -> Jid {

@@ -43,9 +43,10 @@ pub fn say(
     let mut is_said = message.has_body() && message.child("replace", CORRECT).is_none();
     if is_kept {
         let act = act_of(message.element.root());
-        let act = act
-            .as_ref()
-            .and_then(|(act, id)| archive::act(cx, (*act, id)));
+        let act = match &act {
+            Some((act, id)) => archive::act(cx, channel, (*act, id))?,
+            None => None,
+        };
         let appended = archive::keep(cx, channel, &told, act)?;
         feature::related(cx, (channel.id().archive(), None), &appended, message)?;
         told.archived = Some(appended.id);

@@ -182,11 +182,14 @@ fn write_archived(out: &mut Vec<u8>, cx: &Cx<'_>, to: &FullJid, stored: &Stored,
     };
     let direction = match form {
         Form::Direct => return write_direct(out, cx, &stored.xml, added),
-        Form::ToSession | Form::Member => {
-            let id = cx.state.archive_ids.text(stored.id);
-            let id = Some(&*id).filter(|_| form == Form::Member);
-            let xml = feature::readdressed(&stored.xml, to.as_str(), id);
+        Form::ToSession => {
+            let xml = feature::readdressed(&stored.xml, to.as_str(), None);
             return write_direct(out, cx, &xml, added);
+        }
+        Form::Member => {
+            let id = cx.state.archive_ids.text(stored.id);
+            let xml = feature::as_member(&stored.xml, &id, to.as_str());
+            return write_direct(out, cx, &named_by_channel(&xml, &id), added);
         }
         Form::Occupant => {
             let Some((room, xml)) = channel::again(&stored.xml, to.as_str()) else {
@@ -199,6 +202,19 @@ fn write_archived(out: &mut Vec<u8>, cx: &Cx<'_>, to: &FullJid, stored: &Stored,
         Form::Sent => Direction::Sent,
     };
     write_copy(out, cx, &stored.xml, (&account, to), direction, added);
+}
+
+/// XEP-0359 §3.1: with the id that its channel gave it. What stands in quotes has none of them in it.
+fn named_by_channel(xml: &str, id: &str) -> String {
+    let from = xml.split_once(" from='").map(|(_, behind)| behind);
+    let by = from.and_then(|from| from.split(['/', '\'']).next());
+    match (by, xml.strip_suffix(END)) {
+        (Some(by), Some(inside)) => {
+            let ns = ns::STANZA_ID;
+            format!("{inside}<stanza-id xmlns='{ns}' by='{by}' id='{id}'/>{END}")
+        }
+        _ => xml.to_string(),
+    }
 }
 
 /// XEP-0198 §4, XEP-0203: a message says that it is late, unless it says so already or carries another one, whose time is

@@ -6,8 +6,8 @@ use crate::channel::config::{Config, field, whois};
 use crate::channel::people::{self, access};
 use crate::channel::said::fan_out::{Said, write_stanza_id};
 use crate::feature::Heard;
-use crate::state::{Cx, Keep, Shared};
-use crate::store::StoreError;
+use crate::state::{self, Cx, Keep, Shared};
+use crate::store::{ArchiveId, StoreError};
 use crate::xml::{Escaped, Writer};
 use crate::xmpp::{Jid, ns, quoted_error};
 
@@ -63,7 +63,7 @@ fn to_takers(cx: &mut Cx<'_>, channel: &Channel, said: &Said<'_>) -> Result<(), 
             end,
             id: said.archived,
             urgency: said.urgency,
-            keep: Keep::Whole { shared: true },
+            keep: form.keep(said.archived),
         };
         to_participant(cx, &taker.jid, &heard);
     }
@@ -79,6 +79,14 @@ struct Form {
 }
 
 impl Form {
+    /// What is sent once more (XEP-0198 §5) is what became of it, but to whoever said it, who knows it by more than is archived.
+    fn keep(self, archived: Option<ArchiveId>) -> Keep {
+        match archived.filter(|_| !self.is_old && !self.is_own) {
+            Some(id) => Keep::Archived(id, state::Form::Member),
+            None => Keep::Whole { shared: true },
+        }
+    }
+
     fn place(self) -> usize {
         usize::from(self.is_old) + 2 * usize::from(self.shows_jid) + 4 * usize::from(self.is_own)
     }
