@@ -91,6 +91,8 @@ pub struct Appended {
     pub at: Timestamp,
     pub relation: Option<Relation>,
     pub kind: Kind,
+    /// What came before may be about it.
+    pub is_awaited: bool,
 }
 
 impl Tx {
@@ -112,6 +114,10 @@ impl Tx {
         txn.open_table(STANZAS)?
             .append(sequence, bytes.as_slice())?;
         memory.remember(sequence, &stanza, bytes.len());
+        let is_awaited = memory.ahead.knows(stanza.xml);
+        if let (Some((act, Named::Id(name))), None) = (record.act, stanza.relation) {
+            memory.ahead.add(sequence, act, name);
+        }
         for owner in &stanza.owners {
             txn.wrote_for(owner.account);
         }
@@ -123,6 +129,7 @@ impl Tx {
             at,
             relation: stanza.relation,
             kind,
+            is_awaited,
         })
     }
 

@@ -20,6 +20,11 @@ pub fn related(
     appended: &Appended,
     message: &Message,
 ) -> Result<(), StoreError> {
+    if appended.is_awaited {
+        for (archives, id, relation) in cx.tx.relate_ahead(appended.id)? {
+            related_late(cx, (&archives, id, relation))?;
+        }
+    }
     let Some(Relation { act, target }) = appended.relation else {
         return Ok(());
     };

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::xmpp::Timestamp;
 
 use super::relation::NewRelations;
+use super::relation::ahead::Ahead;
 use super::relation::names::NewNames;
 use super::retention::bytes;
 use super::search;
@@ -43,6 +44,7 @@ pub(in crate::store) struct Memory {
     tail: HashMap<AccountId, Tail>,
     pub(super) tail_rows: usize,
     pub names: NewNames,
+    pub ahead: Ahead,
     pub related: NewRelations,
     pub unseen: UnseenOfAll,
 }
@@ -80,6 +82,7 @@ impl Memory {
             tail: HashMap::new(),
             tail_rows: 0,
             names: NewNames::default(),
+            ahead: Ahead::default(),
             related: NewRelations::new(),
             unseen: UnseenOfAll::default(),
         };

@@ -7,6 +7,7 @@
 //! - moderation (XEP-0425 §4): the channel itself;
 //! - marks and receipts (XEP-0333 §4, XEP-0184 §5): the other side;
 //! - reactions, replies and other fastenings (XEP-0444 §4, XEP-0461, XEP-0422): both sides; all in a channel.
+pub mod ahead;
 pub mod around;
 pub mod earlier;
 pub mod kinds;
@@ -160,13 +161,24 @@ impl Candidate {
         if called.is_some_and(|(act, name)| !names::is_called(stanza.xml, act, name)) {
             return Ok(None);
         }
+        Ok(Some(Candidate::of(sequence, &stanza)))
+    }
+
+    fn of(sequence: u64, stanza: &StanzaRow<'_>) -> Candidate {
         let corrects = stanza.relation.filter(|one| one.act == Act::Corrects);
-        Ok(Some(Candidate {
+        Candidate {
             owners: stanza.owners.iter().map(|owner| owner.account).collect(),
             from: stanza.from.to_string(),
             to: stanza.to.to_string(),
             first_version: corrects.map_or(ArchiveId(sequence), |one| one.target),
-        }))
+        }
+    }
+
+    fn done(&self, act: Act) -> Relation {
+        Relation {
+            act,
+            target: self.first_version,
+        }
     }
 
     /// It belongs to the same conversation, and the sender of the other may do this to it.

@@ -5,7 +5,7 @@ use super::ArchiveId;
 use super::retention::bytes;
 use super::search;
 use super::stanza::{StanzaRow, peer_hash, with_kind};
-use crate::store::engine::table::{Row, Table};
+use crate::store::engine::table::{Row, Table, WriteTransaction};
 use crate::store::schema::{ARCHIVE, ARCHIVE_WITH, STANZAS};
 use crate::store::{AccountId, StoreError, Tx, Writing, scrub};
 use crate::xmpp::relation::Kind;
@@ -35,12 +35,7 @@ impl Tx {
         memory.changed(row.len(), Some(bytes.len()));
         table.insert(id.0, bytes.as_slice())?;
         drop(table);
-        for (account, peer) in &owners {
-            let mut index = txn.open_table(ARCHIVE)?;
-            change_kind(&mut index, (*account, id.0), kind)?;
-            let mut index = txn.open_table(ARCHIVE_WITH)?;
-            change_kind(&mut index, (*account, *peer, id.0), kind)?;
-        }
+        change_kinds(txn, (&owners, id.0), kind)?;
         let changes = owners.iter().map(|(account, _)| (*account, change));
         let changes: BTreeMap<u32, i64> = changes.collect();
         if !memory.not_searched.holds(id.0) {
@@ -56,6 +51,21 @@ impl Tx {
         }
         Ok(true)
     }
+}
+
+/// In the index. `places`: accounts, and hashes of the other side.
+pub(super) fn change_kinds(
+    txn: &WriteTransaction,
+    (places, sequence): (&[(u32, u64)], u64),
+    kind: Kind,
+) -> Result<(), StoreError> {
+    for (account, peer) in places {
+        let mut index = txn.open_table(ARCHIVE)?;
+        change_kind(&mut index, (*account, sequence), kind)?;
+        let mut index = txn.open_table(ARCHIVE_WITH)?;
+        change_kind(&mut index, (*account, *peer, sequence), kind)?;
+    }
+    Ok(())
 }
 
 fn change_kind<K: Copy + for<'v> Row<View<'v> = K>>(

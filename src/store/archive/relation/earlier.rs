@@ -1,6 +1,7 @@
 //! Stanzas of before it was noted what they are called and what they do to each other: it is looked for later, in steps, while
 //! the server serves.
-use super::super::stanza::{Relation, StanzaRow};
+use super::super::rewrite;
+use super::super::stanza::{Relation, StanzaRow, peer_hash};
 use super::Named;
 use super::names::{self, NewNames};
 use crate::store::engine::table::WriteTransaction;
@@ -187,25 +188,47 @@ impl Tx {
         let Some(relation) = self.relation_of(&stanza, sequence, (act, Named::Id(&name)))? else {
             return Ok(None);
         };
+        self.note_relation(sequence, row, relation).map(Some)
+    }
+
+    /// A stanza does something to another one, as it turned out later.
+    pub(super) fn note_relation(
+        &mut self,
+        sequence: u64,
+        row: &[u8],
+        relation: Relation,
+    ) -> Result<Found, StoreError> {
+        let stanza = StanzaRow::decode(row)?;
         let owners: Vec<AccountId> = stanza.owners.iter().map(|owner| owner.account).collect();
+        let places = stanza.owners.iter().map(|owner| {
+            let account = owner.account;
+            (account.0, peer_hash(stanza.peer(account)))
+        });
+        let places: Vec<(u32, u64)> = places.collect();
         let Writing { txn, mut memory } = self.writing()?;
+        memory.settle(txn, sequence)?;
         for owner in &owners {
             let key = (owner.0, relation.target.0, sequence);
-            txn.open_table(RELATED)?.insert(key, act.number())?;
+            txn.open_table(RELATED)?
+                .insert(key, relation.act.number())?;
         }
-        // What is done to a correction is done to what it corrects: of this the row itself tells.
-        if act == Act::Corrects {
-            memory.settle(txn, sequence)?;
-            let now = StanzaRow {
+        // What is done to a correction is done to what it corrects, and it is no message of its own: of this the row itself tells.
+        if relation.act == Act::Corrects {
+            let mut now = StanzaRow {
                 relation: Some(relation),
                 ..stanza
             };
+            let kind = now.kind_told();
+            now.noted_kind = now.noted_kind.map(|_| kind);
+            if now.noted_kind.is_some() {
+                rewrite::change_kinds(txn, (&places, sequence), kind)?;
+            }
             let bytes = now.encode();
             memory.changed(row.len(), Some(bytes.len()));
             txn.open_table(STANZAS)?
                 .insert(sequence, bytes.as_slice())?;
             memory.save(txn)?;
         }
-        Ok(Some((owners, ArchiveId(sequence), relation)))
+        Ok((owners, ArchiveId(sequence), relation))
     }
 }

@@ -68,6 +68,11 @@ pub fn second(xml: &str) -> Option<u32> {
     (name_of(xml) != Some(&other)).then(|| hash(&other))
 }
 
+/// Of all that a stored stanza is called.
+pub fn hashes(xml: &str) -> impl Iterator<Item = u32> {
+    name_of(xml).map(hash).into_iter().chain(second(xml))
+}
+
 /// Whether it is the one that another stanza calls so. Of what a channel passed on its sender's id is for corrections alone
 /// (XEP-0424 §5.1, XEP-0444 §4.2, XEP-0333 §4.3).
 pub fn is_called(xml: &str, act: Act, name: &str) -> bool {
@@ -88,8 +93,7 @@ pub struct NewNames(Entries);
 impl NewNames {
     /// A stanza came.
     pub fn add(&mut self, sequence: u64, xml: &str) {
-        let hashes = name_of(xml).map(hash).into_iter().chain(second(xml));
-        self.0.extend(hashes.map(|hash| (sequence, hash)));
+        self.0.extend(hashes(xml).map(|hash| (sequence, hash)));
     }
 
     /// Writes them down. The last block is filled first.
