@@ -17,6 +17,7 @@
 //! | a person without a voice | visitor | what they say is refused |
 //! | kicked | role none | their participation ends |
 //! | message | `groupchat` from `channel/nick`, the sender's id | `groupchat` from `channel/id`, the archive's id |
+//! | correction (XEP-0308) | names the sender's id | names the archive's id |
 //! | archive | one row a message, whoever said it; the form is that of whoever reads | the same row |
 //! | who may know real JIDs | `whois`: moderators, anyone | hidden, visible; `maybe`: everybody decides, and in rooms it is as hidden |
 //! | subject | subject | none (XEP-0369 §3) |

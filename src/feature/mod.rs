@@ -30,9 +30,9 @@ mod vcard;
 
 pub use archive::{
     Asking as AskingArchive, InboxRooms, OF_CHANNELS as ARCHIVE_OF_CHANNELS,
-    SEARCH_NS as ARCHIVE_SEARCH_NS, Source as ArchiveSource, Storable, as_member, bury, is_content,
-    page_of as archive_page, readdressed, related, related_late, retracted, says_something,
-    storable, wanted as archive_wanted, write_fields as archive_fields,
+    SEARCH_NS as ARCHIVE_SEARCH_NS, Source as ArchiveSource, Storable, as_member, bury, corrected,
+    correcting, is_content, page_of as archive_page, readdressed, related, related_late, retracted,
+    says_something, storable, wanted as archive_wanted, write_fields as archive_fields,
     write_metadata as write_archive_metadata,
 };
 pub use blocking::blocked_error;

@@ -2,6 +2,8 @@
 //!
 //! `<message from='channel/id' id='of its sender' type='groupchat'><mix><nick/><jid/></mix>…</message>`: `from` holds the
 //! stable id; `jid` is there only where everybody may know it.
+use std::borrow::Cow;
+
 use crate::feature;
 use crate::state::Cx;
 use crate::store::{Appended, Direction, Named, Owner, Record, StoreError};
@@ -80,6 +82,23 @@ pub fn act<'a>(
         (_, None) => return Ok(None),
     };
     Ok(Some((act, named)))
+}
+
+/// In rooms messages have their senders' ids, and what one corrects is named so, whoever says it.
+pub fn as_said<'p>(
+    cx: &Cx<'_>,
+    act: Option<(Act, Named<'_>)>,
+    payload: &'p str,
+) -> Result<Cow<'p, str>, StoreError> {
+    let Some((Act::Corrects, Named::Stanza(id))) = act else {
+        return Ok(payload.into());
+    };
+    let first = cx.tx.corrected(id)?.unwrap_or(id);
+    let first = cx.tx.stanza(first)?.and_then(|it| Kept::read(&it.xml));
+    Ok(match first.and_then(|first| first.attribute("id")) {
+        Some(named) => feature::correcting(payload, &named),
+        None => payload.into(),
+    })
 }
 
 fn sender(channel: &Channel, author: &Author) -> Jid {

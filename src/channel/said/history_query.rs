@@ -2,7 +2,7 @@
 use std::borrow::Cow;
 
 use crate::feature::{
-    ArchiveSource, AskingArchive, Reply, archive_fields, archive_page, write_archive_metadata,
+    self, ArchiveSource, AskingArchive, Reply, archive_fields, archive_page, write_archive_metadata,
 };
 use crate::state::{Cx, Fault, ParticipantId, Role};
 use crate::store::{ArchiveQuery, Stored};
@@ -204,7 +204,12 @@ fn in_channel(cx: &Cx<'_>, channel: &Channel, stored: &Stored, to: Role) -> Opti
         }
         w.close();
     }
-    w.raw(&kept.payload());
+    let corrected = feature::corrected(cx, stored).ok().flatten();
+    let payload = kept.payload();
+    match corrected.map(|id| cx.state.archive_ids.text(id)) {
+        Some(named) => w.raw(&feature::correcting(&payload, &named)),
+        None => w.raw(&payload),
+    };
     write_tombstone(&mut w, channel, &kept);
     w.close();
     String::from_utf8(bytes).ok()

@@ -24,6 +24,12 @@ pub fn say(
 ) -> Result<(), Fault> {
     let author = &speaker.author;
     let is_kept = archive::is_wanted(channel, message);
+    let act = act_of(message.element.root()).filter(|_| is_kept);
+    let act = match &act {
+        Some((act, id)) => archive::act(cx, channel, (*act, id))?,
+        None => None,
+    };
+    let payload = &*archive::as_said(cx, act, payload)?;
     if is_kept {
         cx.require_disk_space()?;
     }
@@ -40,17 +46,15 @@ pub fn say(
         archived: None,
         urgency: feature::message_urgency(message, &from),
     };
+    let mut corrects = None;
     let mut is_said = message.has_body() && message.child("replace", CORRECT).is_none();
     if is_kept {
-        let act = act_of(message.element.root());
-        let act = match &act {
-            Some((act, id)) => archive::act(cx, channel, (*act, id))?,
-            None => None,
-        };
         let appended = archive::keep(cx, channel, &told, act)?;
         feature::related(cx, (channel.id().archive(), None), &appended, message)?;
         told.archived = Some(appended.id);
         is_said = appended.kind == Kind::Said;
+        let corrected = appended.relation.filter(|done| done.act == Act::Corrects);
+        corrects = corrected.map(|done| cx.state.archive_ids.text(done.target));
     }
     if is_counted(channel) && is_said {
         let now_ms = cx.now.monotonic_ms;
@@ -63,7 +67,13 @@ pub fn say(
     fan_out::to_occupants(cx, channel, told);
     // XEP-0369 §3: channels have no subject.
     if !is_subject(message) {
-        to_participants(cx, channel, &told);
+        // To them messages have other ids (§7.1.6).
+        let payload = match corrects {
+            Some(corrects) => feature::correcting(payload, &corrects),
+            None => payload.into(),
+        };
+        let payload = &*payload;
+        to_participants(cx, channel, &Said { payload, ..told });
     }
     if is_kept && is_said {
         watch::said(cx, channel)?;

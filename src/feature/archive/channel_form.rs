@@ -1,5 +1,11 @@
 //! What a channel distributed (XEP-0369), as a participant is sent it: the archive keeps it as the channel sent it, once for all.
-use crate::xml::Escaped;
+use std::borrow::Cow;
+
+use crate::state::Cx;
+use crate::store::{ArchiveId, StoreError, Stored};
+use crate::xml::{Escaped, parse_stored};
+use crate::xmpp::ns;
+use crate::xmpp::relation::CORRECT;
 
 /// How the archive's text begins.
 const BEGIN: &str = "<message xmlns='jabber:client'";
@@ -18,10 +24,44 @@ pub fn readdressed(xml: &str, to: &str, id: Option<&str>) -> String {
     [BEGIN, &attributes, &tag, rest].concat()
 }
 
-/// XEP-0369 §7.1.3: a message of a channel has the id of the archive, and is to the participant. `xml`: of the channel's own
-/// archive.
-pub fn as_member(xml: &str, id: &str, to: &str) -> String {
-    readdressed(xml, to, Some(id))
+/// XEP-0369 §7.1.3: a message of a channel has the id of the archive, and is to the participant; what it corrects is named so, too.
+/// `stored`: of the channel's own archive.
+pub fn as_member(cx: &Cx<'_>, stored: &Stored, to: &str) -> String {
+    let id = cx.state.archive_ids.text(stored.id);
+    let xml = readdressed(&stored.xml, to, Some(&id));
+    match corrected(cx, stored) {
+        Ok(Some(corrected)) => {
+            let named = cx.state.archive_ids.text(corrected);
+            correcting(&xml, &named).into_owned()
+        }
+        _ => xml,
+    }
+}
+
+/// What a kept message corrects.
+pub fn corrected(cx: &Cx<'_>, stored: &Stored) -> Result<Option<ArchiveId>, StoreError> {
+    match stored.xml.contains(CORRECT) {
+        true => cx.tx.corrected(stored.id),
+        false => Ok(None),
+    }
+}
+
+/// The same message, or what is in one, with another name for what it corrects.
+pub fn correcting<'x>(xml: &'x str, named: &str) -> Cow<'x, str> {
+    let element = match xml.starts_with(BEGIN) {
+        true => parse_stored(xml, ns::CLIENT),
+        false => parse_stored(&format!("{BEGIN}>{xml}</message>"), ns::CLIENT),
+    };
+    let Ok(element) = element else {
+        return xml.into();
+    };
+    match element.root().child("replace", CORRECT) {
+        Some(replace) => {
+            let other = format!("<replace xmlns='{CORRECT}' id='{}'/>", Escaped(named));
+            xml.replacen(replace.source(), &other, 1).into()
+        }
+        None => xml.into(),
+    }
 }
 
 fn without(tag: &str, begin: &str) -> String {
@@ -40,7 +80,7 @@ mod tests {
     fn only_addressee_and_id_are_others() {
         let kept = "<message xmlns='jabber:client' from='c@x/p' id='their&apos;s' type='groupchat'><mix xmlns='urn:xmpp:mix:core:1'><nick id='n'>N</nick></mix></message>";
         assert_eq!(
-            as_member(kept, "42", "a@b"),
+            readdressed(kept, "a@b", Some("42")),
             "<message xmlns='jabber:client' to='a@b' id='42' from='c@x/p' type='groupchat'><mix xmlns='urn:xmpp:mix:core:1'><nick id='n'>N</nick></mix></message>"
         );
         let kept = "<message xmlns='jabber:client' from='c@x/p' to='a@b' id='i' type='groupchat'/>";
@@ -48,5 +88,15 @@ mod tests {
             readdressed(kept, "a@b/'", None),
             "<message xmlns='jabber:client' to='a@b/&apos;' from='c@x/p' id='i' type='groupchat'/>"
         );
+    }
+
+    #[test]
+    fn what_is_corrected_is_named_otherwise() {
+        const PAYLOAD: &str = "<body>&lt;replace/&gt;</body><replace id=\"m1\" xmlns=\"urn:xmpp:message-correct:0\"/><x xmlns='urn:x'/>";
+        const OTHER: &str = "<body>&lt;replace/&gt;</body><replace xmlns='urn:xmpp:message-correct:0' id='a&apos;'/><x xmlns='urn:x'/>";
+        assert_eq!(correcting(PAYLOAD, "a'"), OTHER);
+        let whole = |inside| format!("<message xmlns='jabber:client' id='c'>{inside}</message>");
+        assert_eq!(correcting(&whole(PAYLOAD), "a'"), whole(OTHER));
+        assert_eq!(correcting("<body>b</body>", "a"), "<body>b</body>");
     }
 }

@@ -68,10 +68,7 @@ pub fn run(cx: &mut Cx<'_>, request: &Request<'_>) -> Result<Reply, Fault> {
 /// As it is kept; a channel of our own keeps it once for all of its participants.
 pub fn as_owner<'s>(cx: &Cx<'_>, stored: &'s Stored, own: &str) -> Cow<'s, str> {
     match stored.channel {
-        Some(_) => {
-            let id = cx.state.archive_ids.text(stored.id);
-            Cow::Owned(as_member(&stored.xml, &id, own))
-        }
+        Some(_) => Cow::Owned(as_member(cx, stored, own)),
         None => Cow::Borrowed(&*stored.xml),
     }
 }

@@ -188,7 +188,7 @@ fn write_archived(out: &mut Vec<u8>, cx: &Cx<'_>, to: &FullJid, stored: &Stored,
         }
         Form::Member => {
             let id = cx.state.archive_ids.text(stored.id);
-            let xml = feature::as_member(&stored.xml, &id, to.as_str());
+            let xml = feature::as_member(cx, stored, to.as_str());
             return write_direct(out, cx, &named_by_channel(&xml, &id), added);
         }
         Form::Occupant => {

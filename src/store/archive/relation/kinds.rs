@@ -79,6 +79,17 @@ impl Tx {
         Ok(Some(facts(&StanzaRow::decode(row.value())?, archive)))
     }
 
+    /// The first version of what a stanza corrects.
+    pub fn corrected(&self, id: ArchiveId) -> Result<Option<ArchiveId>, StoreError> {
+        let stanzas = self.view(STANZAS)?;
+        let Some(row) = Walk::new(&stanzas, false).find(id.0)? else {
+            return Ok(None);
+        };
+        let done = StanzaRow::decode(row.value())?.relation;
+        let done = done.filter(|done| done.act == Act::Corrects);
+        Ok(done.map(|done| done.target))
+    }
+
     /// Looks at stanzas, best in descending order, until `visit` says that it is enough; those that are gone are passed over.
     pub fn glance(
         &self,
