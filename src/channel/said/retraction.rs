@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::state::{Cx, Fault, Role};
 use crate::store::{ArchiveId, ChannelAffiliation, MemberRow, StoreError};
 use crate::xml::{ElementRef, Writer};
-use crate::xmpp::relation::{Act, FASTEN, MODERATE, MODERATE_OLD, RETRACT, RETRACT_OLD};
+use crate::xmpp::relation::{Act, FASTEN, MODERATE, MODERATE_OLD, RETRACT, RETRACT_OLD, act_of};
 use crate::xmpp::{Condition, ErrorType, IqKind, Message, StanzaError, ns};
 
 use crate::feature::{self, Reply};
@@ -27,20 +27,19 @@ pub const ROWS: &[Row] = &[
     (IqKind::Set, FASTEN, "apply-to", moderate_old),
 ];
 
-/// XEP-0424 §4: the sender of a message takes it back. Whoever did not say it may say so, and nothing comes of it.
+/// XEP-0424 §4, in the words of before version 0.4, too: the sender of a message takes it back. Whoever did not say it may say so, and nothing comes of it.
 pub fn taken_back(
     cx: &mut Cx<'_>,
     channel: &Channel,
     speaker: &Speaker,
     message: &Message,
 ) -> Result<(), Fault> {
-    let Some(retract) = message.child("retract", RETRACT) else {
+    let Some((Act::Retracts, named)) = act_of(message.element.root()) else {
         return Ok(());
     };
     if !channel.row.flag(field::RETRACTION) {
         return Err(Condition::NotAllowed.into());
     }
-    let named = retract.attribute("id").unwrap_or_default();
     let Some((id, kept)) = find(cx, channel, &named)? else {
         return Ok(());
     };

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::store::{AccountId, ArchiveId, ArchiveQuery, Place, StoreError, Stored, Tx};
 use crate::xml::{Element, Escaped, parse_stored};
-use crate::xmpp::relation::{Act, act_of};
+use crate::xmpp::relation::{Act, RETRACT, act_of};
 use crate::xmpp::words::{NotWanted, Wanted};
 use crate::xmpp::{Jid, ns, quoted};
 
@@ -186,8 +186,12 @@ fn said(element: &Element) -> String {
     let body = body.unwrap_or_default();
     match act_of(root) {
         Some((Act::Corrects, id)) => format!("[corrects {}] {body}", quoted(&id)),
-        Some((Act::Replies, _)) => body,
-        Some((act, id)) => format!("[{act:?} {}]", quoted(&id)),
+        Some((act, _)) if !body.is_empty() && (act == Act::Replies || act.is_mark()) => body,
+        Some((act, id)) => {
+            let act = format!("{act:?}").to_lowercase();
+            format!("[{act} {}]", quoted(&id))
+        }
+        None if root.child("retracted", RETRACT).is_some() => "[retracted]".to_string(),
         None if body.is_empty() => "[no text]".to_string(),
         None => body,
     }
