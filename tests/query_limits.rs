@@ -92,6 +92,29 @@ fn a_page_and_what_is_sent_with_it_is_one_look() {
     }
 }
 
+/// What lies on one page need not be counted anywhere else.
+#[test]
+fn all_that_is_on_the_page_is_counted() {
+    let mut core = core_with(|tx, romeo| {
+        for _ in 0..200 {
+            say(tx, romeo, FROM);
+        }
+    });
+    for (fields, rsm) in [
+        (&[][..], "<max>250</max>"),
+        (&[], "<max>200</max><before/>"),
+        (&[("with", FROM)], "<max>250</max>"),
+    ] {
+        let (count, iq) = ask(&mut core, fields, rsm);
+        let fin = iq.root().child("fin", MAM).unwrap();
+        let set = fin.child("set", RSM).unwrap();
+        let told = set
+            .child("count", RSM)
+            .map(|count| count.text().into_owned());
+        assert_eq!((count, told.as_deref()), (200, Some("200")), "{rsm}");
+    }
+}
+
 /// Each archive is looked at before it is known which message is the latest: many words in all of them are more than one look.
 #[test]
 fn so_many_words_are_looked_for_in_so_many_channels() {

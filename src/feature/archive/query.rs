@@ -2,7 +2,7 @@
 use std::borrow::Cow;
 
 use crate::state::{Cx, Fault, Origin};
-use crate::store::{AccountId, ArchiveId, ArchiveQuery, AtIndex, Place, Stored};
+use crate::store::{AccountId, ArchiveId, ArchiveQuery, AtIndex, Place, Shows, Stored};
 use crate::xml::ElementRef;
 use crate::xmpp::relation::Act;
 use crate::xmpp::{BareJid, Condition, Jid, Rsm, StanzaError, ns};
@@ -283,8 +283,10 @@ fn place(
     page: &Page,
 ) -> Result<Option<Place>, Fault> {
     let filter = &query.filter;
-    if query.ids.is_some() || filter.words.is_some() {
-        let is_all = page.complete && filter.page_after.is_none() && filter.page_before.is_none();
+    let is_all = page.complete && filter.page_after.is_none() && filter.page_before.is_none();
+    // What is said alone may come with what was done before.
+    let is_counted = is_all && filter.shows == Shows::All && query.index.is_none();
+    if query.ids.is_some() || filter.words.is_some() || is_counted {
         let count = u64::try_from(page.stanzas.len()).ok();
         return Ok(count
             .filter(|_| is_all)
