@@ -8,7 +8,7 @@ use stonechat::xmpp::{Jid, Timestamp};
 use crate::transcript::core::{Core, START};
 use crate::transcript::tls::{Process, TestDir, operate};
 
-const MESSAGES: i64 = 1_100;
+const MESSAGES: i64 = 2_100;
 const DAY_MS: i64 = 86_400_000;
 
 fn fill(data: &Path) {
@@ -66,14 +66,14 @@ fn archives_are_shown_searched_exported_and_pruned() {
             text
         };
         let stats = ok(&["archive", "stats", "alice"]);
-        assert!(stats.starts_with("messages: 1100\nbytes: "), "{stats}");
+        assert!(stats.starts_with("messages: 2100\nbytes: "), "{stats}");
         assert!(
             stats.contains("\noldest: 2") && stats.contains("\nnewest: 2"),
             "{stats}"
         );
         let shown = ok(&["archive", "show", "alice@localhost"]);
         let lines: Vec<&str> = shown.lines().collect();
-        assert_eq!(lines.len(), 1100);
+        assert_eq!(lines.len(), 2100);
         assert!(
             lines[7].ends_with("\teve@localhost/1 -> alice@localhost\tLine 7 <of> Many"),
             "{}",
@@ -83,9 +83,9 @@ fn archives_are_shown_searched_exported_and_pruned() {
             ok(&["archive", "show", "alice", "eve@localhost"])
                 .lines()
                 .count(),
-            11
+            21
         );
-        let found = ok(&["archive", "search", "alice", "line", "1099", "<OF>"]);
+        let found = ok(&["archive", "search", "alice", "line", "2099", "<OF>"]);
         assert_eq!(found.lines().count(), 1, "{found}");
         assert!(
             ok(&["archive", "search", "alice", "nothing of it"])
@@ -94,12 +94,12 @@ fn archives_are_shown_searched_exported_and_pruned() {
         );
         // Many pieces, and the last word may go on.
         let found = ok(&["archive", "search", "alice", "many", "LIN"]);
-        assert_eq!(found.lines().count(), 1100);
+        assert_eq!(found.lines().count(), 2100);
         assert_eq!(
             ok(&["archive", "search", "alice", "of", "1"])
                 .lines()
                 .count(),
-            211
+            1111
         );
         let export = ok(&["archive", "export", "alice"]);
         let element =
@@ -111,11 +111,11 @@ fn archives_are_shown_searched_exported_and_pruned() {
             .unwrap()
             .child("archive", "urn:xmpp:pie:0#mam")
             .unwrap();
-        assert_eq!(archive.children().count(), 1100);
+        assert_eq!(archive.children().count(), 2100);
         // What nobody has received stays.
         assert_eq!(
             ok(&["archive", "prune", "alice", "30"]).trim(),
-            "removed 999 messages"
+            "removed 1999 messages"
         );
         assert_eq!(ok(&["archive", "show", "alice"]).lines().count(), 101);
         for (words, told) in [
@@ -125,11 +125,203 @@ fn archives_are_shown_searched_exported_and_pruned() {
             (&["archive", "search", "alice"], "which text"),
             (&["archive", "search", "alice", "<?>"], "no word"),
             (&["archive", "show", "alice", "@@"], "no address"),
+            (&["archive", "show", "alice", "bob", "eve"], "name one"),
+            (&["archive", "stats", "alice", "bob"], "nothing is needed"),
+            (&["archive", "show", "hall@chat.localhost"], "no channel"),
         ] {
             let (code, text) = operate(data, words, "");
             assert!(code == 1 && text.contains(told), "{words:?}: {text}");
         }
     }
+}
+
+/// Whoever reads an export has to know that it is whole.
+#[test]
+fn what_is_not_written_is_told_of() {
+    let dir = TestDir::new("archives-cut");
+    let data = &dir.0;
+    std::fs::write(data.join("stonechat.toml"), "domain = 'localhost'").unwrap();
+    let (code, text) = operate(data, &["user", "add", "alice", "--create"], "secret\n");
+    assert_eq!(code, 0, "{text}");
+    fill(data);
+    let run = |action: &str, out: std::process::Stdio| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_stonechat"))
+            .args(["archive", action, "alice", "--data"])
+            .arg(data)
+            .stdout(out)
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    for action in ["export", "show", "stats"] {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let ended = run(action, full.unwrap().into())
+            .wait_with_output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&ended.stderr);
+        assert!(errors.contains("not written"), "{action}: {errors}");
+        assert_eq!(ended.status.code(), Some(1));
+        // Who reads the first line only (`| head -1`) is told nothing.
+        let mut ends = run(action, std::process::Stdio::piped());
+        drop(ends.stdout.take());
+        let ended = ends.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&ended.stderr), "", "{action}");
+        assert_eq!(ended.status.code(), Some(0));
+    }
+}
+
+/// The text of the answers, all pieces of it, without the times.
+fn shown(core: &mut Core, user: &str, about: &str) -> Vec<String> {
+    let ask = ArchiveAsk {
+        action: ArchiveAction::Show,
+        user: user.to_string(),
+        about: about.to_string(),
+        after: String::new(),
+    };
+    let (code, text) = core.command(Command::Archive(ask));
+    assert_eq!(code, 0, "{text}");
+    let lines = text.lines().skip(1);
+    lines
+        .map(|line| line.split_once('\t').unwrap().1.replace('\t', ": "))
+        .collect()
+}
+
+#[test]
+fn what_messages_do_to_each_other_is_shown() {
+    let mut core = Core::with_settings(&["alice", "bob"], |_| {});
+    core.bind("alice/1");
+    core.bind("bob/1");
+    let mut say = |who: &str, id: &str, children: &str| {
+        let to = if who == "bob/1" { "alice" } else { "bob" };
+        let message =
+            format!("<message to='{to}@localhost' type='chat' id='{id}'>{children}</message>");
+        core.say(who, &message);
+    };
+    say("alice/1", "m1", "<body>hello\nBob\u{9b}31m</body>");
+    say(
+        "alice/1",
+        "m2",
+        "<body>a long one, of which no more is repeated than so much</body>",
+    );
+    say("alice/1", "m3", "<body>secret</body>");
+    say(
+        "alice/1",
+        "m4",
+        "<body>right</body><replace xmlns='urn:xmpp:message-correct:0' id='m2'/>",
+    );
+    say(
+        "alice/1",
+        "m5",
+        "<retract xmlns='urn:xmpp:message-retract:1' id='m3'/><store xmlns='urn:xmpp:hints'/>",
+    );
+    for (id, inside) in [
+        ("r1", "<reaction>+</reaction><reaction>-</reaction>"),
+        ("r2", ""),
+    ] {
+        let reactions =
+            format!("<reactions xmlns='urn:xmpp:reactions:0' id='m1'>{inside}</reactions>");
+        say(
+            "bob/1",
+            id,
+            &format!("{reactions}<store xmlns='urn:xmpp:hints'/>"),
+        );
+    }
+    say(
+        "bob/1",
+        "d1",
+        "<displayed xmlns='urn:xmpp:chat-markers:0' id='m2'/>",
+    );
+    say(
+        "bob/1",
+        "d2",
+        "<received xmlns='urn:xmpp:receipts' id='m9'/>",
+    );
+    say(
+        "bob/1",
+        "e1",
+        "<encrypted xmlns='eu.siacs.conversations.axolotl'/><body>I sent you an OMEMO encrypted message</body>",
+    );
+    say(
+        "bob/1",
+        "y1",
+        "<body>&gt; hello\nyes</body><reply xmlns='urn:xmpp:reply:0' to='alice@localhost' id='m1'/>\
+         <fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:reply:0'><body start='0' end='8'/></fallback>",
+    );
+    let (there, back) = (
+        "alice@localhost/1 -> bob@localhost: ",
+        "bob@localhost/1 -> alice@localhost: ",
+    );
+    let expected = [
+        (there, r"hello Bob\u{9b}31m"),
+        (
+            there,
+            "a long one, of which no more is repeated than so much",
+        ),
+        (there, "[retracted]"),
+        (
+            there,
+            "[corrects \"a long one, of which no more is repeated…\"] right",
+        ),
+        (there, "[retracts m3]"),
+        (back, r#"[reacts to "hello Bob\\u{9b}31m"] + -"#),
+        (back, r#"[reacts to "hello Bob\\u{9b}31m"] [no more]"#),
+        (
+            back,
+            "[has seen \"a long one, of which no more is repeated…\"]",
+        ),
+        (back, "[has received m9]"),
+        (back, "[encrypted]"),
+        (back, r#"[replies to "hello Bob\\u{9b}31m"] yes"#),
+    ];
+    let expected = expected.map(|(who, what)| format!("{who}{what}"));
+    for (user, with) in [
+        ("alice", ""),
+        ("bob@localhost", "alice"),
+        ("bob", "alice@localhost"),
+    ] {
+        assert_eq!(shown(&mut core, user, with), expected);
+    }
+}
+
+#[test]
+fn a_channels_archive_is_shown_counted_and_pruned() {
+    let mut core = Core::with_settings(&["alice"], |_| {});
+    core.bind("alice/1");
+    core.say(
+        "alice/1",
+        "<presence to='coven@chat.localhost/Witch'><x xmlns='http://jabber.org/protocol/muc'/></presence>",
+    );
+    core.say(
+        "alice/1",
+        "<iq type='set' id='c' to='coven@chat.localhost'><query xmlns='http://jabber.org/protocol/muc#owner'>\
+         <x xmlns='jabber:x:data' type='submit'/></query></iq>",
+    );
+    core.say(
+        "alice/1",
+        "<message to='coven@chat.localhost' type='groupchat' id='g1'><body>when shall we</body></message>",
+    );
+    let channel = "coven@chat.localhost";
+    let line = format!("{channel}/Witch -> {channel}: when shall we");
+    assert_eq!(shown(&mut core, channel, ""), [line]);
+    core.wait(3 * 86_400_000);
+    let mut ask = |action, about: &str| {
+        core.command(Command::Archive(ArchiveAsk {
+            action,
+            user: channel.to_string(),
+            about: about.to_string(),
+            after: String::new(),
+        }))
+    };
+    let (code, text) = ask(ArchiveAction::Export, "");
+    assert!(code == 1 && text.contains("of users"), "{text}");
+    let (_, text) = ask(ArchiveAction::Search, "shall");
+    assert!(text.contains("when shall we"), "{text}");
+    let (_, text) = ask(ArchiveAction::Stats, "");
+    assert!(text.starts_with("\n1\nbytes: "), "{text}");
+    let (_, text) = ask(ArchiveAction::Prune, "1");
+    assert!(text.ends_with("\n1"), "{text}");
+    let (_, text) = ask(ArchiveAction::Stats, "");
+    assert_eq!(text.trim(), "0\nbytes: 0");
 }
 
 /// Nor are its words, and what others have stays.

@@ -1,6 +1,6 @@
 //! `stonechat archive …`: what somebody's archive holds, with or without a running server. What is long comes in pieces, so that
 //! nobody waits for it.
-use std::io::Write;
+use std::io::{self, Write};
 
 use argh::FromArgs;
 
@@ -8,18 +8,19 @@ use crate::config::StartError;
 use crate::net::control::Answer;
 use crate::server::{ArchiveAction, ArchiveAsk, Command};
 
-/// Show what a user's archive holds: `stats NAME`, `show NAME [WITH]`, `search NAME WORDS` (what has all of them, the last may be the beginning of one), `export NAME` (XEP-0227, to
-/// standard output), `prune NAME DAYS` (what is older and was received goes).
+/// Show what the archive of a user or a channel holds: `stats NAME`, `show NAME [WITH]`, `search NAME WORDS` (what has all of them, the last
+/// may be the beginning of one), `export NAME` (XEP-0227, to standard output; of users), `prune NAME DAYS` (what is older and was received
+/// goes).
 #[derive(FromArgs)]
 #[argh(subcommand, name = "archive")]
 pub struct Archive {
     /// what to do
     #[argh(positional, from_str_fn(action))]
     action: ArchiveAction,
-    /// name, as in `alice` or `alice@domain`
+    /// as in `alice` or `alice@domain`, or `lounge@chat.domain`
     #[argh(positional)]
     name: String,
-    /// with whom, which text, how many days
+    /// with whom (`bob`, `bob@domain`), which words, how many days
     #[argh(positional)]
     about: Vec<String>,
     /// data directory of the server
@@ -34,15 +35,11 @@ fn action(text: &str) -> Result<ArchiveAction, String> {
 
 impl Archive {
     pub fn run(self) -> Result<Answer, StartError> {
-        let about = self.about.join(" ");
-        if let (ArchiveAction::Search | ArchiveAction::Prune, "") = (self.action, &*about) {
-            let text = match self.action {
-                ArchiveAction::Search => "which text? write it behind the name",
-                _ => "older than how many days? write it behind the name",
-            };
+        if let Some(text) = self.is_wrong() {
             return Ok(refused(text.to_string()));
         }
-        let (mut after, mut removed) = (String::new(), 0_u64);
+        let about = self.about.join(" ");
+        let (mut after, mut counted) = (String::new(), 0_u64);
         loop {
             let ask = ArchiveAsk {
                 action: self.action,
@@ -55,21 +52,39 @@ impl Archive {
                 return Ok(answer);
             }
             let (next, piece) = answer.text.split_once('\n').unwrap_or_default();
-            if self.action == ArchiveAction::Prune {
-                removed += piece.trim().parse::<u64>().unwrap_or(0);
+            let (count, rest) = piece.split_once('\n').unwrap_or((piece, ""));
+            counted += count.parse::<u64>().unwrap_or(0);
+            let is_last = next.is_empty();
+            let text = match self.action {
+                ArchiveAction::Prune if is_last => format!("removed {counted} messages\n"),
+                ArchiveAction::Stats if is_last => format!("messages: {counted}\n{rest}"),
+                ArchiveAction::Prune | ArchiveAction::Stats => String::new(),
+                ArchiveAction::Export if is_last => format!("{piece}{END}\n"),
+                _ => piece.to_string(),
+            };
+            if let Err(error) = put(&text) {
+                return Ok(cut_off(&error));
             }
-            if next.is_empty() {
-                let text = match self.action {
-                    ArchiveAction::Prune => format!("removed {removed} messages"),
-                    ArchiveAction::Export => format!("{piece}{END}"),
-                    _ => piece.trim_end().to_string(),
-                };
-                return Ok(Answer { code: 0, text });
-            }
-            if self.action != ArchiveAction::Prune {
-                put(piece);
+            if is_last {
+                return Ok(done());
             }
             after = next.to_string();
+        }
+    }
+
+    /// What is missing, or more than can be meant.
+    fn is_wrong(&self) -> Option<&'static str> {
+        match (self.action, &*self.about) {
+            (ArchiveAction::Search, []) => Some("which text? write it behind the name"),
+            (ArchiveAction::Prune, []) => {
+                Some("older than how many days? write it behind the name")
+            }
+            (ArchiveAction::Prune, [_, _, ..]) => Some("one number of days is enough"),
+            (ArchiveAction::Show, [_, _, ..]) => Some("with whom? name one"),
+            (ArchiveAction::Stats | ArchiveAction::Export, [_, ..]) => {
+                Some("nothing is needed behind the name")
+            }
+            _ => None,
         }
     }
 }
@@ -77,9 +92,25 @@ impl Archive {
 /// Behind the last piece of an export.
 const END: &str = "</archive></user></host></server-data>";
 
-fn put(text: &str) {
-    // Whoever reads it may have gone.
-    let _gone = std::io::stdout().write_all(text.as_bytes());
+fn put(text: &str) -> io::Result<()> {
+    let mut out = io::stdout();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Whoever reads it may have had enough (`| head`); what is on a full disk is not whole.
+fn cut_off(error: &io::Error) -> Answer {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => done(),
+        _ => refused(format!("it was not written: {error}")),
+    }
+}
+
+fn done() -> Answer {
+    Answer {
+        code: 0,
+        text: String::new(),
+    }
 }
 
 fn refused(text: String) -> Answer {

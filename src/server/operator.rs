@@ -5,6 +5,7 @@ pub mod answer;
 mod archives;
 mod channels;
 pub mod command;
+mod lines;
 mod redirect;
 
 use crate::channel;

@@ -23,7 +23,7 @@ pub use error::{Condition, ErrorType, SaslCondition, StanzaError, StreamConditio
 pub use form::{DataForm, Field, FormKind, open_form};
 pub use jid::{BareJid, FullJid, Jid, JidError, domainpart, localpart, resourcepart};
 pub use nickname::folded as folded_nick;
-pub use quoted::{QUOTED_CHARACTERS_MAX, quoted, quoted_error};
+pub use quoted::{QUOTED_CHARACTERS_MAX, on_one_line, quoted, quoted_error};
 pub use rsm::{Rsm, RsmStart};
 pub use stanza::{
     Envelope, Iq, IqKind, Message, MessageKind, Presence, PresenceKind, Stanza, StanzaParseError,

@@ -15,6 +15,31 @@ pub fn quoted_error(error: &dyn fmt::Display) -> String {
     quoted(&error.to_string()).to_string()
 }
 
+/// A text on one line, as it is to be read: what would move the cursor, or what stands beside it, is written as an escape.
+pub fn on_one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        for character in word.chars() {
+            match character.is_control() || is_turning(character) {
+                true => line.extend(character.escape_unicode()),
+                false => line.push(character),
+            }
+        }
+    }
+    line
+}
+
+/// Changes the direction of text.
+fn is_turning(character: char) -> bool {
+    matches!(
+        u32::from(character),
+        0x61c | 0x200e..=0x200f | 0x202a..=0x202e | 0x2066..=0x2069
+    )
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct Quoted<'a>(&'a str);
 
@@ -108,6 +133,18 @@ mod tests {
             "2001:db8::1",
         ] {
             assert_eq!(quoted(plain).to_string(), plain);
+        }
+    }
+
+    #[test]
+    fn a_line_is_one_and_reads_as_it_is_written() {
+        for (text, shown) in [
+            ("two\nlines\t and\u{2028}more ", "two lines and more"),
+            ("\u{1b}[31m\u{9b}0m", r"\u{1b}[31m\u{9b}0m"),
+            ("a\u{202e}b\u{2066}c", r"a\u{202e}b\u{2066}c"),
+            ("\u{2764}\u{fe0f} שלום", "\u{2764}\u{fe0f} שלום"),
+        ] {
+            assert_eq!(on_one_line(text), shown);
         }
     }
 

@@ -102,15 +102,19 @@ const ELEMENTS: &[(&str, &str, Act)] = &[
     ("reply", REPLY, Act::Replies),
 ];
 
-/// Children that say something, beside a body.
-const SAYING: &[(&str, &str)] = &[
+/// Children that say something which a server cannot read.
+const ENCRYPTED: &[(&str, &str)] = &[
     ("encrypted", "eu.siacs.conversations.axolotl"),
     ("encrypted", "urn:xmpp:omemo:1"),
     ("encrypted", "urn:xmpp:omemo:2"),
     ("openpgp", "urn:xmpp:openpgp:0"),
     ("x", "jabber:x:encrypted"),
-    ("forwarded", ns::FORWARD),
 ];
+
+pub fn is_encrypted(message: ElementRef<'_>) -> bool {
+    let mut children = message.children();
+    children.any(|child| ENCRYPTED.contains(&(child.name(), child.namespace())))
+}
 
 /// What a message does, and the id by which it names the other one.
 pub fn act_of(message: ElementRef<'_>) -> Option<(Act, Cow<'_, str>)> {
@@ -177,10 +181,8 @@ pub fn kind_of(xml: &str, done: Option<Act>) -> Kind {
     };
     let message = element.root();
     let has_body = message.child("body", message.namespace()).is_some();
-    let says = || {
-        let mut children = message.children();
-        has_body || children.any(|child| SAYING.contains(&(child.name(), child.namespace())))
-    };
+    let says =
+        || has_body || message.child("forwarded", ns::FORWARD).is_some() || is_encrypted(message);
     let named = act_of(message).map(|(act, _)| act);
     let is_said = match done.or(named) {
         None | Some(Act::Replies | Act::Corrects) => says(),

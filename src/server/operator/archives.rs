@@ -2,14 +2,16 @@
 //! asks goes on from where the last one ended.
 use std::fmt::Write as _;
 
-use crate::store::{AccountId, ArchiveId, ArchiveQuery, Place, StoreError, Stored, Tx};
-use crate::xml::{Element, Escaped, parse_stored};
-use crate::xmpp::relation::{Act, RETRACT, act_of};
+use crate::channel;
+use crate::store::{AccountId, ArchiveId, ArchiveQuery, AtIndex, StoreError, Stored, Tx};
+use crate::xml::Escaped;
 use crate::xmpp::words::{NotWanted, Wanted};
-use crate::xmpp::{Jid, ns, quoted};
+use crate::xmpp::{BareJid, Jid, ns, quoted};
 
 use super::answer::Answer;
+use super::channels::address;
 use super::command::{ArchiveAction, ArchiveAsk};
+use super::lines;
 use crate::server::{Server, Step};
 
 /// Messages looked at in one piece, and their bytes.
@@ -17,8 +19,9 @@ const MESSAGES_MAX: usize = 500;
 const BYTES_MAX: usize = 256 << 10;
 /// Messages removed in one piece.
 const REMOVED_MAX: usize = 200;
-/// Messages that are counted.
-const COUNTED_MAX: u64 = 10_000;
+/// Messages counted in one piece, and steps through the index for them.
+const COUNTED_MAX: u64 = 2_000;
+const COUNTED_STEPS_MAX: u64 = 20_000;
 
 impl Server {
     /// The first line of the answer is where the next piece begins, or empty.
@@ -27,7 +30,7 @@ impl Server {
         step: &mut Step<'_>,
         ask: &ArchiveAsk,
     ) -> Result<Answer, StoreError> {
-        let (name, account) = match self.known_user(&ask.user, step.tx)? {
+        let (account, jid) = match self.archive_of(step, &ask.user)? {
             Ok(known) => known,
             Err(error) => return Ok(Err(error)),
         };
@@ -36,7 +39,7 @@ impl Server {
             Err(_) => None,
         };
         match ask.action {
-            ArchiveAction::Stats => Ok(Ok(format!("\n{}", self.stats(step.tx, account)?))),
+            ArchiveAction::Stats => stats(step.tx, account, after),
             ArchiveAction::Prune => {
                 let Ok(days) = ask.about.parse::<u32>() else {
                     return Ok(Err(format!("{} is no number of days", quoted(&ask.about))));
@@ -55,8 +58,10 @@ impl Server {
                     pruned.stanzas
                 )))
             }
+            ArchiveAction::Export if self.is_of_channels(&ask.user) => Ok(Err(
+                "what is exported (XEP-0227) is of users; `show` shows what a channel holds".into(),
+            )),
             ArchiveAction::Show | ArchiveAction::Search | ArchiveAction::Export => {
-                let jid = self.user_jid(&name);
                 if ask.action == ArchiveAction::Search {
                     step.tx.prepare_to_search()?;
                 }
@@ -65,21 +70,46 @@ impl Server {
         }
     }
 
-    fn stats(&self, tx: &Tx, account: AccountId) -> Result<String, StoreError> {
-        let all = ArchiveQuery::default();
-        let place = tx.place(account, &all, None, COUNTED_MAX)?;
-        let count = match place {
-            Some(Place { count, .. }) => count.to_string(),
-            None => format!("more than {COUNTED_MAX}"),
-        };
-        let mut text = format!("messages: {count}\nbytes: {}", tx.archive_bytes(account)?);
-        for (name, (_, at)) in ["oldest", "newest"]
-            .into_iter()
-            .zip(tx.archive_ends(account)?.into_iter().flatten())
-        {
-            let _ = write!(text, "\n{name}: {at}");
+    fn is_of_channels(&self, name: &str) -> bool {
+        let at = name.split_once('@').map(|(_, at)| at);
+        at.is_some() && at == self.state.domains.channels()
+    }
+
+    /// A user's or a channel's, and the address.
+    fn archive_of(
+        &mut self,
+        step: &mut Step<'_>,
+        name: &str,
+    ) -> Result<Result<(AccountId, BareJid), String>, StoreError> {
+        if !self.is_of_channels(name) {
+            let known = self.known_user(name, step.tx)?;
+            return Ok(known.map(|(name, account)| (account, self.user_jid(&name))));
         }
-        Ok(text)
+        let mut cx = self.cx(step);
+        let jid = match address(&cx, name) {
+            Ok(jid) => jid,
+            Err(error) => return Ok(Err(error)),
+        };
+        let channel = channel::find(&mut cx, &jid)?;
+        let unknown = || {
+            format!(
+                "there is no channel {}; `stonechat channel list` shows all",
+                quoted(name)
+            )
+        };
+        Ok(channel
+            .map(|channel| (channel.id().archive(), jid))
+            .ok_or_else(unknown))
+    }
+
+    /// Somebody here by their name alone, or anybody by their address.
+    fn other_side(&self, tx: &Tx, text: &str) -> Result<Result<Jid, String>, StoreError> {
+        if !text.contains('@')
+            && let Ok((name, _)) = self.known_user(text, tx)?
+        {
+            return Ok(Ok(self.user_jid(&name).into()));
+        }
+        Ok(Jid::parse(text).map_err(|_| format!("{} is no address", quoted(text))))
     }
 
     fn piece(
@@ -95,9 +125,9 @@ impl Server {
             ..ArchiveQuery::default()
         };
         if ask.action == ArchiveAction::Show && !ask.about.is_empty() {
-            match Jid::parse(&ask.about) {
+            match self.other_side(tx, &ask.about)? {
                 Ok(with) => query.with = Some(with),
-                Err(_) => return Ok(Err(format!("{} is no address", quoted(&ask.about)))),
+                Err(error) => return Ok(Err(error)),
             }
         }
         if ask.action == ArchiveAction::Search {
@@ -119,7 +149,7 @@ impl Server {
                 ArchiveAction::Export => {
                     export(&mut text, stored, &self.state.archive_ids.text(stored.id));
                 }
-                _ => show(&mut text, stored, own),
+                _ => lines::show(tx, &mut text, stored, (account, own))?,
             }
         }
         let last = page.stanzas.last().map(|stored| stored.id);
@@ -131,6 +161,29 @@ impl Server {
         let next = next.map(|id| id.0.to_string());
         Ok(Ok(format!("{}\n{text}", next.unwrap_or_default())))
     }
+}
+
+/// How many there are, and behind the last piece the rest.
+fn stats(tx: &Tx, account: AccountId, after: Option<ArchiveId>) -> Result<Answer, StoreError> {
+    let left = ArchiveQuery {
+        after_id: after,
+        ..ArchiveQuery::default()
+    };
+    let (max, steps_max) = (COUNTED_MAX, COUNTED_STEPS_MAX);
+    let found = tx.at_index(account, &left, max - 1, steps_max)?;
+    if let AtIndex::Stanza(id) = found {
+        return Ok(Ok(format!("{}\n{max}", id.0)));
+    }
+    let place = tx.place(account, &left, None, steps_max)?;
+    let count = place.map_or(0, |place| place.count);
+    let mut text = format!("\n{count}\nbytes: {}\n", tx.archive_bytes(account)?);
+    for (name, (_, at)) in ["oldest", "newest"]
+        .into_iter()
+        .zip(tx.archive_ends(account)?.into_iter().flatten())
+    {
+        let _ = writeln!(text, "{name}: {at}");
+    }
+    Ok(Ok(text))
 }
 
 /// XEP-0227: what stands before the results.
@@ -155,44 +208,4 @@ fn export(text: &mut String, stored: &Stored, id: &str) {
         stored.at,
         stored.xml
     );
-}
-
-/// One line: when, who to whom, what.
-fn show(text: &mut String, stored: &Stored, own: &str) {
-    let Ok(element) = parse_stored(&stored.xml, ns::CLIENT) else {
-        return;
-    };
-    let root = element.root();
-    let said = said(&element);
-    let side = |name| {
-        root.attribute(name)
-            .map_or(own.to_string(), |jid| jid.into_owned())
-    };
-    let _ = writeln!(
-        text,
-        "{}\t{} -> {}\t{}",
-        stored.at,
-        quoted(&side("from")),
-        quoted(&side("to")),
-        said.split_whitespace().collect::<Vec<_>>().join(" ")
-    );
-}
-
-fn said(element: &Element) -> String {
-    let root = element.root();
-    let body = root
-        .child("body", ns::CLIENT)
-        .map(|body| body.text().into_owned());
-    let body = body.unwrap_or_default();
-    match act_of(root) {
-        Some((Act::Corrects, id)) => format!("[corrects {}] {body}", quoted(&id)),
-        Some((act, _)) if !body.is_empty() && (act == Act::Replies || act.is_mark()) => body,
-        Some((act, id)) => {
-            let act = format!("{act:?}").to_lowercase();
-            format!("[{act} {}]", quoted(&id))
-        }
-        None if root.child("retracted", RETRACT).is_some() => "[retracted]".to_string(),
-        None if body.is_empty() => "[no text]".to_string(),
-        None => body,
-    }
 }

@@ -59,7 +59,7 @@ impl Server {
 }
 
 /// `lounge` or `lounge@chat.domain`.
-fn address(cx: &Cx<'_>, text: &str) -> Result<BareJid, String> {
+pub(super) fn address(cx: &Cx<'_>, text: &str) -> Result<BareJid, String> {
     let domain = cx.state.domains.channels().unwrap_or_default();
     let (name, at) = text.split_once('@').unwrap_or((text, domain));
     if text.is_empty() {
