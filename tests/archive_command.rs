@@ -170,6 +170,36 @@ fn what_is_not_written_is_told_of() {
     }
 }
 
+#[test]
+fn what_is_damaged_is_told_of() {
+    let dir = TestDir::new("archives-damaged");
+    let data = &dir.0;
+    std::fs::write(data.join("stonechat.toml"), "domain = 'localhost'").unwrap();
+    let (code, text) = operate(data, &["user", "add", "alice", "--create"], "secret\n");
+    assert_eq!(code, 0, "{text}");
+    fill(data);
+    // What is not in the index yet, is not missed there.
+    operate(data, &["archive", "search", "alice", "Line"], "");
+    let path = data.join("stonechat.redb");
+    let mut file = std::fs::read(&path).unwrap();
+    let needle = b"Line 1234 &lt;";
+    let places = (0..file.len() - needle.len()).filter(|at| file[*at..].starts_with(needle));
+    for at in places.collect::<Vec<_>>() {
+        file[at] ^= 1;
+    }
+    std::fs::write(&path, &file).unwrap();
+    for words in [&["export", "alice"][..], &["show", "alice"]] {
+        let (code, text) = operate(data, &[&["archive"], words].concat(), "");
+        assert_eq!(code, 1);
+        assert!(
+            text.contains("1 messages are damaged and left out"),
+            "{}",
+            text.len()
+        );
+        assert!(text.contains("Line 1233") && text.contains("Line 1235"));
+    }
+}
+
 /// The text of the answers, all pieces of it, without the times.
 fn shown(core: &mut Core, user: &str, about: &str) -> Vec<String> {
     let ask = ArchiveAsk {

@@ -39,7 +39,7 @@ impl Archive {
             return Ok(refused(text.to_string()));
         }
         let about = self.about.join(" ");
-        let (mut after, mut counted) = (String::new(), 0_u64);
+        let (mut after, mut counted, mut damaged) = (String::new(), 0_u64, 0_u64);
         loop {
             let ask = ArchiveAsk {
                 action: self.action,
@@ -51,7 +51,9 @@ impl Archive {
             if answer.code != 0 {
                 return Ok(answer);
             }
-            let (next, piece) = answer.text.split_once('\n').unwrap_or_default();
+            let (head, piece) = answer.text.split_once('\n').unwrap_or_default();
+            let (next, of_piece) = head.split_once(' ').unwrap_or((head, ""));
+            damaged += of_piece.parse::<u64>().unwrap_or(0);
             let (count, rest) = piece.split_once('\n').unwrap_or((piece, ""));
             counted += count.parse::<u64>().unwrap_or(0);
             let is_last = next.is_empty();
@@ -64,6 +66,11 @@ impl Archive {
             };
             if let Err(error) = put(&text) {
                 return Ok(cut_off(&error));
+            }
+            if is_last && damaged > 0 {
+                return Ok(refused(format!(
+                    "{damaged} messages are damaged and left out\n  `stonechat check` tells more; a backup may have them"
+                )));
             }
             if is_last {
                 return Ok(done());

@@ -24,7 +24,7 @@ const COUNTED_MAX: u64 = 2_000;
 const COUNTED_STEPS_MAX: u64 = 20_000;
 
 impl Server {
-    /// The first line of the answer is where the next piece begins, or empty.
+    /// The first line of the answer is where the next piece begins, or empty; and, of messages, how many are damaged.
     pub(super) fn archive_command(
         &mut self,
         step: &mut Step<'_>,
@@ -159,7 +159,11 @@ impl Server {
             return Ok(Err("there is too much to look at".to_string()));
         }
         let next = next.map(|id| id.0.to_string());
-        Ok(Ok(format!("{}\n{text}", next.unwrap_or_default())))
+        let damaged = page.damaged;
+        Ok(Ok(format!(
+            "{} {damaged}\n{text}",
+            next.unwrap_or_default()
+        )))
     }
 }
 

@@ -68,6 +68,7 @@ impl Tx {
                 stanzas: Vec::new(),
                 complete: true,
                 reached: None,
+                damaged: 0,
             },
         };
         let mut ended = Ended::Through;
@@ -107,6 +108,7 @@ impl Filling<'_, '_> {
         }
         // One that is damaged is passed over; it was reported.
         let Some(row) = self.walk.find(sequence)? else {
+            self.page.damaged += 1;
             return Ok(true);
         };
         self.look.take_stanza(row.value().len());

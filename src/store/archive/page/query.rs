@@ -58,4 +58,6 @@ pub struct ArchivePage {
     pub complete: bool,
     /// So much was passed over, or looked through for words, that the page ends here, whatever it holds.
     pub reached: Option<ArchiveId>,
+    /// So many are damaged and passed over.
+    pub damaged: u64,
 }
