@@ -8,13 +8,19 @@ use crate::config::StartError;
 use crate::net::control::Answer;
 use crate::server::{ArchiveAction, ArchiveAsk, Command};
 
-/// Show what the archive of a user or a channel holds: `stats NAME`, `show NAME [WITH]`, `search NAME WORDS` (what has all of them, the last
-/// may be the beginning of one), `export NAME` (XEP-0227, to standard output; of users), `prune NAME DAYS` (what is older and was received
-/// goes).
+/// Show what the archive of a user or a channel holds.
 #[derive(FromArgs)]
-#[argh(subcommand, name = "archive")]
+#[argh(
+    subcommand,
+    name = "archive",
+    example = "{command_name} stats alice                how much there is, since when
+{command_name} show alice bob             all, or what was said with somebody
+{command_name} search alice good morn     what has all words, the last perhaps begun
+{command_name} export alice > alice.xml   a user's whole archive (XEP-0227)
+{command_name} prune alice 30             takes what is older than 30 days and was received"
+)]
 pub struct Archive {
-    /// what to do
+    /// stats, show, search, export or prune
     #[argh(positional, from_str_fn(action))]
     action: ArchiveAction,
     /// as in `alice` or `alice@domain`, or `lounge@chat.domain`
