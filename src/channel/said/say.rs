@@ -98,14 +98,7 @@ pub fn say_as_channel(
     (act, about): (Act, ArchiveId),
 ) -> Result<(), Fault> {
     let author = Author::of_channel(channel);
-    let mut told = Said {
-        author: &author,
-        id,
-        lang: None,
-        payload,
-        archived: None,
-        urgency: Urgency::Now,
-    };
+    let mut told = in_own_words(&author, id, payload);
     if channel.row.flag(field::ARCHIVED) {
         let act = (act, Named::Stanza(about));
         told.archived = Some(archive::keep(cx, channel, &told, Some(act))?.id);
@@ -118,13 +111,17 @@ pub fn say_as_channel(
 /// What the channel says to rooms alone; nobody keeps it.
 pub fn say_in_rooms(cx: &mut Cx<'_>, channel: &Channel, id: Option<&str>, payload: &str) {
     let author = Author::of_channel(channel);
-    let told = Said {
-        author: &author,
+    let told = in_own_words(&author, id, payload);
+    fan_out::to_occupants(cx, channel, told);
+}
+
+fn in_own_words<'a>(author: &'a Author, id: Option<&'a str>, payload: &'a str) -> Said<'a> {
+    Said {
+        author,
         id,
         lang: None,
         payload,
         archived: None,
         urgency: Urgency::Now,
-    };
-    fan_out::to_occupants(cx, channel, told);
+    }
 }
