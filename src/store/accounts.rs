@@ -7,6 +7,7 @@ pub mod joined;
 pub mod kept;
 pub mod moved;
 pub mod personal;
+pub mod queue_row;
 pub mod removal;
 pub mod roster;
 pub mod suspended;
