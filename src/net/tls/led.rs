@@ -1,17 +1,17 @@
 //! A connection while rustls leads it: the handshake, early data, and all of TLS 1.2.
+mod outgoing;
+
 use std::rc::Rc;
 
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
-use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
-    WriteTraffic,
-};
+use rustls::unbuffered::{ConnectionState, UnbufferedStatus, WriteTraffic};
 
 use super::finished::{self, Finished, UNIQUE_BYTES};
 use super::records::{Records, Secrets};
 use super::{HEADER_BYTES, Identity, RECORD_BYTES_MAX, Received, State, TlsError, binding};
 use crate::stream::TlsFacts;
 use crate::xmpp::quoted_error;
+use outgoing::{Step, append, outgoing_step};
 
 /// Ciphertext that `seal` adds to a record at most: header, explicit nonce, tag, content type, with room to spare.
 const RECORD_OVERHEAD: usize = 64;
@@ -19,8 +19,6 @@ const RECORD_OVERHEAD: usize = 64;
 const FINISHED_MAX: usize = 4 + 48;
 /// What a sealed record adds: header, content type, tag.
 const RECORD_AROUND: usize = HEADER_BYTES + 1 + 16;
-/// Room for whatever the handshake sends in one piece; more is made when rustls asks for it.
-const HANDSHAKE_CHUNK: usize = 2048;
 
 pub struct Led {
     connection: UnbufferedServerConnection,
@@ -371,86 +369,4 @@ fn record_end(bytes: &[u8], start: usize) -> Option<usize> {
     let [_, _, _, high, low] = *bytes.get(start..)?.first_chunk()?;
     let end = start + HEADER_BYTES + usize::from(u16::from_be_bytes([high, low]));
     (end <= bytes.len()).then_some(end)
-}
-
-enum Step {
-    GoOn,
-    /// Nothing more to do without more bytes.
-    Rest,
-}
-
-/// The states in which rustls wants something sent, or nothing at all.
-fn outgoing_step(
-    state: ConnectionState<'_, '_, ServerConnectionData>,
-    outgoing: &mut Vec<u8>,
-) -> Result<Step, TlsError> {
-    match state {
-        ConnectionState::EncodeTlsData(mut chunk) => {
-            append(outgoing, HANDSHAKE_CHUNK, |buffer| chunk.encode(buffer))?;
-            Ok(Step::GoOn)
-        }
-        ConnectionState::TransmitTlsData(sent) => {
-            sent.done();
-            Ok(Step::GoOn)
-        }
-        ConnectionState::PeerClosed => Ok(Step::GoOn),
-        ConnectionState::BlockedHandshake
-        | ConnectionState::WriteTraffic(_)
-        | ConnectionState::Closed => Ok(Step::Rest),
-        // Data is read in `process` only.
-        _ => Err(TlsError::NotReady),
-    }
-}
-
-/// What rustls says when a buffer is too small, and what else may be wrong.
-trait TooSmall {
-    fn required(&self) -> Option<usize>;
-}
-
-impl TooSmall for EncodeError {
-    fn required(&self) -> Option<usize> {
-        match self {
-            EncodeError::InsufficientSize(InsufficientSizeError { required_size }) => {
-                Some(*required_size)
-            }
-            EncodeError::AlreadyEncoded => None,
-        }
-    }
-}
-
-impl TooSmall for EncryptError {
-    fn required(&self) -> Option<usize> {
-        match self {
-            EncryptError::InsufficientSize(InsufficientSizeError { required_size }) => {
-                Some(*required_size)
-            }
-            EncryptError::EncryptExhausted => None,
-        }
-    }
-}
-
-/// Lets `encode` write behind what `outgoing` holds, with as much room as it asks for.
-fn append<E: TooSmall>(
-    outgoing: &mut Vec<u8>,
-    room: usize,
-    mut encode: impl FnMut(&mut [u8]) -> Result<usize, E>,
-) -> Result<(), TlsError> {
-    let start = outgoing.len();
-    let mut room = room;
-    loop {
-        outgoing.resize(start + room, 0);
-        match encode(outgoing.get_mut(start..).unwrap_or_default()) {
-            Ok(written) => {
-                outgoing.truncate(start + written);
-                return Ok(());
-            }
-            Err(error) => match error.required() {
-                Some(required) if required > room => room = required,
-                _ => {
-                    outgoing.truncate(start);
-                    return Err(TlsError::NotReady);
-                }
-            },
-        }
-    }
 }
