@@ -2,14 +2,14 @@
 use crate::xmpp::{BareJid, Jid, SaslCondition};
 
 use super::login::Success;
-use super::mechanism::Mechanism;
-use super::{Grant, Refusal, SaslFailure, TokenAnswer};
+use super::mechanism::{Kind, Mechanism};
+use super::{Auth, Exchange, Grant, Io, Progress, Refusal, SaslFailure, TokenAnswer};
 
 /// A password that begins like this is a token for an app (`stonechat token add`).
 pub const APP_TOKEN_PREFIX: &str = "sct_";
 
 /// RFC 7628 §3.2.2: what the client is told, as the data of one more challenge.
-pub(super) const INVALID_TOKEN: &str = r#"{"status":"invalid_token"}"#;
+const INVALID_TOKEN: &str = r#"{"status":"invalid_token"}"#;
 
 /// Who may be asked about a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +116,26 @@ impl Grant {
     /// May change the password, manage clients and tokens, remove the account.
     pub fn is_full(&self) -> bool {
         !self.restricted
+    }
+}
+
+impl Auth {
+    /// RFC 7628 §3.2.2: why a bearer's token is refused is told by one more challenge.
+    pub(super) fn token_known(
+        &self,
+        lookup: TokenLookup,
+        answer: TokenAnswer,
+        io: &mut Io<'_>,
+    ) -> Result<Progress, Refusal> {
+        let tells = lookup.mechanism.kind == Kind::OauthBearer;
+        match lookup.settle(answer) {
+            Ok(success) => Ok(Progress::Success(success)),
+            Err(refusal) if tells => {
+                self.write_challenge(INVALID_TOKEN.as_bytes(), io);
+                Ok(Progress::To(Exchange::Told(refusal)))
+            }
+            Err(refusal) => Err(refusal),
+        }
     }
 }
 

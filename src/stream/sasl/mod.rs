@@ -3,17 +3,20 @@
 
 mod bearer;
 mod early;
+mod exchange;
 mod failure;
 mod fast;
 mod keys;
 mod login;
 pub(super) mod mechanism;
 mod offer;
+mod passwords;
 mod plain;
 mod request;
 mod scram;
 mod success;
 mod upgrade;
+mod whose;
 
 use std::borrow::Cow;
 
@@ -22,10 +25,11 @@ pub(super) use failure::Profile;
 pub use failure::SaslFailure;
 pub use fast::{FastCandidate, FastStanding, Slot};
 pub use keys::{
-    Credentials, HashedPassword, Hashes, PasswordError, ScramHash, ScramKeys, derive, equal,
-    keys_of_salted, new_credentials, prepare_password,
+    Credentials, HashedPassword, Hashes, ScramHash, ScramKeys, derive, equal, keys_of_salted,
+    new_credentials,
 };
 pub use offer::{Grant, Login, Offer, Proof, Right, TokenAnswer};
+pub use passwords::{PasswordError, prepare_password};
 pub use request::{
     AGENT_TEXT_BYTES_MAX, BindRequest, EnableRequest, FastRequest, Request, ResumeRequest,
     UserAgent, enable_request,
@@ -40,11 +44,9 @@ use crate::xmpp::{
 
 use super::negotiation::{Answer, First, Io, Negotiation, refuse_management};
 use super::{Event, TlsFacts, features};
-use bearer::TokenLookup;
 use early::is_replayable;
-use fast::FastLookup;
-use login::{Challenged, Deriving, Lookup, Success, Waiting};
-use mechanism::{Kind, Mechanism};
+use exchange::{Exchange, Progress, Refusal};
+use login::Waiting;
 use upgrade::Upgrading;
 
 /// Logins begun or given up on one stream; then `policy-violation`.
@@ -61,57 +63,6 @@ pub(super) struct Auth {
     /// Of the current or the last login, where it is XEP-0388's.
     request: Option<Box<Request>>,
     exchange: Exchange,
-}
-
-/// How far the current login is.
-enum Exchange {
-    Idle,
-    /// The mechanism's first message was asked for by an empty challenge.
-    Asked(Mechanism),
-    /// `Event::Attempt` is out.
-    Waiting(Waiting),
-    /// `Event::Credentials` is out.
-    Lookup(Lookup),
-    /// `Event::Token` is out.
-    TokenLookup(TokenLookup),
-    /// `Event::Fast` is out.
-    FastLookup(FastLookup),
-    /// The client's final message is awaited.
-    Challenged(Challenged),
-    /// `Event::Derive` is out.
-    Deriving(Deriving),
-    /// RFC 7628 §3.2.3: the error is told, the client's empty answer is awaited.
-    Told(Refusal),
-    /// XEP-0480.
-    Upgrading(Upgrading),
-    /// The same with the next element, and `Event::Standing` is out.
-    Rechecking(Upgrading, Element),
-    /// `Event::Authenticated` is out, and `Stream::complete` is awaited. Whose it is, and additional data (§6.4.6, XEP-0388
-    /// §2.6.1).
-    Completing(BareJid, Option<Vec<u8>>),
-    /// `Event::Failed` is out.
-    Refused(SaslFailure),
-}
-
-/// What a step of a login leads to.
-enum Progress {
-    To(Exchange),
-    Success(Success),
-}
-
-/// A failed login and whose it was, as far as known.
-struct Refusal {
-    account: Option<BareJid>,
-    failure: SaslFailure,
-}
-
-impl<F: Into<SaslFailure>> From<F> for Refusal {
-    fn from(failure: F) -> Refusal {
-        Refusal {
-            account: None,
-            failure: failure.into(),
-        }
-    }
 }
 
 impl Auth {
@@ -293,24 +244,6 @@ impl Auth {
         }
     }
 
-    /// XEP-0480: one more element of a task, of somebody whose right still stands.
-    fn upgrade(
-        &self,
-        mut upgrading: Upgrading,
-        root: ElementRef<'_>,
-        io: &mut Io<'_>,
-    ) -> Result<Progress, Refusal> {
-        let account = upgrading.success.account.clone();
-        match upgrading.handle(root, io) {
-            Ok(true) => Ok(self.complete(upgrading.success, upgrading.done, io)),
-            Ok(false) => Ok(Progress::To(Exchange::Upgrading(upgrading))),
-            Err(failure) => Err(Refusal {
-                account: Some(account),
-                failure,
-            }),
-        }
-    }
-
     pub(super) fn resume(
         mut self: Box<Self>,
         answer: Answer,
@@ -362,24 +295,6 @@ impl Auth {
             (_, exchange) => Ok(Progress::To(exchange)),
         };
         Ok(self.settle(progress, io))
-    }
-
-    /// RFC 7628 §3.2.2: why a bearer's token is refused is told by one more challenge.
-    fn token_known(
-        &self,
-        lookup: TokenLookup,
-        answer: TokenAnswer,
-        io: &mut Io<'_>,
-    ) -> Result<Progress, Refusal> {
-        let tells = lookup.mechanism.kind == Kind::OauthBearer;
-        match lookup.settle(answer) {
-            Ok(success) => Ok(Progress::Success(success)),
-            Err(refusal) if tells => {
-                self.write_challenge(bearer::INVALID_TOKEN.as_bytes(), io);
-                Ok(Progress::To(Exchange::Told(refusal)))
-            }
-            Err(refusal) => Err(refusal),
-        }
     }
 
     fn write_challenge(&self, data: &[u8], io: &mut Io<'_>) {

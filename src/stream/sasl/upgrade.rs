@@ -6,7 +6,7 @@ use crate::xmpp::{SaslCondition, base64, from_base64, ns};
 
 use super::super::negotiation::Io;
 use super::login::Success;
-use super::{HashedPassword, SaslFailure, ScramHash, keys};
+use super::{Auth, Exchange, HashedPassword, Progress, Refusal, SaslFailure, ScramHash, keys};
 
 /// One finished task: what is to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +99,26 @@ impl Upgrading {
             .text(&base64(salt))
             .close();
         w.close();
+    }
+}
+
+impl Auth {
+    /// XEP-0480: one more element of a task, of somebody whose right still stands.
+    pub(super) fn upgrade(
+        &self,
+        mut upgrading: Upgrading,
+        root: ElementRef<'_>,
+        io: &mut Io<'_>,
+    ) -> Result<Progress, Refusal> {
+        let account = upgrading.success.account.clone();
+        match upgrading.handle(root, io) {
+            Ok(true) => Ok(self.complete(upgrading.success, upgrading.done, io)),
+            Ok(false) => Ok(Progress::To(Exchange::Upgrading(upgrading))),
+            Err(failure) => Err(Refusal {
+                account: Some(account),
+                failure,
+            }),
+        }
     }
 }
 
