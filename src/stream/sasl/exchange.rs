@@ -3,14 +3,14 @@ use crate::xml::Element;
 use crate::xmpp::BareJid;
 
 use super::SaslFailure;
-use super::bearer::TokenLookup;
-use super::fast::FastLookup;
 use super::login::{Challenged, Deriving, Lookup, Success, Waiting};
 use super::mechanism::Mechanism;
+use super::mechanism::bearer::TokenLookup;
+use super::mechanism::fast::FastLookup;
 use super::upgrade::Upgrading;
 
 /// How far the current login is.
-pub(super) enum Exchange {
+pub enum Exchange {
     Idle,
     /// The mechanism's first message was asked for by an empty challenge.
     Asked(Mechanism),
@@ -40,13 +40,13 @@ pub(super) enum Exchange {
 }
 
 /// What a step of a login leads to.
-pub(super) enum Progress {
+pub enum Progress {
     To(Exchange),
     Success(Success),
 }
 
 /// A failed login and whose it was, as far as known.
-pub(super) struct Refusal {
+pub struct Refusal {
     pub account: Option<BareJid>,
     pub failure: SaslFailure,
 }

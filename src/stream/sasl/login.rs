@@ -5,20 +5,20 @@ use crate::xmpp::{BareJid, SaslCondition, base64_unpadded};
 
 use super::super::negotiation::Io;
 use super::super::{AccountAnswer, Event};
-use super::bearer::{self, APP_TOKEN_PREFIX, TokenLookup, TokenScheme};
-use super::fast::{self, FastLookup};
+use super::mechanism::bearer::{self, APP_TOKEN_PREFIX, TokenLookup, TokenScheme};
+use super::mechanism::fast::{self, FastLookup};
+use super::mechanism::scram::{Binding, Challenge, ClientFirst, Parameters};
 use super::mechanism::{self, Kind, Mechanism};
-use super::scram::{Binding, Challenge, ClientFirst, Parameters};
 use super::{
     Auth, Credentials, Exchange, HashedPassword, Progress, Proof, Refusal, Right, SaslFailure,
-    ScramHash, ScramKeys, keys, plain, prepare_password,
+    ScramHash, ScramKeys, keys, prepare_password,
 };
 
 /// Random bytes of our part of a SCRAM nonce (no padding in base64).
 const NONCE_BYTES: usize = 18;
 
 /// A mechanism came to its good end.
-pub(super) struct Success {
+pub struct Success {
     pub account: BareJid,
     pub right: Right,
     pub mechanism: &'static str,
@@ -28,7 +28,7 @@ pub(super) struct Success {
 }
 
 /// `Event::Credentials` is out.
-pub(super) struct Lookup {
+pub struct Lookup {
     account: BareJid,
     by: By,
 }
@@ -44,7 +44,7 @@ enum By {
 }
 
 /// `Event::Attempt` is out.
-pub(super) enum Waiting {
+pub enum Waiting {
     /// Prepared.
     Password {
         account: BareJid,
@@ -80,7 +80,7 @@ impl Waiting {
 }
 
 /// The client's final message is awaited.
-pub(super) struct Challenged {
+pub struct Challenged {
     account: BareJid,
     standing: Standing,
     mechanism: Mechanism,
@@ -89,7 +89,7 @@ pub(super) struct Challenged {
 }
 
 /// `Event::Derive` is out.
-pub(super) struct Deriving {
+pub struct Deriving {
     account: BareJid,
     standing: Standing,
     keys: ScramKeys,
@@ -123,7 +123,7 @@ impl Auth {
     ) -> Result<Progress, Refusal> {
         let (account, by) = match mechanism.kind {
             Kind::Plain => {
-                let message = plain::Message::parse(message)?;
+                let message = mechanism::plain::Message::parse(message)?;
                 let account = self.account(message.username, message.authzid, io)?;
                 if message.password.starts_with(APP_TOKEN_PREFIX) {
                     let token = (message.password, TokenScheme::App);

@@ -1,8 +1,11 @@
 //! Which mechanisms and channel bindings there are (RFC 5802 §4, RFC 9266, RFC 5929 §4), and the digest by which
 //! XEP-0474 proves that nobody took any away.
+pub(super) mod bearer;
+pub(super) mod fast;
+pub(super) mod plain;
+pub(super) mod scram;
 
 use super::{Offer, ScramHash, TlsFacts};
-
 use crate::xmpp::base64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

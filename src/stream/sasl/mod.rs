@@ -1,33 +1,29 @@
 //! RFC 6120 §6 and XEP-0388: SASL in either profile. One login after the other until one succeeds or there were too
 //! many. What a login waits for is a type of its own; the server looks accounts and tokens up and has keys derived.
 
-mod bearer;
 mod early;
 mod exchange;
 mod failure;
-mod fast;
 mod keys;
 mod login;
 pub(super) mod mechanism;
 mod offer;
 mod passwords;
-mod plain;
 mod request;
-mod scram;
 mod success;
 mod upgrade;
 mod whose;
 
 use std::borrow::Cow;
 
-pub use bearer::{APP_TOKEN_PREFIX, TokenScheme};
 pub(super) use failure::Profile;
 pub use failure::SaslFailure;
-pub use fast::{FastCandidate, FastStanding, Slot};
 pub use keys::{
     Credentials, HashedPassword, Hashes, ScramHash, ScramKeys, derive, equal, keys_of_salted,
     new_credentials,
 };
+pub use mechanism::bearer::{APP_TOKEN_PREFIX, TokenScheme};
+pub use mechanism::fast::{FastCandidate, FastStanding, Slot};
 pub use offer::{Grant, Login, Offer, Proof, Right, TokenAnswer};
 pub use passwords::{PasswordError, prepare_password};
 pub use request::{

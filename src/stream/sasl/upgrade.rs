@@ -16,7 +16,7 @@ pub struct Upgrade {
 }
 
 /// The client proved who it is; its `<next/>` or `<task-data/>` is awaited.
-pub(super) struct Upgrading {
+pub struct Upgrading {
     pub success: Success,
     /// Still to do; the first was named to the client.
     tasks: Vec<ScramHash>,

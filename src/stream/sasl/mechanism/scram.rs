@@ -2,8 +2,8 @@
 
 use crate::xmpp::{SaslCondition, base64, from_base64};
 
-use super::keys::equal;
-use super::{SaslFailure, ScramHash, ScramKeys};
+use super::super::keys::equal;
+use super::super::{SaslFailure, ScramHash, ScramKeys};
 
 /// What the client says of channel binding (§7 gs2-cbind-flag).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,7 +206,7 @@ fn decode(text: &str) -> Result<Vec<u8>, SaslFailure> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::keys::derive;
+    use super::super::super::keys::derive;
     use super::*;
 
     /// Client's first message, its final one without proof, the proof, the server's final message.

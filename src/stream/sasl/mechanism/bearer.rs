@@ -1,9 +1,9 @@
 //! Logins with a token that is shown as it is: OAUTHBEARER (RFC 7628), and X-OAUTH as MongooseIM's clients speak it.
 use crate::xmpp::{BareJid, Jid, SaslCondition};
 
-use super::login::Success;
-use super::mechanism::{Kind, Mechanism};
-use super::{Auth, Exchange, Grant, Io, Progress, Refusal, SaslFailure, TokenAnswer};
+use super::super::login::Success;
+use super::super::{Auth, Exchange, Grant, Io, Progress, Refusal, SaslFailure, TokenAnswer};
+use super::{Kind, Mechanism};
 
 /// A password that begins like this is a token for an app (`stonechat token add`).
 pub const APP_TOKEN_PREFIX: &str = "sct_";
@@ -22,7 +22,7 @@ pub enum TokenScheme {
 
 /// The message of RFC 7628 §3.1.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Message<'a> {
+pub struct Message<'a> {
     pub authzid: Option<&'a str>,
     pub token: &'a str,
 }
@@ -58,7 +58,7 @@ impl<'a> Message<'a> {
 }
 
 /// `Event::Token` is out.
-pub(super) struct TokenLookup {
+pub struct TokenLookup {
     /// Whom the login has to be for, as far as it says.
     pub expected: Option<BareJid>,
     pub mechanism: Mechanism,
@@ -86,7 +86,7 @@ impl TokenLookup {
                 account,
                 right,
                 mechanism: self.mechanism.name,
-                proof: super::Proof::Token(grant),
+                proof: super::super::Proof::Token(grant),
                 data: data.map(String::into_bytes),
             }),
             TokenAnswer::Invalid => Err(refused(
@@ -101,7 +101,7 @@ impl TokenLookup {
 }
 
 /// The authorization identity of a bearer's message; `Err`: it is no account's address.
-pub(super) fn authzid(text: Option<&str>) -> Result<Option<BareJid>, SaslFailure> {
+pub fn authzid(text: Option<&str>) -> Result<Option<BareJid>, SaslFailure> {
     let Some(text) = text else {
         return Ok(None);
     };
@@ -121,7 +121,7 @@ impl Grant {
 
 impl Auth {
     /// RFC 7628 §3.2.2: why a bearer's token is refused is told by one more challenge.
-    pub(super) fn token_known(
+    pub fn token_known(
         &self,
         lookup: TokenLookup,
         answer: TokenAnswer,

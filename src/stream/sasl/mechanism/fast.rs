@@ -2,9 +2,9 @@
 //! with the token over the channel binding.
 use crate::xmpp::{BareJid, SaslCondition};
 
-use super::login::Success;
-use super::mechanism::{HashedBinding, Mechanism};
-use super::{Refusal, Right, SaslFailure, ScramHash, keys};
+use super::super::login::Success;
+use super::super::{Refusal, Right, SaslFailure, ScramHash, keys};
+use super::{HashedBinding, Mechanism};
 
 /// Which of a client's two tokens (XEP-0484 §5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct FastCandidate {
 }
 
 /// The first and only message (draft §3.1): who, and the proof.
-pub(super) struct Message<'a> {
+pub struct Message<'a> {
     pub username: &'a str,
     hash: &'a [u8],
 }
@@ -58,7 +58,7 @@ impl<'a> Message<'a> {
 }
 
 /// `Event::Fast` is out.
-pub(super) struct FastLookup {
+pub struct FastLookup {
     pub account: BareJid,
     pub mechanism: Mechanism,
     pub hash: ScramHash,
@@ -118,7 +118,7 @@ impl FastLookup {
         let data = self.sign(candidate, b"Responder");
         Ok(Success {
             mechanism: self.mechanism.name,
-            proof: super::Proof::Fast {
+            proof: super::super::Proof::Fast {
                 slot: candidate.slot,
                 tag: candidate.tag,
             },

@@ -1,7 +1,7 @@
 //! The message of PLAIN (RFC 4616 §2), which is let in over TLS only.
 use crate::xmpp::SaslCondition;
 
-use super::SaslFailure;
+use super::super::SaslFailure;
 
 /// One message, its parts as they came.
 #[derive(Debug, PartialEq, Eq)]
