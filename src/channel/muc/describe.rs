@@ -33,6 +33,10 @@ const FEATURES: &[&str] = &[
     ns::HATS,
     tokens::NS,
     ns::COMMANDS,
+];
+
+/// And what one can do that keeps what is said: nothing else has an id by which it is taken back.
+const KEEPING: &[&str] = &[
     relation::RETRACT,
     "urn:xmpp:message-retract:1#tombstone",
     relation::MODERATE,
@@ -102,9 +106,9 @@ fn write_features(w: &mut Writer<'_>, row: &ChannelRow, has_search: bool) {
     let kinds = kinds
         .iter()
         .map(|(is, [yes, no])| if *is { yes } else { no });
-    let archive = match row.flag(field::ARCHIVED) {
-        true => ARCHIVE_OF_CHANNELS,
-        false => &[],
+    let (archive, keeping) = match row.flag(field::ARCHIVED) {
+        true => (ARCHIVE_OF_CHANNELS, KEEPING),
+        false => (&[][..], &[][..]),
     };
     let search = (row.flag(field::ARCHIVED) && has_search).then_some(&ARCHIVE_SEARCH_NS);
     let register: &[&str] = match row.flag(field::REGISTER) {
@@ -112,7 +116,7 @@ fn write_features(w: &mut Writer<'_>, row: &ChannelRow, has_search: bool) {
         true => &[ns::REGISTER, "http://jabber.org/protocol/muc#register"],
     };
     let always = FEATURES.iter().chain(mix::FEATURES);
-    let archive = archive.iter().chain(search);
+    let archive = keeping.iter().chain(archive).chain(search);
     for var in always.chain(kinds).chain(archive).chain(register) {
         w.open("feature").attr("var", var).close();
     }
