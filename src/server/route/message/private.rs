@@ -19,13 +19,14 @@ pub fn to_channel(
     storable: Storable,
 ) -> Result<(), Fault> {
     channel::message(cx, message, channel)?;
-    let is_private = to.resource().is_some() || channel::is_of_participant(channel);
+    let is_of_participant = channel::is_of_participant(channel);
+    let is_private = to.resource().is_some() || is_of_participant;
     if !is_private || message.kind == MessageKind::Error {
         return Ok(());
     }
-    let marked = match to.resource() {
-        Some(_) => marked_private(message),
-        None => None,
+    let marked = match is_of_participant {
+        true => None,
+        false => marked_private(message),
     };
     let message = marked.as_ref().unwrap_or(message);
     let archived = archive(cx, (from, to), None, message, storable)?;
