@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use crate::channel;
 use crate::feature;
 use crate::state::Moment;
-use crate::store::{AccountId, Need, Pruned, Scrubbed, StoreError, Tx};
+use crate::store::{AccountId, Need, Passage, Pruned, Scrubbed, StoreError, Tx};
 use crate::xmpp::quoted;
 
 use super::timers::Timer;
@@ -30,6 +30,8 @@ const SCRUB_PAGES_MAX: u64 = 128;
 /// Time after overwriting before it is done again, and for each so many bytes that it wrote: a memory card is what wears.
 const SCRUB_REST_MS: u64 = 6 * 3_600_000;
 const SCRUB_BYTES_PER_REST: u64 = 64 << 20;
+/// Time between looks for what waited outside the archives and was given.
+const PASSING_REST_MS: u64 = 3_600_000;
 /// What a run took from whom is told when it is over, and not later than so long after it began.
 const RUN_MS_MAX: u64 = 600_000;
 /// Room inside the file that pruning makes on a full disk, at most half the file.
@@ -45,6 +47,9 @@ pub struct Upkeep {
     scrub_due_ms: u64,
     /// When words of what was removed are looked for.
     words_due_ms: u64,
+    /// When what waited outside the archives is looked for, and where on.
+    passing_due_ms: u64,
+    passing_from: Option<Passage>,
     run: Run,
     /// Messages removed for want of room since the start.
     pub pruned: u64,
@@ -66,6 +71,8 @@ impl Upkeep {
             channels_due_ms: at_ms,
             scrub_due_ms: at_ms,
             words_due_ms: at_ms,
+            passing_due_ms: at_ms,
+            passing_from: None,
             run: Run::default(),
             pruned: 0,
         }
@@ -97,6 +104,7 @@ impl Server {
         more |= step.tx.remove_gone_step(STEP_ROWS_MAX)?;
         more |= self.relate(step)?;
         more |= self.keep_words(step)?;
+        more |= self.forget_passing(step)?;
         more |= self.expire_items(step)?;
         more |= self.forget_clients(step)?;
         if let Some(days) = self.state.settings.archive_days_max {
@@ -124,6 +132,21 @@ impl Server {
             feature::related_late(cx, (&archives, id, relation))?;
         }
         Ok(related.more)
+    }
+
+    /// A session may have been given it and come back, so it stays for a day. True: there is more to do.
+    fn forget_passing(&mut self, step: &mut Step<'_>) -> Result<bool, StoreError> {
+        if step.now.monotonic_ms < self.upkeep.passing_due_ms {
+            return Ok(false);
+        }
+        let before = step.now.sure.days_before(1);
+        let from = self.upkeep.passing_from;
+        let next = step.tx.forget_passing(before, (from, STEP_ROWS_MAX))?;
+        if next.is_none() {
+            self.upkeep.passing_due_ms = step.now.monotonic_ms + PASSING_REST_MS;
+        }
+        self.upkeep.passing_from = next;
+        Ok(next.is_some())
     }
 
     /// True: there is more to do.

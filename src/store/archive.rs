@@ -8,6 +8,7 @@
 pub mod inbox;
 pub mod index;
 pub mod page;
+pub mod passing;
 pub mod preferences;
 pub mod reading;
 pub mod relation;
@@ -22,7 +23,7 @@ pub mod walk;
 use crate::xmpp::relation::{Act, Kind};
 use crate::xmpp::{Jid, Timestamp};
 
-use super::schema::{ARCHIVE, SET_BACK, STANZAS};
+use super::schema::{ARCHIVE, PASSING, SET_BACK, STANZAS};
 use super::{AccountId, StoreError, Tx, View, Writing};
 pub use page::query::{ArchivePage, ArchiveQuery, Before, Shows};
 use relation::Named;
@@ -43,6 +44,8 @@ pub enum Direction {
     Sent,
     /// The owner received it.
     Received,
+    /// The owner is to receive it, and it is in no archive of theirs (`passing`).
+    Passing,
 }
 
 /// An archive a stanza goes to.
@@ -123,6 +126,10 @@ impl Tx {
         }
         for owner in stanza.owners.iter().filter(|owner| owner.unseen) {
             memory.unseen.came(txn, owner.account, sequence)?;
+            if owner.direction == Direction::Passing {
+                txn.open_table(PASSING)?
+                    .insert((owner.account.0, sequence), ())?;
+            }
         }
         Ok(Appended {
             id: ArchiveId(sequence),
@@ -139,10 +146,12 @@ impl Tx {
     }
 
     fn holds(&self, account: AccountId, id: ArchiveId) -> Result<bool, StoreError> {
-        if self.memory()?.holds(account, id.0) {
-            return Ok(true);
+        if let Some(held) = self.memory()?.held(account, id.0) {
+            return Ok(!stanza::is_passing(held));
         }
-        Ok(self.view(ARCHIVE)?.get((account.0, id.0))?.is_some())
+        let table = self.view(ARCHIVE)?;
+        let held = table.get((account.0, id.0))?;
+        Ok(held.is_some_and(|held| !stanza::is_passing(held.value())))
     }
 
     /// Stanzas of these ids, in order of arrival; `None` if one is not in this archive.

@@ -34,6 +34,7 @@ pub use accounts::tokens::{ENDED_ROWS_MAX, ENDED_TOKENS_MAX, EndedToken, FastTok
 pub use accounts::{Account, AccountId};
 pub use archive::inbox::{InboxReader, Seen, Standing, UNREAD_MAX};
 pub use archive::page::place::{AtIndex, Place};
+pub use archive::passing::Passage;
 pub use archive::preferences::{ArchivePreferences, DefaultPolicy};
 pub use archive::reading::{Parts, READINGS_MAX};
 pub use archive::relation::Named;

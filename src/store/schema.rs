@@ -54,6 +54,8 @@ pub(super) const SEARCH_GONE: TableDefinition<(u32, u64), ()> = TableDefinition:
 pub(super) const ARCHIVE_BYTES: TableDefinition<u32, u64> = TableDefinition::new("archive_bytes");
 /// Account -> no stanza before this sequence is unseen. No row: none is.
 pub(super) const UNSEEN_FROM: TableDefinition<u32, u64> = TableDefinition::new("unseen_from");
+/// (Account, sequence): what waits for the account, or did, and is no part of its archive.
+pub(super) const PASSING: TableDefinition<(u32, u64), ()> = TableDefinition::new("passing");
 pub(super) const ARCHIVE_PREFERENCES: TableDefinition<u32, &[u8]> =
     TableDefinition::new("archive_preferences");
 /// (Account, number) -> a session that may be resumed (XEP-0198 §5) and is not in memory as a whole.
@@ -214,6 +216,7 @@ macro_rules! each_table {
             Archive SEARCH_GONE,
             Archive ARCHIVE_BYTES,
             Account UNSEEN_FROM,
+            Account PASSING,
             Account ARCHIVE_PREFERENCES,
             Account CHANNEL_READ,
             Account CHANNELS_JOINED,

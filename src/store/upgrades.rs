@@ -36,6 +36,8 @@ const STEPS: &[Step] = &[
     // Versions before do not read the journal.
     create_tables,
     archive::relation::earlier::begin_to_name,
+    // And that of what passes through.
+    create_tables,
 ];
 /// Files of this version and later have sums behind their values.
 const SUMS_SINCE: u32 = 3;

@@ -284,13 +284,17 @@ impl Model {
 
     /// Its own archive, and what it reads of channels: with whose archive it is in.
     fn read(&self, account: AccountId) -> impl DoubleEndedIterator<Item = (u64, &Row, Owner)> {
+        let is_own =
+            move |owner: &Owner| owner.account == account && owner.direction != Direction::Passing;
         let reads = move |id: u64, owner: &&Owner| {
             let spans = self.readings.get(&(account, owner.account));
             let mut spans = spans.into_iter().flatten();
-            owner.account == account || spans.any(|(from, to)| (*from..*to).contains(&id))
+            is_own(owner) || spans.any(|(from, to)| (*from..*to).contains(&id))
         };
         self.stanzas.iter().filter_map(move |(id, row)| {
-            let own = row.owners.iter().find(|owner| owner.account == account);
+            let mut owners = row.owners.iter();
+            let own = owners
+                .find(|owner| owner.account == account && owner.direction != Direction::Passing);
             let owner = own.or_else(|| row.owners.iter().find(|owner| reads(*id, owner)));
             owner.map(|owner| (*id, row, *owner))
         })
@@ -310,7 +314,7 @@ impl Model {
                     is_same(&row.from) || is_same(&row.to)
                 }
                 Direction::Sent => is_same(&row.to),
-                Direction::Received => is_same(&row.from),
+                Direction::Received | Direction::Passing => is_same(&row.from),
             }
         };
         let rows = self.read(account).filter(|(id, row, owner)| {

@@ -478,10 +478,14 @@ impl Random {
         };
         let mut owners = Vec::new();
         if let Some(account) = id_of(&to) {
+            let unseen = self.one_in(2);
             owners.push(Owner {
                 account,
-                direction: Direction::Received,
-                unseen: self.one_in(2),
+                direction: match unseen && self.one_in(4) {
+                    true => Direction::Passing,
+                    false => Direction::Received,
+                },
+                unseen,
             });
         }
         if let Some(account) = id_of(&from).filter(|_| from.bare_str() != to.bare_str()) {

@@ -128,7 +128,8 @@ const TRANSIENT: &[&str] = &[
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storable {
     No,
-    /// Until its addressee has it (XEP-0160 §3): an invitation, a call; no part of a conversation.
+    /// Until its addressee has it (XEP-0160 §3), and in no archive: an invitation, a call, no part of a conversation; or what its
+    /// sender wants no lasting copy of.
     Waiting,
     /// In the archives of both sides; an absent account gets it from there (XEP-0160).
     Archive,
@@ -143,7 +144,12 @@ pub fn storable(message: &Message) -> Storable {
     };
     match message.kind {
         MessageKind::Error | MessageKind::Groupchat => Storable::No,
-        _ if has_hint("no-store") || has_hint("no-permanent-store") => Storable::No,
+        _ if has_hint("no-store") => Storable::No,
+        MessageKind::Headline if has_hint("no-permanent-store") => Storable::No,
+        _ if has_hint("no-permanent-store") => match says_something(message) {
+            true => Storable::Waiting,
+            false => Storable::No,
+        },
         _ if has_hint("store") => Storable::Archive,
         MessageKind::Normal | MessageKind::Chat if is_content() => Storable::Archive,
         MessageKind::Normal | MessageKind::Chat if says_something(message) => Storable::Waiting,

@@ -176,8 +176,9 @@ fn write_nothing(out: &mut Vec<u8>, cx: &Cx<'_>, to: &FullJid) {
 
 fn write_archived(out: &mut Vec<u8>, cx: &Cx<'_>, to: &FullJid, stored: &Stored, form: Form) {
     let account = to.to_bare();
+    let is_archived = !cx.tx.is_passing(stored.id).unwrap_or_default() || form == Form::Sent;
     let added = Added {
-        stanza_id: Some((&account, stored.id)),
+        stanza_id: is_archived.then_some((&account, stored.id)),
         delay: Some(stored.at),
     };
     let direction = match form {

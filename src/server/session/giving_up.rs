@@ -156,7 +156,7 @@ fn keep(
     let xml = outlet::stored_xml(message);
     let owners = [Owner {
         account,
-        direction: Direction::Received,
+        direction: Direction::Passing,
         unseen: true,
     }];
     let act = act_of(message.element.root());

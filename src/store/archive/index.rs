@@ -166,12 +166,11 @@ impl Memory {
         self.settled_bytes + self.tail_bytes
     }
 
-    pub fn holds(&self, account: AccountId, sequence: u64) -> bool {
-        self.tail.get(&account).is_some_and(|tail| {
-            tail.rows
-                .binary_search_by_key(&sequence, |row| row.sequence)
-                .is_ok()
-        })
+    /// What a row in memory says; `None`: it is in the tables, or nowhere.
+    pub fn held(&self, account: AccountId, sequence: u64) -> Option<u8> {
+        let rows = &self.tail.get(&account)?.rows;
+        let at = rows.binary_search_by_key(&sequence, |row| row.sequence);
+        at.ok().and_then(|at| rows.get(at)).map(|row| row.held)
     }
 
     /// Changes the flags of a row in memory; false: it is in the tables.

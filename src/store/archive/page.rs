@@ -157,7 +157,7 @@ impl Filling<'_, '_> {
 
 /// XEP-0313 §4.1.1. The index goes by a hash of the peer's bare JID, so the stanza has the last word.
 fn matches(row: &StanzaRow<'_>, archive: AccountId, query: &ArchiveQuery) -> bool {
-    if query.without_groupchat && is_groupchat(row.xml) {
+    if row.is_passing(archive) || (query.without_groupchat && is_groupchat(row.xml)) {
         return false;
     }
     if let Some(wanted) = &query.words {

@@ -9,7 +9,7 @@
 //! those of whoever has most, when nobody has anything else (`greed`).
 pub(super) mod bytes;
 mod greed;
-mod removal;
+pub mod removal;
 
 use crate::xmpp::Timestamp;
 

@@ -17,6 +17,8 @@ const GONE: u8 = SAID | ANCILLARY;
 const READING: u8 = 32;
 /// And by XEP-0333 it marks it.
 const MARKING: u8 = 64;
+/// The owner's archive has no part in it.
+const PASSING: u8 = 128;
 /// What a stanza takes in the file beside its bytes: keys, index rows, page slack.
 const STANZA_OVERHEAD_BYTES: u64 = 128;
 
@@ -46,11 +48,11 @@ impl<'a> StanzaRow<'a> {
         let mut owners: Vec<Owner> = Vec::with_capacity(record.owners.len());
         for owner in record.owners {
             // Only received stanzas wait to be seen.
-            let unseen = owner.unseen && owner.direction == Direction::Received;
+            let unseen = owner.unseen && owner.direction != Direction::Sent;
             match owners.iter_mut().find(|o| o.account == owner.account) {
                 Some(twice) => {
-                    if owner.direction == Direction::Received {
-                        twice.direction = Direction::Received;
+                    if owner.direction != Direction::Sent {
+                        twice.direction = owner.direction;
                     }
                     twice.unseen |= unseen;
                 }
@@ -215,6 +217,7 @@ fn held(owner: &Owner) -> u8 {
     let received = match owner.direction {
         Direction::Sent => 0,
         Direction::Received => RECEIVED,
+        Direction::Passing => RECEIVED | PASSING,
     };
     received | if owner.unseen { UNSEEN } else { 0 }
 }
@@ -222,13 +225,17 @@ fn held(owner: &Owner) -> u8 {
 pub(super) fn owner_of(account: AccountId, held: u8) -> Owner {
     Owner {
         account,
-        direction: if held & RECEIVED == 0 {
-            Direction::Sent
-        } else {
-            Direction::Received
+        direction: match (held & RECEIVED, held & PASSING) {
+            (0, _) => Direction::Sent,
+            (_, 0) => Direction::Received,
+            _ => Direction::Passing,
         },
         unseen: held & UNSEEN != 0,
     }
+}
+
+pub(super) fn is_passing(held: u8) -> bool {
+    held & PASSING != 0
 }
 
 pub(super) fn is_unseen(held: u8) -> bool {

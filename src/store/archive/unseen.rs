@@ -283,7 +283,7 @@ impl Tx {
         let Some(bytes) = row else { return Ok(()) };
         let mut stanza = StanzaRow::decode(&bytes)?;
         let of_account = |owner: &&mut Owner| {
-            owner.account == account && owner.direction == Direction::Received && owner.unseen
+            owner.account == account && owner.direction != Direction::Sent && owner.unseen
         };
         let Some(owner) = stanza.owners.iter_mut().find(of_account) else {
             return Ok(());

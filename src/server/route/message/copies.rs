@@ -73,7 +73,7 @@ pub fn received(
 pub fn received_late(
     cx: &mut Cx<'_>,
     message: &Message,
-    account: &BareJid,
+    (account, is_archived): (&BareJid, bool),
     stored: &Stored,
     others: &[SessionId],
 ) -> Vec<SessionId> {
@@ -83,7 +83,7 @@ pub fn received_late(
     let mut takers = others.to_vec();
     takers.retain(|id| cx.state.sessions.get(*id).is_some_and(|s| s.carbons));
     let added = Added {
-        stanza_id: Some((account, stored.id)),
+        stanza_id: is_archived.then_some((account, stored.id)),
         delay: Some(stored.at),
     };
     let keep = Keep::Archived(stored.id, Form::Received);

@@ -46,15 +46,19 @@ pub fn archive(
     let mut owners = Vec::with_capacity(2);
     let is_kept = storable == Storable::Archive;
     let mut received = false;
-    if let Some((local, unseen)) = addressee
-        && (unseen == Unseen::Waits || (is_kept && wants(cx, &local.jid, local.account, from)?))
-    {
-        owners.push(Owner {
-            account: local.account,
-            direction: Direction::Received,
-            unseen: unseen != Unseen::No,
-        });
-        received = true;
+    if let Some((local, unseen)) = addressee {
+        received = is_kept && wants(cx, &local.jid, local.account, from)?;
+        let direction = match received {
+            true => Direction::Received,
+            false => Direction::Passing,
+        };
+        if received || unseen == Unseen::Waits {
+            owners.push(Owner {
+                account: local.account,
+                direction,
+                unseen: unseen != Unseen::No,
+            });
+        }
     }
     let mut sent = false;
     if is_kept

@@ -89,6 +89,8 @@ fn dismiss_up_to(cx: &mut Cx<'_>, jid: &BareJid, up_to: ArchiveId) -> Result<(),
     let Some(account) = cx.state.sessions.online(jid).map(|online| online.account) else {
         return Ok(());
     };
+    // That is in no archive.
+    let passing = cx.tx.passing(account)?;
     let mut after = ArchiveId(0);
     while cx.tx.has_unseen(account)? {
         let given = given(cx, jid)?;
@@ -96,9 +98,11 @@ fn dismiss_up_to(cx: &mut Cx<'_>, jid: &BareJid, up_to: ArchiveId) -> Result<(),
         let mut ids = cx
             .tx
             .unseen_ids(account, Some(after), DISMISSED_AT_ONCE, &is_given)?;
-        ids.retain(|id| *id <= up_to);
-        let Some(last) = ids.last() else { break };
-        after = *last;
+        let Some(last) = ids.last().copied().filter(|_| after < up_to) else {
+            break;
+        };
+        after = last;
+        ids.retain(|id| *id <= up_to && !passing.contains(id));
         cx.tx.mark_seen(account, &ids)?;
     }
     Ok(())
@@ -141,7 +145,7 @@ fn next_page(cx: &mut Cx<'_>, jid: &BareJid) -> Result<(), StoreError> {
     let fits = page_length(&page);
     let more = page.len() == PAGE_MESSAGES_MAX || fits < page.len();
     let page = page.get(..fits).unwrap_or_default();
-    let sure = give(cx, jid, page, (&takers, &given));
+    let sure = give(cx, jid, page, (&takers, &given))?;
     cx.tx.mark_seen(account, &sure)?;
     match connection {
         Some(connection) if more => {
@@ -178,10 +182,12 @@ fn waiting(
 ) -> Result<Vec<Stored>, StoreError> {
     let there = cx.state.sessions.of(jid).filter(|s| is_there(s));
     let read = there.map(|session| session.archive_read).min();
+    let passing = cx.tx.passing(account)?;
     let is_given = |id: ArchiveId| {
         let is_given =
             |given: &Given| (given.is_there || read.is_none()) && given.ids.contains(&id);
-        read.is_some_and(|read| id <= read) || given.iter().any(is_given)
+        let is_read = read.is_some_and(|read| id <= read) && !passing.contains(&id);
+        is_read || given.iter().any(is_given)
     };
     cx.tx
         .unseen(account, Some(after), PAGE_MESSAGES_MAX, &is_given)
@@ -267,12 +273,13 @@ fn give(
     account: &BareJid,
     page: &[Stored],
     (takers, given): (&[SessionId], &[Given]),
-) -> Vec<ArchiveId> {
+) -> Result<Vec<ArchiveId>, StoreError> {
     let mut sure = Vec::new();
     for stored in page {
+        let is_archived = !cx.tx.is_passing(stored.id)?;
         let lacks = |taker: &SessionId| {
             let session = cx.state.sessions.get(*taker);
-            session.is_some_and(|session| session.archive_read < stored.id)
+            session.is_some_and(|session| !is_archived || session.archive_read < stored.id)
                 && !Given::is_of(given, *taker, stored.id)
         };
         let takers: Vec<SessionId> = takers.iter().copied().filter(lacks).collect();
@@ -281,7 +288,8 @@ fn give(
             Some((session, message)) => {
                 let others: Vec<SessionId> =
                     takers.iter().copied().filter(|id| id != session).collect();
-                copies::received_late(cx, message, account, stored, &others)
+                let whose = (account, is_archived);
+                copies::received_late(cx, message, whose, stored, &others)
             }
             None => Vec::new(),
         };
@@ -289,7 +297,7 @@ fn give(
             Some((session, _)) => vec![session],
             None => takers,
         };
-        let stanza = Shared::at(write(cx, account, stored));
+        let stanza = Shared::at(write(cx, (account, is_archived), stored));
         let stanza = Written::for_all(&stanza, direct.len());
         for taker in &direct {
             let keep = Keep::Archived(stored.id, Form::Direct);
@@ -303,7 +311,7 @@ fn give(
             sure.push(stored.id);
         }
     }
-    sure
+    Ok(sure)
 }
 
 /// RFC 6121 §8.5.3.1: what one of them who is there was addressed by its full JID with is its own; the others have copies.
@@ -314,11 +322,15 @@ fn addressed(cx: &Cx<'_>, stored: &Stored, takers: &[SessionId]) -> Option<(Sess
     takers.contains(&session).then_some((session, message))
 }
 
-fn write(cx: &mut Cx<'_>, account: &BareJid, stored: &Stored) -> Range<usize> {
+fn write(
+    cx: &mut Cx<'_>,
+    (account, is_archived): (&BareJid, bool),
+    stored: &Stored,
+) -> Range<usize> {
     let mut bytes = std::mem::take(&mut cx.out.bytes);
     let start = bytes.len();
     let added = Added {
-        stanza_id: Some((account, stored.id)),
+        stanza_id: is_archived.then_some((account, stored.id)),
         delay: Some(stored.at),
     };
     again::write_direct(&mut bytes, cx, &stored.xml, added);

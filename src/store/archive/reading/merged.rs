@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use super::super::ArchiveId;
 use super::super::index::{Memory, TailRow};
 use super::super::span::Span;
-use super::super::stanza::StanzaRow;
+use super::super::stanza::{StanzaRow, is_passing};
 use super::super::walk::Walk;
 use super::Reading;
 use super::rows::{IndexRow, Visit};
@@ -35,7 +35,7 @@ struct Rows<'i> {
 }
 
 impl Tx {
-    /// As `visit`, of all that the account reads.
+    /// As `visit`, of all that the account reads; not what only passes through.
     pub(in crate::store) fn visit_read(
         &self,
         account: AccountId,
@@ -45,10 +45,11 @@ impl Tx {
         visit: Visit<'_>,
     ) -> Result<bool, StoreError> {
         let sources = self.sources(account, span)?;
+        let mut visit = |row: IndexRow| Ok(is_passing(row.held) || visit(row)?);
         if sources.len() < 2 {
-            return self.visit(account, peer, span, backward, visit);
+            return self.visit(account, peer, span, backward, &mut visit);
         }
-        self.visit_sources(&sources, peer, backward, visit)
+        self.visit_sources(&sources, peer, backward, &mut visit)
     }
 
     /// Backward through what an account's archive, and parts of a channel's, have of one peer.
@@ -64,7 +65,8 @@ impl Tx {
             span: Span::ALL,
         };
         let sources = [&[own], channel].concat();
-        self.visit_sources(&sources, Some(peer), true, visit)
+        let mut visit = |row: IndexRow| Ok(is_passing(row.held) || visit(row)?);
+        self.visit_sources(&sources, Some(peer), true, &mut visit)
     }
 
     fn visit_sources(
