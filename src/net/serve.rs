@@ -43,25 +43,13 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     tell_panics();
     let files_max = memory::raise_file_limit();
     system::share_heap();
+    let Opened {
+        store,
+        server,
+        domain,
+        host,
+    } = open(config, clock)?;
     let data = &config.data;
-    config::make_data_directory(data)?;
-    warn_of_openness(config);
-    let store_path = data.join(STORE_FILE);
-    let failed = |error: StoreError| StartError::store(data, store_path.clone(), error);
-    let store = Store::open(&store_path, config.cache_bytes).map_err(failed)?;
-    let mut tx = store.begin();
-    let host = hostname();
-    let has_accounts = tx.has_accounts().map_err(failed)?;
-    let recorded = recorded_domain(data, &tx).map_err(failed)?;
-    let recorded = recorded.filter(|_| has_accounts);
-    let domain = config::remember_domain(data, config.domain.as_deref(), &host, recorded.as_ref())?;
-    config.check_components(&domain)?;
-    tx.set_domain(&domain).map_err(failed)?;
-    let token_key = token_key::load(data)?;
-    let server = start(config, &domain, &mut tx, clock, &token_key).map_err(failed)?;
-    if let Some(commit) = tx.finish() {
-        commit.run().map_err(failed)?;
-    }
     let system = |what| move |error| StartError::System { what, error };
     let reactor = Reactor::new().map_err(system("wait for events"))?;
     let listeners = listeners(&reactor, config)?;
@@ -81,14 +69,13 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
     let shell = Shell::new(reactor, clock, census, identities, settings);
     accept(&shell, listeners, config);
     let backups = Backups::new(store.clone(), data.clone(), settings.disk_free_percent_min);
-    let answering = control::answer(operators, Rc::clone(&shell), Rc::new(backups));
-    spawn(&shell, answering);
+    spawn(
+        &shell,
+        control::answer(operators, Rc::clone(&shell), Rc::new(backups)),
+    );
     spawn(&shell, watch::obey(Rc::clone(&shell), signals));
-    spawn(&shell, watch::disk(Rc::clone(&shell), data.clone()));
     spawn(&shell, take_hashed(Rc::clone(&shell), results));
-    spawn(&shell, poll::watch(Rc::clone(&shell)));
-    spawn(&shell, line::attend(Rc::clone(&shell)));
-    spawn(&shell, watch::certificate(Rc::clone(&shell)));
+    watch_all(&shell, config);
     let driver = Box::new(Driver::new(Rc::clone(&shell), server, store, hashing));
     Notify::from_environment().ready();
     system::trim_heap();
@@ -101,7 +88,7 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
         shell.reactor.block_on(running)
     }));
     let broken = |_| StartError::Broken {
-        path: store_path.clone(),
+        path: data.join(STORE_FILE),
     };
     let ended = ended.map_err(broken)?.map_err(system("wait for events"))?;
     control::remove(data);
@@ -112,9 +99,56 @@ pub fn serve(config: &Config, data_flag: &str) -> Result<(), StartError> {
         }
         Err(error) => {
             log::error!("store.failed error={}", quoted_error(&error));
-            Err(failed(error))
+            Err(failed(data)(error))
         }
     }
+}
+
+/// A database, the core on it, and whose it is.
+struct Opened {
+    store: Store,
+    server: Server,
+    domain: String,
+    host: String,
+}
+
+fn open(config: &Config, clock: Clock) -> Result<Opened, StartError> {
+    let data = &config.data;
+    config::make_data_directory(data)?;
+    warn_of_openness(config);
+    let failed = failed(data);
+    let store = Store::open(&data.join(STORE_FILE), config.cache_bytes).map_err(&failed)?;
+    let mut tx = store.begin();
+    let host = hostname();
+    let has_accounts = tx.has_accounts().map_err(&failed)?;
+    let recorded = recorded_domain(data, &tx).map_err(&failed)?;
+    let recorded = recorded.filter(|_| has_accounts);
+    let domain = config::remember_domain(data, config.domain.as_deref(), &host, recorded.as_ref())?;
+    config.check_components(&domain)?;
+    tx.set_domain(&domain).map_err(&failed)?;
+    let token_key = token_key::load(data)?;
+    let server = start(config, &domain, &mut tx, clock, &token_key).map_err(&failed)?;
+    if let Some(commit) = tx.finish() {
+        commit.run().map_err(&failed)?;
+    }
+    Ok(Opened {
+        store,
+        server,
+        domain,
+        host,
+    })
+}
+
+fn failed(data: &Path) -> impl Fn(StoreError) -> StartError {
+    move |error| StartError::store(data, data.join(STORE_FILE), error)
+}
+
+/// What is looked at now and then.
+fn watch_all(shell: &Rc<Shell>, config: &Config) {
+    spawn(shell, watch::disk(Rc::clone(shell), config.data.clone()));
+    spawn(shell, poll::watch(Rc::clone(shell)));
+    spawn(shell, line::attend(Rc::clone(shell)));
+    spawn(shell, watch::certificate(Rc::clone(shell)));
 }
 
 /// Data that others may read.
