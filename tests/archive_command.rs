@@ -144,16 +144,22 @@ fn what_is_not_written_is_told_of() {
     let (code, text) = operate(data, &["user", "add", "alice", "--create"], "secret\n");
     assert_eq!(code, 0, "{text}");
     fill(data);
-    let run = |action: &str, out: std::process::Stdio| {
+    let run = |words: &str, out: std::process::Stdio| {
         std::process::Command::new(env!("CARGO_BIN_EXE_stonechat"))
-            .args(["archive", action, "alice", "--data"])
+            .args(words.split(' '))
+            .arg("--data")
             .arg(data)
             .stdout(out)
             .stderr(std::process::Stdio::piped())
             .spawn()
             .unwrap()
     };
-    for action in ["export", "show", "stats"] {
+    for action in [
+        "archive export alice",
+        "archive show alice",
+        "archive stats alice",
+        "user list",
+    ] {
         let full = std::fs::File::options().write(true).open("/dev/full");
         let ended = run(action, full.unwrap().into())
             .wait_with_output()

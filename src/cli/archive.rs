@@ -1,7 +1,5 @@
 //! `stonechat archive …`: what somebody's archive holds, with or without a running server. What is long comes in pieces, so that
 //! nobody waits for it.
-use std::io::{self, Write};
-
 use argh::FromArgs;
 
 use crate::config::StartError;
@@ -70,8 +68,8 @@ impl Archive {
                 ArchiveAction::Export if is_last => format!("{piece}{END}\n"),
                 _ => piece.to_string(),
             };
-            if let Err(error) = put(&text) {
-                return Ok(cut_off(&error));
+            if let Err(error) = super::put(&text) {
+                return Ok(super::cut_off(&error));
             }
             if is_last && damaged > 0 {
                 return Ok(refused(format!(
@@ -79,7 +77,7 @@ impl Archive {
                 )));
             }
             if is_last {
-                return Ok(done());
+                return Ok(super::said());
             }
             after = next.to_string();
         }
@@ -104,27 +102,6 @@ impl Archive {
 
 /// Behind the last piece of an export.
 const END: &str = "</archive></user></host></server-data>";
-
-fn put(text: &str) -> io::Result<()> {
-    let mut out = io::stdout();
-    out.write_all(text.as_bytes())?;
-    out.flush()
-}
-
-/// Whoever reads it may have had enough (`| head`); what is on a full disk is not whole.
-fn cut_off(error: &io::Error) -> Answer {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => done(),
-        _ => refused(format!("it was not written: {error}")),
-    }
-}
-
-fn done() -> Answer {
-    Answer {
-        code: 0,
-        text: String::new(),
-    }
-}
 
 fn refused(text: String) -> Answer {
     Answer { code: 1, text }

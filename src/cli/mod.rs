@@ -15,7 +15,7 @@ mod serve;
 mod token;
 mod user;
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use argh::{EarlyExit, FromArgs, SubCommands};
 
@@ -115,8 +115,7 @@ pub fn run(arguments: &[String]) -> u8 {
         Err(EarlyExit { output, status }) => return early_exit(&output, status.is_ok()),
     };
     if parsed.version {
-        print(&format!("stonechat {}", env!("CARGO_PKG_VERSION")));
-        return 0;
+        return print(&format!("stonechat {}", env!("CARGO_PKG_VERSION")));
     }
     let result = match parsed.command {
         Some(Subcommand::Serve(serve)) => serve.run(),
@@ -133,13 +132,7 @@ pub fn run(arguments: &[String]) -> u8 {
         None => serve::Serve::default().run(),
     };
     match result {
-        Ok(Answer { code, text }) => {
-            match code {
-                0 => print(&text),
-                _ => complain(&text),
-            }
-            code
-        }
+        Ok(answer) => tell(&answer),
         Err(error) => {
             complain(&error.to_string());
             1
@@ -149,8 +142,7 @@ pub fn run(arguments: &[String]) -> u8 {
 
 fn early_exit(output: &str, asked: bool) -> u8 {
     if asked {
-        print(output.trim_end());
-        return 0;
+        return print(output.trim_end());
     }
     complain(&format!(
         "{}\n  `stonechat --help` shows how it is used",
@@ -159,15 +151,56 @@ fn early_exit(output: &str, asked: bool) -> u8 {
     1
 }
 
-fn print(text: &str) {
-    if !text.is_empty() {
-        // Whoever reads may have gone (`| head`).
-        let _gone = writeln!(std::io::stdout(), "{text}");
+/// Returns the exit code.
+fn print(text: &str) -> u8 {
+    let end = if text.is_empty() { "" } else { "\n" };
+    let Err(error) = put(&[text, end].concat()) else {
+        return 0;
+    };
+    let answer = cut_off(&error);
+    if answer.code != 0 {
+        complain(&answer.text);
+    }
+    answer.code
+}
+
+/// To whoever reads what a command was asked for.
+fn put(text: &str) -> io::Result<()> {
+    let mut out = io::stdout();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// They may have had enough (`| head`); what is on a full disk is not whole.
+fn cut_off(error: &io::Error) -> Answer {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => said(),
+        _ => Answer {
+            code: 1,
+            text: format!("it was not written: {error}"),
+        },
     }
 }
 
+/// There is nothing more to say.
+fn said() -> Answer {
+    Answer {
+        code: 0,
+        text: String::new(),
+    }
+}
+
+/// Returns the exit code.
+fn tell(answer: &Answer) -> u8 {
+    if answer.code == 0 {
+        return print(&answer.text);
+    }
+    complain(&answer.text);
+    answer.code
+}
+
 fn complain(text: &str) {
-    let _gone = writeln!(std::io::stderr(), "stonechat: {text}");
+    let _gone = writeln!(io::stderr(), "stonechat: {text}");
 }
 
 impl Status {
