@@ -78,13 +78,17 @@ pub fn archive(
     }
     let xml = stored_xml(message);
     let act = act_of(message.element.root());
+    let act = match &act {
+        Some((act, name)) => Some((*act, named(cx, &owners, name)?)),
+        None => None,
+    };
     let record = Record {
         owners: &owners,
         from,
         to,
         at: cx.now.wall,
         xml: &xml,
-        act: act.as_ref().map(|(act, id)| (*act, Named::Id(id))),
+        act,
     };
     let appended = cx.tx.append(&record)?;
     if let Some(owner) = owners.first() {
@@ -97,6 +101,20 @@ pub fn archive(
         sent: sent.then_some(id),
         xml: Some(xml),
     })
+}
+
+/// By the id that its sender gave it (XEP-0424 §5.1, XEP-0444 §4.2, XEP-0461 §4.1); some clients name all messages by that of
+/// the archive, as those of rooms are.
+fn named<'n>(cx: &Cx<'_>, owners: &[Owner], name: &'n str) -> Result<Named<'n>, Fault> {
+    let Some(id) = cx.state.archive_ids.parse(name) else {
+        return Ok(Named::Id(name));
+    };
+    for owner in owners {
+        if cx.tx.archived(owner.account, id)? {
+            return Ok(Named::Stanza(id));
+        }
+    }
+    Ok(Named::Id(name))
 }
 
 /// XEP-0441: what the owner of an archive prefers.
