@@ -14,6 +14,8 @@ use crate::xmpp::relation::{Act, act_of};
 
 /// Stanzas that are known to be ahead of what they are about.
 const AHEAD_MAX: usize = 256;
+/// And so much ahead: whoever counts their messages from the start again later means another one.
+const AHEAD_MS_MAX: u64 = 10 * 60_000;
 
 /// Their sequences, and hashes of the names of what they are about.
 #[derive(Default)]
@@ -74,7 +76,9 @@ impl Tx {
             let Some((act, name)) = act else { continue };
             let name = Escaped(&name).to_string();
             let candidate = Candidate::of(id.0, &target);
-            if names::is_called(target.xml, act, &name) && candidate.may_be(act, &stanza) {
+            let is_close = target.at.0.abs_diff(stanza.at.0) <= AHEAD_MS_MAX;
+            let is_called = || names::is_called(target.xml, act, &name);
+            if is_close && is_called() && candidate.may_be(act, &stanza) {
                 let relation = candidate.done(act);
                 found.push(self.note_relation(sequence, &row, relation)?);
             }
