@@ -42,6 +42,7 @@ pub use archive::relation::around::Around;
 pub use archive::relation::kinds::{Conversation, Facts, Glance, Mark};
 pub use archive::retention::{Aged, Need, Pruned};
 pub use archive::stanza::Relation;
+pub use archive::unseen::Waiting;
 pub use archive::{
     Appended, ArchiveId, ArchivePage, ArchiveQuery, Before, Direction, Owner, Record, Shows, Stored,
 };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use stonechat::store::{
     Account, AccountId, Aged, ArchiveId, ArchivePreferences, ArchiveQuery, AtIndex, Contact,
     Direction, LastActivity, Need, Owner, Place, Pruned, QueueRow, Record, RosterChange, Shows,
-    Store, Stored, Suspended, SuspendedId, Tx,
+    Store, Stored, Suspended, SuspendedId, Tx, Waiting,
 };
 use stonechat::stream::Credentials;
 use stonechat::xmpp::{BareJid, Jid, Timestamp};
@@ -527,7 +527,7 @@ impl Model {
         assert_eq!(tx.archive_bytes(id).unwrap(), self.archive_bytes(id));
         let unseen = self.unseen(id, 0);
         assert_eq!(tx.unseen_count(id).unwrap(), unseen.len());
-        let none = |_: ArchiveId| false;
+        let none = |_: Waiting| false;
         assert_eq!(tx.unseen(id, None, usize::MAX, &none).unwrap(), unseen);
         assert!(tx.has_unseen(id).unwrap() || unseen.is_empty());
         if let Some(first) = unseen.first() {
@@ -536,7 +536,7 @@ impl Model {
                 tx.unseen(id, Some(first.id), 2, &none).unwrap(),
                 rest[..rest.len().min(2)]
             );
-            let is_first = |id: ArchiveId| id == first.id;
+            let is_first = |waiting: Waiting| waiting.id == first.id;
             assert_eq!(tx.unseen(id, None, usize::MAX, &is_first).unwrap(), rest);
         }
     }

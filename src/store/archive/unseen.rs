@@ -7,13 +7,21 @@ use crate::store::engine::table::WriteTransaction;
 
 use super::read;
 use super::span::Span;
-use super::stanza::{StanzaRow, is_unseen, peer_hash};
+use super::stanza::{StanzaRow, is_passing, is_unseen, peer_hash};
 use super::walk::Walk;
 use crate::store::schema::{ARCHIVE, ARCHIVE_WITH, STANZAS, UNSEEN_FROM};
 use crate::store::{AccountId, ArchiveId, Direction, Owner, StoreError, Stored, Tx, Writing};
 
 /// Stanzas of one account that are remembered in memory as seen out of order; then their rows say so.
 const SEEN_MAX: usize = 512;
+
+/// A stanza that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub id: ArchiveId,
+    /// The account's archive has it.
+    pub is_archived: bool,
+}
 
 /// What memory knows of one account.
 #[derive(Default)]
@@ -130,7 +138,7 @@ impl Tx {
         account: AccountId,
         after: Option<ArchiveId>,
         max: usize,
-        is_given: &dyn Fn(ArchiveId) -> bool,
+        is_given: &dyn Fn(Waiting) -> bool,
     ) -> Result<Vec<Stored>, StoreError> {
         let found = self.unseen_ids(account, after, max, is_given)?;
         let stanzas = self.view(STANZAS)?;
@@ -143,18 +151,17 @@ impl Tx {
         account: AccountId,
         after: Option<ArchiveId>,
         max: usize,
-        is_given: &dyn Fn(ArchiveId) -> bool,
+        is_given: &dyn Fn(Waiting) -> bool,
     ) -> Result<Vec<ArchiveId>, StoreError> {
         let mut found = Vec::new();
         if max == 0 {
             return Ok(found);
         }
         let mut is_any = false;
-        self.visit_unseen(account, after, &mut |sequence| {
+        self.visit_unseen(account, after, &mut |waiting| {
             is_any = true;
-            let id = ArchiveId(sequence);
-            if !is_given(id) {
-                found.push(id);
+            if !is_given(waiting) {
+                found.push(waiting.id);
             }
             found.len() < max
         })?;
@@ -191,8 +198,8 @@ impl Tx {
             return Ok(());
         }
         let mut first = None;
-        self.visit_unseen(account, None, &mut |sequence| {
-            first = Some(sequence);
+        self.visit_unseen(account, None, &mut |waiting| {
+            first = Some(waiting.id.0);
             false
         })?;
         let many = self.with_unseen(|all| {
@@ -308,7 +315,7 @@ impl Tx {
         &self,
         account: AccountId,
         after: Option<ArchiveId>,
-        visit: &mut dyn FnMut(u64) -> bool,
+        visit: &mut dyn FnMut(Waiting) -> bool,
     ) -> Result<(), StoreError> {
         let memory = self.memory()?;
         let Some(first) = memory.unseen.first(account) else {
@@ -321,7 +328,11 @@ impl Tx {
         span.cut(after, None);
         self.visit(account, None, span, false, &mut |row| {
             let is_seen = !is_unseen(row.held) || memory.unseen.is_seen(account, row.sequence);
-            Ok(is_seen || visit(row.sequence))
+            let waiting = Waiting {
+                id: ArchiveId(row.sequence),
+                is_archived: !is_passing(row.held),
+            };
+            Ok(is_seen || visit(waiting))
         })?;
         Ok(())
     }

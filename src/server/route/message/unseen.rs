@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::state::{
     Cx, Form, Keep, Output, Session, SessionId, Shared, Urgency, Written, received_id,
 };
-use crate::store::{AccountId, ArchiveId, StoreError, Stored};
+use crate::store::{AccountId, ArchiveId, StoreError, Stored, Waiting};
 use crate::xmpp::{BareJid, Message};
 
 use super::copies;
@@ -89,20 +89,19 @@ fn dismiss_up_to(cx: &mut Cx<'_>, jid: &BareJid, up_to: ArchiveId) -> Result<(),
     let Some(account) = cx.state.sessions.online(jid).map(|online| online.account) else {
         return Ok(());
     };
-    // That is in no archive.
-    let passing = cx.tx.passing(account)?;
     let mut after = ArchiveId(0);
     while cx.tx.has_unseen(account)? {
         let given = given(cx, jid)?;
-        let is_given = |id: ArchiveId| given.iter().any(|given| given.ids.contains(&id));
+        // Nor what is in no archive.
+        let is_given = |waiting: Waiting| {
+            !waiting.is_archived || given.iter().any(|given| given.ids.contains(&waiting.id))
+        };
         let mut ids = cx
             .tx
             .unseen_ids(account, Some(after), DISMISSED_AT_ONCE, &is_given)?;
-        let Some(last) = ids.last().copied().filter(|_| after < up_to) else {
-            break;
-        };
-        after = last;
-        ids.retain(|id| *id <= up_to && !passing.contains(id));
+        ids.retain(|id| *id <= up_to);
+        let Some(last) = ids.last() else { break };
+        after = *last;
         cx.tx.mark_seen(account, &ids)?;
     }
     Ok(())
@@ -182,11 +181,11 @@ fn waiting(
 ) -> Result<Vec<Stored>, StoreError> {
     let there = cx.state.sessions.of(jid).filter(|s| is_there(s));
     let read = there.map(|session| session.archive_read).min();
-    let passing = cx.tx.passing(account)?;
-    let is_given = |id: ArchiveId| {
+    let is_given = |waiting: Waiting| {
+        let id = waiting.id;
         let is_given =
             |given: &Given| (given.is_there || read.is_none()) && given.ids.contains(&id);
-        let is_read = read.is_some_and(|read| id <= read) && !passing.contains(&id);
+        let is_read = waiting.is_archived && read.is_some_and(|read| id <= read);
         is_read || given.iter().any(is_given)
     };
     cx.tx
