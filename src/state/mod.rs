@@ -1,7 +1,6 @@
 //! What the running server knows, and what handlers are handed.
 
 mod access;
-mod activity;
 mod address;
 mod archive_ids;
 mod block_list;
@@ -9,23 +8,18 @@ mod budget;
 mod capabilities;
 mod channels;
 mod cx;
-mod effects;
 mod moment;
-mod network;
 mod outbox;
 mod sessions;
 mod settings;
 mod told_presence;
-mod uncopied;
-mod watchers;
-mod written;
 
 pub use access::grants::{NewAppToken, OauthKind, OauthToken, is_app_token, parse_app_token};
+pub use access::network::{AddressRange, Network};
 pub use access::redirects::{Redirects, TOLD_MAX as REDIRECTS_TOLD_MAX};
 pub use access::rights::Rights;
 pub use access::throttle::{Attempt, Attempter, FIRST_DELAY_MS, THROTTLED_MAX, Throttle};
 pub use access::tokens::{Tokens, is_from_unset_clock, tag_of};
-pub use activity::Activity;
 pub use address::components::{
     Access, Component, ComponentId, ComponentSettings, Components, PresenceAccess, Privileges,
 };
@@ -41,14 +35,16 @@ pub use archive_ids::ArchiveIds;
 pub use block_list::BlockList;
 pub use budget::{MemoryAccount, give_back_room, resettle};
 pub use capabilities::{CAPABILITIES_MAX, CLIENT_NODES_MAX, Capabilities, Caps, CapsId};
+pub use channels::activity::Activity;
+pub use channels::watchers::{WATCHED_MAX, Watchers};
 pub use channels::{
     IDLE_ROOMS_MAX, Occupant, ParticipantId, ParticipantIds, Role, Room, Rooms, Taker, Way,
     joined_channel,
 };
 pub use cx::{ASK, Cx, Fault, name_of};
-pub use effects::{Effects, OwnMessage, PasswordChange, QueuedPresence, ToChannels};
 pub use moment::{Belief, Moment};
-pub use network::{AddressRange, Network};
+pub use outbox::effects::{Effects, OwnMessage, PasswordChange, QueuedPresence, ToChannels};
+pub use outbox::written::{SHARED_BYTES_MIN, Shared, Written};
 pub use outbox::{Applicant, ConnectionId, HashJob, Hashed, JobId, Outbox, Output, Piece, Wire};
 pub use sessions::catching_up::{Behind, CatchingUp};
 pub use sessions::client_state::{
@@ -62,12 +58,10 @@ pub use sessions::management::{
 pub use sessions::session::{
     AvailablePresence, FastUsed, PresenceDetails, Session, SessionClient, SessionId, Stored,
 };
+pub use sessions::uncopied::Uncopied;
 pub use sessions::{Ended, Online, Sessions};
 pub use settings::Settings;
 pub use told_presence::ToldPresence;
-pub use uncopied::Uncopied;
-pub use watchers::{WATCHED_MAX, Watchers};
-pub use written::{SHARED_BYTES_MIN, Shared, Written};
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -1,5 +1,8 @@
 //! What one step wants done: bytes to connections and other effects, in order. What tells of something is performed only when
 //! that is durable.
+pub mod effects;
+pub mod written;
+
 use std::net::IpAddr;
 use std::ops::Range;
 

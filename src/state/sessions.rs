@@ -5,6 +5,7 @@ pub mod client_state;
 pub mod management;
 pub mod session;
 pub mod sleep;
+pub mod uncopied;
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;

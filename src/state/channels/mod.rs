@@ -1,8 +1,10 @@
 //! Channels that somebody is in, or that were used lately: all that is kept of them in memory. One that nobody is in and
 //! nobody spoke in for a while takes none.
+pub mod activity;
 mod ids;
 mod joined;
 mod occupant;
+pub mod watchers;
 
 use std::collections::HashMap;
 use std::rc::Rc;

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 
 use crate::store::ChannelId;
 
-use super::SessionId;
+use crate::state::SessionId;
 
 /// Rooms that one session watches.
 pub const WATCHED_MAX: usize = 250;

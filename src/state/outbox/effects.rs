@@ -6,7 +6,8 @@ use crate::store::AccountId;
 use crate::xml::Element;
 use crate::xmpp::{BareJid, Envelope, Iq, Jid, MessageKind, PresenceKind, StreamError};
 
-use super::{ConnectionId, SessionId};
+use super::ConnectionId;
+use crate::state::SessionId;
 
 #[derive(Debug, Default)]
 pub struct Effects {
