@@ -6,8 +6,6 @@ mod channel;
 mod check;
 mod logging;
 mod offline;
-mod password;
-mod place;
 mod progress;
 mod rename;
 mod restore;

@@ -1,5 +1,7 @@
 //! `stonechat restore FILE`: makes a data directory of a backup, beside the place it is to have, and gives it that place
 //! when it was found whole.
+mod place;
+
 use std::fs::{DirEntry, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -7,13 +9,13 @@ use std::path::{Path, PathBuf};
 use argh::FromArgs;
 
 use super::check::{listed, look};
-use super::place::Place;
 use super::progress::Progress;
 use crate::config::{Config, StartError, data_directory, file};
 use crate::net::STORE_FILE;
 use crate::net::control::Answer;
 use crate::net::control::backup::FILES;
 use crate::store::{BackupContents, restore};
+use place::Place;
 
 pub const STDIN: &str = "/dev/stdin";
 

@@ -1,7 +1,9 @@
 //! `stonechat user …`: accounts, with or without a running server.
+mod password;
+
 use argh::FromArgs;
 
-use super::{offline, password};
+use super::offline;
 use crate::config::{Config, StartError};
 use crate::net::control::{self, Answer};
 use crate::server::Command;

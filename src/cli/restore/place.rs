@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 
-use super::backup::sync_folder;
+use super::super::backup::sync_folder;
 use crate::net::STORE_FILE;
 
 pub struct Place {
