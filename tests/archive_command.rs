@@ -390,7 +390,7 @@ fn what_is_pruned_is_not_in_the_file() {
             })
             .unwrap();
         }
-        tx.checkpoint_if_due().unwrap();
+        tx.checkpoint().unwrap();
     });
     core.wait(120_000);
     for text in ["Mantua", "mantua", "Verona", "verona"] {

@@ -125,7 +125,7 @@ fn so_many_words_are_looked_for_in_so_many_channels() {
             say(tx, channel, "capulet@channels.localhost/nurse");
         }
         while tx.index_words_step(true, 1_000).unwrap() {}
-        tx.prepare_to_search().unwrap();
+        tx.checkpoint().unwrap();
     });
     const FIELD: &str = "{urn:xmpp:fulltext:0}fulltext";
     for rsm in ["<max>10</max>", "<max>10</max><before/>"] {

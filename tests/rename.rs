@@ -202,7 +202,7 @@ fn the_index_by_peer_moves_too() {
         })
         .unwrap();
     }
-    tx.checkpoint_if_due().unwrap();
+    tx.checkpoint().unwrap();
     tx.finish().unwrap().run().unwrap();
     drop(store);
     says(&ok(data, &["rename", "new.example"]), &["3001 messages"]);

@@ -1,5 +1,6 @@
 //! The store: against a model, with failing writes and power cuts, and what it does with files it cannot use.
 mod channels;
+mod checkpoint;
 mod damage;
 mod disk;
 mod journal;
@@ -89,7 +90,7 @@ const OWNERS: [Owner; 2] = [
 
 #[test]
 fn does_what_the_model_does() {
-    for seed in (0..4).chain([43]) {
+    for seed in (0..4).chain([43, 128]) {
         let mut random = Random(Prng(seed));
         let (mut disk, mut model) = (Disk::default(), Model::default());
         let mut store = open(&disk);

@@ -25,6 +25,8 @@ const STEP_MS_MAX: u64 = 1600;
 const LATE_MS: u64 = 25;
 /// Rows removed in one step: small enough that nobody notices.
 const STEP_ROWS_MAX: usize = 50;
+/// How much of a checkpoint that was begun is gone on with in one step, while no messages come.
+const STEP_CHECKPOINT: u64 = 1024;
 /// Pages overwritten in one step.
 const SCRUB_PAGES_MAX: u64 = 128;
 /// Time after overwriting before it is done again, and for each so many bytes that it wrote: a memory card is what wears.
@@ -103,6 +105,9 @@ impl Server {
         }
         more |= step.tx.remove_gone_step(STEP_ROWS_MAX)?;
         more |= self.relate(step)?;
+        if step.tx.is_checkpoint_under_way()? {
+            more |= step.tx.checkpoint_step(STEP_CHECKPOINT)?;
+        }
         more |= self.keep_words(step)?;
         more |= self.forget_passing(step)?;
         more |= self.expire_items(step)?;

@@ -127,8 +127,6 @@ impl Tx {
         };
         let Writing { txn, mut memory } = self.writing()?;
         txn.open_table(ACCOUNTS)?.remove(name)?;
-        // From here on the account has no rows in memory, so the purge need look at the tables only.
-        memory.checkpoint(txn)?;
         memory.unseen.forget(id);
         removal::remove_account(txn, id.0)?;
         txn.open_table(PURGE)?.insert(id.0, ())?;

@@ -5,7 +5,7 @@ use redb::Database;
 use super::engine::behind::Behind;
 use super::engine::journal::{Journal, Records, each_row};
 use super::engine::table::{Sums, TableDefinition, WriteTransaction};
-use super::schema::{META, META_JOURNAL, table_names};
+use super::schema::{META, META_JOURNAL, META_RECORD, table_names};
 use super::{StoreError, upgrades};
 
 /// Of a database that has none.
@@ -19,13 +19,21 @@ pub fn replay(database: &Database, journal: &[u8]) -> Result<Option<u64>, StoreE
         return Ok(None);
     }
     let txn = WriteTransaction::begin_with(database, Sums::There)?;
-    let first = txn.view(META)?.get(META_JOURNAL)?.map(|row| row.value());
-    let Some(first) = first.filter(|first| *first > NO_JOURNAL) else {
+    let meta = txn.view(META)?;
+    let number =
+        |key| -> Result<Option<u64>, StoreError> { Ok(meta.get(key)?.map(|row| row.value())) };
+    let first = number(META_JOURNAL)?.filter(|first| *first > NO_JOURNAL);
+    let Some(first) = first else {
         return Ok(None);
     };
+    // Who closed the file wrote down what was in the journal only. What was derived from that must not be written over.
+    let there = number(META_RECORD)?.unwrap_or(NO_JOURNAL);
+    drop(meta);
     let mut records = Records::new(journal, first);
-    for rows in records.by_ref() {
-        write(&txn, rows)?;
+    while let Some(rows) = records.next() {
+        if records.next > there + 1 {
+            write(&txn, rows)?;
+        }
     }
     let next = records.next;
     if next > first {
@@ -57,12 +65,16 @@ fn write(txn: &WriteTransaction, rows: &[u8]) -> Result<(), StoreError> {
 
 /// To the journal if there is room in it; else the file is made durable, and the journal begins anew.
 pub fn commit(mut txn: WriteTransaction, behind: &Behind) -> Result<(), StoreError> {
-    if txn.goes_to_journal(behind)? {
-        return txn.commit();
-    }
     let Some(journal) = behind.journal() else {
         return txn.commit();
     };
+    let record = journal.next_number();
+    if txn.goes_to_journal(behind)? {
+        if txn.has_derived() {
+            txn.open_table(META)?.insert(META_RECORD, record)?;
+        }
+        return txn.commit();
+    }
     txn.open_table(META)?
         .insert(META_JOURNAL, journal.next_number())?;
     txn.commit()?;
@@ -75,7 +87,10 @@ pub fn begin(database: &Database, journal: &Journal) -> Result<u64, StoreError> 
     const FIRST: u64 = NO_JOURNAL + 1;
     journal.write(0, &journal.zeros())?;
     let txn = WriteTransaction::begin_with(database, Sums::There)?;
-    txn.open_table(META)?.insert(META_JOURNAL, FIRST)?;
+    let mut meta = txn.open_table(META)?;
+    meta.insert(META_JOURNAL, FIRST)?;
+    meta.insert(META_RECORD, NO_JOURNAL)?;
+    drop(meta);
     txn.commit()?;
     Ok(FIRST)
 }

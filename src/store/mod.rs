@@ -201,6 +201,9 @@ impl Store {
         behind.put_off(true);
         *self.shared.behind.borrow_mut() = behind;
         *self.shared.database.borrow_mut() = Some(Arc::new(database));
+        if let Some(memory) = &mut *self.shared.memory.borrow_mut() {
+            memory.begin_moving_anew();
+        }
     }
 
     /// What was committed up to this is on the disk now.

@@ -154,6 +154,8 @@ pub(super) const META_TIME: &str = "time";
 pub(super) const META_CLOCK: &str = "clock";
 /// With this record the journal begins, of what is not in the file.
 pub(super) const META_JOURNAL: &str = "journal";
+/// The last record with which rows were written that are in no journal: where they are, all up to it is.
+pub(super) const META_RECORD: &str = "record";
 /// Stanzas before this sequence have their rows in the index tables.
 pub(super) const META_CHECKPOINT: &str = "checkpoint";
 /// The relations of stanzas from the one up to the other are still to be noted; no row: all are.
@@ -162,6 +164,8 @@ pub(super) const META_RELATE_END: &str = "relate_end";
 /// What else stanzas from the one up to the other are called is still to be noted; no row: all is.
 pub(super) const META_NAME_FROM: &str = "name_from";
 pub(super) const META_NAME_END: &str = "name_end";
+/// Rows at or behind the checkpoint, which do not count yet, may be in the tables.
+pub(super) const META_MOVING: &str = "moving";
 /// Something was taken back and is to be overwritten; how far that is (`scrub`).
 pub(super) const META_SCRUB_WANTED: &str = "scrub_wanted";
 pub(super) const META_SCRUB: &str = "scrub";

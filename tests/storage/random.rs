@@ -73,7 +73,7 @@ impl Random {
     /// Some batches work on the archive only: those are the frequent ones.
     pub fn batch(&mut self, tx: &mut Tx, model: &mut Model) -> Result<(), StoreError> {
         for _ in 0..1 + self.0.below(8) {
-            match self.0.below(24) {
+            match self.0.below(26) {
                 0 | 1 => self.change_account(tx, model)?,
                 2..=5 => self.change_personal(tx, model)?,
                 6 => self.change_contact(tx, model)?,
@@ -84,6 +84,7 @@ impl Random {
                 13..=15 => self.append_to_channel(tx, model)?,
                 16 => self.rewrite(tx, model)?,
                 17 => self.index_words(tx)?,
+                18 | 19 => self.checkpoint_partly(tx)?,
                 _ => self.append(tx, model)?,
             }
         }
@@ -426,6 +427,14 @@ impl Random {
         }
         if self.one_in(2) {
             tx.forget_words_step()?;
+        }
+        Ok(())
+    }
+
+    /// Often it is killed half way.
+    fn checkpoint_partly(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        for _ in 0..1 + self.0.below(8) {
+            tx.checkpoint_step(1)?;
         }
         Ok(())
     }

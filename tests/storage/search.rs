@@ -19,7 +19,7 @@ fn open(path: &Path) -> Store {
     Store::open(path, CACHE_BYTES).unwrap()
 }
 
-fn say_to(tx: &mut Tx, owners: &[Owner], text: &str) -> ArchiveId {
+pub fn say_to(tx: &mut Tx, owners: &[Owner], text: &str) -> ArchiveId {
     let jid = |name| Jid::parse(name).unwrap();
     let (from, to) = (jid("romeo@localhost/r"), jid("juliet@localhost"));
     let xml = format!("<message type='chat'><body>{text}</body></message>");
@@ -51,7 +51,7 @@ fn look(store: &Store, account: AccountId, query: &ArchiveQuery) -> ArchivePage 
 }
 
 /// All that has the words, a look after the other.
-fn found(
+pub fn found(
     store: &Store,
     account: AccountId,
     words: &str,
@@ -120,6 +120,7 @@ fn words_taken_back_are_in_no_row_of_the_index() {
         say(tx, "qqsecret and zzhidden");
         let id = say(tx, "xysecret zahidden");
         say(tx, "other words");
+        tx.checkpoint()?;
         tx.rewrite_stanza(ArchiveId(1), "<message/>")?;
         Ok(id)
     });
@@ -204,7 +205,7 @@ fn words_of_version_13_are_indexed_in_steps() {
                 );
                 expected.extend((n == 7).then_some(id));
             }
-            tx.checkpoint_if_due()
+            tx.checkpoint()
         });
     }
     drop(store);
@@ -216,7 +217,7 @@ fn words_of_version_13_are_indexed_in_steps() {
             expected.push(say(tx, "rare as well"));
             // In the middle of it there is a checkpoint.
             match steps {
-                2 => tx.prepare_to_search(),
+                2 => tx.checkpoint(),
                 _ => Ok(()),
             }
         });
@@ -258,7 +259,7 @@ fn a_look_ends_and_goes_on() {
         for _ in 0..4_000 {
             say(tx, &long);
         }
-        tx.prepare_to_search()?;
+        tx.checkpoint()?;
         Ok(first)
     });
     let page = look(
@@ -288,7 +289,7 @@ fn what_is_never_together_is_one_look() {
         for n in 0..6_000 {
             say(tx, if n % 2 == 0 { "salt" } else { "pepper" });
         }
-        tx.prepare_to_search()
+        tx.checkpoint()
     });
     for (words, with) in [("salt pepper", None), ("salt", Some("nurse@localhost"))] {
         let query = ArchiveQuery {
@@ -337,7 +338,7 @@ fn what_is_read_of_channels_is_found() {
             for _ in 0..600 {
                 say(tx, "filler");
             }
-            tx.prepare_to_search()
+            tx.checkpoint()
         });
     }
 }
@@ -360,7 +361,7 @@ fn what_left_ones_own_archive_is_found_in_the_channels() {
         for _ in 0..600 {
             say(tx, "filler");
         }
-        tx.prepare_to_search()?;
+        tx.checkpoint()?;
         Ok(id)
     });
     assert_eq!(ids_of(&store, "garden"), [id]);
@@ -387,7 +388,7 @@ fn a_restored_backup_is_indexed_anew() {
             say(tx, &format!("number{n}"));
         }
         let id = say(tx, "qqneedle");
-        tx.prepare_to_search()?;
+        tx.checkpoint()?;
         Ok(id)
     });
     let mut backup = Vec::new();

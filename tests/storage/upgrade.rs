@@ -264,7 +264,7 @@ fn what_stanzas_of_version_11_do_is_noted_in_steps() {
         for n in 0..4200 {
             say(tx, there, (&format!("x{n}"), "<body>other</body>"))?;
         }
-        tx.checkpoint_if_due()?;
+        tx.checkpoint()?;
         Ok(ids)
     });
     let late = super::write(&store, |tx| {

@@ -97,7 +97,7 @@ pub fn page_of(cx: &mut Cx<'_>, asking: &Asking<'_>, source: &Source<'_>) -> Res
         None => false,
     };
     if query.filter.words.is_some() {
-        cx.tx.prepare_to_search()?;
+        cx.tx.prepare_to_search(account)?;
     }
     let mut page = match !is_of_nobody && find_index(cx, account, &mut query)? {
         true => page::read(cx, (source.jid, account), &query.filter, query.of())?,

@@ -63,7 +63,7 @@ impl Server {
             )),
             ArchiveAction::Show | ArchiveAction::Search | ArchiveAction::Export => {
                 if ask.action == ArchiveAction::Search {
-                    step.tx.prepare_to_search()?;
+                    step.tx.prepare_to_search(account)?;
                 }
                 self.piece(step.tx, (account, jid.as_str()), (ask, after))
             }

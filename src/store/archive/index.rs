@@ -1,29 +1,29 @@
 //! The archive's index: rows newer than the checkpoint in memory, older ones in `archive` and `archive_with`. All rows in
 //! memory are newer than all rows in the tables, so a walk is one after the other. What is in memory follows from what
 //! is stored, so that it can be rebuilt at any time.
-use std::collections::{BTreeMap, HashMap};
+pub mod checkpoint;
+mod moving;
+pub mod tail;
+
+use std::collections::HashMap;
 
 use crate::xmpp::Timestamp;
 
 use super::relation::NewRelations;
 use super::relation::ahead::Ahead;
 use super::relation::names::NewNames;
-use super::retention::bytes;
 use super::search;
 use super::span::Span;
 use super::stanza::{Relation, StanzaRow, footprint, peer_hash};
 use super::unseen::UnseenOfAll;
 use crate::store::engine::table::WriteTransaction;
 use crate::store::schema::{
-    ARCHIVE, ARCHIVE_WITH, META, META_BYTES, META_CHECKPOINT, META_SEQUENCE, META_TIME, RELATED,
-    SET_BACK, STANZAS, UNSEEN_FROM,
+    META, META_BYTES, META_CHECKPOINT, META_MOVING, META_SEQUENCE, META_TIME, SET_BACK, STANZAS,
+    UNSEEN_FROM,
 };
 use crate::store::{AccountId, StoreError, Tx};
-
-/// So many rows wait in memory (24 bytes each) before they are moved to the tables.
-const TAIL_ROWS_MAX: usize = 6144;
-/// And no more than this is read at start to rebuild them.
-const TAIL_BYTES_MAX: u64 = 4 << 20;
+use moving::Moving;
+use tail::{Tail, TailRow};
 
 /// A clock that is this little behind was not set back; it drifts, or was slowed down.
 const DRIFT_MS_MAX: i64 = 60_000;
@@ -42,27 +42,15 @@ pub(in crate::store) struct Memory {
     settled_bytes: u64,
     tail_bytes: u64,
     tail: HashMap<AccountId, Tail>,
-    pub(super) tail_rows: usize,
+    tail_rows: usize,
+    /// Of what is in memory some is on its way to the tables.
+    moving: Option<Moving>,
+    /// Some may have been when the server was killed.
+    may_have_moved: bool,
     pub names: NewNames,
     pub ahead: Ahead,
     pub related: NewRelations,
     pub unseen: UnseenOfAll,
-}
-
-/// What of an archive is not in the tables yet.
-#[derive(Default)]
-struct Tail {
-    rows: Vec<TailRow>,
-    /// Of its stanzas.
-    bytes: u64,
-}
-
-/// A row that is not in the tables yet; per account in order of sequence.
-#[derive(Clone, Copy)]
-pub(in crate::store) struct TailRow {
-    pub sequence: u64,
-    pub peer: u64,
-    pub held: u8,
 }
 
 impl Memory {
@@ -81,6 +69,8 @@ impl Memory {
             tail_bytes: 0,
             tail: HashMap::new(),
             tail_rows: 0,
+            moving: None,
+            may_have_moved: number(META_MOVING)?.is_some(),
             names: NewNames::default(),
             ahead: Ahead::default(),
             related: NewRelations::new(),
@@ -153,10 +143,10 @@ impl Memory {
         }
         for owner in &stanza.owners {
             let tail = self.tail.entry(owner.account).or_default();
-            tail.bytes += stanza.weight();
-            tail.rows.push(TailRow {
+            tail.push(TailRow {
                 sequence,
                 peer: peer_hash(stanza.peer(owner.account)),
+                bytes: u32::try_from(stanza.weight()).unwrap_or(u32::MAX),
                 held: stanza.held(owner),
             });
         }
@@ -168,74 +158,34 @@ impl Memory {
 
     /// What a row in memory says; `None`: it is in the tables, or nowhere.
     pub fn held(&self, account: AccountId, sequence: u64) -> Option<u8> {
-        let rows = &self.tail.get(&account)?.rows;
-        let at = rows.binary_search_by_key(&sequence, |row| row.sequence);
-        at.ok().and_then(|at| rows.get(at)).map(|row| row.held)
+        self.tail.get(&account)?.held(sequence)
     }
 
-    /// Changes the flags of a row in memory; false: it is in the tables.
-    pub fn set_held(&mut self, account: AccountId, sequence: u64, held: u8) -> bool {
+    /// Changes a row in memory, and the bytes of its stanza; false: it is in the tables.
+    pub fn change_row(
+        &mut self,
+        (account, sequence): (AccountId, u64),
+        held: impl Fn(u8) -> u8,
+        bytes: Option<u64>,
+    ) -> bool {
+        let bytes = bytes.map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX));
         let tail = self.tail.get_mut(&account);
-        let rows = tail.map(|tail| tail.rows.as_mut_slice());
-        let row = rows
-            .unwrap_or_default()
-            .iter_mut()
-            .find(|row| row.sequence == sequence);
-        row.map(|row| row.held = held).is_some()
+        tail.is_some_and(|tail| tail.change(sequence, held, bytes))
     }
 
     pub fn is_settled(&self, sequence: u64) -> bool {
         sequence < self.checkpoint
     }
 
-    /// Moves all rows to the tables.
-    pub fn checkpoint(&mut self, txn: &WriteTransaction) -> Result<(), StoreError> {
-        if self.checkpoint == self.next_sequence {
-            return Ok(());
-        }
-        txn.is_for_the_file();
-        let mut rows: Vec<(AccountId, TailRow)> = Vec::with_capacity(self.tail_rows);
-        let mut bytes = BTreeMap::new();
-        for (account, tail) in self.tail.drain() {
-            bytes.insert(account.0, tail.bytes.cast_signed());
-            rows.extend(tail.rows.into_iter().map(|row| (account, row)));
-        }
-        bytes::change(txn, &bytes)?;
-        // In order of their keys, so that each page is touched once.
-        rows.sort_unstable_by_key(|(account, row)| (*account, row.sequence));
-        let mut archive = txn.open_table(ARCHIVE)?;
-        let mut last = None;
-        for (account, row) in &rows {
-            let is_first = last.replace(account) != Some(account);
-            archive.insert_run(is_first, (account.0, row.sequence), row.held)?;
-        }
-        rows.sort_unstable_by_key(|(account, row)| (*account, row.peer, row.sequence));
-        let mut archive_with = txn.open_table(ARCHIVE_WITH)?;
-        let mut last = None;
-        for (account, row) in &rows {
-            let place = (account, row.peer);
-            let is_first = last.replace(place) != Some(place);
-            let key = (account.0, row.peer, row.sequence);
-            archive_with.insert_run(is_first, key, row.held)?;
-        }
-        drop((archive, archive_with));
-        self.names.settle(txn)?;
-        let mut related = txn.open_table(RELATED)?;
-        for (key, act) in std::mem::take(&mut self.related) {
-            related.insert(key, act)?;
-        }
-        drop(related);
-        if self.not_searched != Span::ALL {
-            let span = Span {
-                from: self.checkpoint,
-                to: self.next_sequence,
-            };
-            search::build::index(txn, span, self.not_searched)?;
-        }
-        self.settled_bytes += self.tail_bytes;
-        (self.tail_bytes, self.tail_rows) = (0, 0);
-        self.checkpoint = self.next_sequence;
-        self.save(txn)
+    /// Stanzas before this have their rows in the tables; what is there at or behind it does not count.
+    pub fn checkpoint_at(&self) -> u64 {
+        self.checkpoint
+    }
+
+    /// Rows that are in memory only, of these archives.
+    pub fn rows_in_memory(&self, archives: impl Iterator<Item = AccountId>) -> usize {
+        let tails = archives.filter_map(|archive| self.tail.get(&archive));
+        tails.map(|tail| tail.within(Span::ALL).len()).sum()
     }
 
     /// Bytes of what of each archive is not in the tables.
@@ -244,18 +194,14 @@ impl Memory {
         tails.map(|(account, tail)| (*account, tail.bytes))
     }
 
-    /// From here on all up to a stanza are in the tables.
-    pub fn settle(&mut self, txn: &WriteTransaction, sequence: u64) -> Result<(), StoreError> {
-        match self.is_settled(sequence) {
-            true => Ok(()),
-            false => self.checkpoint(txn),
-        }
-    }
-
-    /// A settled stanza of so many bytes became one of so many; `None`: it is gone.
-    pub fn changed(&mut self, before: usize, after: Option<usize>) {
-        let bytes = self.settled_bytes + after.map_or(0, footprint);
-        self.settled_bytes = bytes.saturating_sub(footprint(before));
+    /// A stanza of so many bytes became one of so many; `None`: it is gone.
+    pub fn changed(&mut self, sequence: u64, before: usize, after: Option<usize>) {
+        let of_all = match self.is_settled(sequence) {
+            true => &mut self.settled_bytes,
+            false => &mut self.tail_bytes,
+        };
+        let bytes = *of_all + after.map_or(0, footprint);
+        *of_all = bytes.saturating_sub(footprint(before));
     }
 
     /// Writes what cannot be told from the stanzas; due whenever a stanza is removed.
@@ -274,27 +220,6 @@ impl Memory {
 
     pub fn tail(&self, account: AccountId, span: Span) -> &[TailRow] {
         let tail = self.tail.get(&account);
-        let rows = tail.map_or(&[][..], |tail| tail.rows.as_slice());
-        let from = rows.partition_point(|row| row.sequence < span.from);
-        let to = rows.partition_point(|row| row.sequence < span.to);
-        rows.get(from..to).unwrap_or_default()
-    }
-}
-
-impl Tx {
-    /// Moves the in-memory index rows to the tables if there are enough of them, and what was seen to its table if the
-    /// batch writes anyway; called once per batch.
-    pub fn checkpoint_if_due(&mut self) -> Result<(), StoreError> {
-        if self.has_written() {
-            self.write_seen()?;
-        }
-        let memory = self.memory()?;
-        let due = memory.tail_rows >= TAIL_ROWS_MAX || memory.tail_bytes >= TAIL_BYTES_MAX;
-        drop(memory);
-        if due {
-            let mut writing = self.writing()?;
-            writing.memory.checkpoint(writing.txn)?;
-        }
-        Ok(())
+        tail.map_or(&[], |tail| tail.within(span))
     }
 }

@@ -9,6 +9,7 @@
 //! - reactions, replies and other fastenings (XEP-0444 §4, XEP-0461, XEP-0422): both sides; all in a channel.
 pub mod ahead;
 pub mod around;
+mod awaited;
 pub mod earlier;
 pub mod kinds;
 pub mod names;

@@ -26,6 +26,9 @@ use removal::Removal;
 /// Stanzas looked at in one step for each that may be removed.
 const LOOKED_AT_PER_ROW: usize = 8;
 
+/// What a step does where the rows of a deleted account are not in the tables yet.
+const CHECKPOINT_WORK: u64 = 1024;
+
 /// What one step did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Aged {
@@ -165,6 +168,12 @@ impl Tx {
         let Some(account) = self.first_to_purge()? else {
             return Ok(false);
         };
+        let archive = || [AccountId(account)].into_iter();
+        while self.memory()?.rows_in_memory(archive()) > 0 {
+            if self.checkpoint_step(CHECKPOINT_WORK)? {
+                return Ok(true);
+            }
+        }
         let mut ids = Vec::new();
         for row in self
             .view(ARCHIVE)?

@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 
 use super::ArchiveId;
+use super::index::Memory;
 use super::retention::bytes;
 use super::search;
 use super::stanza::{StanzaRow, peer_hash, with_kind};
@@ -14,14 +15,14 @@ impl Tx {
     /// False: it is not there.
     pub fn rewrite_stanza(&mut self, id: ArchiveId, xml: &str) -> Result<bool, StoreError> {
         let Writing { txn, mut memory } = self.writing()?;
-        memory.settle(txn, id.0)?;
+        memory.settle_moving(txn, id.0)?;
         let mut table = txn.open_table(STANZAS)?;
         let Some(row) = table.get(id.0)?.map(|row| row.value().to_vec()) else {
             return Ok(false);
         };
         let stanza = StanzaRow::decode(&row)?;
         let before_xml = stanza.xml;
-        let before = stanza.weight().cast_signed();
+        let before = stanza.weight();
         let owners = stanza.owners.iter().map(|owner| {
             let account = owner.account;
             (account.0, peer_hash(stanza.peer(account)))
@@ -30,18 +31,23 @@ impl Tx {
         let mut now = StanzaRow { xml, ..stanza };
         let kind = now.kind_told();
         now.noted_kind = Some(kind);
-        let change = now.weight().cast_signed() - before;
+        let weight = now.weight();
         let bytes = now.encode();
-        memory.changed(row.len(), Some(bytes.len()));
+        memory.changed(id.0, row.len(), Some(bytes.len()));
         table.insert(id.0, bytes.as_slice())?;
         drop(table);
-        change_kinds(txn, (&owners, id.0), kind)?;
-        let changes = owners.iter().map(|(account, _)| (*account, change));
-        let changes: BTreeMap<u32, i64> = changes.collect();
-        if !memory.not_searched.holds(id.0) {
-            for (account, _) in &owners {
+        change_kinds((txn, &mut memory), (&owners, id.0), kind)?;
+        let mut changes = BTreeMap::new();
+        for (account, _) in &owners {
+            let is_in_memory =
+                memory.change_row((AccountId(*account), id.0), |held| held, Some(weight));
+            if is_in_memory {
+                continue;
+            }
+            if !memory.not_searched.holds(id.0) {
                 search::forget::reword(txn, (*account, id), (before_xml, xml))?;
             }
+            changes.insert(*account, weight.cast_signed() - before.cast_signed());
         }
         bytes::change(txn, &changes)?;
         memory.save(txn)?;
@@ -55,11 +61,15 @@ impl Tx {
 
 /// In the index. `places`: accounts, and hashes of the other side.
 pub(super) fn change_kinds(
-    txn: &WriteTransaction,
+    (txn, memory): (&WriteTransaction, &mut Memory),
     (places, sequence): (&[(u32, u64)], u64),
     kind: Kind,
 ) -> Result<(), StoreError> {
     for (account, peer) in places {
+        let row = (AccountId(*account), sequence);
+        if memory.change_row(row, |held| with_kind(held, kind), None) {
+            continue;
+        }
         let mut index = txn.open_table(ARCHIVE)?;
         change_kind(&mut index, (*account, sequence), kind)?;
         let mut index = txn.open_table(ARCHIVE_WITH)?;

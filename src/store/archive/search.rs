@@ -126,6 +126,7 @@ impl Tx {
             return Ok(false);
         };
         let Writing { txn, .. } = self.writing()?;
+        txn.builds_on_derived();
         txn.open_table(SEARCH)?
             .retain_in(..=(archive, first, term.as_str()), |_, _| false)?;
         txn.open_table(SEARCH_GONE)?.retain_in(.., |_, _| false)?;

@@ -300,9 +300,10 @@ impl Tx {
         let (flags, peer) = (stanza.held(&owner), peer_hash(stanza.peer(account)));
         let bytes = stanza.encode();
         let Writing { txn, mut memory } = self.writing()?;
+        memory.settle_moving(txn, sequence)?;
         txn.open_table(STANZAS)?
             .insert(sequence, bytes.as_slice())?;
-        if !memory.set_held(account, sequence, flags) {
+        if !memory.change_row((account, sequence), |_| flags, None) {
             txn.open_table(ARCHIVE)?
                 .insert((account.0, sequence), flags)?;
             txn.open_table(ARCHIVE_WITH)?

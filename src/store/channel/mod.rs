@@ -172,8 +172,6 @@ impl Tx {
         self.count_made(&row.creator, false)?;
         let Writing { txn, mut memory } = self.writing()?;
         txn.open_table(CHANNELS)?.remove(name)?;
-        // As with an account: from here on it has no rows in memory.
-        memory.checkpoint(txn)?;
         memory.unseen.forget(id.archive());
         let histories = (0..HISTORIES).map(|number| id.history(number));
         for archive in histories.chain([id.archive()]) {

@@ -23,6 +23,8 @@ pub struct Fresh {
     durable: Cell<Epoch>,
     /// The latest that a step came upon.
     met: Cell<Epoch>,
+    /// Rows were written that are in no journal, since the file was made durable.
+    pub has_derived: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -39,6 +41,7 @@ impl Default for Fresh {
             next: Cell::new(Epoch(1)),
             durable: Cell::default(),
             met: Cell::default(),
+            has_derived: Cell::default(),
         }
     }
 }

@@ -238,7 +238,7 @@ fn move_stanzas(
         };
         let bytes = after.encode();
         if memory.is_settled(sequence) {
-            memory.changed(value.len(), Some(bytes.len()));
+            memory.changed(sequence, value.len(), Some(bytes.len()));
         }
         for owner in &row.owners {
             let account = owner.account;

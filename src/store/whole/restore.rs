@@ -145,7 +145,8 @@ impl Rows for Making<'_> {
         } else if name == META.name() && key == META_NEXT_ACCOUNT.as_bytes() {
             self.next_account = Some(u64::decode(value));
         }
-        let is_journal = name == META.name() && key == schema::META_JOURNAL.as_bytes();
+        let of_journal = [schema::META_JOURNAL, schema::META_RECORD].map(str::as_bytes);
+        let is_journal = name == META.name() && of_journal.contains(&key);
         // It lies beside another file.
         let none = NO_JOURNAL.to_be_bytes();
         let value = if is_journal { &none[..] } else { value };

@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::super::ArchiveId;
-use super::super::index::{Memory, TailRow};
+use super::super::index::Memory;
+use super::super::index::tail::TailRow;
 use super::super::span::Span;
 use super::super::stanza::{StanzaRow, is_passing};
 use super::super::walk::Walk;
@@ -171,6 +172,7 @@ impl Index<'_> {
         backward: bool,
     ) -> Result<Rows<'i>, StoreError> {
         let (Span { from, to }, number) = (span, archive.0);
+        let to = to.min(memory.checkpoint_at()).max(from);
         let (table, peer) = match self {
             Index::All(table) => {
                 let rows = table.range((number, from)..(number, to))?;

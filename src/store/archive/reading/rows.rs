@@ -1,5 +1,5 @@
 //! The rows of one archive's index in order of arrival, or backward: those in the tables, and those that are in memory yet.
-use super::super::index::TailRow;
+use super::super::index::tail::TailRow;
 use super::super::span::Span;
 use crate::store::engine::table::{Row, Walk, Way};
 use crate::store::schema::{ARCHIVE, ARCHIVE_WITH};
@@ -72,6 +72,7 @@ impl Tx {
         visit: Visit<'_>,
     ) -> Result<bool, StoreError> {
         let (number, Span { from, to }) = (account.0, span);
+        let to = to.min(self.memory()?.checkpoint_at()).max(from);
         match peer {
             None => {
                 let table = self.view(ARCHIVE)?;

@@ -41,7 +41,7 @@ pub(in crate::store) fn begin_to_relate(txn: &mut WriteTransaction) -> Result<()
             names.add(sequence, StanzaRow::decode(row.value())?.xml);
         }
     }
-    names.settle(txn)?;
+    names.settle(txn, u64::MAX)?;
     if let Some(first) = first {
         let mut meta = txn.open_table(META)?;
         meta.insert(META_RELATE_FROM, first)?;
@@ -206,14 +206,20 @@ impl Tx {
         });
         let places: Vec<(u32, u64)> = places.collect();
         let Writing { txn, mut memory } = self.writing()?;
-        memory.settle(txn, sequence)?;
+        memory.settle_moving(txn, sequence)?;
+        let is_settled = memory.is_settled(sequence);
         for owner in &owners {
             let key = (owner.0, relation.target.0, sequence);
-            txn.open_table(RELATED)?
-                .insert(key, relation.act.number())?;
+            match is_settled {
+                true => txn
+                    .open_table(RELATED)?
+                    .insert(key, relation.act.number())?,
+                false => _ = memory.related.insert(key, relation.act.number()),
+            }
         }
         // What is done to a correction is done to what it corrects, and it is no message of its own: of this the row itself tells.
-        if relation.act == Act::Corrects {
+        // So it does of what is in memory only.
+        if relation.act == Act::Corrects || !is_settled {
             let mut now = StanzaRow {
                 relation: Some(relation),
                 ..stanza
@@ -221,10 +227,10 @@ impl Tx {
             let kind = now.kind_told();
             now.noted_kind = now.noted_kind.map(|_| kind);
             if now.noted_kind.is_some() {
-                rewrite::change_kinds(txn, (&places, sequence), kind)?;
+                rewrite::change_kinds((txn, &mut memory), (&places, sequence), kind)?;
             }
             let bytes = now.encode();
-            memory.changed(row.len(), Some(bytes.len()));
+            memory.changed(sequence, row.len(), Some(bytes.len()));
             txn.open_table(STANZAS)?
                 .insert(sequence, bytes.as_slice())?;
             memory.save(txn)?;

@@ -96,14 +96,17 @@ impl NewNames {
         self.0.extend(hashes(xml).map(|hash| (sequence, hash)));
     }
 
-    /// Writes them down. The last block is filled first.
-    pub fn settle(&mut self, txn: &WriteTransaction) -> Result<(), StoreError> {
+    /// Writes down those of stanzas before one. The last block is filled first.
+    pub fn settle(&mut self, txn: &WriteTransaction, before: u64) -> Result<(), StoreError> {
         let view = txn.view(NAMES)?;
         let last = view.range(..)?.next_back().transpose()?;
         let last = last.map(|(key, block)| (key.value(), block.value().to_vec()));
         drop(view);
-        let new = std::mem::take(&mut self.0);
-        write(txn, last.unwrap_or_default(), (&new, BLOCK_ENTRIES_MAX))
+        let settled = self.0.partition_point(|(sequence, _)| *sequence < before);
+        let stays = self.0.split_off(settled);
+        write(txn, last.unwrap_or_default(), (&self.0, BLOCK_ENTRIES_MAX))?;
+        self.0 = stays;
+        Ok(())
     }
 
     /// Calls `accept` for stanzas before one whose id may be it, newest first, until it says yes.
@@ -282,7 +285,7 @@ mod tests {
                 all.push((sequence, name));
             }
             if round != 8 {
-                names.settle(tx.writing()?.txn)?;
+                names.settle(tx.writing()?.txn, u64::MAX)?;
             }
         }
         for (name, before) in [
@@ -314,11 +317,11 @@ mod tests {
         for sequence in 2..entries {
             names.add(sequence, "<message id='m'/>");
         }
-        names.settle(tx.writing()?.txn)?;
+        names.settle(tx.writing()?.txn, u64::MAX)?;
         assert_eq!(found(&names, &tx, "first", u64::MAX)?, [1]);
         names.add(entries, "<message id='m'/>");
         names.add(entries + 1, "<message id='m'/>");
-        names.settle(tx.writing()?.txn)?;
+        names.settle(tx.writing()?.txn, u64::MAX)?;
         assert!(found(&names, &tx, "first", u64::MAX)?.is_empty());
         Ok(())
     }

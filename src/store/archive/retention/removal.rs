@@ -79,11 +79,11 @@ impl<'t> Removal<'t> {
         }
         stanza.owners.retain(|owner| !loses(owner));
         if stanza.owners.is_empty() {
-            memory.changed(row.len(), None);
+            memory.changed(sequence, row.len(), None);
             return self.stanzas.remove(sequence);
         }
         let left = stanza.encode();
-        memory.changed(row.len(), Some(left.len()));
+        memory.changed(sequence, row.len(), Some(left.len()));
         self.stanzas.insert(sequence, left.as_slice())
     }
 

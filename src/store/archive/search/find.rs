@@ -15,8 +15,8 @@ use crate::xmpp::words::{Lookup, Wanted};
 
 /// Stanzas of an archive that are known to be looked at, and no more.
 const READY_MAX: usize = 128;
-/// If more stanzas are behind the checkpoint than this, there is a checkpoint before a look.
-const TAIL_ROWS_MAX: usize = 512;
+/// If who looks has more rows behind the checkpoint than this, there is a checkpoint before.
+const TAIL_ROWS_MAX: usize = 1024;
 
 /// How a look ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +38,15 @@ pub(in crate::store) struct Search<'s> {
 
 impl Tx {
     /// There is not much left to be read through.
-    pub fn prepare_to_search(&mut self) -> Result<(), StoreError> {
+    pub fn prepare_to_search(&mut self, account: AccountId) -> Result<(), StoreError> {
+        let sources = self.sources(account, Span::ALL)?;
+        let archives = sources.iter().map(|source| source.channel);
         let memory = self.memory()?;
-        let is_much = memory.not_searched != Span::ALL && memory.tail_rows > TAIL_ROWS_MAX;
+        let rows = memory.rows_in_memory(archives);
+        let is_much = memory.not_searched != Span::ALL && rows > TAIL_ROWS_MAX;
         drop(memory);
         if is_much && !self.is_starved() {
-            let mut writing = self.writing()?;
-            writing.memory.checkpoint(writing.txn)?;
+            self.checkpoint()?;
         }
         Ok(())
     }
@@ -228,7 +230,7 @@ impl Finder<'_> {
     /// What lies around a stanza and is in the index as it is, or is not.
     fn zone(&self, at: u64) -> Result<(Span, bool), StoreError> {
         let memory = self.tx.memory()?;
-        let (not_yet, checkpoint) = (memory.not_searched, memory.checkpoint);
+        let (not_yet, checkpoint) = (memory.not_searched, memory.checkpoint_at());
         let span = |from, to| Span { from, to };
         Ok(match at {
             at if not_yet.holds(at) => (not_yet, false),

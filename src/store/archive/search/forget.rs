@@ -20,6 +20,7 @@ pub fn reword(
     (archive, id): (u32, ArchiveId),
     (before, now): (&str, &str),
 ) -> Result<(), StoreError> {
+    txn.builds_on_derived();
     let sequence = id.0;
     let blocks = txn.view(SEARCH)?;
     let place = place_of(&blocks, archive, sequence)?;
@@ -58,6 +59,7 @@ fn place_of(blocks: &Blocks<'_>, archive: u32, sequence: u64) -> Result<Option<P
 
 /// Stanzas were removed: their words go later.
 pub fn note(txn: &WriteTransaction, gone: &Gone) -> Result<(), StoreError> {
+    txn.builds_on_derived();
     let blocks = txn.view(SEARCH)?;
     let mut marks = txn.open_table(SEARCH_GONE)?;
     for (archive, (first, last)) in gone {
@@ -100,6 +102,7 @@ impl Tx {
             left.push(row?.0.value().1);
         }
         let Writing { txn, .. } = self.writing()?;
+        txn.builds_on_derived();
         txn.open_table(SEARCH_GONE)?.remove((archive, first))?;
         match left.is_empty() {
             true => place.remove(txn)?,

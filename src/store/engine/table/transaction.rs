@@ -22,6 +22,9 @@ pub struct WriteTransaction {
     pub(super) fresh: Rc<Fresh>,
     /// For the journal; `None`: the file itself is made durable.
     rows: RefCell<Option<Vec<u8>>>,
+    /// What is written now follows from other rows.
+    derives: Cell<bool>,
+    has_derived: Cell<bool>,
 }
 
 impl WriteTransaction {
@@ -44,6 +47,8 @@ impl WriteTransaction {
             written_bytes: Cell::default(),
             fresh: Rc::default(),
             rows: RefCell::default(),
+            derives: Cell::default(),
+            has_derived: Cell::default(),
         })
     }
 
@@ -57,7 +62,34 @@ impl WriteTransaction {
         self.rows.take();
     }
 
+    /// What is written meanwhile follows from other rows: it is in no journal, and made anew by the caller should it be lost.
+    pub fn derive(
+        &self,
+        write: &mut dyn FnMut() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.derives.set(true);
+        self.has_derived.set(true);
+        self.fresh.has_derived.set(true);
+        let written = write();
+        self.derives.set(false);
+        written
+    }
+
+    pub fn has_derived(&self) -> bool {
+        self.has_derived.get()
+    }
+
+    /// What is written depends on rows that were derived: a journal would be of no use without them.
+    pub fn builds_on_derived(&self) {
+        if self.fresh.has_derived.get() {
+            self.is_for_the_file();
+        }
+    }
+
     pub(super) fn note(&self, row: (&str, &[u8]), value: Option<&[u8]>) {
+        if self.derives.get() {
+            return;
+        }
         let mut noted = self.rows.borrow_mut();
         if let Some(rows) = noted.as_mut() {
             put_row(rows, row, value);
@@ -151,14 +183,16 @@ impl WriteTransaction {
 
     /// What was written is a record of the journal, unless there is no room: then the file is made durable.
     pub fn goes_to_journal(&mut self, behind: &Behind) -> Result<bool, StoreError> {
-        let Some(rows) = self.rows.take() else {
-            return Ok(false);
+        let goes = match self.rows.take() {
+            Some(rows) => behind.note(&rows)?,
+            None => false,
         };
-        let goes = behind.note(&rows)?;
-        if goes {
-            self.raw
+        match goes {
+            true => self
+                .raw
                 .set_durability(Durability::None)
-                .expect("without savepoints the durability is free");
+                .expect("without savepoints the durability is free"),
+            false => self.fresh.has_derived.set(false),
         }
         Ok(goes)
     }
