@@ -140,6 +140,37 @@ fn words_taken_back_are_in_no_row_of_the_index() {
     assert!(is_written(&path, "other"));
 }
 
+/// Segments become one while words are to leave the later one: they leave what it became.
+#[test]
+fn words_that_are_to_leave_leave_a_segment_that_was_joined() {
+    let folder = Folder::new("search-joined");
+    let path = folder.file();
+    let store = open(&path);
+    let say_all = |words: &[&str]| {
+        write(&store, |tx| {
+            for word in words {
+                say(tx, word);
+            }
+            tx.checkpoint()
+        });
+    };
+    // Too few to become one with what is before them, until there are more.
+    say_all(&["early"; 40]);
+    say_all(&["xqgone", "later", "later"]);
+    let before = Some(ArchiveId(40));
+    for account in [ROMEO, JULIET] {
+        write(&store, |tx| tx.prune_archive(account, LATE, (before, 1)));
+    }
+    say_all(&["newest"; 20]);
+    write(&store, |tx| {
+        while tx.forget_words_step()? {}
+        Ok(())
+    });
+    assert_eq!(ids_of(&store, "later").len(), 2);
+    drop(store);
+    assert!(is_written(&path, "newest") && !is_written(&path, "xqgone"));
+}
+
 #[test]
 fn words_of_what_was_removed_are_in_no_row_of_the_index() {
     let folder = Folder::new("search-removed");

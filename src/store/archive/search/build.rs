@@ -8,7 +8,7 @@ use super::terms::Terms;
 use crate::store::StoreError;
 use crate::store::engine::codec::put_number;
 use crate::store::engine::table::WriteTransaction;
-use crate::store::schema::{SEARCH, STANZAS};
+use crate::store::schema::{SEARCH, SEARCH_GONE, STANZAS};
 use crate::xmpp::said::each_text;
 use crate::xmpp::words::each_term;
 
@@ -272,6 +272,12 @@ fn put(
         head.stanzas = stanzas;
         head.long.splice(0..0, last_head.long);
         last.remove(txn)?;
+        // Words that are to leave it leave what it is part of now.
+        let mut marks = txn.open_table(SEARCH_GONE)?;
+        if begin != place && marks.get((begin.archive, begin.first))?.is_some() {
+            marks.remove((begin.archive, begin.first))?;
+            marks.insert((last.archive, last.first), ())?;
+        }
         begin = last;
     }
     begin.write(txn, &head, &terms)
