@@ -30,10 +30,10 @@ mod vcard;
 
 pub use archive::{
     Asking as AskingArchive, InboxRooms, OF_CHANNELS as ARCHIVE_OF_CHANNELS,
-    SEARCH_NS as ARCHIVE_SEARCH_NS, Source as ArchiveSource, Storable, as_member, bury, corrected,
-    correcting, is_content, page_of as archive_page, readdressed, related, related_late, retracted,
-    says_something, storable, wanted as archive_wanted, write_fields as archive_fields,
-    write_metadata as write_archive_metadata,
+    SEARCH_NS as ARCHIVE_SEARCH_NS, Source as ArchiveSource, Storable, as_member, bury, correcting,
+    is_content, naming as naming_in_channel, page_of as archive_page, readdressed, related,
+    related_late, retracted, says_something, storable, wanted as archive_wanted,
+    write_fields as archive_fields, write_metadata as write_archive_metadata,
 };
 pub use blocking::blocked_error;
 pub use capabilities::{

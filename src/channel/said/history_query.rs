@@ -204,12 +204,7 @@ fn in_channel(cx: &Cx<'_>, channel: &Channel, stored: &Stored, to: Role) -> Opti
         }
         w.close();
     }
-    let corrected = feature::corrected(cx, stored).ok().flatten();
-    let payload = kept.payload();
-    match corrected.map(|id| cx.state.archive_ids.text(id)) {
-        Some(named) => w.raw(&feature::correcting(&payload, &named)),
-        None => w.raw(&payload),
-    };
+    w.raw(&feature::naming_in_channel(cx, stored, &kept.payload()));
     write_tombstone(&mut w, channel, &kept);
     w.close();
     String::from_utf8(bytes).ok()

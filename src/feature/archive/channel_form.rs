@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use crate::state::Cx;
 use crate::store::{ArchiveId, StoreError, Stored};
 use crate::xml::{Escaped, parse_stored};
-use crate::xmpp::ns;
 use crate::xmpp::relation::CORRECT;
+use crate::xmpp::{ns, quoted_error};
 
 /// How the archive's text begins.
 const BEGIN: &str = "<message xmlns='jabber:client'";
@@ -24,26 +24,45 @@ pub fn readdressed(xml: &str, to: &str, id: Option<&str>) -> String {
     [BEGIN, &attributes, &tag, rest].concat()
 }
 
-/// XEP-0369 §7.1.3: a message of a channel has the id of the archive, and is to the participant; what it corrects is named so, too.
-/// `stored`: of the channel's own archive.
+/// XEP-0369 §7.1.3: a message of a channel has the id of the archive, and is to the participant. `stored`: of the channel's own
+/// archive.
 pub fn as_member(cx: &Cx<'_>, stored: &Stored, to: &str) -> String {
     let id = cx.state.archive_ids.text(stored.id);
     let xml = readdressed(&stored.xml, to, Some(&id));
-    match corrected(cx, stored) {
-        Ok(Some(corrected)) => {
-            let named = cx.state.archive_ids.text(corrected);
-            correcting(&xml, &named).into_owned()
-        }
-        _ => xml,
-    }
+    naming(cx, stored, &xml).into_owned()
 }
 
-/// What a kept message corrects.
-pub fn corrected(cx: &Cx<'_>, stored: &Stored) -> Result<Option<ArchiveId>, StoreError> {
-    match stored.xml.contains(CORRECT) {
-        true => cx.tx.corrected(stored.id),
-        false => Ok(None),
+/// The others that a message names, what it corrects and what took it back, have such ids, too. `xml`: the message, or what is
+/// in it.
+pub fn naming<'x>(cx: &Cx<'_>, stored: &Stored, xml: &'x str) -> Cow<'x, str> {
+    named(cx, stored, xml).unwrap_or_else(|error| {
+        log::error!("channel.failed error={}", quoted_error(&error));
+        xml.into()
+    })
+}
+
+fn named<'x>(cx: &Cx<'_>, stored: &Stored, xml: &'x str) -> Result<Cow<'x, str>, StoreError> {
+    let text = |id: ArchiveId| cx.state.archive_ids.text(id);
+    if xml.contains("<retracted") {
+        let by = cx.tx.taken_back_by(stored.id)?;
+        return Ok(by.map_or(xml.into(), |by| taken_back(xml, &text(by))));
     }
+    if xml.contains(CORRECT) {
+        let corrected = cx.tx.corrected(stored.id)?;
+        return Ok(corrected.map_or(xml.into(), |of| correcting(xml, &text(of))));
+    }
+    Ok(xml.into())
+}
+
+/// A tombstone (XEP-0424 §5), as it is written here.
+fn taken_back<'x>(xml: &'x str, by: &str) -> Cow<'x, str> {
+    const BEGIN: &str = "<retracted xmlns='urn:xmpp:message-retract:1'";
+    let Some((before, tag)) = xml.split_once(BEGIN) else {
+        return xml.into();
+    };
+    let (tag, behind) = tag.split_at(tag.find('>').unwrap_or(tag.len()));
+    let tag = without(tag, " id='");
+    format!("{before}{BEGIN} id='{}'{tag}{behind}", Escaped(by)).into()
 }
 
 /// The same message, or what is in one, with another name for what it corrects.
@@ -98,5 +117,12 @@ mod tests {
         let whole = |inside| format!("<message xmlns='jabber:client' id='c'>{inside}</message>");
         assert_eq!(correcting(&whole(PAYLOAD), "a'"), whole(OTHER));
         assert_eq!(correcting("<body>b</body>", "a"), "<body>b</body>");
+        assert_eq!(
+            taken_back(
+                "<m/><retracted xmlns='urn:xmpp:message-retract:1' id='t' stamp='s'><x id='t'/></retracted>",
+                "b"
+            ),
+            "<m/><retracted xmlns='urn:xmpp:message-retract:1' id='b' stamp='s'><x id='t'/></retracted>"
+        );
     }
 }

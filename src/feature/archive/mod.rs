@@ -16,7 +16,7 @@ mod result;
 mod search;
 
 pub use becoming::{bury, related, related_late, retracted};
-pub use channel_form::{as_member, corrected, correcting, readdressed};
+pub use channel_form::{as_member, correcting, naming, readdressed};
 pub use form::write_fields;
 pub use inbox::InboxRooms;
 pub use preferences::wanted;

@@ -16,6 +16,8 @@ use super::super::{ArchiveId, ArchiveQuery, Before, READ_STEPS, Shows};
 
 /// Later acts that are looked through for whether one was the last.
 const LATER_LOOK_MAX: usize = 64;
+/// The same for what took one back.
+const TAKEN_BACK_LOOK_MAX: usize = 2_000;
 
 /// What is known of a stanza in an archive beside what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +90,22 @@ impl Tx {
         let done = StanzaRow::decode(row.value())?.relation;
         let done = done.filter(|done| done.act == Act::Corrects);
         Ok(done.map(|done| done.target))
+    }
+
+    /// What took a stanza back, or the first version of what it corrects.
+    pub fn taken_back_by(&self, id: ArchiveId) -> Result<Option<ArchiveId>, StoreError> {
+        let stanzas = self.view(STANZAS)?;
+        let Some(row) = Walk::new(&stanzas, false).find(id.0)? else {
+            return Ok(None);
+        };
+        let archive = StanzaRow::decode(row.value())?.owners.first().copied();
+        let Some(archive) = archive else {
+            return Ok(None);
+        };
+        let first = self.corrected(id)?.unwrap_or(id);
+        let done = self.relations(archive.account, first, TAKEN_BACK_LOOK_MAX)?;
+        let is_it = |(act, _): &(Act, ArchiveId)| matches!(act, Act::Retracts | Act::Moderates);
+        Ok(done.into_iter().rev().find(is_it).map(|(_, id)| id))
     }
 
     /// Looks at stanzas, best in descending order, until `visit` says that it is enough; those that are gone are passed over.
