@@ -125,6 +125,7 @@ fn archives_are_shown_searched_exported_and_pruned() {
             (&["archive", "search", "alice"], "which text"),
             (&["archive", "search", "alice", "<?>"], "no word"),
             (&["archive", "show", "alice", "@@"], "no address"),
+            (&["archive", "show", "alice", "bbo"], "no user bbo"),
             (&["archive", "show", "alice", "bob", "eve"], "name one"),
             (&["archive", "stats", "alice", "bob"], "nothing is needed"),
             (&["archive", "show", "hall@chat.localhost"], "no channel"),

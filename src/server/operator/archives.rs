@@ -104,12 +104,22 @@ impl Server {
 
     /// Somebody here by their name alone, or anybody by their address.
     fn other_side(&self, tx: &Tx, text: &str) -> Result<Result<Jid, String>, StoreError> {
-        if !text.contains('@')
-            && let Ok((name, _)) = self.known_user(text, tx)?
-        {
+        let known = match text.contains('@') {
+            true => None,
+            false => Some(self.known_user(text, tx)?),
+        };
+        if let Some(Ok((name, _))) = known {
             return Ok(Ok(self.user_jid(&name).into()));
         }
-        Ok(Jid::parse(text).map_err(|_| format!("{} is no address", quoted(text))))
+        let Ok(jid) = Jid::parse(text) else {
+            return Ok(Err(format!("{} is no address", quoted(text))));
+        };
+        // A domain says something now and then; one word is a user whom there is not.
+        let is_domain = text.contains('.') || self.state.domains.is_served(&jid);
+        Ok(match known {
+            Some(Err(unknown)) if !is_domain => Err(unknown),
+            _ => Ok(jid),
+        })
     }
 
     fn piece(
