@@ -130,7 +130,7 @@ impl Tx {
             }
         }
         let joined = self.joined_channels(account)?.into_iter();
-        let mut joined: BTreeMap<u64, String> = joined
+        let joined: Vec<(u64, String)> = joined
             .map(|(jid, joined)| (peer_hash(jid.as_str()), joined.participant))
             .collect();
         let mut peers = self.peers(account, max)?;
@@ -142,7 +142,7 @@ impl Tx {
                 peer,
                 channel,
                 is_of_room,
-                participant: joined.remove(&peer),
+                participant: joined.iter().find(|of| of.0 == peer).map(|of| of.1.clone()),
             }
         });
         Ok(talks.collect())

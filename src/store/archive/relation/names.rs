@@ -150,9 +150,14 @@ pub fn put_among(txn: &WriteTransaction, names: &[(u64, u32)]) -> Result<(), Sto
         let (here, others) = left.split_at(left.partition_point(|name| name.0 < end));
         left = others;
         let Some(mut all) = block else { continue };
-        all.extend(here);
-        all.sort_unstable();
-        all.dedup();
+        for name in here {
+            // Those of a stanza stand side by side, in whatever order.
+            let begin = all.partition_point(|known| known.0 < name.0);
+            let of_it = all.iter().skip(begin).take_while(|known| known.0 == name.0);
+            if !of_it.clone().any(|known| known == name) {
+                all.insert(begin + of_it.count(), *name);
+            }
+        }
         write(txn, Block::default(), (&all, BLOCK_ENTRIES_FULL))?;
     }
     Ok(())
