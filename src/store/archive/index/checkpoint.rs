@@ -10,7 +10,7 @@ use crate::store::schema::{META, META_MOVING, RELATED};
 use crate::store::{AccountId, StoreError, Tx};
 
 /// So many rows wait in memory (24 bytes each) before it is begun to move them to the tables.
-const TAIL_ROWS_MAX: usize = 12_288;
+const TAIL_ROWS_MAX: usize = 14_336;
 /// And no more than this, and half as much again, is read at start to rebuild them.
 const TAIL_BYTES_MAX: u64 = 4 << 20;
 /// They are moved by the time that half as many came again.

@@ -17,7 +17,8 @@ pub const TERMS_MAX: usize = 256;
 /// What is gathered in memory before segments are made of it: 4 bytes for each term of a stanza, some 70 for each different one.
 const GATHERED_MAX: usize = 1 << 18;
 const DIFFERENT_MAX: usize = 1 << 14;
-/// A segment and the one before become one if that has not more stanzas.
+/// So many segments, none of which is twice as large as the last, become one if that has not more stanzas than so many.
+const SEGMENTS_ALIKE: usize = 4;
 const SEGMENT_STANZAS_MAX: u64 = 2048;
 
 /// The terms of a stanza, each once; `None`: too many.
@@ -245,7 +246,7 @@ pub fn last_indexed(txn: &WriteTransaction, archive: u32) -> Result<u64, StoreEr
     Ok(last.and_then(|(_, head)| head).map_or(0, |head| head.last))
 }
 
-/// Writes a segment, and those right before with it while they are small and not much larger: so there are few, and no stanza is
+/// Writes a segment, and those right before with it once there are enough of no larger ones: so there are few, and no stanza is
 /// written often.
 fn put(
     txn: &WriteTransaction,
@@ -255,30 +256,52 @@ fn put(
 ) -> Result<(), StoreError> {
     let mut begin = place;
     loop {
-        let blocks = txn.view(SEARCH)?;
-        let before = Place::before(&blocks, place.archive, begin.first)?;
-        let Some((last, Some(last_head))) = before else {
-            break;
-        };
-        if last.first < not_yet.to && not_yet.to <= place.first {
+        let alike = alike(txn, begin, head.stanzas, not_yet)?;
+        if alike.is_empty() {
             break;
         }
-        let stanzas = head.stanzas + last_head.stanzas;
-        if stanzas > SEGMENT_STANZAS_MAX || last_head.stanzas > 2 * head.stanzas {
-            break;
+        for (last, last_head) in alike {
+            let blocks = txn.view(SEARCH)?;
+            terms = last.joined(&blocks, (&terms, begin.first))?;
+            drop(blocks);
+            head.stanzas += last_head.stanzas;
+            head.long.splice(0..0, last_head.long);
+            last.remove(txn)?;
+            // Words that are to leave it leave what it is part of now.
+            let mut marks = txn.open_table(SEARCH_GONE)?;
+            if begin != place && marks.get((begin.archive, begin.first))?.is_some() {
+                marks.remove((begin.archive, begin.first))?;
+                marks.insert((last.archive, last.first), ())?;
+            }
+            begin = last;
         }
-        terms = last.joined(&blocks, (&terms, begin.first))?;
-        drop(blocks);
-        head.stanzas = stanzas;
-        head.long.splice(0..0, last_head.long);
-        last.remove(txn)?;
-        // Words that are to leave it leave what it is part of now.
-        let mut marks = txn.open_table(SEARCH_GONE)?;
-        if begin != place && marks.get((begin.archive, begin.first))?.is_some() {
-            marks.remove((begin.archive, begin.first))?;
-            marks.insert((last.archive, last.first), ())?;
-        }
-        begin = last;
     }
     begin.write(txn, &head, &terms)
+}
+
+/// The segments right before one of so many stanzas that become one with it, the last first; none: they are too few.
+fn alike(
+    txn: &WriteTransaction,
+    begin: Place,
+    stanzas: u64,
+    not_yet: Span,
+) -> Result<Vec<(Place, Head)>, StoreError> {
+    let blocks = txn.view(SEARCH)?;
+    let (mut alike, mut first, mut all) = (Vec::new(), begin.first, stanzas);
+    while let Some((last, Some(head))) = Place::before(&blocks, begin.archive, first)? {
+        let is_beyond = last.first < not_yet.to && not_yet.to <= begin.first;
+        if is_beyond || head.stanzas > 2 * stanzas {
+            break;
+        }
+        all += head.stanzas;
+        if all > SEGMENT_STANZAS_MAX {
+            return Ok(alike);
+        }
+        first = last.first;
+        alike.push((last, head));
+        if alike.len() + 1 == SEGMENTS_ALIKE {
+            return Ok(alike);
+        }
+    }
+    Ok(Vec::new())
 }
