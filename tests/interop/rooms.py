@@ -116,14 +116,14 @@ async def history(romeo, nurse):
 
 
 async def archive(romeo, juliet, tybalt):
-    """XEP-0313: all there, in order, page after page; whose address it was is not told to who may not see it."""
+    """XEP-0313: all there, in order, page after page; whose address it was is told to oneself and who may see it."""
     for reader in (romeo, juliet):
         stored = await reader.room_archive(ORCHARD)
         said = [each["body"] for each in stored.values() if each["body"]]
         assert [body for body in said if body.startswith("line ")] == [f"line {number}" for number in range(5)], said
         assert said.count("But, soft!") == 1, said
-        shown = [each for each in stored.values() if each["muc"]["jid"].bare]
-        assert reader is romeo or not shown, shown
+        shown = {each["muc"]["jid"].bare for each in stored.values() if each["muc"]["jid"].bare}
+        assert reader is romeo or shown == {juliet.boundjid.bare}, shown
     last = list(stored)[-1]
     assert not await juliet.room_archive(ORCHARD, after=last)
     await refused(juliet.plugin["xep_0313"].retrieve(ORCHARD, rsm={"after": "no such id"}), "item-not-found")
@@ -299,6 +299,7 @@ async def reserved(romeo, juliet):
     await romeo.muc.send_affiliation_list(CELL, [(JULIET, "member"), (NURSE, "admin")])
     for jid, affiliation in ((JULIET, "member"), (NURSE, "admin")):  # of who is not in (§9.3)
         await romeo.gets("message", CELL, jid=jid, affiliation=affiliation)
+    await juliet.gets("message", CELL, has=[f"{{{USER}}}invite"])  # a new member's (§9.3)
     own, _subject, people, _history = await juliet.enter(CELL, "Juliet")
     assert own["muc"]["status_codes"] == {100, 110}, own
     assert {str(each["muc"]["jid"]) for each in people} == {romeo.boundjid.full, juliet.boundjid.full}, people
