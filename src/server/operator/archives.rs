@@ -18,7 +18,7 @@ use crate::server::{Server, Step};
 const MESSAGES_MAX: usize = 500;
 const BYTES_MAX: usize = 256 << 10;
 /// Messages removed in one piece.
-const REMOVED_MAX: usize = 200;
+const REMOVED_MAX: usize = 50;
 /// Messages counted in one piece, and steps through the index for them.
 const COUNTED_MAX: u64 = 2_000;
 const COUNTED_STEPS_MAX: u64 = 20_000;

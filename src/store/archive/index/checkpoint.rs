@@ -16,7 +16,7 @@ const TAIL_BYTES_MAX: u64 = 4 << 20;
 /// They are moved by the time that half as many came again.
 const MEANWHILE_PER_ROW: usize = 2;
 /// What is due is left until it is so much: each time the way to each table is written anew.
-const WORK_MIN: u64 = 512;
+const WORK_MIN: u64 = 128;
 impl Memory {
     /// Moves all rows to the tables.
     pub fn checkpoint(&mut self, txn: &WriteTransaction) -> Result<(), StoreError> {

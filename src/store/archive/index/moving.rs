@@ -13,9 +13,9 @@ use crate::store::schema::{ARCHIVE, ARCHIVE_WITH, META, META_MOVING, STANZAS};
 use crate::store::{AccountId, StoreError};
 
 /// Rows of one archive that are written in one step.
-const STEP_ROWS_MAX: usize = 512;
+const STEP_ROWS_MAX: usize = 128;
 /// Work of a step that looks at stanzas.
-const LOOK_WORK: u64 = 256;
+const LOOK_WORK: u64 = 128;
 /// What counts as work: each stanza that is looked at, so many bytes of it, and twice each row that is written.
 const WORK_BYTES: u64 = 512;
 const WORK_PER_ROW: u64 = 2;
